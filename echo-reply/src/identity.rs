@@ -1,0 +1,108 @@
+//! Who answered.
+
+use serde::{Deserialize, Serialize};
+
+/// What is printed where the cluster is not known.
+pub const UNKNOWN_CLUSTER: &str = "<unknown>";
+
+/// Who answered: a pod in a cluster, and what else is known of where it runs.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Identity {
+    /// The pod's name.
+    pub pod: String,
+    /// The cluster's name, or [`UNKNOWN_CLUSTER`].
+    pub cluster: String,
+    /// The pod's namespace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+    /// The node that the pod runs on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
+    /// The node's region.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
+    /// The node's zone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zone: Option<String>,
+    /// The network, in Istio's sense.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<String>,
+    /// The version of the workload.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+}
+
+impl Identity {
+    /// An identity of which only pod and cluster are known.
+    #[must_use]
+    pub fn new(pod: impl Into<String>, cluster: impl Into<String>) -> Self {
+        Self {
+            pod: pod.into(),
+            cluster: cluster.into(),
+            namespace: None,
+            node: None,
+            region: None,
+            zone: None,
+            network: None,
+            version: None,
+        }
+    }
+
+    /// The headers that state this identity: name and value, unknown ones left out.
+    pub fn headers(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        use crate::headers as h;
+        [
+            (h::POD, Some(self.pod.as_str())),
+            (h::CLUSTER, Some(self.cluster.as_str())),
+            (h::NAMESPACE, self.namespace.as_deref()),
+            (h::NODE, self.node.as_deref()),
+            (h::REGION, self.region.as_deref()),
+            (h::ZONE, self.zone.as_deref()),
+            (h::NETWORK, self.network.as_deref()),
+            (h::VERSION, self.version.as_deref()),
+        ]
+        .into_iter()
+        .filter_map(|(name, value)| value.map(|value| (name, value)))
+    }
+
+    /// Reads an identity back from headers: `get` returns a header's value.
+    /// `None` without both pod and cluster, the two that every echo states.
+    pub fn from_headers<'a>(get: impl Fn(&str) -> Option<&'a str>) -> Option<Self> {
+        use crate::headers as h;
+        let known = |name| get(name).filter(|value| !value.is_empty());
+        let mut identity = Self::new(known(h::POD)?, known(h::CLUSTER)?);
+        identity.namespace = known(h::NAMESPACE).map(str::to_owned);
+        identity.node = known(h::NODE).map(str::to_owned);
+        identity.region = known(h::REGION).map(str::to_owned);
+        identity.zone = known(h::ZONE).map(str::to_owned);
+        identity.network = known(h::NETWORK).map(str::to_owned);
+        identity.version = known(h::VERSION).map(str::to_owned);
+        Some(identity)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_carry_the_identity_there_and_back() {
+        let mut sent = Identity::new("echo2-x", "gke1");
+        sent.zone = Some("europe-west1-b".into());
+        sent.version = Some("v2".into());
+        let headers: Vec<_> = sent.headers().map(|(n, v)| (n, v.to_owned())).collect();
+        assert_eq!(headers.len(), 4);
+        let received = Identity::from_headers(|name| {
+            headers.iter().find(|(n, _)| *n == name).map(|(_, v)| v.as_str())
+        });
+        assert_eq!(received, Some(sent));
+    }
+
+    #[test]
+    fn a_pod_without_a_cluster_is_nobody() {
+        let only_pod = |name: &str| (name == crate::headers::POD).then_some("echo2-x");
+        assert_eq!(Identity::from_headers(only_pod), None);
+        let empty = |name: &str| Some(if name == crate::headers::POD { "p" } else { "" });
+        assert_eq!(Identity::from_headers(empty), None);
+    }
+}

@@ -1,0 +1,118 @@
+//! How every program of this workspace speaks of wrong usage: one line on
+//! stderr, exit code 2, and the nearest right word where there is one.
+//! Holds no flags of any program.
+
+use std::fmt::Display;
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use clap::Parser;
+use clap::error::ErrorKind;
+
+/// The exit code of wrong usage, and of a program that could not run at all.
+pub const WRONG_USAGE: u8 = 2;
+
+/// Parses the process's arguments. `Err` holds the exit code of a program that
+/// has nothing left to do: 0 after `--help` or `--version`, which are printed
+/// here, or 2 after a usage error, which is printed here as one line.
+pub fn parse<T: Parser>() -> Result<T, ExitCode> {
+    T::try_parse().map_err(|error| match error.kind() {
+        ErrorKind::DisplayHelp
+        | ErrorKind::DisplayVersion
+        | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            // A closed pipe (`--help | head -1`) is no error.
+            let _ = error.print();
+            if error.use_stderr() { ExitCode::from(WRONG_USAGE) } else { ExitCode::SUCCESS }
+        }
+        _ => {
+            let program = T::command().get_name().to_owned();
+            complain(&program, &format_args!("{} (see {program} --help)", one_line(&error)))
+        }
+    })
+}
+
+/// Prints `program: message` on stderr as exactly one line, and returns exit code 2.
+pub fn complain(program: &str, message: &dyn Display) -> ExitCode {
+    let line = message.to_string().lines().map(str::trim).collect::<Vec<_>>().join(" ");
+    let _ = writeln!(std::io::stderr(), "{program}: {line}");
+    ExitCode::from(WRONG_USAGE)
+}
+
+/// Clap's several lines (error, tip, usage) as one: the error and the tip.
+#[must_use]
+pub fn one_line(error: &clap::Error) -> String {
+    let text = error.render().to_string();
+    let mut line = String::new();
+    let said = text
+        .lines()
+        .map(str::trim)
+        .take_while(|l| !l.starts_with("Usage:") && !l.starts_with("For more information"))
+        .filter(|l| !l.is_empty());
+    for part in said {
+        let part = part.strip_prefix("error: ").or(part.strip_prefix("tip: ")).unwrap_or(part);
+        if !line.is_empty() {
+            line.push_str(if line.ends_with(':') || part.starts_with('[') { " " } else { "; " });
+        }
+        line.push_str(part);
+    }
+    line
+}
+
+/// The candidate nearest to `word`, if one is near enough to have been meant
+/// (Jaro-Winkler similarity of 0.75 or more).
+#[must_use]
+pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    candidates
+        .into_iter()
+        .map(|candidate| (strsim::jaro_winkler(word, candidate), candidate))
+        .filter(|(similarity, _)| *similarity >= 0.75)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, candidate)| candidate)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    /// A program.
+    #[derive(Parser)]
+    #[command(name = "sample")]
+    struct Sample {
+        /// How many.
+        #[arg(long)]
+        count: u8,
+        /// Which form.
+        #[arg(long, value_parser = ["text", "json"])]
+        output: Option<String>,
+    }
+
+    fn line_for(args: &[&str]) -> String {
+        one_line(&Sample::command().try_get_matches_from(args).unwrap_err())
+    }
+
+    #[test]
+    fn every_usage_error_is_one_line_with_its_tip() {
+        assert_eq!(
+            line_for(&["sample", "--cuont", "3"]),
+            "unexpected argument '--cuont' found; a similar argument exists: '--count'"
+        );
+        assert_eq!(
+            line_for(&["sample"]),
+            "the following required arguments were not provided: --count <COUNT>"
+        );
+        assert_eq!(
+            line_for(&["sample", "--count", "1", "--output", "xml"]),
+            "invalid value 'xml' for '--output <OUTPUT>' [possible values: text, json]"
+        );
+        assert!(line_for(&["sample", "--count", "900"]).contains("900 is not in 0..=255"));
+    }
+
+    #[test]
+    fn nearest_finds_a_typo_and_refuses_a_stranger() {
+        let keys = ["targets", "sources", "clusters"];
+        assert_eq!(nearest("target", keys), Some("targets"));
+        assert_eq!(nearest("souces", keys), Some("sources"));
+        assert_eq!(nearest("xyz", keys), None);
+    }
+}
