@@ -1,1 +1,3 @@
 //! prober.
+
+pub mod resolve;

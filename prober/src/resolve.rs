@@ -1,0 +1,182 @@
+//! Names to addresses: the hosts file, then DNS by hickory with the search
+//! domains and ndots of resolv.conf. What `--resolve` pins never comes here;
+//! connecting to the addresses is `connect`'s.
+
+mod config;
+mod dns;
+mod error;
+mod order;
+mod system;
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use config::{Family, NamesConfig};
+use dns::{Dns, Missing};
+pub use error::{LookupError, NamesError};
+use system::HostsFile;
+
+/// Looks names up. Answers of DNS are cached for as long as their TTL says; the
+/// hosts file and resolv.conf are read once, when this is made.
+///
+/// The background tasks of a lookup live on the runtime that it was started on,
+/// so each runtime needs a `Names` of its own.
+pub struct Names {
+    family: Family,
+    timeout: Duration,
+    hosts: HostsFile,
+    /// Why there is no DNS is told only to a lookup that needs it.
+    dns: Result<Dns, String>,
+}
+
+impl Names {
+    /// Reads the system's files. A resolv.conf that is missing, broken or without
+    /// a server fails only the lookups that need DNS; a missing hosts file is empty.
+    ///
+    /// # Errors
+    /// The resolver cannot be built.
+    pub fn new(config: &NamesConfig) -> Result<Self, NamesError> {
+        let dns = match system::read_resolv_conf(&config.resolv_conf, !config.servers.is_empty()) {
+            Ok(system) => Ok(Dns::new(config, system)?),
+            Err(reason) => Err(reason),
+        };
+        let hosts = HostsFile::read(&config.hosts_file);
+        Ok(Self { family: config.family, timeout: config.timeout, hosts, dns })
+    }
+
+    /// The addresses of `host`, never empty, each once: those of the family asked
+    /// for, in the order in which to try them (as `getaddrinfo`: IPv6 first, unless
+    /// this machine has no route to it; within a family as DNS or the hosts file
+    /// has them).
+    ///
+    /// `host` is a name or an IP literal, IPv6 with or without brackets; a literal
+    /// is returned as it is. `localhost` and names under it are the loopback
+    /// addresses and ask nobody (RFC 6761). A trailing dot turns search domains off.
+    ///
+    /// # Errors
+    /// See [`LookupError`]. No lookup takes longer than the configured timeout.
+    pub async fn lookup(&self, host: &str) -> Result<Arc<[IpAddr]>, LookupError> {
+        let found = match Target::read(host)? {
+            Target::Address(address) => vec![address],
+            Target::Localhost => vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()],
+            Target::Name(name) => {
+                let found = self.family.of(self.hosts.addresses(&name));
+                let found = if found.is_empty() { self.ask_dns(host, &name).await? } else { found };
+                order::by_preference(found, has_route)
+            }
+        };
+        let found = self.family.of(found);
+        if found.is_empty() {
+            return Err(LookupError::NoAddress { name: host.to_owned(), family: self.family });
+        }
+        Ok(found.into())
+    }
+
+    async fn ask_dns(&self, host: &str, name: &str) -> Result<Vec<IpAddr>, LookupError> {
+        let asked = || host.to_owned();
+        let dns = self
+            .dns
+            .as_ref()
+            .map_err(|reason| LookupError::NoServers { name: asked(), reason: reason.clone() })?;
+        let timed_out =
+            || LookupError::Timeout { name: asked(), after: self.timeout, servers: dns.servers() };
+        let answer = tokio::time::timeout(self.timeout, dns.search(name, self.family))
+            .await
+            .map_err(|_| timed_out())?;
+        answer.map_err(|missing| match missing {
+            Missing::BadName(reason) => LookupError::BadName { name: asked(), reason },
+            Missing::NotFound { tried } => LookupError::NotFound { name: asked(), tried },
+            Missing::NoAddress => LookupError::NoAddress { name: asked(), family: self.family },
+            Missing::ServerFailure { code } => {
+                LookupError::ServerFailure { name: asked(), code, servers: dns.servers() }
+            }
+            Missing::Broken { reason } => {
+                LookupError::Broken { name: asked(), reason, servers: dns.servers() }
+            }
+            Missing::Timeout => timed_out(),
+        })
+    }
+}
+
+impl std::fmt::Debug for Names {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { family, timeout, dns, .. } = self;
+        let servers = dns.as_ref().map(Dns::servers);
+        f.debug_struct("Names")
+            .field("family", family)
+            .field("timeout", timeout)
+            .field("servers", &servers)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a host in a URL, or in `--connect-to`, stands for.
+#[derive(Debug, PartialEq, Eq)]
+enum Target {
+    Address(IpAddr),
+    Localhost,
+    /// In ASCII (an international name is in punycode), lower case.
+    Name(String),
+}
+
+impl Target {
+    fn read(host: &str) -> Result<Self, LookupError> {
+        if let Ok(address) = host.parse() {
+            return Ok(Self::Address(address));
+        }
+        match url::Host::parse(host) {
+            Ok(url::Host::Ipv4(address)) => Ok(Self::Address(address.into())),
+            Ok(url::Host::Ipv6(address)) => Ok(Self::Address(address.into())),
+            Ok(url::Host::Domain(name)) => {
+                let plain = name.strip_suffix('.').unwrap_or(&name);
+                let local = plain == "localhost" || plain.ends_with(".localhost");
+                Ok(if local { Self::Localhost } else { Self::Name(name) })
+            }
+            Err(reason) => Err(LookupError::BadName {
+                name: host.escape_debug().to_string(),
+                reason: reason.to_string(),
+            }),
+        }
+    }
+}
+
+/// Whether the kernel knows a way to `address`. Nothing is sent.
+fn has_route(address: IpAddr) -> bool {
+    let any: IpAddr = match address {
+        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    UdpSocket::bind((any, 0)).and_then(|socket| socket.connect((address, 53))).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn literals_and_localhost_are_told_from_names() {
+        let address = |text: &str| Target::Address(text.parse().unwrap());
+        for (host, expected) in [
+            ("127.0.0.1", address("127.0.0.1")),
+            ("127.1", address("127.0.0.1")),
+            ("::1", address("::1")),
+            ("[::1]", address("::1")),
+            ("LocalHost", Target::Localhost),
+            ("localhost.", Target::Localhost),
+            ("a.localhost", Target::Localhost),
+            ("notlocalhost", Target::Name("notlocalhost".into())),
+            ("Echo1", Target::Name("echo1".into())),
+            ("echo.", Target::Name("echo.".into())),
+            ("a_b.test", Target::Name("a_b.test".into())),
+            ("bücher.test", Target::Name("xn--bcher-kva.test".into())),
+        ] {
+            assert_eq!(Target::read(host), Ok(expected), "{host}");
+        }
+        for host in ["", "a b", "[::1", "a/b", "a\nb"] {
+            let error = Target::read(host).unwrap_err();
+            assert!(matches!(error, LookupError::BadName { .. }), "{host}: {error}");
+            assert_eq!(error.to_string().lines().count(), 1, "{error}");
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! What a lookup is told: servers, family, timeout, and where the system's files are.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::error::NamesError;
+
+const DNS_PORT: u16 = 53;
+
+/// How names are looked up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamesConfig {
+    /// The DNS servers to ask; if empty, those of resolv.conf.
+    pub servers: Vec<SocketAddr>,
+    /// Which addresses count.
+    pub family: Family,
+    /// How long one lookup may take in all.
+    pub timeout: Duration,
+    /// The hosts file.
+    pub hosts_file: PathBuf,
+    /// Where servers, search domains, ndots and the rest come from. (On macOS and
+    /// Windows the system's own configuration is asked instead.)
+    pub resolv_conf: PathBuf,
+}
+
+impl Default for NamesConfig {
+    /// As the system has it: both families, 5 s.
+    fn default() -> Self {
+        Self {
+            servers: Vec::new(),
+            family: Family::Any,
+            timeout: Duration::from_secs(5),
+            hosts_file: "/etc/hosts".into(),
+            resolv_conf: "/etc/resolv.conf".into(),
+        }
+    }
+}
+
+impl NamesConfig {
+    /// Reads the values of all `--dns-servers` flags: `IP[:PORT][,IP[:PORT]]…`, IPv6
+    /// in brackets if there is a port. As in curl, the last flag counts.
+    ///
+    /// # Errors
+    /// The first item, of any of the flags, that is not an address.
+    pub fn parse_servers(flags: &[String]) -> Result<Vec<SocketAddr>, NamesError> {
+        let mut last = Vec::new();
+        for flag in flags {
+            last = flag
+                .split(',')
+                .map(|item| server(item).ok_or_else(|| NamesError::server(flag, item)))
+                .collect::<Result<_, _>>()?;
+        }
+        Ok(last)
+    }
+}
+
+fn server(item: &str) -> Option<SocketAddr> {
+    let item = item.trim();
+    let bare = item.strip_prefix('[').and_then(|inner| inner.strip_suffix(']')).unwrap_or(item);
+    if let Ok(address) = bare.parse::<IpAddr>() {
+        return Some(SocketAddr::new(address, DNS_PORT));
+    }
+    item.parse().ok().filter(|server: &SocketAddr| server.port() != 0)
+}
+
+/// Which addresses count: `-4`, `-6`, or neither flag.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Family {
+    /// Both.
+    #[default]
+    Any,
+    /// IPv4 only.
+    V4,
+    /// IPv6 only.
+    V6,
+}
+
+impl Family {
+    /// Whether `address` counts.
+    #[must_use]
+    pub fn admits(self, address: IpAddr) -> bool {
+        match self {
+            Self::Any => true,
+            Self::V4 => address.is_ipv4(),
+            Self::V6 => address.is_ipv6(),
+        }
+    }
+
+    /// Those of `addresses` that count, in their order.
+    pub fn of(self, addresses: impl IntoIterator<Item = IpAddr>) -> Vec<IpAddr> {
+        addresses.into_iter().filter(|address| self.admits(*address)).collect()
+    }
+}
+
+impl fmt::Display for Family {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Any => "IP",
+            Self::V4 => "IPv4",
+            Self::V6 => "IPv6",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(flags: &[&str]) -> Result<Vec<SocketAddr>, NamesError> {
+        let flags: Vec<_> = flags.iter().map(|&flag| flag.to_owned()).collect();
+        NamesConfig::parse_servers(&flags)
+    }
+
+    #[test]
+    fn servers_are_addresses_with_or_without_a_port() {
+        let servers = parse(&["9.9.9.9", "10.0.0.1,10.0.0.2:5353, ::1,[::2],[::3]:54"]).unwrap();
+        let text: Vec<_> = servers.iter().map(ToString::to_string).collect();
+        assert_eq!(text, ["10.0.0.1:53", "10.0.0.2:5353", "[::1]:53", "[::2]:53", "[::3]:54"]);
+        assert_eq!(parse(&[]), Ok(vec![]));
+    }
+
+    #[test]
+    fn what_is_no_server_is_refused_in_one_line() {
+        for (flag, item) in [
+            ("", ""),
+            ("10.0.0.1,", ""),
+            ("dns.google", "dns.google"),
+            ("10.0.0.1:0", "10.0.0.1:0"),
+            ("10.0.0.1:65536", "10.0.0.1:65536"),
+            ("10.0.0.1,[::1", "[::1"),
+        ] {
+            assert_eq!(
+                parse(&[flag]).unwrap_err().to_string(),
+                format!(
+                    "--dns-servers '{flag}': '{item}' is not an IP address; \
+                     write IP[:PORT][,IP[:PORT]…], such as '10.96.0.10,[2001:db8::1]:53'"
+                )
+            );
+        }
+    }
+}
