@@ -3,3 +3,4 @@
 
 mod harness;
 mod names;
+mod overrides_vs_curl;

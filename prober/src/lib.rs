@@ -1,3 +1,4 @@
 //! prober.
 
+pub mod overrides;
 pub mod resolve;
