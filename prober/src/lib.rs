@@ -1,4 +1,215 @@
-//! prober.
+//! The load-distribution tester: who answered, and is that what was intended?
+//!
+//! [`run`] is the program; `main` adds arguments, signals and the exit code.
 
+pub mod advice;
+pub mod cli;
+pub mod clock;
+pub mod connect;
+pub mod expectation;
+pub mod identity;
+pub mod matrix;
+pub mod outcome;
 pub mod overrides;
+pub mod plan;
+pub mod probe;
+pub mod progress;
+pub mod report;
 pub mod resolve;
+pub mod schedule;
+pub mod source;
+pub mod stats;
+pub mod tally;
+pub mod verdict;
+pub mod workers;
+
+use std::io::{self, IsTerminal as _, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::CommandFactory as _;
+use thiserror::Error;
+use tokio_util::sync::CancellationToken;
+
+use cli::{Cli, Command, MatrixArgs, OutputArgs, OutputForm, RunArgs, When};
+use matrix::file;
+use plan::ProbePlan;
+use progress::{Display, Meter};
+use report::{Report, Row, RowResult};
+
+/// Why the program could not do what it was asked to. `Display` is one line.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// The flags make no plan.
+    #[error(transparent)]
+    Plan(#[from] plan::PlanError),
+    /// The matrix file is none.
+    #[error(transparent)]
+    File(#[from] file::FileError),
+    /// The matrix file cannot be read.
+    #[error("cannot read the matrix file {0}: {1}")]
+    Unreadable(PathBuf, io::Error),
+    /// `--only` leaves nothing to run.
+    #[error("--only leaves no row; the headings are: {0}")]
+    NoRow(String),
+    /// A run could not begin.
+    #[error(transparent)]
+    Engine(#[from] workers::EngineError),
+    /// The report cannot be written.
+    #[error("cannot write the report: {0}")]
+    Output(#[from] io::Error),
+}
+
+impl Error {
+    /// Lines that point at the place of the error, where there is one to point at.
+    #[must_use]
+    pub fn pointer(&self) -> Option<String> {
+        match self {
+            Self::Plan(error) => error.pointer(),
+            Self::File(error) => error.pointer(),
+            _ => None,
+        }
+    }
+}
+
+/// Does what the command line asks, writes results to `out`, and returns the
+/// exit code. `stop` ends a run early; what there is by then is reported.
+pub fn run(cli: Cli, stop: &CancellationToken, out: &mut dyn Write) -> Result<u8, Error> {
+    match cli.command {
+        None => finish(&probe(&cli.run, stop)?, &cli.run.output, out),
+        Some(Command::Matrix(args)) => {
+            let matrix = read_matrix(&args)?;
+            if args.dry_run {
+                return dry_run(&matrix, out);
+            }
+            finish(&run_matrix(matrix, &args.output, stop), &args.output, out)
+        }
+        Some(Command::Completions { shell }) => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "prober", &mut script);
+            write_all(out, &script)?;
+            Ok(0)
+        }
+    }
+}
+
+/// A plain run: every target in turn.
+fn probe(args: &RunArgs, stop: &CancellationToken) -> Result<Report, Error> {
+    let plans = plan::run(args)?;
+    let ready: Result<Vec<_>, _> = plans.iter().map(workers::Row::prepare).collect();
+    let started = clock::wall();
+    let meter = Arc::new(Meter::default());
+    let display = Display::start(&meter, total(plans.iter()), args.output.quiet);
+    let mut rows = Vec::new();
+    for (plan, row) in plans.iter().zip(ready?) {
+        if stop.is_cancelled() {
+            break;
+        }
+        if args.output.verbose {
+            note(&plan.summary());
+        }
+        let tally = row.run(stop, &meter)?;
+        let judge = |expectation| verdict::judge(&tally, expectation);
+        let verdicts = plan.expectations.iter().map(judge).collect();
+        rows.push(Row {
+            source: None,
+            target: plan.target.given.clone(),
+            url: plan.target.url.clone(),
+            result: RowResult::Probed { tally, verdicts },
+        });
+    }
+    drop(display);
+    Ok(Report { started, interrupted: stop.is_cancelled(), clusters: Vec::new(), rows })
+}
+
+fn read_matrix(args: &MatrixArgs) -> Result<file::Matrix, Error> {
+    let unreadable = |error| Error::Unreadable(args.file.clone(), error);
+    let text = std::fs::read_to_string(&args.file).map_err(unreadable)?;
+    let overrides = file::Overrides { requests: args.requests, show: args.output.show };
+    let mut matrix = file::parse(&args.file.to_string_lossy(), &text, &overrides)?;
+    if !args.only.is_empty() {
+        let headings: Vec<_> = matrix.rows.iter().map(matrix::Row::heading).collect();
+        matrix.rows.retain(|row| args.only.iter().any(|text| row.heading().contains(text)));
+        if matrix.rows.is_empty() {
+            return Err(Error::NoRow(headings.join("; ")));
+        }
+    }
+    Ok(matrix)
+}
+
+fn run_matrix(matrix: file::Matrix, args: &OutputArgs, stop: &CancellationToken) -> Report {
+    let started = clock::wall();
+    if args.verbose {
+        for row in &matrix.rows {
+            note(&format!("{}: {}", row.heading(), command_line(row)));
+        }
+    }
+    let meter = Arc::new(Meter::default());
+    let planned = total(matrix.rows.iter().map(|row| &row.plan));
+    let display = Display::start(&meter, planned, args.quiet);
+    let rows = matrix::run(&matrix.rows, stop, &meter);
+    drop(display);
+    Report { started, interrupted: stop.is_cancelled(), clusters: matrix.clusters, rows }
+}
+
+/// The commands that a matrix would run, as a person could type them.
+fn dry_run(matrix: &file::Matrix, out: &mut dyn Write) -> Result<u8, Error> {
+    let mut text = String::new();
+    for row in &matrix.rows {
+        text.push_str(&format!("# {}\n{}\n", row.heading(), command_line(row)));
+    }
+    write_all(out, text.as_bytes())?;
+    Ok(0)
+}
+
+/// A row's command, quoted for a shell.
+fn command_line(row: &matrix::Row) -> String {
+    let words = row.origin.words(&row.arguments);
+    let quoted = shlex::try_join(words.iter().map(String::as_str));
+    quoted.unwrap_or_else(|_| words.join(" "))
+}
+
+/// A line on stderr; that nobody can read it any more is no error.
+fn note(line: &str) {
+    let _ = writeln!(io::stderr(), "prober: {line}");
+}
+
+fn total<'a>(plans: impl Iterator<Item = &'a ProbePlan>) -> u64 {
+    plans.map(|plan| plan.requests).sum()
+}
+
+/// Writes the report, then the advice, and says the exit code.
+fn finish(report: &Report, args: &OutputArgs, out: &mut dyn Write) -> Result<u8, Error> {
+    let bytes = match args.output {
+        OutputForm::Json => report::json::render(report),
+        OutputForm::Text => report::text::render(report, style(args.color)),
+    };
+    write_all(out, &bytes)?;
+    if !args.quiet {
+        for line in advice::of(report) {
+            note(&format!("advice: {line}"));
+        }
+    }
+    Ok(report.exit_code())
+}
+
+/// A reader that closed its end has read enough.
+fn write_all(out: &mut dyn Write, bytes: &[u8]) -> Result<(), io::Error> {
+    match out.write_all(bytes).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        result => result,
+    }
+}
+
+fn style(when: When) -> report::text::Style {
+    let wanted = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    let color = match when {
+        When::Always => true,
+        When::Never => false,
+        When::Auto => {
+            let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+            io::stdout().is_terminal() && !wanted("NO_COLOR") && !dumb
+        }
+    };
+    report::text::Style { color }
+}

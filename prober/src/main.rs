@@ -1,1 +1,49 @@
-fn main() {}
+//! `prober`: arguments, signals and the exit code; the program is `prober::run`.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use prober::cli::Cli;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+fn main() -> ExitCode {
+    let cli = match usage::parse::<Cli>() {
+        Ok(cli) => cli,
+        Err(code) => return code,
+    };
+    let stop = CancellationToken::new();
+    if let Err(error) = stop_on_signals(&stop) {
+        return usage::complain("prober", &format_args!("cannot watch for signals: {error}"));
+    }
+    match prober::run(cli, &stop, &mut std::io::stdout().lock()) {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            let code = usage::complain("prober", &error);
+            if let Some(pointer) = error.pointer() {
+                let _ = writeln!(std::io::stderr(), "{pointer}");
+            }
+            code
+        }
+    }
+}
+
+/// Ctrl-c and SIGTERM end the run early, so that what there is gets reported.
+fn stop_on_signals(stop: &CancellationToken) -> std::io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let (mut interrupt, mut terminate) = {
+        let _context = runtime.enter();
+        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?)
+    };
+    let stop = stop.clone();
+    std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
+        runtime.block_on(async {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+        });
+        stop.cancel();
+    })?;
+    Ok(())
+}

@@ -1,0 +1,145 @@
+//! Sources × targets from a file: the whole `echo-status`. Rows of one source
+//! run one after another, independent sources at the same time; what is
+//! printed keeps the file's order.
+
+pub mod file;
+
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::plan::ProbePlan;
+use crate::progress::Meter;
+use crate::report::{self, RowResult};
+use crate::source::{self, Source};
+use crate::verdict;
+use crate::workers;
+
+/// Beyond what its requests may take, a command may take this long to begin and to end.
+const COMMAND_OVERHEAD: Duration = Duration::from_secs(30);
+
+/// One row: a source that asks a target.
+#[derive(Clone, Debug)]
+pub struct Row {
+    /// The source's name; `None` is here.
+    pub source: Option<String>,
+    /// Where it runs.
+    pub origin: Source,
+    /// The prober's arguments: what a person would type at the source.
+    pub arguments: Vec<String>,
+    /// What these arguments mean.
+    pub plan: ProbePlan,
+}
+
+impl Row {
+    /// The heading that the original `make echo-status` gives it.
+    #[must_use]
+    pub fn heading(&self) -> String {
+        report::heading(self.source.as_deref(), &self.plan.target.given)
+    }
+
+    fn done(&self, result: RowResult) -> report::Row {
+        report::Row {
+            source: self.source.clone(),
+            target: self.plan.target.given.clone(),
+            url: self.plan.target.url.clone(),
+            result,
+        }
+    }
+
+    fn run(&self, stop: &CancellationToken, meter: &Meter) -> report::Row {
+        let probed = match &self.origin {
+            _ if stop.is_cancelled() => Err("interrupted before it was asked".to_owned()),
+            Source::Here => workers::Row::prepare(&self.plan)
+                .and_then(|row| row.run(stop, meter))
+                .map_err(|error| error.to_string()),
+            Source::Command { .. } => self.run_behind(stop, meter),
+        };
+        self.done(match probed {
+            Ok(tally) => {
+                let judge = |expectation| verdict::judge(&tally, expectation);
+                let verdicts = self.plan.expectations.iter().map(judge).collect();
+                RowResult::Probed { tally, verdicts }
+            }
+            Err(reason) => RowResult::Unreachable { reason },
+        })
+    }
+
+    fn run_behind(
+        &self,
+        stop: &CancellationToken,
+        meter: &Meter,
+    ) -> Result<crate::tally::Tally, String> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| format!("cannot wait for a command: {error}"))?;
+        let words = self.origin.words(&self.arguments);
+        let tally = runtime.block_on(source::probe_behind(&words, self.limit(), stop))?;
+        meter.count_all(tally.answers(), tally.failed_requests());
+        Ok(tally)
+    }
+
+    /// How long a command may take: every request to its limit, and some.
+    fn limit(&self) -> Duration {
+        let turns = self.plan.requests.div_ceil(self.plan.concurrency.max(1));
+        let turns = u32::try_from(turns).unwrap_or(u32::MAX);
+        self.plan.limits.total.saturating_mul(turns).saturating_add(COMMAND_OVERHEAD)
+    }
+}
+
+/// Runs all rows and returns them in their order.
+#[must_use]
+pub fn run(rows: &[Row], stop: &CancellationToken, meter: &Meter) -> Vec<report::Row> {
+    let done: Mutex<Vec<(usize, report::Row)>> = Mutex::new(Vec::new());
+    thread::scope(|scope| {
+        for group in by_source(rows) {
+            let done = &done;
+            scope.spawn(move || {
+                for place in group {
+                    let row = rows[place].run(stop, meter);
+                    done.lock().unwrap_or_else(PoisonError::into_inner).push((place, row));
+                }
+            });
+        }
+    });
+    let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+    done.sort_by_key(|(place, _)| *place);
+    done.into_iter().map(|(_, row)| row).collect()
+}
+
+/// The places of the rows, one group for each source, in order.
+fn by_source(rows: &[Row]) -> Vec<Vec<usize>> {
+    let mut groups: Vec<(Option<&str>, Vec<usize>)> = Vec::new();
+    for (place, row) in rows.iter().enumerate() {
+        let source = row.source.as_deref();
+        match groups.iter_mut().find(|(known, _)| *known == source) {
+            Some((_, places)) => places.push(place),
+            None => groups.push((source, vec![place])),
+        }
+    }
+    groups.into_iter().map(|(_, places)| places).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_of_one_source_stay_together_and_in_order() {
+        let text = "sources: [{name: a, here: true}, {name: b, here: true}]\n\
+                    targets: [{from: a, url: x}, {url: y}, {from: b, url: x}, {from: a, url: z}]\n";
+        let matrix = file::parse("m.yaml", text, &file::Overrides::default()).unwrap();
+        assert_eq!(by_source(&matrix.rows), [vec![0, 3], vec![1], vec![2]]);
+    }
+
+    #[test]
+    fn a_command_may_take_what_its_requests_may_take() {
+        let text = "sources: [{name: a, command: [x]}]\ndefaults: {requests: 100, concurrency: 10, \
+                    max-time: 2}\ntargets: [{from: a, url: x}]\n";
+        let matrix = file::parse("m.yaml", text, &file::Overrides::default()).unwrap();
+        assert_eq!(matrix.rows[0].limit(), Duration::from_secs(50));
+    }
+}

@@ -1,0 +1,212 @@
+//! The matrix file: YAML → rows that are ready to run. Whatever is wrong is
+//! refused with file and line before anything is asked. Pure.
+
+mod entries;
+
+use clap::Parser as _;
+use serde_saphyr::{Location, Spanned};
+use thiserror::Error;
+
+use super::Row;
+use crate::cli::Cli;
+use crate::source::Source;
+use crate::{expectation, plan};
+use entries::{Entry, File, SourceEntry};
+
+/// Why a text is no matrix. `Display` is one line, `file:line: what`.
+#[derive(Debug, Error)]
+#[error("{file}:{line}: {what}")]
+pub struct FileError {
+    file: String,
+    line: u64,
+    what: String,
+    pointer: Option<String>,
+}
+
+impl FileError {
+    /// Lines that point at the place, where there is one to point at.
+    #[must_use]
+    pub fn pointer(&self) -> Option<String> {
+        self.pointer.clone()
+    }
+}
+
+/// What the command line says over the file.
+#[derive(Clone, Debug, Default)]
+pub struct Overrides {
+    /// Requests for each row.
+    pub requests: Option<u64>,
+    /// Answers printed verbatim for each row.
+    pub show: Option<u64>,
+}
+
+/// A matrix that is ready to run.
+#[derive(Clone, Debug)]
+pub struct Matrix {
+    /// The clusters, in the order in which they are shown.
+    pub clusters: Vec<String>,
+    /// The rows, in the order in which they are shown.
+    pub rows: Vec<Row>,
+}
+
+/// Reads a matrix; `file` is its name, for messages.
+pub fn parse(file: &str, text: &str, overrides: &Overrides) -> Result<Matrix, FileError> {
+    let parsed: File = serde_saphyr::from_str(text).map_err(|error| syntax(file, &error))?;
+    let reader = Reader { file, parsed: &parsed, overrides };
+    if parsed.targets.is_empty() {
+        return Err(reader.error(1, "it has no targets; write at least one under 'targets:'"));
+    }
+    reader.check_defaults()?;
+    reader.check_sources()?;
+    let rows: Result<Vec<_>, _> = parsed.targets.iter().map(|entry| reader.row(entry)).collect();
+    Ok(Matrix { clusters: parsed.clusters.clone(), rows: rows? })
+}
+
+/// What the YAML reader says, with its line, and the nearest key of an unknown one.
+fn syntax(file: &str, error: &serde_saphyr::Error) -> FileError {
+    let error = error.without_snippet();
+    let line = error.location().map_or(1, |location| location.line());
+    let what = match error {
+        serde_saphyr::Error::SerdeUnknownField { field, expected, .. } => {
+            let near = usage::nearest(field, expected.iter().copied());
+            let right = match near {
+                Some(near) => format!("did you mean '{near}'?"),
+                None => format!("known here are {}", expected.join(", ")),
+            };
+            format!("unknown key '{field}'; {right}")
+        }
+        serde_saphyr::Error::SerdeMissingField { field, .. } => format!("no '{field}' here"),
+        serde_saphyr::Error::Eof { .. } => "it is empty; write at least 'targets:'".to_owned(),
+        other => {
+            let text = other.to_string();
+            let first = text.lines().next().unwrap_or_default();
+            format!("not a matrix: {first}")
+        }
+    };
+    FileError { file: file.to_owned(), line, what, pointer: None }
+}
+
+struct Reader<'a> {
+    file: &'a str,
+    parsed: &'a File,
+    overrides: &'a Overrides,
+}
+
+impl Reader<'_> {
+    fn error(&self, line: u64, what: impl ToString) -> FileError {
+        FileError { file: self.file.to_owned(), line, what: what.to_string(), pointer: None }
+    }
+
+    fn at(&self, place: Location, what: impl ToString) -> FileError {
+        self.error(place.line(), what)
+    }
+
+    fn check_defaults(&self) -> Result<(), FileError> {
+        let defaults = &self.parsed.defaults;
+        match defaults.from.as_ref().or(defaults.url.as_ref()) {
+            Some(own) => Err(self.at(own.referenced, "'from' and 'url' belong to a target")),
+            None => Ok(()),
+        }
+    }
+
+    fn check_sources(&self) -> Result<(), FileError> {
+        for (n, source) in self.parsed.sources.iter().enumerate() {
+            let place = source.name.referenced;
+            let name = &source.name.value;
+            if self.parsed.sources[..n].iter().any(|other| other.name.value == *name) {
+                return Err(self.at(place, format!("a second source is named '{name}'")));
+            }
+            let clusters = &self.parsed.clusters;
+            if let Some(cluster) = source.cluster.as_ref().filter(|_| !clusters.is_empty())
+                && !clusters.contains(cluster)
+            {
+                let right = nearest("cluster", cluster, clusters.iter().map(String::as_str));
+                return Err(self.at(place, right));
+            }
+            self.origin(source)?;
+        }
+        Ok(())
+    }
+
+    fn origin(&self, source: &SourceEntry) -> Result<Source, FileError> {
+        let prober = source.prober.clone().unwrap_or_else(|| "prober".to_owned());
+        let prefix = match (source.here, &source.command, &source.kubectl) {
+            (true, None, None) => return Ok(Source::Here),
+            (false, Some(command), None) if !command.is_empty() => command.clone(),
+            (false, None, Some(kubectl)) => kubectl.words(),
+            _ => {
+                let name = &source.name.value;
+                let what = format!(
+                    "source '{name}' needs one of 'here: true', 'command: [WORD, …]' and \
+                     'kubectl: {{context: …, namespace: …, workload: …}}'"
+                );
+                return Err(self.at(source.name.referenced, what));
+            }
+        };
+        Ok(Source::Command { prefix, prober })
+    }
+
+    fn row(&self, entry: &Spanned<Entry>) -> Result<Row, FileError> {
+        let place = entry.referenced;
+        let entry = &entry.value;
+        let no_url = || self.at(place, "this target has no 'url'; write what to ask");
+        let url = entry.url.as_ref().ok_or_else(no_url)?;
+        let source = self.source(entry)?;
+        let origin = source.map_or(Ok(Source::Here), |source| self.origin(source))?;
+        for expected in entry.expected(&self.parsed.defaults) {
+            self.check_expectation(expected)?;
+        }
+        let arguments = self.arguments(entry, &url.value, source);
+        // The very words that are run elsewhere are read here, so that both mean the same.
+        let words = std::iter::once("prober".to_owned()).chain(arguments.iter().cloned());
+        let line = url.referenced;
+        let cli =
+            Cli::try_parse_from(words).map_err(|error| self.at(line, usage::one_line(&error)))?;
+        let mut plans = plan::run(&cli.run).map_err(|error| self.at(line, error))?;
+        let plan = plans.remove(0);
+        let source = source.map(|source| source.name.value.clone());
+        Ok(Row { source, origin, arguments, plan })
+    }
+
+    fn source(&self, entry: &Entry) -> Result<Option<&SourceEntry>, FileError> {
+        let Some(from) = &entry.from else { return Ok(None) };
+        let sources = &self.parsed.sources;
+        let found = sources.iter().find(|source| source.name.value == from.value);
+        found.map(Some).ok_or_else(|| {
+            let names = sources.iter().map(|source| source.name.value.as_str());
+            self.at(from.referenced, nearest("source", &from.value, names))
+        })
+    }
+
+    fn check_expectation(&self, text: &Spanned<String>) -> Result<(), FileError> {
+        let parsed = expectation::parse(&text.value);
+        parsed.map(drop).map_err(|error| FileError {
+            pointer: Some(error.pointer()),
+            ..self.at(text.referenced, error)
+        })
+    }
+
+    /// The prober's arguments for one row.
+    fn arguments(&self, entry: &Entry, url: &str, source: Option<&SourceEntry>) -> Vec<String> {
+        let mut entry = entry.clone();
+        entry.requests = self.overrides.requests.or(entry.requests);
+        entry.show = self.overrides.show.or(entry.show);
+        let mut words = vec![format!("--target={url}")];
+        words.extend(entry.flags(&self.parsed.defaults, source));
+        words.extend(["--output=json", "--quiet"].map(str::to_owned));
+        words
+    }
+}
+
+fn nearest<'a>(kind: &str, name: &str, known: impl Iterator<Item = &'a str> + Clone) -> String {
+    match usage::nearest(name, known.clone()) {
+        Some(near) => format!("unknown {kind} '{name}'; did you mean '{near}'?"),
+        None => {
+            let known: Vec<_> = known.collect();
+            format!("unknown {kind} '{name}'; known are: {}", known.join(", "))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,183 @@
+//! What may stand in a matrix file. Keys with two words take a dash.
+
+use serde::Deserialize;
+use serde_saphyr::Spanned;
+
+/// The whole file.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct File {
+    /// Names of the clusters, in the order of the table's columns.
+    #[serde(default)]
+    pub(super) clusters: Vec<String>,
+    /// What holds for every target that does not say otherwise.
+    #[serde(default)]
+    pub(super) defaults: Entry,
+    /// Where requests start.
+    #[serde(default)]
+    pub(super) sources: Vec<SourceEntry>,
+    /// What is asked, from where.
+    pub(super) targets: Vec<Spanned<Entry>>,
+}
+
+/// A place where requests start: `here`, behind a `command`, or behind `kubectl exec`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct SourceEntry {
+    pub(super) name: Spanned<String>,
+    pub(super) cluster: Option<String>,
+    #[serde(default)]
+    pub(super) here: bool,
+    pub(super) command: Option<Vec<String>>,
+    pub(super) kubectl: Option<Kubectl>,
+    /// The prober's name or path behind the command; `prober` if not said.
+    pub(super) prober: Option<String>,
+    #[serde(default)]
+    pub(super) resolve: Vec<String>,
+    #[serde(default)]
+    pub(super) connect_to: Vec<String>,
+}
+
+/// The short form of a `kubectl exec`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Kubectl {
+    context: Option<String>,
+    namespace: Option<String>,
+    /// `deploy/sleep`, or a pod's name.
+    workload: String,
+    container: Option<String>,
+}
+
+impl Kubectl {
+    /// The words of the command, up to where the prober's begin.
+    pub(super) fn words(&self) -> Vec<String> {
+        let mut words = vec!["kubectl".to_owned(), "exec".to_owned()];
+        let flags = [
+            ("--context", &self.context),
+            ("--namespace", &self.namespace),
+            ("--container", &self.container),
+        ];
+        for (flag, value) in flags {
+            words.extend(value.iter().map(|value| format!("{flag}={value}")));
+        }
+        words.extend([self.workload.clone(), "--".to_owned()]);
+        words
+    }
+}
+
+/// What is asked, how, and what must hold. Also the defaults, where `from` and
+/// `url` have no place. Keys are named as the flags that they become.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Entry {
+    pub(super) from: Option<Spanned<String>>,
+    pub(super) url: Option<Spanned<String>>,
+    #[serde(default)]
+    pub(super) expect: Vec<Spanned<String>>,
+    pub(super) requests: Option<u64>,
+    concurrency: Option<u64>,
+    threads: Option<u64>,
+    pub(super) show: Option<u64>,
+    method: Option<String>,
+    #[serde(default)]
+    headers: Vec<String>,
+    max_time: Option<Seconds>,
+    connect_timeout: Option<Seconds>,
+    max_body: Option<u64>,
+    #[serde(default)]
+    resolve: Vec<String>,
+    #[serde(default)]
+    connect_to: Vec<String>,
+    #[serde(default)]
+    dns_servers: Vec<String>,
+    cacert: Option<String>,
+    cert: Option<String>,
+    key: Option<String>,
+    insecure: Option<bool>,
+}
+
+/// Seconds: a number, or a text with a unit such as `500ms`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+enum Seconds {
+    Number(f64),
+    Text(String),
+}
+
+impl std::fmt::Display for Seconds {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Number(seconds) => seconds.fmt(f),
+            Self::Text(text) => f.write_str(text),
+        }
+    }
+}
+
+impl Entry {
+    /// The expectations that hold: its own, else the defaults'.
+    pub(super) fn expected<'a>(&'a self, defaults: &'a Self) -> &'a [Spanned<String>] {
+        if self.expect.is_empty() { &defaults.expect } else { &self.expect }
+    }
+
+    /// The prober's flags for this entry. Single values are its own, else the
+    /// defaults'; headers and overrides add up, the more special ones last, where
+    /// the prober lets the last one win.
+    pub(super) fn flags(&self, defaults: &Self, source: Option<&SourceEntry>) -> Vec<String> {
+        let mut words = Vec::new();
+        self.single_flags(defaults, &mut words);
+        let lists: [(&str, [&[String]; 3]); 4] = [
+            ("--header", [&defaults.headers, &[], &self.headers]),
+            ("--resolve", [&defaults.resolve, of(source, |s| &s.resolve), &self.resolve]),
+            (
+                "--connect-to",
+                [&self.connect_to, of(source, |s| &s.connect_to), &defaults.connect_to],
+            ),
+            ("--dns-servers", [&defaults.dns_servers, &[], &self.dns_servers]),
+        ];
+        for (flag, values) in lists {
+            for value in values.into_iter().flatten() {
+                words.push(format!("{flag}={value}"));
+            }
+        }
+        for expected in self.expected(defaults) {
+            words.push(format!("--expect={}", expected.value));
+        }
+        if self.insecure.or(defaults.insecure) == Some(true) {
+            words.push("--insecure".to_owned());
+        }
+        words
+    }
+
+    fn single_flags(&self, defaults: &Self, words: &mut Vec<String>) {
+        let mut flag = |flag: &str, value: Option<String>| {
+            words.extend(value.map(|value| format!("{flag}={value}")));
+        };
+        let number =
+            |own: Option<u64>, default: Option<u64>| own.or(default).map(|n| n.to_string());
+        flag("--requests", number(self.requests, defaults.requests));
+        flag("--concurrency", number(self.concurrency, defaults.concurrency));
+        flag("--threads", number(self.threads, defaults.threads));
+        flag("--show", number(self.show, defaults.show));
+        flag("--max-body", number(self.max_body, defaults.max_body));
+        let seconds = |own: &Option<Seconds>, default: &Option<Seconds>| {
+            own.as_ref().or(default.as_ref()).map(Seconds::to_string)
+        };
+        flag("--max-time", seconds(&self.max_time, &defaults.max_time));
+        flag("--connect-timeout", seconds(&self.connect_timeout, &defaults.connect_timeout));
+        let text = |own: &Option<String>, default: &Option<String>| {
+            own.clone().or_else(|| default.clone())
+        };
+        flag("--request", text(&self.method, &defaults.method));
+        flag("--cacert", text(&self.cacert, &defaults.cacert));
+        flag("--cert", text(&self.cert, &defaults.cert));
+        flag("--key", text(&self.key, &defaults.key));
+    }
+}
+
+fn of<'a>(
+    source: Option<&'a SourceEntry>,
+    list: impl Fn(&'a SourceEntry) -> &'a Vec<String>,
+) -> &'a [String] {
+    source.map_or(&[], |source| list(source).as_slice())
+}

@@ -1,0 +1,128 @@
+//! What a matrix file means, and every way in which it is refused.
+
+use super::*;
+use proptest::prelude::*;
+
+const WHOLE: &str = "\
+clusters: [kops, gke1]
+defaults:
+  requests: 40
+  show: 2
+  headers: ['a: b']
+sources:
+  - name: kops:istio-disabled
+    cluster: kops
+    kubectl: {context: kops, namespace: istio-disabled, workload: deploy/sleep, container: prober}
+  - name: laptop
+    here: true
+    resolve: ['echo2:8080:127.0.0.1']
+  - {name: far, command: [ssh, host], prober: /opt/prober}
+targets:
+  - {from: 'kops:istio-disabled', url: 'echo1:8080', expect: [errors = 0, exactly kops]}
+  - {from: laptop, url: 'echo2:8080', requests: 9, resolve: ['echo2:8080:127.0.0.2'], max-time: 2}
+  - {url: istio1.xiaowenx.com/echo1}
+  - {from: far, url: 'echo1:8080'}
+";
+
+fn read(text: &str) -> Result<Matrix, FileError> {
+    parse("mesh.yaml", text, &Overrides::default())
+}
+
+#[test]
+fn the_short_form_expands_to_kubectl_exec() {
+    let matrix = read(WHOLE).unwrap();
+    assert_eq!(matrix.clusters, ["kops", "gke1"]);
+    let row = &matrix.rows[0];
+    assert_eq!(row.heading(), "from kops:istio-disabled: curl echo1:8080");
+    assert_eq!(
+        row.origin.words(&row.arguments).join(" "),
+        "kubectl exec --context=kops --namespace=istio-disabled --container=prober deploy/sleep -- \
+         prober --target=echo1:8080 --requests=40 --show=2 --header=a: b --expect=errors = 0 \
+         --expect=exactly kops --output=json --quiet"
+    );
+    let far = &matrix.rows[3];
+    assert_eq!(far.origin.words(&far.arguments)[..3], ["ssh", "host", "/opt/prober"]);
+}
+
+#[test]
+fn the_more_special_setting_wins() {
+    let matrix = read(WHOLE).unwrap();
+    let plan = &matrix.rows[1].plan;
+    assert_eq!((plan.requests, plan.show), (9, 2));
+    assert_eq!(plan.limits.total.as_secs(), 2);
+    let address = plan.overrides.addresses("echo2", 8080).unwrap();
+    assert_eq!(address, ["127.0.0.2".parse::<std::net::IpAddr>().unwrap()]);
+    let forced = Overrides { requests: Some(5), show: Some(0) };
+    let matrix = parse("m", WHOLE, &forced).unwrap();
+    assert!(matrix.rows.iter().all(|row| row.plan.requests == 5 && row.plan.show == 0));
+}
+
+#[test]
+fn a_target_without_a_source_is_asked_from_here() {
+    let matrix = read(WHOLE).unwrap();
+    assert_eq!(matrix.rows[2].heading(), "curl istio1.xiaowenx.com/echo1");
+    assert_eq!(matrix.rows[2].origin, Source::Here);
+}
+
+#[test]
+fn what_is_wrong_is_said_with_its_line() {
+    for (text, said) in [
+        ("", "mesh.yaml:1: it is empty"),
+        ("targets: []\n", "mesh.yaml:1: it has no targets"),
+        ("clusters: [a]\n", "mesh.yaml:1: no 'targets' here"),
+        ("targets: [\n", "mesh.yaml:"),
+        ("- a\n- b\n", "mesh.yaml:1: not a matrix"),
+        (
+            "targets:\n  - {url: a}\nsourcs: []\n",
+            "mesh.yaml:3: unknown key 'sourcs'; did you mean 'sources'?",
+        ),
+        (
+            "targets:\n  - url: a\n    expekt: [x]\n",
+            "mesh.yaml:3: unknown key 'expekt'; did you mean 'expect'?",
+        ),
+        ("targets:\n  - url: a\n    zzz: 1\n", "unknown key 'zzz'; known here are from, url"),
+        ("targets:\n  - {from: a}\n", "mesh.yaml:2: this target has no 'url'"),
+        ("targets:\n  - url: a\n    from: b\n", "mesh.yaml:3: unknown source 'b'"),
+        (
+            "sources: [{name: kops, here: true}]\ntargets:\n  - {url: a, from: kosp}\n",
+            "mesh.yaml:3: unknown source 'kosp'; did you mean 'kops'?",
+        ),
+        ("sources: [{name: a}]\ntargets: [{url: a}]\n", "mesh.yaml:1: source 'a' needs one of"),
+        ("sources: [{name: a, here: true, command: [x]}]\ntargets: [{url: a}]\n", "needs one of"),
+        ("sources: [{name: a, command: []}]\ntargets: [{url: a}]\n", "needs one of"),
+        (
+            "sources: [{name: a, here: true}, {name: a, here: true}]\ntargets: [{url: a}]\n",
+            "a second source is named 'a'",
+        ),
+        (
+            "clusters: [kops]\nsources: [{name: a, here: true, cluster: kop}]\ntargets: [{url: a}]\n",
+            "mesh.yaml:2: unknown cluster 'kop'; did you mean 'kops'?",
+        ),
+        ("targets:\n  - url: a b\n", "mesh.yaml:2: --target: target 'a b' has a space"),
+        (
+            "targets:\n  - url: a\n    expect:\n      - exacty b\n",
+            "mesh.yaml:4: expectation 'exacty b', column 1",
+        ),
+        ("targets:\n  - {url: a, requests: 0}\n", "mesh.yaml:2: -n 0"),
+        ("targets:\n  - {url: a, requests: many}\n", "mesh.yaml:2: "),
+        ("defaults: {url: a}\ntargets:\n  - {url: a}\n", "'from' and 'url' belong to a target"),
+        ("targets:\n  - {url: a, resolve: ['a:80']}\n", "mesh.yaml:2: "),
+    ] {
+        let error = read(text).expect_err(text).to_string();
+        assert!(error.contains(said), "{text:?}: {error}");
+        assert_eq!(error.lines().count(), 1, "{error}");
+    }
+}
+
+#[test]
+fn a_bad_expectation_is_pointed_at() {
+    let error = read("targets: [{url: a, expect: [only]}]\n").unwrap_err();
+    assert_eq!(error.pointer().unwrap(), "  only\n      ^");
+}
+
+proptest! {
+    #[test]
+    fn no_text_panics(text in "(targets|sources|url|from|name|here|expect|: |\\n|  |- |\\[|\\]|\\{|\\}|,|a|true){0,30}") {
+        let _ = read(&text);
+    }
+}

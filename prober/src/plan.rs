@@ -1,0 +1,355 @@
+//! Flags → a validated plan. All contradictions are refused here, before
+//! anything touches the world. Pure.
+
+pub mod target;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use thiserror::Error;
+
+use crate::cli::{LoadArgs, NetworkArgs, RequestArgs, RunArgs, TlsArgs};
+use crate::expectation::{self, Expectation, SyntaxError};
+use crate::overrides::{OverrideError, Overrides};
+use crate::resolve::{Family, NamesConfig, NamesError};
+use target::{Target, TargetError};
+
+/// Requests to each target, unless told otherwise.
+pub const DEFAULT_REQUESTS: u64 = 100;
+/// Requests under way at once, unless told otherwise: wrk's default.
+pub const DEFAULT_CONCURRENCY: u64 = 10;
+/// Answers printed verbatim, unless told otherwise: what `make echo-status` asks for.
+pub const DEFAULT_SHOW: u64 = 4;
+/// More connections than this from one process meet the limits of ports and descriptors.
+const MAX_CONCURRENCY: u64 = 10_000;
+const MAX_THREADS: u64 = 512;
+
+/// Why flags make no plan. `Display` is one line.
+#[derive(Debug, Error)]
+pub enum PlanError {
+    /// Nothing to ask.
+    #[error("no target; say what to ask, such as: prober --target istio1.xiaowenx.com/echo2")]
+    NoTarget,
+    /// A target is no URL.
+    #[error("--target: {0}")]
+    Target(#[from] TargetError),
+    /// An expectation does not parse.
+    #[error("--expect: {0}")]
+    Expectation(#[from] SyntaxError),
+    /// An override does not parse.
+    #[error(transparent)]
+    Override(#[from] OverrideError),
+    /// A DNS server is none.
+    #[error(transparent)]
+    Names(#[from] NamesError),
+    /// A number is out of its range.
+    #[error("{flag} {value}: {right}")]
+    Number {
+        /// The flag.
+        flag: &'static str,
+        /// What was given.
+        value: String,
+        /// What would be right.
+        right: String,
+    },
+    /// A header does not parse.
+    #[error("-H '{given}': {wrong}; write it as 'NAME: VALUE'")]
+    Header {
+        /// As given.
+        given: String,
+        /// What is wrong with it.
+        wrong: &'static str,
+    },
+    /// A method is none.
+    #[error("-X '{0}' is no HTTP method; write one such as GET or POST")]
+    Method(String),
+}
+
+impl PlanError {
+    /// Lines that point at the place, where there is one to point at.
+    #[must_use]
+    pub fn pointer(&self) -> Option<String> {
+        match self {
+            Self::Expectation(error) => Some(error.pointer()),
+            _ => None,
+        }
+    }
+}
+
+/// Everything that the engine needs to know of one row: a target and how it is asked.
+#[derive(Clone, Debug)]
+pub struct ProbePlan {
+    /// What is asked.
+    pub target: Target,
+    /// How many requests.
+    pub requests: u64,
+    /// How many of them at once.
+    pub concurrency: u64,
+    /// Threads that send; `None` is one per core.
+    pub threads: Option<u64>,
+    /// What each request looks like.
+    pub request: RequestPlan,
+    /// What each request may take.
+    pub limits: Limits,
+    /// Where connections go instead.
+    pub overrides: Overrides,
+    /// How names are looked up.
+    pub names: NamesConfig,
+    /// How TLS is verified.
+    pub tls: TlsPlan,
+    /// What must hold.
+    pub expectations: Vec<Expectation>,
+    /// How many answers are printed verbatim.
+    pub show: u64,
+}
+
+impl ProbePlan {
+    /// What will be done, one line for `--verbose`.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        let Self { target, requests, concurrency, .. } = self;
+        let (host, port) = self.overrides.connect_to(&target.host, target.port);
+        let place = match self.overrides.addresses(&host, port) {
+            Some(addresses) => format!("{addresses:?} port {port} by --resolve"),
+            None => format!("{host} port {port}"),
+        };
+        format!(
+            "{} {}: {requests} requests, {concurrency} at once, a connection each, to {place}",
+            self.request.method, target.url
+        )
+    }
+}
+
+/// What each request looks like.
+#[derive(Clone, Debug)]
+pub struct RequestPlan {
+    /// The method.
+    pub method: Method,
+    /// Headers, the person's own over the program's.
+    pub headers: HeaderMap,
+}
+
+/// What each request may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Look-up, TCP and TLS together.
+    pub connect: Duration,
+    /// All of a request.
+    pub total: Duration,
+    /// The longest body that is read, in bytes.
+    pub body: usize,
+}
+
+/// Files and wishes about TLS; the files are read when the run starts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TlsPlan {
+    /// Roots to trust instead of the system's.
+    pub cacert: Option<PathBuf>,
+    /// Own certificate chain and key.
+    pub identity: Option<(PathBuf, PathBuf)>,
+    /// Whether any certificate of the server will do.
+    pub insecure: bool,
+}
+
+/// Flags → a plan for each target, in the order given.
+pub fn run(args: &RunArgs) -> Result<Vec<ProbePlan>, PlanError> {
+    if args.targets.is_empty() {
+        return Err(PlanError::NoTarget);
+    }
+    let requests = positive("-n", args.load.requests, DEFAULT_REQUESTS, u64::MAX)?;
+    let common = ProbePlan {
+        target: Target::parse(&args.targets[0])?,
+        requests,
+        concurrency: concurrency(&args.load, requests)?,
+        threads: args.load.threads.map(|n| within("--threads", n, MAX_THREADS)).transpose()?,
+        request: request(&args.request)?,
+        limits: limits(&args.request)?,
+        overrides: Overrides::parse(&args.network.resolve, &args.network.connect_to)?,
+        names: names(&args.network, &args.request)?,
+        tls: tls(&args.tls),
+        expectations: expectations(&args.expectations)?,
+        show: args.output.show.unwrap_or(DEFAULT_SHOW),
+    };
+    let plan = |given: &String| Ok(ProbePlan { target: Target::parse(given)?, ..common.clone() });
+    args.targets.iter().map(plan).collect()
+}
+
+fn concurrency(load: &LoadArgs, requests: u64) -> Result<u64, PlanError> {
+    let asked = positive("-c", load.concurrency, DEFAULT_CONCURRENCY, MAX_CONCURRENCY)?;
+    Ok(asked.min(requests))
+}
+
+fn request(args: &RequestArgs) -> Result<RequestPlan, PlanError> {
+    let method = match &args.method {
+        None => Method::GET,
+        Some(given) => given.parse().map_err(|_| PlanError::Method(given.clone()))?,
+    };
+    let mut headers = HeaderMap::new();
+    let agent = HeaderValue::from_static(concat!("prober/", env!("CARGO_PKG_VERSION")));
+    headers.insert(header::USER_AGENT, agent);
+    headers.insert(header::ACCEPT, HeaderValue::from_static("*/*"));
+    let mut own = HeaderMap::new();
+    for given in &args.headers {
+        let (name, value) = parse_header(given)?;
+        headers.remove(&name);
+        own.append(name, value);
+    }
+    for (name, value) in own.iter().filter(|(_, value)| !value.is_empty()) {
+        headers.append(name, value.clone());
+    }
+    Ok(RequestPlan { method, headers })
+}
+
+/// `NAME: VALUE`; as in curl, `NAME:` removes one of the program's own headers.
+fn parse_header(given: &str) -> Result<(HeaderName, HeaderValue), PlanError> {
+    let wrong = |wrong| PlanError::Header { given: given.escape_debug().to_string(), wrong };
+    let (name, value) = given.split_once(':').ok_or_else(|| wrong("it has no colon"))?;
+    let name = HeaderName::from_bytes(name.trim().as_bytes())
+        .map_err(|_| wrong("its name is no header name"))?;
+    let value = HeaderValue::from_str(value.trim())
+        .map_err(|_| wrong("its value holds a control character"))?;
+    Ok((name, value))
+}
+
+fn limits(args: &RequestArgs) -> Result<Limits, PlanError> {
+    let total = seconds("--max-time", &args.max_time)?;
+    let connect = seconds("--connect-timeout", &args.connect_timeout)?;
+    let most = u64::from(u32::MAX);
+    let body = positive("--max-body", Some(args.max_body), 0, most)?;
+    let body = usize::try_from(body).unwrap_or(usize::MAX);
+    Ok(Limits { connect: connect.min(total), total, body })
+}
+
+fn names(network: &NetworkArgs, request: &RequestArgs) -> Result<NamesConfig, PlanError> {
+    let family = match (network.ipv4, network.ipv6) {
+        (true, _) => Family::V4,
+        (_, true) => Family::V6,
+        _ => Family::Any,
+    };
+    let servers = NamesConfig::parse_servers(&network.dns_servers)?;
+    let timeout = limits(request)?.connect;
+    Ok(NamesConfig { servers, family, timeout, ..NamesConfig::default() })
+}
+
+fn tls(args: &TlsArgs) -> TlsPlan {
+    let identity = args.cert.clone().zip(args.key.clone());
+    TlsPlan { cacert: args.cacert.clone(), identity, insecure: args.insecure }
+}
+
+/// Without `--expect`, the expectation is `errors = 0`.
+fn expectations(given: &[String]) -> Result<Vec<Expectation>, SyntaxError> {
+    if given.is_empty() {
+        return Ok(vec![Expectation::NoErrors]);
+    }
+    given.iter().map(|text| expectation::parse(text)).collect()
+}
+
+fn positive(
+    flag: &'static str,
+    given: Option<u64>,
+    default: u64,
+    most: u64,
+) -> Result<u64, PlanError> {
+    given.map_or(Ok(default), |value| within(flag, value, most))
+}
+
+fn within(flag: &'static str, value: u64, most: u64) -> Result<u64, PlanError> {
+    if (1..=most).contains(&value) {
+        return Ok(value);
+    }
+    let right = match most {
+        u64::MAX => "write a number of at least 1".to_owned(),
+        most => format!("write a number from 1 to {most}"),
+    };
+    Err(PlanError::Number { flag, value: value.to_string(), right })
+}
+
+/// Seconds as curl takes them (`0.5`), or with a unit (`500ms`, `2s`, `1m`).
+fn seconds(flag: &'static str, given: &str) -> Result<Duration, PlanError> {
+    let units = [("ms", 0.001), ("s", 1.0), ("m", 60.0), ("", 1.0)];
+    let number = units.into_iter().find_map(|(unit, factor)| {
+        let digits = given.strip_suffix(unit)?;
+        Some(digits.parse::<f64>().ok()? * factor)
+    });
+    let valid = number.filter(|s| (0.001..=86_400.0).contains(s));
+    valid.map(Duration::from_secs_f64).ok_or_else(|| PlanError::Number {
+        flag,
+        value: format!("'{given}'"),
+        right: "write seconds from 0.001 to 86400, such as 2.5 or 500ms".to_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::Cli;
+    use clap::Parser as _;
+    use proptest::prelude::*;
+
+    fn plan(args: &[&str]) -> Result<Vec<ProbePlan>, PlanError> {
+        let words = ["prober"].iter().chain(args);
+        run(&Cli::try_parse_from(words).unwrap().run)
+    }
+
+    #[test]
+    fn a_target_alone_is_a_whole_plan() {
+        let plans = plan(&["--target", "istio1.xiaowenx.com/echo2"]).unwrap();
+        assert_eq!(plans.len(), 1);
+        let plan = &plans[0];
+        assert_eq!((plan.requests, plan.concurrency, plan.show), (100, 10, 4));
+        assert_eq!(plan.expectations, [Expectation::NoErrors]);
+        assert_eq!(plan.limits.total, Duration::from_secs(10));
+        assert!(plan.request.headers["user-agent"].to_str().unwrap().starts_with("prober/"));
+    }
+
+    #[test]
+    fn no_more_lanes_than_requests() {
+        assert_eq!(plan(&["-t", "a", "-n", "3"]).unwrap()[0].concurrency, 3);
+        assert_eq!(plan(&["-t", "a", "-n", "9", "-c", "2"]).unwrap()[0].concurrency, 2);
+    }
+
+    #[test]
+    fn own_headers_replace_and_remove_as_in_curl() {
+        let plans =
+            plan(&["-t", "a", "-H", "user-agent: x", "-H", "Accept:", "-H", "A: 1", "-H", "A: 2"]);
+        let headers = &plans.unwrap()[0].request.headers;
+        assert_eq!(headers["user-agent"], "x");
+        assert!(!headers.contains_key("accept"));
+        assert_eq!(headers.get_all("a").iter().count(), 2);
+    }
+
+    #[test]
+    fn contradictions_are_refused_in_one_line() {
+        for (args, part) in [
+            (&[][..], "no target"),
+            (&["-t", "a", "-n", "0"], "-n 0: write a number of at least 1"),
+            (&["-t", "a", "-c", "0"], "-c 0: write a number from 1 to 10000"),
+            (&["-t", "a", "-c", "10001"], "-c 10001"),
+            (&["-t", "a", "--threads", "0"], "--threads 0"),
+            (&["-t", "a", "--max-body", "0"], "--max-body 0"),
+            (&["-t", "a", "-m", "0"], "--max-time '0'"),
+            (&["-t", "a", "-m", "NaN"], "--max-time 'NaN'"),
+            (&["-t", "a", "-m", "1h"], "--max-time '1h'"),
+            (&["-t", "a", "-H", "x"], "no colon"),
+            (&["-t", "a", "-H", "x y: z"], "no header name"),
+            (&["-t", "a", "-H", "x: a\nb"], "control character"),
+            (&["-t", "a", "-X", "G ET"], "no HTTP method"),
+            (&["-t", "a", "-e", "exacty b"], "--expect: expectation 'exacty b', column 1"),
+            (&["-t", "a", "-t", "b c"], "--target: target 'b c' has a space"),
+            (&["-t", "a", "--resolve", "a:80"], "--resolve"),
+        ] {
+            let error = plan(args).expect_err(&format!("{args:?}")).to_string();
+            assert!(error.contains(part), "{args:?}: {error}");
+            assert_eq!(error.lines().count(), 1, "{error}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_header_and_no_time_panics(text in any::<String>()) {
+            let _ = parse_header(&text);
+            let _ = seconds("-m", &text);
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! A target: the URL to ask, as curl would read it.
+
+use http::Uri;
+use thiserror::Error;
+use url::{Host, Url};
+
+/// Why a target is not one.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum TargetError {
+    /// Nothing there.
+    #[error("a target is empty; write a URL such as istio1.xiaowenx.com/echo2")]
+    Empty,
+    /// A URL has no white space and no control characters.
+    #[error("target '{0}' has a space or control character in it; write it as %20 or quote less")]
+    Space(String),
+    /// Only http and https can be probed.
+    #[error("target '{target}' has the scheme '{scheme}'; http and https can be probed")]
+    Scheme {
+        /// As given.
+        target: String,
+        /// The scheme that is neither.
+        scheme: String,
+    },
+    /// Credentials do not belong on a command line that is printed.
+    #[error("target '{0}' holds credentials; send them with -H 'Authorization: …'")]
+    Credentials(String),
+    /// The port is no number from 1 to 65535.
+    #[error("target '{0}' has a bad port; a port is a number from 1 to 65535")]
+    Port(String),
+    /// Anything else that the URL standard refuses.
+    #[error("target '{target}' is not a URL ({reason}); write [http[s]://]HOST[:PORT][/PATH]")]
+    NotAUrl {
+        /// As given.
+        target: String,
+        /// What the URL parser says.
+        reason: String,
+    },
+}
+
+/// The URL to ask.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// As the person wrote it; used in headings.
+    pub given: String,
+    /// The whole URL.
+    pub url: String,
+    /// Whether the connection is TLS.
+    pub tls: bool,
+    /// Host without brackets: a name or an address.
+    pub host: String,
+    /// The port to connect to.
+    pub port: u16,
+    /// Value of the `Host` header: with the port where it is not the scheme's own.
+    pub authority: String,
+    /// What stands in the request line.
+    pub path: Uri,
+}
+
+impl Target {
+    /// Reads a target as curl does: `http://` if there is no scheme.
+    pub fn parse(given: &str) -> Result<Self, TargetError> {
+        if given.is_empty() {
+            return Err(TargetError::Empty);
+        }
+        if given.contains(|c: char| c.is_whitespace() || c.is_control()) {
+            return Err(TargetError::Space(given.escape_debug().to_string()));
+        }
+        let whole = match given.split_once("://") {
+            Some(("http" | "https" | "HTTP" | "HTTPS", _)) => given.to_owned(),
+            Some((scheme, _)) if !scheme.contains(['/', '?', '#', '.']) => {
+                let (target, scheme) = (given.to_owned(), scheme.to_owned());
+                return Err(TargetError::Scheme { target, scheme });
+            }
+            _ => format!("http://{given}"),
+        };
+        let url = Url::parse(&whole).map_err(|error| match error {
+            url::ParseError::InvalidPort => TargetError::Port(given.to_owned()),
+            other => not_a_url(given, &other),
+        })?;
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(TargetError::Credentials(given.to_owned()));
+        }
+        Self::from_url(given, &url)
+    }
+
+    fn from_url(given: &str, url: &Url) -> Result<Self, TargetError> {
+        let host = match url.host() {
+            Some(Host::Ipv6(address)) => address.to_string(),
+            Some(Host::Ipv4(address)) => address.to_string(),
+            Some(Host::Domain(name)) => name.to_owned(),
+            None => return Err(not_a_url(given, &"no host")),
+        };
+        let port = url.port_or_known_default().unwrap_or(80);
+        if port == 0 {
+            return Err(TargetError::Port(given.to_owned()));
+        }
+        let authority = match url.port() {
+            Some(port) => format!("{}:{port}", url.host_str().unwrap_or_default()),
+            None => url.host_str().unwrap_or_default().to_owned(),
+        };
+        let path = match url.query() {
+            Some(query) => format!("{}?{query}", url.path()),
+            None => url.path().to_owned(),
+        };
+        let mut shown = url.clone();
+        shown.set_fragment(None);
+        Ok(Self {
+            given: given.to_owned(),
+            url: shown.to_string(),
+            tls: url.scheme() == "https",
+            host,
+            port,
+            authority,
+            path: path.parse().map_err(|error| not_a_url(given, &error))?,
+        })
+    }
+}
+
+fn not_a_url(given: &str, reason: &dyn std::fmt::Display) -> TargetError {
+    TargetError::NotAUrl { target: given.to_owned(), reason: reason.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn parsed(given: &str) -> Target {
+        Target::parse(given).unwrap()
+    }
+
+    #[test]
+    fn no_scheme_is_http_as_in_curl() {
+        let target = parsed("istio1.xiaowenx.com/echo2");
+        assert_eq!(target.url, "http://istio1.xiaowenx.com/echo2");
+        assert_eq!((target.host.as_str(), target.port), ("istio1.xiaowenx.com", 80));
+        assert_eq!(target.authority, "istio1.xiaowenx.com");
+        assert_eq!(target.path, "/echo2");
+        assert!(!target.tls);
+    }
+
+    #[test]
+    fn host_and_port_alone_are_no_scheme() {
+        let target = parsed("echo1:8080");
+        assert_eq!(target.url, "http://echo1:8080/");
+        assert_eq!((target.authority.as_str(), target.port), ("echo1:8080", 8080));
+    }
+
+    #[test]
+    fn ports_addresses_queries_and_fragments() {
+        assert_eq!(parsed("https://a/").port, 443);
+        assert_eq!(parsed("https://a:443/").authority, "a", "the scheme's own port is not sent");
+        let v6 = parsed("http://[::1]:8080/x?a=1&b#frag");
+        assert_eq!((v6.host.as_str(), v6.port), ("::1", 8080));
+        assert_eq!(v6.authority, "[::1]:8080");
+        assert_eq!(v6.path, "/x?a=1&b");
+        assert_eq!(v6.url, "http://[::1]:8080/x?a=1&b");
+        assert_eq!(parsed("a/?u=http://b/").host, "a");
+    }
+
+    #[test]
+    fn what_is_no_target_is_refused_with_its_reason() {
+        for (given, part) in [
+            ("", "is empty"),
+            ("echo 1:8080", "space"),
+            ("a\nb", "'a\\nb' has a space or control"),
+            ("ftp://a/", "scheme 'ftp'"),
+            ("http://u:p@a/", "credentials"),
+            ("echo1:99999", "bad port"),
+            ("echo1:0", "bad port"),
+            ("echo1:http", "bad port"),
+            ("http://", "not a URL"),
+            ("http://[::1", "not a URL"),
+            ("%zz", "not a URL"),
+        ] {
+            let error = Target::parse(given).expect_err(given).to_string();
+            assert!(error.contains(part), "{given:?}: {error}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_panics_and_what_parses_can_be_asked(text in any::<String>()) {
+            if let Ok(target) = Target::parse(&text) {
+                prop_assert!(target.port > 0 && !target.host.is_empty());
+                prop_assert!(target.path.path().starts_with('/'));
+            }
+        }
+    }
+}

@@ -1,0 +1,320 @@
+//! The report as JSON, schema `prober/1`, and back. Histograms travel as
+//! HdrHistogram V2 compressed, base64, so that nothing is lost on the way.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use echo_reply::Identity;
+use hdrhistogram::serialization::{Deserializer, Serializer as _, V2DeflateSerializer};
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use super::{Report, Row, RowResult};
+use crate::outcome::FailureKind;
+use crate::tally::{BackendTally, FailureGroup, Latency, PassedOver, Tally};
+use crate::verdict::{Judged, Verdict};
+
+/// The schema that this module writes and reads.
+pub const SCHEMA: &str = "prober/1";
+
+/// Why bytes are no report.
+#[derive(Debug, Error)]
+pub enum JsonError {
+    /// Not JSON, or not of this shape.
+    #[error("not a prober report: {0}")]
+    Shape(#[from] serde_json::Error),
+    /// Of another schema.
+    #[error("a report of schema '{found}'; this prober reads '{SCHEMA}'")]
+    Schema {
+        /// The schema named in it.
+        found: String,
+    },
+    /// A histogram that does not decode.
+    #[error("a histogram in the report does not decode: {0}")]
+    Histogram(String),
+    /// A time that is none.
+    #[error("'{0}' in the report is no RFC 3339 time")]
+    Time(String),
+}
+
+#[derive(Serialize, Deserialize)]
+struct Document<R> {
+    schema: String,
+    prober: String,
+    started: String,
+    interrupted: bool,
+    verdict: Verdict,
+    exit_code: u8,
+    clusters: Vec<String>,
+    rows: Vec<R>,
+}
+
+/// A row is either unreachable or probed; which, the presence of `unreachable` tells.
+#[derive(Serialize, Deserialize)]
+struct RowHead {
+    source: Option<String>,
+    target: String,
+    url: String,
+    verdict: Verdict,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unreachable: Option<String>,
+}
+
+#[derive(Serialize)]
+struct RowDocument {
+    #[serde(flatten)]
+    head: RowHead,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    probed: Option<Probed>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Probed {
+    requests: u64,
+    answers: u64,
+    failed: u64,
+    retried: u64,
+    abandoned: u64,
+    connections: u64,
+    seconds: f64,
+    backends: Vec<Backend>,
+    failures: Vec<FailureEntry>,
+    passed_over: Vec<PassedOverEntry>,
+    shown: BTreeMap<u64, String>,
+    expectations: Vec<Judged>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Backend {
+    #[serde(flatten)]
+    identity: Identity,
+    answers: u64,
+    share: f64,
+    retried: u64,
+    latency: LatencyEntry,
+}
+
+#[derive(Serialize, Deserialize)]
+struct LatencyEntry {
+    p50_us: u64,
+    p90_us: u64,
+    p99_us: u64,
+    max_us: u64,
+    histogram: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct FailureEntry {
+    kind: FailureKind,
+    what: String,
+    count: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct PassedOverEntry {
+    address: std::net::SocketAddr,
+    count: u64,
+    why: String,
+}
+
+/// The report as indented JSON with a line end.
+#[must_use]
+pub fn render(report: &Report) -> Vec<u8> {
+    let started = OffsetDateTime::from(report.started).format(&Rfc3339);
+    let document = Document {
+        schema: SCHEMA.to_owned(),
+        prober: env!("CARGO_PKG_VERSION").to_owned(),
+        started: started.expect("the wall clock is between the years 0 and 9999"),
+        interrupted: report.interrupted,
+        verdict: report.rows.iter().map(Row::verdict).max().unwrap_or(Verdict::Inconclusive),
+        exit_code: report.exit_code(),
+        clusters: report.clusters.clone(),
+        rows: report.rows.iter().map(row_document).collect(),
+    };
+    let mut bytes = serde_json::to_vec_pretty(&document).expect("names are strings, floats finite");
+    bytes.push(b'\n');
+    bytes
+}
+
+fn row_document(row: &Row) -> RowDocument {
+    let (unreachable, probed) = match &row.result {
+        RowResult::Unreachable { reason } => (Some(reason.clone()), None),
+        RowResult::Probed { tally, verdicts } => (None, Some(probed(tally, verdicts))),
+    };
+    let head = RowHead {
+        source: row.source.clone(),
+        target: row.target.clone(),
+        url: row.url.clone(),
+        verdict: row.verdict(),
+        unreachable,
+    };
+    RowDocument { head, probed }
+}
+
+fn probed(tally: &Tally, verdicts: &[Judged]) -> Probed {
+    let answers = tally.answers();
+    let backend = |(identity, backend): (&Identity, &BackendTally)| Backend {
+        identity: identity.clone(),
+        answers: backend.answers,
+        share: backend.answers as f64 / answers.max(1) as f64,
+        retried: backend.retried,
+        latency: latency_entry(&backend.latency),
+    };
+    let failure = |group: &FailureGroup| FailureEntry {
+        kind: group.kind,
+        what: group.what.clone(),
+        count: group.count,
+    };
+    let passed_over = |(address, over): (&std::net::SocketAddr, &PassedOver)| PassedOverEntry {
+        address: *address,
+        count: over.count,
+        why: over.why.clone(),
+    };
+    Probed {
+        requests: tally.requests(),
+        answers,
+        failed: tally.failed_requests(),
+        retried: tally.retried(),
+        abandoned: tally.abandoned,
+        connections: tally.connections,
+        seconds: tally.elapsed.as_secs_f64(),
+        backends: tally.backends.iter().map(backend).collect(),
+        failures: tally.failures.iter().map(failure).collect(),
+        passed_over: tally.passed_over.iter().map(passed_over).collect(),
+        shown: tally.shown.clone(),
+        expectations: verdicts.to_vec(),
+    }
+}
+
+fn latency_entry(latency: &Latency) -> LatencyEntry {
+    let histogram = latency.histogram();
+    let mut bytes = Vec::new();
+    V2DeflateSerializer::new()
+        .serialize(histogram, &mut bytes)
+        .expect("a histogram of these bounds fits into memory");
+    LatencyEntry {
+        p50_us: histogram.value_at_quantile(0.5),
+        p90_us: histogram.value_at_quantile(0.9),
+        p99_us: histogram.value_at_quantile(0.99),
+        max_us: histogram.max(),
+        histogram: STANDARD.encode(bytes),
+    }
+}
+
+/// Reads a report back.
+pub fn parse(bytes: &[u8]) -> Result<Report, JsonError> {
+    #[derive(Deserialize)]
+    struct SchemaOnly {
+        schema: String,
+    }
+    let SchemaOnly { schema } = serde_json::from_slice(bytes)?;
+    if schema != SCHEMA {
+        return Err(JsonError::Schema { found: schema });
+    }
+    let document: Document<serde_json::Value> = serde_json::from_slice(bytes)?;
+    let started = OffsetDateTime::parse(&document.started, &Rfc3339)
+        .map_err(|_| JsonError::Time(document.started.clone()))?;
+    let rows: Result<Vec<_>, _> = document.rows.into_iter().map(row).collect();
+    Ok(Report {
+        started: started.into(),
+        interrupted: document.interrupted,
+        clusters: document.clusters,
+        rows: rows?,
+    })
+}
+
+fn row(document: serde_json::Value) -> Result<Row, JsonError> {
+    let RowHead { source, target, url, unreachable, .. } = RowHead::deserialize(&document)?;
+    let result = match unreachable {
+        Some(reason) => RowResult::Unreachable { reason },
+        None => {
+            let probed = Probed::deserialize(document)?;
+            let verdicts = probed.expectations.clone();
+            RowResult::Probed { tally: tally(probed)?, verdicts }
+        }
+    };
+    Ok(Row { source, target, url, result })
+}
+
+fn tally(probed: Probed) -> Result<Tally, JsonError> {
+    let mut backends = BTreeMap::new();
+    for backend in probed.backends {
+        let latency = latency(&backend.latency)?;
+        let Backend { identity, answers, retried, .. } = backend;
+        backends.insert(identity, BackendTally { answers, retried, latency });
+    }
+    let failure = |entry: FailureEntry| {
+        let FailureEntry { kind, what, count } = entry;
+        FailureGroup { kind, what, count }
+    };
+    let passed_over =
+        |entry: PassedOverEntry| (entry.address, PassedOver { count: entry.count, why: entry.why });
+    Ok(Tally {
+        backends,
+        failures: probed.failures.into_iter().map(failure).collect(),
+        connections: probed.connections,
+        passed_over: probed.passed_over.into_iter().map(passed_over).collect(),
+        shown: probed.shown,
+        abandoned: probed.abandoned,
+        elapsed: Duration::try_from_secs_f64(probed.seconds).unwrap_or_default(),
+    })
+}
+
+fn latency(entry: &LatencyEntry) -> Result<Latency, JsonError> {
+    let wrong = |reason: String| JsonError::Histogram(reason);
+    let bytes = STANDARD.decode(&entry.histogram).map_err(|e| wrong(e.to_string()))?;
+    let histogram = Deserializer::new().deserialize(&mut bytes.as_slice());
+    Ok(Latency::from_histogram(histogram.map_err(|e| wrong(e.to_string()))?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::samples;
+
+    fn without_version(bytes: Vec<u8>) -> String {
+        let text = String::from_utf8(bytes).unwrap();
+        text.replace(&format!("\"prober\": \"{}\"", env!("CARGO_PKG_VERSION")), "\"prober\": \"…\"")
+    }
+
+    #[test]
+    fn a_plain_run() {
+        insta::assert_snapshot!(without_version(render(&samples::plain())));
+    }
+
+    #[test]
+    fn a_matrix() {
+        insta::assert_snapshot!(without_version(render(&samples::matrix())));
+    }
+
+    #[test]
+    fn what_is_written_is_read_back_without_loss() {
+        for report in [samples::plain(), samples::matrix()] {
+            assert_eq!(parse(&render(&report)).unwrap(), report);
+        }
+    }
+
+    #[test]
+    fn what_is_no_report_is_refused_with_its_reason() {
+        let text = String::from_utf8(render(&samples::plain())).unwrap();
+        for (bad, part) in [
+            (String::new(), "not a prober report"),
+            ("{}".to_owned(), "missing field `schema`"),
+            ("hello".to_owned(), "not a prober report"),
+            (
+                text.replace("prober/1", "prober/9"),
+                "schema 'prober/9'; this prober reads 'prober/1'",
+            ),
+            (text[..text.len() / 2].to_owned(), "not a prober report"),
+            (text.replace("\"started\": \"20", "\"started\": \"xx"), "no RFC 3339 time"),
+            (text.replace("\"histogram\": \"H", "\"histogram\": \"!"), "histogram"),
+        ] {
+            let error = parse(bad.as_bytes()).expect_err(part).to_string();
+            assert!(error.contains(part), "{part}: {error}");
+        }
+    }
+}

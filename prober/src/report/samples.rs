@@ -1,0 +1,84 @@
+//! Reports for the golden tests of every format.
+
+use std::time::{Duration, SystemTime};
+
+use echo_reply::Identity;
+
+use super::{Report, Row, RowResult};
+use crate::expectation;
+use crate::outcome::{Answer, Failure, FailureKind, Outcome};
+use crate::tally::Tally;
+use crate::verdict;
+
+/// One target, two clusters, all well.
+pub(crate) fn plain() -> Report {
+    let tally = tally(&[("kops", "echo2-64ddccc94f-xdfqr", 52), ("gke1", "echo2-5f-abcde", 48)]);
+    let row = row(None, "istio1.xiaowenx.com/echo2", tally, &["exactly kops,gke1"]);
+    report(vec![row])
+}
+
+/// Four rows: all well, failures, too few to say, and a source that cannot be reached.
+pub(crate) fn matrix() -> Report {
+    let well = tally(&[("kops", "echo1-5cf848bd89-lql9p", 100)]);
+    let mut failing = tally(&[("kops", "echo2-64ddccc94f-xdfqr", 51)]);
+    for n in 100..149 {
+        let what = "503 Service Unavailable from istio-envoy: \"no healthy upstream\"";
+        failing.record(outcome(n, Err(Failure::new(FailureKind::Status, what))), 4);
+    }
+    let dead = "127.10.1.9:8080".parse().unwrap();
+    let mut over = outcome(200, Err(Failure::new(FailureKind::Reset, "gone")));
+    over.passed_over = vec![(dead, "127.10.1.9:8080 refused the connection".to_owned())];
+    failing.record(over, 4);
+    let few = tally(&[("kops", "echo2-64ddccc94f-xdfqr", 3)]);
+    let both = ["errors = 0", "exactly kops,gke1"];
+    let from = |source: &str| Some(source.to_owned());
+    let mut rows = vec![
+        row(from("kops:istio-disabled"), "echo1:8080", well, &["errors = 0", "exactly kops"]),
+        row(from("kops:istio-enabled"), "echo2:8080", failing, &both),
+        row(None, "istio1.xiaowenx.com/echo2", few, &both),
+    ];
+    let reason = "kubectl: error: context \"gke1\" does not exist".to_owned();
+    rows.push(Row {
+        source: from("gke1:istio-disabled"),
+        target: "echo1:8080".to_owned(),
+        url: "http://echo1:8080/".to_owned(),
+        result: RowResult::Unreachable { reason },
+    });
+    let mut report = report(rows);
+    report.clusters = vec!["kops".to_owned(), "gke1".to_owned()];
+    report
+}
+
+fn report(rows: Vec<Row>) -> Report {
+    let started = SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_000_000);
+    Report { started, interrupted: false, clusters: Vec::new(), rows }
+}
+
+fn row(source: Option<String>, target: &str, tally: Tally, expectations: &[&str]) -> Row {
+    let parsed = expectations.iter().map(|text| expectation::parse(text).unwrap());
+    let verdicts = parsed.map(|expectation| verdict::judge(&tally, &expectation)).collect();
+    let url = format!("http://{target}");
+    let result = RowResult::Probed { tally, verdicts };
+    Row { source, target: target.to_owned(), url, result }
+}
+
+fn tally(backends: &[(&str, &str, u64)]) -> Tally {
+    let mut tally = Tally { elapsed: Duration::from_millis(131), ..Tally::default() };
+    for (first, (cluster, pod, answers)) in backends.iter().enumerate() {
+        for n in 0..*answers {
+            let text = format!("[URL: http://echo2:8080/] on [pod: {pod}] in [cluster: {cluster}]");
+            let identity = Identity::new(*pod, *cluster);
+            let attempt = (n == 7).then_some(2);
+            let answer = Answer { identity, attempt, text: Some(text) };
+            // Interleaved, so that the first lines show more than one backend.
+            let place = n * backends.len() as u64 + first as u64;
+            tally.record(outcome(place, Ok(answer)), 4);
+        }
+    }
+    tally
+}
+
+fn outcome(sequence: u64, result: Result<Answer, Failure>) -> Outcome {
+    let total = Duration::from_micros(800 + 10 * sequence);
+    Outcome { sequence, result, total, connected: true, passed_over: Vec::new() }
+}

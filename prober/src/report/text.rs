@@ -1,0 +1,231 @@
+//! The report for eyes: per row the answers, who gave them, what failed and
+//! the verdicts; of several rows a table at the end.
+
+mod table;
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use super::{Report, Row, RowResult};
+use crate::tally::{Label, Tally};
+use crate::verdict::{Judged, Verdict};
+use table::Table;
+
+/// The widest share bar, in characters.
+const BAR: usize = 20;
+
+/// How text is dressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Style {
+    /// Whether meaning is also carried by colour.
+    pub color: bool,
+}
+
+impl Style {
+    fn paint(self, code: &str, text: &str) -> String {
+        if self.color { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
+    }
+
+    fn bold(self, text: &str) -> String {
+        self.paint("1", text)
+    }
+
+    fn verdict(self, verdict: Verdict) -> String {
+        let code = match verdict {
+            Verdict::Pass => "32",
+            Verdict::Fail => "31",
+            Verdict::Inconclusive => "33",
+        };
+        self.paint(code, verdict.word())
+    }
+}
+
+/// The whole report.
+#[must_use]
+pub fn render(report: &Report, style: Style) -> Vec<u8> {
+    let mut out = String::new();
+    for row in &report.rows {
+        section(&mut out, row, style);
+        out.push('\n');
+    }
+    if report.rows.len() > 1 {
+        matrix(&mut out, report, style);
+    }
+    if report.interrupted {
+        let note = "INTERRUPTED: this report is partial";
+        let _ = writeln!(out, "{}", style.paint("33", note));
+    }
+    // The last line of a section is followed by a blank one only if more follows.
+    if out.ends_with("\n\n") {
+        out.pop();
+    }
+    out.into_bytes()
+}
+
+fn section(out: &mut String, row: &Row, style: Style) {
+    let _ = writeln!(out, "{}", style.bold(&row.heading()));
+    match &row.result {
+        RowResult::Unreachable { reason } => {
+            let fail = style.verdict(Verdict::Fail);
+            let _ = writeln!(out, "\n  {fail}  the source cannot be reached: {reason}");
+        }
+        RowResult::Probed { tally, verdicts } => {
+            for line in tally.shown.values() {
+                let _ = writeln!(out, "{line}");
+            }
+            if !tally.shown.is_empty() {
+                out.push('\n');
+            }
+            distribution(out, tally);
+            failures(out, tally);
+            let _ = writeln!(out, "  {}", summary(tally));
+            judged(out, verdicts, style);
+        }
+    }
+}
+
+/// Who answered: a line for each backend, the one with most answers first in each cluster.
+fn distribution(out: &mut String, tally: &Tally) {
+    if tally.backends.is_empty() {
+        return;
+    }
+    let total = tally.answers();
+    let mut table = Table::new(&["CLUSTER", "POD", ">ANSWERS", ">SHARE", "", ">P50", ">P99"]);
+    for (cluster, _) in tally.answers_by(Label::Cluster) {
+        let mut pods: Vec<_> =
+            tally.backends.iter().filter(|(who, _)| who.cluster == cluster).collect();
+        pods.sort_by_key(|(_, backend)| std::cmp::Reverse(backend.answers));
+        for (who, backend) in pods {
+            let share = backend.answers as f64 / total as f64;
+            table.row(vec![
+                cluster.to_owned(),
+                who.pod.clone(),
+                backend.answers.to_string(),
+                percent(share),
+                bar(share),
+                shown_time(backend.latency.quantile(0.5)),
+                shown_time(backend.latency.quantile(0.99)),
+            ]);
+        }
+    }
+    out.push_str(&table.render("  "));
+}
+
+fn failures(out: &mut String, tally: &Tally) {
+    if tally.failures.is_empty() {
+        return;
+    }
+    let mut groups: Vec<_> = tally.failures.iter().collect();
+    groups.sort_by_key(|group| (group.kind, std::cmp::Reverse(group.count)));
+    let mut table = Table::new(&["FAILURE", ">COUNT", "EXAMPLE"]);
+    for group in groups {
+        let (kind, count) = (group.kind.to_string(), group.count.to_string());
+        table.row(vec![kind, count, group.what.clone()]);
+    }
+    out.push_str(&table.render("  "));
+}
+
+fn summary(tally: &Tally) -> String {
+    let (requests, connections) = (tally.requests(), tally.connections);
+    let mut line = format!(
+        "{requests} {} on {connections} {}, {} failed, {} retried by the mesh, {}",
+        plural(requests, "request"),
+        plural(connections, "connection"),
+        tally.failed_requests(),
+        tally.retried(),
+        shown_time(Some(tally.elapsed)),
+    );
+    if tally.abandoned > 0 {
+        let _ = write!(line, "; {} under way when interrupted", tally.abandoned);
+    }
+    for (address, over) in &tally.passed_over {
+        let _ = write!(line, "\n  passed over {address} {} times: {}", over.count, over.why);
+    }
+    line
+}
+
+fn judged(out: &mut String, verdicts: &[Judged], style: Style) {
+    for Judged { expectation, verdict, reason } in verdicts {
+        let _ = writeln!(out, "  {}  {expectation}: {reason}", style.verdict(*verdict));
+    }
+}
+
+/// Source × target: share per cluster, failures, retried, verdict.
+fn matrix(out: &mut String, report: &Report, style: Style) {
+    let clusters = report.all_clusters();
+    let mut heads = vec!["SOURCE".to_owned(), "TARGET".to_owned()];
+    heads.extend(clusters.iter().map(|cluster| format!(">{cluster}")));
+    heads.extend([">FAILED", ">RETRIED", "VERDICT"].map(str::to_owned));
+    let mut table = Table::new(&heads);
+    for row in &report.rows {
+        let source = row.source.clone().unwrap_or_else(|| "here".to_owned());
+        let mut cells = vec![source, row.target.clone()];
+        match row.tally() {
+            Some(tally) => {
+                let answers = tally.answers_by(Label::Cluster);
+                let total = tally.answers();
+                cells.extend(clusters.iter().map(|cluster| match answers.get(cluster.as_str()) {
+                    Some(n) => percent(*n as f64 / total as f64),
+                    None => "–".to_owned(),
+                }));
+                cells.push(tally.failed_requests().to_string());
+                cells.push(tally.retried().to_string());
+                cells.push(style.verdict(row.verdict()));
+            }
+            None => {
+                cells.extend(vec!["–".to_owned(); clusters.len() + 2]);
+                cells.push(format!("{} unreachable", style.verdict(Verdict::Fail)));
+            }
+        }
+        table.row(cells);
+    }
+    out.push_str(&table.render(""));
+    let _ = writeln!(out, "\n{}", tail(report));
+}
+
+fn tail(report: &Report) -> String {
+    let rows = report.rows.len();
+    let with = |verdict| report.rows.iter().filter(|row| row.verdict() == verdict).count();
+    match (with(Verdict::Fail), with(Verdict::Inconclusive)) {
+        (0, 0) => format!("all {rows} rows meet their expectations"),
+        (0, open) => format!("{open} of {rows} rows inconclusive"),
+        (missed, 0) => format!("{missed} of {rows} rows miss their expectations"),
+        (missed, open) => {
+            format!("{missed} of {rows} rows miss their expectations, {open} inconclusive")
+        }
+    }
+}
+
+fn plural(n: u64, noun: &str) -> String {
+    if n == 1 { noun.to_owned() } else { format!("{noun}s") }
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.1}%", share * 100.0)
+}
+
+/// A bar of eighths: `share` of [`BAR`] characters.
+fn bar(share: f64) -> String {
+    const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
+    let eighths = (share.clamp(0.0, 1.0) * (BAR * 8) as f64).round() as usize;
+    format!("{}{}", "█".repeat(eighths / 8), EIGHTHS[eighths % 8])
+}
+
+/// Three significant digits with a unit: `812 µs`, `1.21 ms`, `10.2 s`.
+fn shown_time(time: Option<Duration>) -> String {
+    let Some(time) = time else { return "–".to_owned() };
+    let us = time.as_micros() as f64;
+    let (value, unit) = match us {
+        us if us < 999.5 => return format!("{us:.0} µs"),
+        us if us < 999_500.0 => (us / 1e3, "ms"),
+        us => (us / 1e6, "s"),
+    };
+    match value {
+        value if value < 9.995 => format!("{value:.2} {unit}"),
+        value if value < 99.95 => format!("{value:.1} {unit}"),
+        value => format!("{value:.0} {unit}"),
+    }
+}
+
+#[cfg(test)]
+mod tests;

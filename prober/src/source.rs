@@ -1,0 +1,108 @@
+//! Where probing runs from: here, or behind any command that can run a prober
+//! and gives its JSON back on stdout, such as `kubectl exec`.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt as _};
+use tokio::process::Command;
+use tokio_util::sync::CancellationToken;
+
+use crate::report::json;
+use crate::tally::Tally;
+
+/// The most that is read of what a command prints, in bytes.
+const MAX_OUTPUT: u64 = 64 << 20;
+/// The most that is read of its complaints, in bytes.
+const MAX_COMPLAINT: u64 = 64 << 10;
+
+/// Where probing runs from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// This process.
+    Here,
+    /// A prober behind a command.
+    Command {
+        /// The command, to which the prober's own words are appended.
+        prefix: Vec<String>,
+        /// The prober's name or path there.
+        prober: String,
+    },
+}
+
+impl Source {
+    /// The words of the command that probes with these arguments.
+    #[must_use]
+    pub fn words(&self, arguments: &[String]) -> Vec<String> {
+        let (prefix, prober) = match self {
+            Self::Here => (&[][..], "prober"),
+            Self::Command { prefix, prober } => (prefix.as_slice(), prober.as_str()),
+        };
+        let mut words = prefix.to_vec();
+        words.push(prober.to_owned());
+        words.extend_from_slice(arguments);
+        words
+    }
+}
+
+/// Runs a prober's command and reads the tally of its one row; the reason, one
+/// line, where there is none. The command is killed at `limit` and at `stop`.
+pub async fn probe_behind(
+    words: &[String],
+    limit: Duration,
+    stop: &CancellationToken,
+) -> Result<Tally, String> {
+    let (program, arguments) = words.split_first().ok_or("the command is empty")?;
+    let mut child = Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(|error| format!("cannot run '{program}': {error}"))?;
+    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+    let talk =
+        async { tokio::join!(read(stdout, MAX_OUTPUT), read(stderr, MAX_COMPLAINT), child.wait()) };
+    let (output, complaint, status) = tokio::select! {
+        said = tokio::time::timeout(limit, talk) => {
+            said.map_err(|_| format!("'{program}' did not end within {limit:?}"))?
+        }
+        () = stop.cancelled() => return Err("interrupted".to_owned()),
+    };
+    let status = status.map_err(|error| format!("'{program}': {error}"))?;
+    let report = json::parse(&output).map_err(|error| {
+        let complaint = String::from_utf8_lossy(&complaint);
+        match complaint.lines().rev().map(str::trim).find(|line| !line.is_empty()) {
+            Some(line) if output.is_empty() => format!("{program}: {line} ({status})"),
+            Some(line) => format!("{error}; {program}: {line} ({status})"),
+            None => format!("'{program}' printed no report ({status}): {error}"),
+        }
+    })?;
+    let row = report.rows.first().ok_or("the report has no row")?;
+    row.tally().cloned().ok_or_else(|| "the report's row was not probed".to_owned())
+}
+
+async fn read(from: Option<impl AsyncRead + Unpin>, most: u64) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    if let Some(from) = from {
+        let mut bounded = from.take(most);
+        // What was read until an error is what there is; a report cut short does not parse.
+        let _ = bounded.read_to_end(&mut bytes).await;
+    }
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_probers_words_come_behind_the_commands() {
+        let arguments = ["--target".to_owned(), "echo1:8080".to_owned()];
+        assert_eq!(Source::Here.words(&arguments), ["prober", "--target", "echo1:8080"]);
+        let prefix = vec!["ssh".to_owned(), "host".to_owned()];
+        let source = Source::Command { prefix, prober: "/prober".to_owned() };
+        assert_eq!(source.words(&arguments), ["ssh", "host", "/prober", "--target", "echo1:8080"]);
+    }
+}
