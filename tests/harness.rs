@@ -6,6 +6,7 @@ use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, Once};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// How long any one thing may take before a test gives up on it.
@@ -24,7 +25,13 @@ pub(crate) fn bin_dir() -> PathBuf {
     let dir = exe.ancestors().nth(2).expect("target/<profile>/deps/<test>").to_owned();
     BUILT.call_once(|| {
         let mut cargo = Command::new(env!("CARGO"));
-        cargo.current_dir(workspace()).args(["build", "--quiet", "--locked", "--bins", "--workspace"]);
+        cargo.current_dir(workspace()).args([
+            "build",
+            "--quiet",
+            "--locked",
+            "--bins",
+            "--workspace",
+        ]);
         cargo.env("CARGO_TARGET_DIR", dir.parent().expect("target"));
         if dir.ends_with("release") {
             cargo.arg("--release");
@@ -103,6 +110,7 @@ pub(crate) fn wait_until<T>(what: &str, mut check: impl FnMut() -> Option<T>) ->
 pub(crate) struct Background {
     child: Child,
     said: Arc<Mutex<String>>,
+    readers: Vec<JoinHandle<()>>,
 }
 
 impl Background {
@@ -115,9 +123,11 @@ impl Background {
             .spawn()
             .expect("the program starts");
         let said = Arc::new(Mutex::new(String::new()));
-        collect(child.stdout.take().expect("piped"), &said);
-        collect(child.stderr.take().expect("piped"), &said);
-        Self { child, said }
+        let readers = vec![
+            collect(child.stdout.take().expect("piped"), &said),
+            collect(child.stderr.take().expect("piped"), &said),
+        ];
+        Self { child, said, readers }
     }
 
     /// The process id.
@@ -128,6 +138,14 @@ impl Background {
     /// All that it has printed so far.
     pub(crate) fn said(&self) -> String {
         self.said.lock().expect("no panic holds it").clone()
+    }
+
+    /// All that it has printed, once it has ended and both pipes are read to their end.
+    pub(crate) fn said_all(&mut self) -> String {
+        for reader in self.readers.drain(..) {
+            reader.join().expect("it only reads");
+        }
+        self.said()
     }
 
     /// Waits for a line that `pick` accepts.
@@ -170,7 +188,7 @@ impl Drop for Background {
     }
 }
 
-fn collect(from: impl std::io::Read + Send + 'static, into: &Arc<Mutex<String>>) {
+fn collect(from: impl std::io::Read + Send + 'static, into: &Arc<Mutex<String>>) -> JoinHandle<()> {
     let into = Arc::clone(into);
     std::thread::spawn(move || {
         for line in BufReader::new(from).lines().map_while(Result::ok) {
@@ -178,5 +196,5 @@ fn collect(from: impl std::io::Read + Send + 'static, into: &Arc<Mutex<String>>)
             said.push_str(&line);
             said.push('\n');
         }
-    });
+    })
 }

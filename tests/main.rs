@@ -1,6 +1,9 @@
 //! Integration tests: the built binaries, real sockets, real Envoy.
-//! One module per topic; `harness` holds what they share.
+//! One module per topic; `harness` and `servers` hold what they share.
 
 mod harness;
+mod matrix;
 mod names;
 mod overrides_vs_curl;
+mod probing;
+mod servers;

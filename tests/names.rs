@@ -20,7 +20,7 @@ const SOON: Duration = Duration::from_secs(2);
 const TTL: u32 = 60;
 
 /// What the server says to one question.
-enum Reply {
+pub(crate) enum Reply {
     /// Those of the addresses that are of the type asked for.
     Addresses(&'static [&'static str]),
     Alias(&'static str),
@@ -30,11 +30,11 @@ enum Reply {
     OverTcp(&'static [&'static str]),
 }
 
-const NXDOMAIN: Reply = Reply::Code(ResponseCode::NXDomain);
+pub(crate) const NXDOMAIN: Reply = Reply::Code(ResponseCode::NXDomain);
 
 /// A DNS server on loopback; stopped when dropped.
-struct Server {
-    address: SocketAddr,
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
     /// `name TYPE` of each question, in order.
     asked: Arc<Mutex<Vec<String>>>,
     stop: Arc<AtomicBool>,
@@ -42,7 +42,7 @@ struct Server {
 }
 
 impl Server {
-    fn start(answer: impl Fn(&str, RecordType) -> Reply + Send + 'static) -> Self {
+    pub(crate) fn start(answer: impl Fn(&str, RecordType) -> Reply + Send + 'static) -> Self {
         let (udp, tcp) = sockets();
         let address = udp.local_addr().expect("bound");
         let asked = Arc::new(Mutex::new(Vec::new()));

@@ -31,7 +31,7 @@ enum Outcome {
 
 /// Ways to run the same case. To compare one more, add its function.
 type Runner = fn(&[String], &Url) -> Outcome;
-const RUNNERS: &[(&str, Runner)] = &[("curl", curl), ("Overrides", overrides)];
+const RUNNERS: &[(&str, Runner)] = &[("curl", curl), ("Overrides", overrides), ("prober", prober)];
 
 /// `P` and `Q` stand for the two ports. Servers answer on both, at 127.0.0.1,
 /// 127.0.0.2, 127.0.0.3 and ::1; nobody does at 127.0.0.9.
@@ -254,6 +254,26 @@ fn curl(args: &[String], url: &Url) -> Outcome {
 
 fn curl_version() -> String {
     harness::finish(Command::new("curl").arg("--version")).stdout
+}
+
+/// The program, one request.
+fn prober(args: &[String], url: &Url) -> Outcome {
+    let once = ["--requests=1", "--output=json", "--quiet", "--max-time=3", "--target"];
+    let args = once.iter().map(ToString::to_string).chain([url.to_string()]).chain(args.to_vec());
+    let said = harness::run("prober", args);
+    if said.code == 2 {
+        return Outcome::Refused;
+    }
+    let report: serde_json::Value = serde_json::from_str(&said.stdout).expect("a report");
+    let row = &report["rows"][0];
+    if let Some(pod) = row["backends"][0]["pod"].as_str() {
+        return Outcome::Answer(pod.to_owned());
+    }
+    match row["failures"][0]["kind"].as_str() {
+        Some("dns") => Outcome::NotFound,
+        Some("connect") => Outcome::NoConnection,
+        _ => panic!("{url}: {said:?}"),
+    }
 }
 
 /// The library, and a plain connect to what it says.

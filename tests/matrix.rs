@@ -1,0 +1,282 @@
+//! `prober matrix FILE`: sections in order, sources behind commands, rows that
+//! cannot be reached, bad files.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::harness::{Background, bin, bin_dir, command, finish, run};
+use crate::servers::{Server, text_echo};
+
+/// A folder with a matrix file in it, and a fake `kubectl` on the path.
+struct Bench {
+    dir: tempfile::TempDir,
+}
+
+impl Bench {
+    fn new() -> Self {
+        Self { dir: tempfile::tempdir().expect("a folder") }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn write(&self, name: &str, text: &str) -> PathBuf {
+        fs::write(self.path(name), text).expect("written");
+        self.path(name)
+    }
+
+    /// A program on the path of [`Bench::matrix`].
+    fn program(&self, name: &str, script: &str) {
+        let path = self.write(name, &format!("#!/bin/sh\n{script}\n"));
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("executable");
+    }
+
+    /// `prober matrix` over this text, with the bench's programs and the built ones on the path.
+    fn matrix(&self, text: &str, args: &[&str]) -> std::process::Command {
+        let file = self.write("mesh.yaml", text);
+        let mut prober = command("prober");
+        let system = std::env::var("PATH").unwrap_or_default();
+        let path = format!("{}:{}:{system}", self.dir.path().display(), bin_dir().display());
+        prober.env("PATH", path).env("BENCH", self.dir.path());
+        prober.arg("matrix").arg(file).args(args);
+        prober
+    }
+}
+
+/// A `kubectl exec` that logs its words, knows two contexts, and runs what is behind `--` here.
+const KUBECTL: &str = r#"
+echo "$*" >> "$BENCH/kubectl.log"
+case "$*" in
+  "exec --context=kops "*|"exec --context=gke1 "*) ;;
+  *) echo 'error: context "mars" does not exist' >&2; exit 1 ;;
+esac
+while [ "$1" != -- ]; do shift; done
+shift
+exec "$@"
+"#;
+
+fn two_clusters(kops: &Server, gke1: &Server) -> String {
+    format!(
+        "clusters: [kops, gke1]
+defaults: {{requests: 20, show: 2, expect: [errors = 0]}}
+sources:
+  - {{name: 'kops:istio-disabled', cluster: kops, resolve: ['echo1:{kops}:127.0.0.1'],
+     kubectl: {{context: kops, namespace: istio-disabled, workload: deploy/sleep, container: prober}}}}
+  - {{name: 'mars:istio-disabled',
+     kubectl: {{context: mars, namespace: istio-disabled, workload: deploy/sleep}}}}
+targets:
+  - {{from: 'kops:istio-disabled', url: 'echo1:{kops}', expect: [errors = 0, exactly kops]}}
+  - {{from: 'mars:istio-disabled', url: 'echo1:{kops}'}}
+  - {{url: '127.0.0.1:{gke1}/echo1', expect: [only gke1]}}
+",
+        kops = kops.port(),
+        gke1 = gke1.port()
+    )
+}
+
+#[test]
+fn sections_come_in_order_and_a_row_that_cannot_be_reached_fails_alone() {
+    let (kops, gke1) =
+        (Server::start(text_echo("a", "kops")), Server::start(text_echo("b", "gke1")));
+    let bench = Bench::new();
+    bench.program("kubectl", KUBECTL);
+    let said = finish(&mut bench.matrix(&two_clusters(&kops, &gke1), &[]));
+    assert_eq!(said.code, 1, "{said:?}");
+    let headings: Vec<_> = said.stdout.lines().filter(|line| line.contains("curl ")).collect();
+    let port = kops.port();
+    assert_eq!(
+        headings,
+        [
+            format!("from kops:istio-disabled: curl echo1:{port}"),
+            format!("from mars:istio-disabled: curl echo1:{port}"),
+            format!("curl 127.0.0.1:{}/echo1", gke1.port()),
+        ]
+    );
+    let has = |text: &str| assert!(said.stdout.contains(text), "{text:?}: {}", said.stdout);
+    has(
+        "the source cannot be reached: kubectl: error: context \"mars\" does not exist (exit status: 1)",
+    );
+    has("  PASS  exactly kops: kops 20 of 20 answers");
+    has("  PASS  only gke1: all 20 answers came from gke1");
+    has("1 of 3 rows miss their expectations");
+    assert_eq!(said.stdout.matches("[pod: a]").count(), 2, "two answers are shown of each row");
+    // One command for each source and target, not one for each request.
+    let log = fs::read_to_string(bench.path("kubectl.log")).expect("it was run");
+    assert_eq!(log.lines().count(), 2, "{log}");
+    let prefix =
+        "exec --context=kops --namespace=istio-disabled --container=prober deploy/sleep -- prober ";
+    assert!(log.lines().any(|line| line.starts_with(prefix)), "{log}");
+    assert_eq!((kops.accepted(), gke1.accepted()), (20, 20));
+}
+
+#[test]
+fn the_json_holds_the_same_and_says_where_each_row_started() {
+    let (kops, gke1) =
+        (Server::start(text_echo("a", "kops")), Server::start(text_echo("b", "gke1")));
+    let bench = Bench::new();
+    bench.program("kubectl", KUBECTL);
+    let said =
+        finish(&mut bench.matrix(&two_clusters(&kops, &gke1), &["--output=json", "-n", "7"]));
+    let report: Value = serde_json::from_str(&said.stdout).expect("JSON");
+    assert_eq!((&report["exit_code"], &report["clusters"][0]), (&1.into(), &"kops".into()));
+    let rows = report["rows"].as_array().expect("rows");
+    assert_eq!(rows.len(), 3);
+    assert_eq!(
+        (&rows[0]["source"], &rows[0]["answers"]),
+        (&"kops:istio-disabled".into(), &7.into())
+    );
+    assert_eq!(
+        rows[0]["backends"][0]["latency"]["histogram"].as_str().map(|h| &h[..4]),
+        Some("HIST")
+    );
+    assert!(rows[1]["unreachable"].as_str().is_some_and(|reason| reason.contains("mars")));
+    assert_eq!((&rows[2]["source"], &rows[2]["verdict"]), (&Value::Null, &"pass".into()));
+}
+
+#[test]
+fn every_way_in_which_a_command_can_fail_is_a_row_with_its_reason() {
+    let bench = Bench::new();
+    bench.program("silent", "exit 3");
+    bench.program("chatty", "echo hello; echo first >&2; echo last words >&2");
+    bench.program("killed", "kill -9 $$");
+    let text = "
+sources:
+  - {name: absent, command: [no-such-command]}
+  - {name: silent, command: [silent]}
+  - {name: chatty, command: [chatty]}
+  - {name: killed, command: [killed]}
+  - {name: no-prober, command: [env], prober: no-such-prober}
+targets:
+  - {from: absent, url: a}
+  - {from: silent, url: a}
+  - {from: chatty, url: a}
+  - {from: killed, url: a}
+  - {from: no-prober, url: a}
+";
+    let said = finish(&mut bench.matrix(text, &["--output=json"]));
+    assert_eq!(said.code, 1, "{said:?}");
+    let report: Value = serde_json::from_str(&said.stdout).expect("JSON");
+    let reasons: Vec<_> =
+        (0..5).map(|n| report["rows"][n]["unreachable"].as_str().expect("a reason")).collect();
+    assert!(reasons[0].starts_with("cannot run 'no-such-command'"), "{reasons:?}");
+    assert!(reasons[1].starts_with("'silent' printed no report (exit status: 3)"), "{reasons:?}");
+    assert!(
+        reasons[2].contains("not a prober report") && reasons[2].contains("last words"),
+        "{reasons:?}"
+    );
+    assert!(reasons[3].contains("signal: 9"), "{reasons:?}");
+    assert!(reasons[4].contains("no-such-prober"), "{reasons:?}");
+}
+
+#[test]
+fn independent_sources_run_at_the_same_time() {
+    // Each waits until the other has begun: one after the other, both would wait in vain.
+    let bench = Bench::new();
+    let meet = r#"touch "$BENCH/$1"; for _ in $(seq 200); do
+        [ -e "$BENCH/$2" ] && shift 2 && exec "$@"; sleep 0.05; done; echo alone >&2; exit 1"#;
+    bench.program("meet", meet);
+    let server = Server::start(text_echo("a", "kops"));
+    let url = server.target();
+    let text = format!(
+        "sources: [{{name: one, command: [meet, x, y]}}, {{name: two, command: [meet, y, x]}}]
+defaults: {{requests: 3}}
+targets: [{{from: one, url: '{url}'}}, {{from: two, url: '{url}'}}]\n"
+    );
+    let said = finish(&mut bench.matrix(&text, &[]));
+    assert_eq!(said.code, 0, "{said:?}");
+    let place = |text| said.stdout.find(text).expect("it is there");
+    assert!(place("from one: ") < place("from two: "), "the order of printing stays");
+}
+
+#[test]
+fn interrupting_a_matrix_reports_what_there_is_and_leaves_no_command() {
+    let bench = Bench::new();
+    bench.program(
+        "hang",
+        r#"echo $$ > "$BENCH/pid.new"; mv "$BENCH/pid.new" "$BENCH/pid"; exec sleep 600"#,
+    );
+    let server = Server::start(text_echo("a", "kops"));
+    let text = format!(
+        "sources: [{{name: slow, command: [hang]}}]
+targets: [{{url: '{}', requests: 3}}, {{from: slow, url: x}}]\n",
+        server.target()
+    );
+    let mut prober = Background::start(&mut bench.matrix(&text, &[]));
+    let pid = crate::harness::wait_until("the command runs", || {
+        fs::read_to_string(bench.path("pid")).ok().filter(|_| server.accepted() >= 3)
+    });
+    let start = Instant::now();
+    prober.signal(rustix::process::Signal::INT);
+    assert_eq!(prober.wait(), 130);
+    assert!(start.elapsed() < Duration::from_secs(5));
+    let said = prober.said_all();
+    assert!(said.contains("INTERRUPTED") && said.contains("  kops     a"), "{said}");
+    assert!(said.contains("cannot be reached: interrupted"), "{said}");
+    let process = PathBuf::from(format!("/proc/{}", pid.trim()));
+    crate::harness::wait_until("the command is gone", || {
+        (!process.exists() || is_zombie(&process)).then_some(())
+    });
+}
+
+fn is_zombie(process: &Path) -> bool {
+    fs::read_to_string(process.join("stat")).is_ok_and(|stat| stat.contains(") Z "))
+}
+
+#[test]
+fn a_dry_run_prints_commands_that_a_person_could_type() {
+    let bench = Bench::new();
+    let text = "sources: [{name: 'kops:a', kubectl: {context: kops, workload: deploy/sleep}}]
+targets: [{from: 'kops:a', url: 'echo1:8080', expect: ['only kops']}, {url: b}]\n";
+    let said = finish(&mut bench.matrix(text, &["--dry-run"]));
+    assert_eq!(said.code, 0, "{said:?}");
+    assert_eq!(
+        said.stdout,
+        "# from kops:a: curl echo1:8080\n\
+         kubectl exec --context=kops deploy/sleep -- prober --target=echo1:8080 \
+         '--expect=only kops' --output=json --quiet\n\
+         # curl b\n\
+         prober --target=b --output=json --quiet\n"
+    );
+}
+
+#[test]
+fn only_picks_rows_by_their_heading() {
+    let (kops, gke1) =
+        (Server::start(text_echo("a", "kops")), Server::start(text_echo("b", "gke1")));
+    let bench = Bench::new();
+    bench.program("kubectl", KUBECTL);
+    let text = two_clusters(&kops, &gke1);
+    let said = finish(&mut bench.matrix(&text, &["--only", "from kops"]));
+    assert_eq!((said.code, gke1.accepted()), (0, 0), "{said:?}");
+    let none = finish(&mut bench.matrix(&text, &["--only", "venus"]));
+    none.refused(&["--only leaves no row", "from kops:istio-disabled"]);
+}
+
+#[test]
+fn a_bad_file_is_refused_in_one_line_before_anything_runs() {
+    let bench = Bench::new();
+    for (text, parts) in [
+        ("", &["mesh.yaml:1: it is empty"][..]),
+        ("targets: [", &["mesh.yaml:"]),
+        ("targets: []", &["mesh.yaml:1: it has no targets"]),
+        (
+            "targets:\n  - {url: a}\nclusterz: [b]\n",
+            &["mesh.yaml:3: unknown key 'clusterz'", "'clusters'"],
+        ),
+        ("targets:\n  - {url: a, from: b}\n", &["mesh.yaml:2: unknown source 'b'"]),
+        ("targets:\n  - {url: 'a b'}\n", &["mesh.yaml:2: ", "has a space"]),
+    ] {
+        finish(&mut bench.matrix(text, &[])).refused(parts);
+    }
+    let binary = bench.path("binary");
+    fs::write(&binary, b"\xff\xfe\x00").expect("written");
+    run("prober", ["matrix".as_ref(), binary.as_os_str()])
+        .refused(&["cannot read the matrix file"]);
+    run("prober", ["matrix".as_ref(), bench.dir.path().as_os_str()]).refused(&["directory"]);
+    assert!(bin("prober").exists());
+}
