@@ -1,0 +1,388 @@
+//! Certificate authorities: the root that all clusters share, and the
+//! intermediate of each cluster, which signs its workloads.
+
+use std::path::Path;
+use std::time::Duration;
+
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose, SanType, SerialNumber,
+};
+use time::OffsetDateTime;
+
+use crate::files::{self, Kind, Staging};
+use crate::{Certificate, Error, KeyKind, SpiffeId, Workload, validity, workload};
+
+/// How long authorities are valid: ten years, as Istio's own tool makes them.
+pub const CA_VALIDITY: Duration = Duration::from_secs(3650 * 24 * 60 * 60);
+
+/// The four files of Istio's secret `cacerts`.
+pub(crate) const CA_CERT: &str = "ca-cert.pem";
+/// The authority's private key.
+pub(crate) const CA_KEY: &str = "ca-key.pem";
+/// The root that all clusters share; also its name beside the clusters' folders.
+pub(crate) const ROOT_CERT: &str = "root-cert.pem";
+/// The authority's certificate, then those above it up to the root.
+pub(crate) const CERT_CHAIN: &str = "cert-chain.pem";
+/// The root's private key, beside the clusters' folders.
+pub(crate) const ROOT_KEY: &str = "root-key.pem";
+
+/// An authority: its private key, its certificate, and those above it.
+pub struct Authority {
+    key: KeyPair,
+    key_pem: String,
+    certificate: Certificate,
+    /// From the direct issuer up to the root; empty for a root.
+    issuers: Vec<Certificate>,
+}
+
+impl Authority {
+    /// A new root, signed by itself.
+    ///
+    /// # Errors
+    /// If the cryptographic library refuses.
+    pub fn root(kind: KeyKind) -> Result<Self, Error> {
+        let key = kind.generate()?;
+        let period = validity::period(OffsetDateTime::now_utc(), CA_VALIDITY, None)?;
+        let mut params = authority_params(period)?;
+        params.distinguished_name.push(DnType::CommonName, "Root CA");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let certificate = Certificate::made(&params.self_signed(&key)?)?;
+        Ok(Self { key_pem: key.serialize_pem(), key, certificate, issuers: Vec::new() })
+    }
+
+    /// A new intermediate for a cluster, signed by this root.
+    ///
+    /// # Errors
+    /// If the name is no DNS label, if this authority may not sign others, or
+    /// if the cryptographic library refuses.
+    pub fn intermediate(&self, cluster: &str, kind: KeyKind) -> Result<Self, Error> {
+        check_cluster_name(cluster)?;
+        if !self.certificate.signs_authorities() {
+            return Err(Error::PathLength { subject: self.certificate.subject().into() });
+        }
+        let mut params = authority_params(self.period(CA_VALIDITY)?)?;
+        params.distinguished_name.push(DnType::CommonName, "Intermediate CA");
+        params.distinguished_name.push(DnType::LocalityName, cluster);
+        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+        params.subject_alt_names =
+            vec![SanType::DnsName("istiod.istio-system.svc".to_owned().try_into()?)];
+        let key = kind.generate()?;
+        let certificate = self.sign(&params, &key)?;
+        let issuers = std::iter::once(&self.certificate).chain(&self.issuers).cloned().collect();
+        Ok(Self { key_pem: key.serialize_pem(), key, certificate, issuers })
+    }
+
+    /// A new workload certificate with a new key. It becomes valid two minutes
+    /// before now, for machines whose clock is behind, and ends no later than
+    /// this authority's own.
+    ///
+    /// # Errors
+    /// If the validity is zero or absurd, or if the cryptographic library refuses.
+    pub fn workload(
+        &self,
+        id: &SpiffeId,
+        kind: KeyKind,
+        validity: Duration,
+    ) -> Result<Workload, Error> {
+        let mut params = workload::params(id, self.period(validity)?)?;
+        params.serial_number = Some(random_serial()?);
+        let key = kind.generate()?;
+        let leaf = self.sign(&params, &key)?;
+        let mut chain_pem = leaf.pem().to_owned();
+        // The root is what the peer holds already, so it is not sent.
+        let above = std::iter::once(&self.certificate).chain(&self.issuers);
+        for issuer in above.take(self.issuers.len()) {
+            chain_pem.push_str(issuer.pem());
+        }
+        Ok(Workload {
+            chain_pem,
+            key_pem: key.serialize_pem(),
+            root_pem: self.root_pem().to_owned(),
+        })
+    }
+
+    /// The own certificate.
+    #[must_use]
+    pub fn certificate(&self) -> &Certificate {
+        &self.certificate
+    }
+
+    /// The root's certificate.
+    #[must_use]
+    pub fn root_certificate(&self) -> &Certificate {
+        self.issuers.last().unwrap_or(&self.certificate)
+    }
+
+    /// The own certificate, PEM.
+    #[must_use]
+    pub fn certificate_pem(&self) -> &str {
+        self.certificate.pem()
+    }
+
+    /// The private key, PEM (PKCS #8).
+    #[must_use]
+    pub fn key_pem(&self) -> &str {
+        &self.key_pem
+    }
+
+    /// The own certificate, then its issuers up to and including the root, PEM.
+    #[must_use]
+    pub fn chain_pem(&self) -> String {
+        std::iter::once(&self.certificate).chain(&self.issuers).map(Certificate::pem).collect()
+    }
+
+    /// The root's certificate, PEM.
+    #[must_use]
+    pub fn root_pem(&self) -> &str {
+        self.root_certificate().pem()
+    }
+
+    /// Reads a cluster's folder: `ca-cert.pem`, `ca-key.pem`, `root-cert.pem`
+    /// and `cert-chain.pem` (which may leave the root out).
+    ///
+    /// # Errors
+    /// If a file is missing, is not PEM, has expired, or if they do not belong
+    /// together: key and certificate, certificate and chain, chain and root.
+    pub fn read(dir: &Path) -> Result<Self, Error> {
+        let now = OffsetDateTime::now_utc();
+        let (cert_path, root_path) = (dir.join(CA_CERT), dir.join(ROOT_CERT));
+        let chain_path = dir.join(CERT_CHAIN);
+        let (certificate, key) = read_pair(&cert_path, &dir.join(CA_KEY), now)?;
+        let root = read_first(&root_path)?;
+        root.check_time(now, &root_path)?;
+        root.check_authority(&root_path)?;
+
+        let mut chain = Certificate::parse_all(&files::read(&chain_path)?, &chain_path)?;
+        if chain.remove(0) != certificate {
+            return Err(Error::ChainStart { chain: chain_path, certificate: cert_path });
+        }
+        if chain.last() != Some(&root) && certificate != root {
+            if chain.last().is_some_and(|last| last.is_signed_by(last)) {
+                return Err(Error::RootDiffers { path: root_path, root: chain_path });
+            }
+            chain.push(root);
+        }
+        let mut signed = &certificate;
+        for (index, issuer) in chain.iter().enumerate() {
+            issuer.check_time(now, &chain_path)?;
+            issuer.check_authority(&chain_path)?;
+            if !signed.is_signed_by(issuer) {
+                let last = index + 1 == chain.len();
+                return Err(Error::ChainBroken {
+                    path: if index == 0 { cert_path } else { chain_path.clone() },
+                    subject: signed.subject().into(),
+                    issuer: issuer.subject().into(),
+                    issuer_path: if last { root_path } else { chain_path },
+                });
+            }
+            signed = issuer;
+        }
+        Ok(Self { key_pem: key.serialize_pem(), key, certificate, issuers: chain })
+    }
+
+    /// Reads a root from `root-cert.pem` and `root-key.pem`.
+    ///
+    /// # Errors
+    /// If a file is missing, is not PEM, has expired, is not signed by itself,
+    /// or if key and certificate do not belong together.
+    pub fn read_root(dir: &Path) -> Result<Self, Error> {
+        let path = dir.join(ROOT_CERT);
+        let (certificate, key) = read_pair(&path, &dir.join(ROOT_KEY), OffsetDateTime::now_utc())?;
+        if !certificate.is_signed_by(&certificate) {
+            return Err(Error::NotSelfSigned { path, issuer: certificate.issuer().into() });
+        }
+        Ok(Self { key_pem: key.serialize_pem(), key, certificate, issuers: Vec::new() })
+    }
+
+    /// Writes a cluster's four files into the folder, which is made if absent.
+    /// The key has mode 0600. Each file is replaced by rename.
+    ///
+    /// # Errors
+    /// If the folder or a file cannot be written.
+    pub fn write(&self, dir: &Path) -> Result<(), Error> {
+        files::make_folder(dir)?;
+        let chain = self.chain_pem();
+        files::write_together(dir, &self.cluster_files(&chain))
+    }
+
+    /// Writes a cluster's four files into a folder of their own.
+    pub(crate) fn stage(&self, staging: &Staging) -> Result<(), Error> {
+        let chain = self.chain_pem();
+        self.cluster_files(&chain)
+            .into_iter()
+            .try_for_each(|(name, text, kind)| staging.write(name, text, kind))
+    }
+
+    fn cluster_files<'a>(&'a self, chain: &'a str) -> [(&'static str, &'a str, Kind); 4] {
+        [
+            (CA_KEY, &self.key_pem, Kind::Secret),
+            (CA_CERT, self.certificate_pem(), Kind::Public),
+            (ROOT_CERT, self.root_pem(), Kind::Public),
+            (CERT_CHAIN, chain, Kind::Public),
+        ]
+    }
+
+    fn period(&self, length: Duration) -> Result<(OffsetDateTime, OffsetDateTime), Error> {
+        let end = self.certificate.not_after();
+        validity::period(OffsetDateTime::now_utc(), length, Some(end))
+    }
+
+    fn sign(&self, params: &CertificateParams, key: &KeyPair) -> Result<Certificate, Error> {
+        let issuer = Issuer::from_ca_cert_der(&self.certificate.der().into(), &self.key)?;
+        let signed = Certificate::made(&params.signed_by(key, &issuer)?)?;
+        // An issuer's name can be of a form that the library writes differently.
+        if signed.is_signed_by(&self.certificate) {
+            Ok(signed)
+        } else {
+            Err(Error::ForeignName { subject: self.certificate.subject().into() })
+        }
+    }
+}
+
+impl std::fmt::Debug for Authority {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Authority").field("certificate", &self.certificate).finish_non_exhaustive()
+    }
+}
+
+/// Refuses a name that cannot be a cluster's: it becomes the name of a folder,
+/// of a Kubernetes context and a part of Istio's secrets.
+///
+/// # Errors
+/// If it is empty, too long, or not a DNS label.
+pub fn check_cluster_name(name: &str) -> Result<(), Error> {
+    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    let problem = if name.is_empty() {
+        "is empty"
+    } else if name.len() > 63 {
+        "has more than 63 characters"
+    } else if !name.chars().all(allowed) {
+        "is not a DNS label: only a-z, 0-9 and - are allowed"
+    } else if name.starts_with('-') || name.ends_with('-') {
+        "is not a DNS label: it starts or ends with -"
+    } else {
+        return Ok(());
+    };
+    Err(Error::ClusterName { name: name.into(), problem })
+}
+
+/// What root and intermediates have in common. The subject starts with `O=Istio`.
+fn authority_params(
+    (not_before, not_after): (OffsetDateTime, OffsetDateTime),
+) -> Result<CertificateParams, Error> {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(DnType::OrganizationName, "Istio");
+    params.not_before = not_before;
+    params.not_after = not_after;
+    params.serial_number = Some(random_serial()?);
+    params.key_usages = vec![
+        KeyUsagePurpose::DigitalSignature,
+        // Istio and openssl call it nonRepudiation.
+        KeyUsagePurpose::ContentCommitment,
+        KeyUsagePurpose::KeyEncipherment,
+        KeyUsagePurpose::KeyCertSign,
+    ];
+    params.use_authority_key_identifier_extension = true;
+    Ok(params)
+}
+
+/// 126 random bits below a leading 01: positive, and always 16 bytes long.
+fn random_serial() -> Result<SerialNumber, Error> {
+    let mut bytes = [0; 16];
+    aws_lc_rs::rand::fill(&mut bytes).map_err(|_| Error::Random)?;
+    bytes[0] = bytes[0] & 0x7f | 0x40;
+    Ok(SerialNumber::from_slice(&bytes))
+}
+
+/// The first certificate of a file.
+pub(crate) fn read_first(path: &Path) -> Result<Certificate, Error> {
+    let mut all = Certificate::parse_all(&files::read(path)?, path)?;
+    Ok(all.swap_remove(0))
+}
+
+/// An authority's certificate and its private key, checked against each other.
+fn read_pair(
+    certificate_path: &Path,
+    key_path: &Path,
+    now: OffsetDateTime,
+) -> Result<(Certificate, KeyPair), Error> {
+    let certificate = read_first(certificate_path)?;
+    let text = files::read(key_path)?;
+    let key = KeyPair::from_pem(&String::from_utf8_lossy(&text))
+        .map_err(|source| Error::BadKey { path: key_path.into(), source })?;
+    if !certificate.belongs_to(&key) {
+        return Err(Error::KeyMismatch {
+            key: key_path.into(),
+            certificate: certificate_path.into(),
+        });
+    }
+    certificate.check_time(now, certificate_path)?;
+    certificate.check_authority(certificate_path)?;
+    Ok((certificate, key))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::WORKLOAD_VALIDITY;
+
+    const KIND: KeyKind = KeyKind::EcdsaP256;
+
+    fn parsed(pem: &str) -> Vec<Certificate> {
+        Certificate::parse_all(pem.as_bytes(), Path::new("test")).unwrap()
+    }
+
+    #[test]
+    fn a_workload_chain_leads_to_the_root_without_it() {
+        let root = Authority::root(KIND).unwrap();
+        let kops = root.intermediate("kops", KIND).unwrap();
+        let id = SpiffeId::new("cluster.local", "istio-enabled", "echo2").unwrap();
+        let workload = kops.workload(&id, KIND, WORKLOAD_VALIDITY).unwrap();
+        let [leaf, issuer] = &parsed(&workload.chain_pem)[..] else { panic!("two certificates") };
+        assert!(leaf.is_signed_by(issuer));
+        assert!(issuer.is_signed_by(&parsed(&workload.root_pem)[0]));
+        assert_eq!(leaf.names(), [format!("URI:{id}")]);
+        assert_eq!(leaf.subject(), "");
+        assert!(!leaf.is_authority());
+        assert_eq!(issuer.subject(), "O=Istio, CN=Intermediate CA, L=kops");
+        assert_eq!(kops.chain_pem(), format!("{}{}", kops.certificate_pem(), root.root_pem()));
+        let minutes = (leaf.not_after() - OffsetDateTime::now_utc()).whole_minutes();
+        assert!((1439..=1440).contains(&minutes), "{minutes}");
+    }
+
+    #[test]
+    fn an_intermediate_signs_no_authority() {
+        let kops = Authority::root(KIND).unwrap().intermediate("kops", KIND).unwrap();
+        let error = kops.intermediate("gke1", KIND).unwrap_err();
+        assert!(matches!(error, Error::PathLength { .. }), "{error}");
+    }
+
+    #[test]
+    fn cluster_names_are_dns_labels() {
+        for good in ["kops", "gke1", "a", "a-b", "1"] {
+            assert!(check_cluster_name(good).is_ok(), "{good}");
+        }
+        let long = "a".repeat(64);
+        for bad in ["", "a/b", "..", "A", "a.b", "a_b", "-a", "a-", "a b", "\u{e9}", &*long] {
+            assert!(check_cluster_name(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_folder_survives_writing_and_reading() {
+        let dir = tempfile::tempdir().unwrap();
+        let kops = Authority::root(KIND).unwrap().intermediate("kops", KIND).unwrap();
+        kops.write(dir.path()).unwrap();
+        let read = Authority::read(dir.path()).unwrap();
+        assert_eq!(read.chain_pem(), kops.chain_pem());
+        assert_eq!(read.key_pem(), kops.key_pem());
+    }
+
+    #[test]
+    fn debug_output_holds_no_key() {
+        let root = Authority::root(KIND).unwrap();
+        assert!(!format!("{root:?}").contains("PRIVATE"));
+    }
+}
