@@ -237,10 +237,10 @@ targets: [{from: 'kops:a', url: 'echo1:8080', expect: ['only kops']}, {url: b}]\
     assert_eq!(
         said.stdout,
         "# from kops:a: curl echo1:8080\n\
-         kubectl exec --context=kops deploy/sleep -- prober --target=echo1:8080 \
-         '--expect=only kops' --output=json --quiet\n\
+         kubectl exec '--context=kops' deploy/sleep -- prober '--target=echo1:8080' \
+         '--expect=only kops' '--output=json' --quiet\n\
          # curl b\n\
-         prober --target=b --output=json --quiet\n"
+         prober '--target=b' '--output=json' --quiet\n"
     );
 }
 

@@ -335,7 +335,8 @@ fn wrong_usage_is_one_line_and_exit_2() {
     refused(&["-t", "ftp://a"], &["scheme 'ftp'"]);
     refused(&["-t", "a", "-n", "0"], &["-n 0", "at least 1"]);
     refused(&["-t", "a", "-n", "x"], &["'x'", "--requests"]);
-    refused(&["-t", "a", "--requets", "1"], &["--requets", "--requests"]);
+    refused(&["-t", "a", "--concurency", "1"], &["--concurency", "'--concurrency'"]);
+    refused(&["-t", "a", "--request", "100"], &["--request 100", "--requests 100"]);
     refused(&["-t", "a", "--resolve", "a"], &["--resolve 'a'", "HOST:PORT:ADDRESS"]);
     refused(&["-t", "a", "--resolve", "a:127.0.0.1"], &["--resolve"]);
     refused(&["-t", "a", "--resolve", "a:80:name"], &["--resolve", "'name'"]);

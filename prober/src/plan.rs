@@ -61,6 +61,9 @@ pub enum PlanError {
         /// What is wrong with it.
         wrong: &'static str,
     },
+    /// A method that is a number: the flag next to it was meant.
+    #[error("--request {0} would be the method; for {0} requests write -n {0} or --requests {0}")]
+    MethodIsNumber(String),
     /// A method is none.
     #[error("-X '{0}' is no HTTP method; write one such as GET or POST")]
     Method(String),
@@ -183,6 +186,9 @@ fn concurrency(load: &LoadArgs, requests: u64) -> Result<u64, PlanError> {
 fn request(args: &RequestArgs) -> Result<RequestPlan, PlanError> {
     let method = match &args.method {
         None => Method::GET,
+        Some(given) if given.parse::<u64>().is_ok() => {
+            return Err(PlanError::MethodIsNumber(given.clone()));
+        }
         Some(given) => given.parse().map_err(|_| PlanError::Method(given.clone()))?,
     };
     let mut headers = HeaderMap::new();
