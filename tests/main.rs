@@ -1,6 +1,8 @@
 //! Integration tests: the built binaries, real sockets, real Envoy.
 //! One module per topic; `harness` and `servers` hold what they share.
 
+mod architecture;
+mod certificates;
 mod harness;
 mod matrix;
 mod names;

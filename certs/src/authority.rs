@@ -24,6 +24,8 @@ pub(crate) const CA_KEY: &str = "ca-key.pem";
 pub(crate) const ROOT_CERT: &str = "root-cert.pem";
 /// The authority's certificate, then those above it up to the root.
 pub(crate) const CERT_CHAIN: &str = "cert-chain.pem";
+/// All of them, the key first.
+pub(crate) const CLUSTER_FILES: [&str; 4] = [CA_KEY, CA_CERT, ROOT_CERT, CERT_CHAIN];
 /// The root's private key, beside the clusters' folders.
 pub(crate) const ROOT_KEY: &str = "root-key.pem";
 
@@ -42,7 +44,11 @@ impl Authority {
     /// # Errors
     /// If the cryptographic library refuses.
     pub fn root(kind: KeyKind) -> Result<Self, Error> {
-        let key = kind.generate()?;
+        Self::root_with(kind.generate()?)
+    }
+
+    /// A new root with the key given.
+    pub(crate) fn root_with(key: KeyPair) -> Result<Self, Error> {
         let period = validity::period(OffsetDateTime::now_utc(), CA_VALIDITY, None)?;
         let mut params = authority_params(period)?;
         params.distinguished_name.push(DnType::CommonName, "Root CA");
@@ -58,6 +64,11 @@ impl Authority {
     /// if the cryptographic library refuses.
     pub fn intermediate(&self, cluster: &str, kind: KeyKind) -> Result<Self, Error> {
         check_cluster_name(cluster)?;
+        self.intermediate_with(cluster, kind.generate()?)
+    }
+
+    /// A new intermediate with the key given. The name must have been checked.
+    pub(crate) fn intermediate_with(&self, cluster: &str, key: KeyPair) -> Result<Self, Error> {
         if !self.certificate.signs_authorities() {
             return Err(Error::PathLength { subject: self.certificate.subject().into() });
         }
@@ -67,7 +78,6 @@ impl Authority {
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.subject_alt_names =
             vec![SanType::DnsName("istiod.istio-system.svc".to_owned().try_into()?)];
-        let key = kind.generate()?;
         let certificate = self.sign(&params, &key)?;
         let issuers = std::iter::once(&self.certificate).chain(&self.issuers).cloned().collect();
         Ok(Self { key_pem: key.serialize_pem(), key, certificate, issuers })
@@ -187,11 +197,9 @@ impl Authority {
     /// If a file is missing, is not PEM, has expired, is not signed by itself,
     /// or if key and certificate do not belong together.
     pub fn read_root(dir: &Path) -> Result<Self, Error> {
+        let certificate = read_root_certificate(dir)?;
         let path = dir.join(ROOT_CERT);
-        let (certificate, key) = read_pair(&path, &dir.join(ROOT_KEY), OffsetDateTime::now_utc())?;
-        if !certificate.is_signed_by(&certificate) {
-            return Err(Error::NotSelfSigned { path, issuer: certificate.issuer().into() });
-        }
+        let (_, key) = read_pair(&path, &dir.join(ROOT_KEY), OffsetDateTime::now_utc())?;
         Ok(Self { key_pem: key.serialize_pem(), key, certificate, issuers: Vec::new() })
     }
 
@@ -206,12 +214,19 @@ impl Authority {
         files::write_together(dir, &self.cluster_files(&chain))
     }
 
-    /// Writes a cluster's four files into a folder of their own.
-    pub(crate) fn stage(&self, staging: &Staging) -> Result<(), Error> {
+    /// Writes a cluster's four files into a folder of that name.
+    pub(crate) fn stage(&self, staging: &Staging, folder: &str) -> Result<(), Error> {
+        staging.folder(folder)?;
         let chain = self.chain_pem();
-        self.cluster_files(&chain)
-            .into_iter()
-            .try_for_each(|(name, text, kind)| staging.write(name, text, kind))
+        self.cluster_files(&chain).into_iter().try_for_each(|(name, text, kind)| {
+            staging.write(&format!("{folder}/{name}"), text, kind)
+        })
+    }
+
+    /// Writes the root's two files.
+    pub(crate) fn stage_root(&self, staging: &Staging) -> Result<(), Error> {
+        staging.write(ROOT_KEY, &self.key_pem, Kind::Secret)?;
+        staging.write(ROOT_CERT, self.certificate_pem(), Kind::Public)
     }
 
     fn cluster_files<'a>(&'a self, chain: &'a str) -> [(&'static str, &'a str, Kind); 4] {
@@ -300,6 +315,18 @@ fn random_serial() -> Result<SerialNumber, Error> {
 pub(crate) fn read_first(path: &Path) -> Result<Certificate, Error> {
     let mut all = Certificate::parse_all(&files::read(path)?, path)?;
     Ok(all.swap_remove(0))
+}
+
+/// The certificate in `root-cert.pem`, checked to be a root that is valid now.
+pub(crate) fn read_root_certificate(dir: &Path) -> Result<Certificate, Error> {
+    let path = dir.join(ROOT_CERT);
+    let certificate = read_first(&path)?;
+    certificate.check_time(OffsetDateTime::now_utc(), &path)?;
+    certificate.check_authority(&path)?;
+    if !certificate.is_signed_by(&certificate) {
+        return Err(Error::NotSelfSigned { path, issuer: certificate.issuer().into() });
+    }
+    Ok(certificate)
 }
 
 /// An authority's certificate and its private key, checked against each other.
