@@ -9,7 +9,8 @@ use std::thread;
 
 use rcgen::KeyPair;
 
-use crate::authority::{self, CA_CERT, CLUSTER_FILES, ROOT_CERT, ROOT_KEY};
+use crate::authority::check_cluster_name;
+use crate::authority::folder::{self, CA_CERT, CLUSTER_FILES, ROOT_CERT, ROOT_KEY};
 use crate::files::{self, Staging};
 use crate::{Authority, Certificate, Error, KeyKind};
 
@@ -153,7 +154,7 @@ fn plan_missing(request: &Request) -> Result<Plan, Error> {
         return Ok(Plan { root: None, root_done: Done::Made, clusters });
     }
 
-    let root = authority::read_root_certificate(out)?;
+    let root = folder::read_root_certificate(out)?;
     let clusters = clusters.iter().map(|cluster| {
         let dir = out.join(cluster);
         if is_empty(&dir)? {
@@ -192,7 +193,7 @@ fn make_keys(kind: KeyKind, count: usize) -> Result<Vec<KeyPair>, Error> {
 
 fn check_names(clusters: &[String]) -> Result<(), Error> {
     for (index, name) in clusters.iter().enumerate() {
-        authority::check_cluster_name(name)?;
+        check_cluster_name(name)?;
         if clusters[..index].contains(name) {
             return Err(Error::ClusterTwice { name: name.clone() });
         }

@@ -8,7 +8,7 @@ use rcgen::{
 };
 use time::OffsetDateTime;
 
-use crate::authority::{self, CA_CERT, CA_KEY, CERT_CHAIN as CHAIN, ROOT_CERT, ROOT_KEY};
+use crate::authority::folder::{self, CA_CERT, CA_KEY, CERT_CHAIN as CHAIN, ROOT_CERT, ROOT_KEY};
 use crate::certificate::day_and_time;
 use crate::files::{self, Kind};
 use crate::{Authority, Certificate, Error, KeyKind, SpiffeId};
@@ -92,7 +92,7 @@ fn check_free(out: &Path, id: &SpiffeId) -> Result<(), Error> {
         }
     }
     let chain = out.join(CHAIN);
-    let renewed = chain.exists() && authority::read_first(&chain)?.names() == [format!("URI:{id}")];
+    let renewed = chain.exists() && folder::read_first(&chain)?.names() == [format!("URI:{id}")];
     for name in [CHAIN, KEY] {
         if out.join(name).exists() && !renewed {
             return in_the_way(name, format!("is not of {id}: choose another --out"));
