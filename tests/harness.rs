@@ -24,7 +24,13 @@ pub(crate) fn bin_dir() -> PathBuf {
     let dir = exe.ancestors().nth(2).expect("target/<profile>/deps/<test>").to_owned();
     BUILT.call_once(|| {
         let mut cargo = Command::new(env!("CARGO"));
-        cargo.current_dir(workspace()).args(["build", "--quiet", "--locked", "--bins", "--workspace"]);
+        cargo.current_dir(workspace()).args([
+            "build",
+            "--quiet",
+            "--locked",
+            "--bins",
+            "--workspace",
+        ]);
         cargo.env("CARGO_TARGET_DIR", dir.parent().expect("target"));
         if dir.ends_with("release") {
             cargo.arg("--release");

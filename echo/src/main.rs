@@ -1,1 +1,104 @@
-fn main() {}
+//! The program `echo`: parses the command line, sets up logging, turns signals
+//! into the server's stop, and says how it ended. Everything else is in the library.
+
+use std::io::{self, IsTerminal as _, Write as _};
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::CommandFactory as _;
+use echo::cli::{LogFlags, LogFormat, LogLevel, RunningFlags};
+use echo::{Cli, Server, identity};
+use tokio::runtime::{Builder, Runtime};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing::level_filters::LevelFilter;
+use tracing::{info, warn};
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::prelude::*;
+
+fn main() -> ExitCode {
+    let cli = match usage::parse::<Cli>() {
+        Ok(cli) => cli,
+        Err(code) => return code,
+    };
+    if let Some(shell) = cli.completions {
+        print_completions(shell);
+        return ExitCode::SUCCESS;
+    }
+    log_to_stderr(&cli.log);
+    match run(&cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => usage::complain("echo", &format_args!("{error:#}")),
+    }
+}
+
+fn run(cli: &Cli) -> anyhow::Result<()> {
+    let host_name = gethostname::gethostname();
+    let identity = identity::from_flags(&cli.identity, &host_name.to_string_lossy())?;
+    runtime(&cli.running)?.block_on(async {
+        let interrupt = signal(SignalKind::interrupt()).context("cannot hear SIGINT")?;
+        let terminate = signal(SignalKind::terminate()).context("cannot hear SIGTERM")?;
+        let server = Server::bind(&cli.listen, identity, cli.running.drain_timeout)?;
+        let addresses = server.addresses();
+        info!("listening on http://{} (admin http://{})", addresses.echo, addresses.admin);
+        serve(server, interrupt, terminate).await;
+        Ok(())
+    })
+}
+
+/// Serves until the first signal and the drain it starts, or the second signal.
+async fn serve(server: Server, mut interrupt: Signal, mut terminate: Signal) {
+    let (stop, stopped) = tokio::sync::oneshot::channel();
+    let signals = async {
+        tokio::select! { _ = interrupt.recv() => {} _ = terminate.recv() => {} }
+        let _ = stop.send(());
+        tokio::select! { _ = interrupt.recv() => {} _ = terminate.recv() => {} }
+    };
+    let stopped = async {
+        let _ = stopped.await;
+    };
+    tokio::select! {
+        () = server.run(stopped) => info!("stopped"),
+        () = signals => warn!("stopped at once by a second signal"),
+    }
+}
+
+/// One thread needs no scheduler that could share work among threads.
+fn runtime(flags: &RunningFlags) -> anyhow::Result<Runtime> {
+    let available = std::thread::available_parallelism();
+    let threads = flags.threads.or(available.ok()).map_or(1, usize::from);
+    let mut builder = match threads {
+        1 => Builder::new_current_thread(),
+        _ => Builder::new_multi_thread(),
+    };
+    builder.worker_threads(threads).enable_all().build().context("cannot start the threads")
+}
+
+fn log_to_stderr(flags: &LogFlags) {
+    let level = match flags.log {
+        LogLevel::Off => LevelFilter::OFF,
+        LogLevel::Error => LevelFilter::ERROR,
+        LogLevel::Warn => LevelFilter::WARN,
+        LogLevel::Info => LevelFilter::INFO,
+        LogLevel::Debug => LevelFilter::DEBUG,
+    };
+    let colours = io::stderr().is_terminal()
+        && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    // A stderr that nobody reads any more must not end the server.
+    let lines = tracing_subscriber::fmt::layer()
+        .with_writer(io::stderr)
+        .with_ansi(colours)
+        .log_internal_errors(false);
+    let lines = match flags.log_format {
+        LogFormat::Text => lines.boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).boxed(),
+    };
+    let own = Targets::new().with_target("echo", level);
+    let _ = tracing_subscriber::registry().with(lines.with_filter(own)).try_init();
+}
+
+fn print_completions(shell: clap_complete::Shell) {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "echo", &mut script);
+    // A closed pipe is no error.
+    let _ = io::stdout().write_all(&script);
+}

@@ -1,0 +1,209 @@
+//! Every flag of `echo`; the doc comments are the help. Pure but for reading
+//! the environment, where an empty variable counts as not set.
+
+use std::net::IpAddr;
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use clap::builder::EnumValueParser;
+use clap::{ArgMatches, Args, Command, CommandFactory, FromArgMatches, Parser, ValueEnum};
+
+mod values;
+use values::{Named, address, drain_timeout, identity_value, port, threads};
+
+/// Says which pod in which cluster answered.
+///
+/// Every path and every method gets one line:
+///
+///   [URL: http://echo1:8080/hello] on [pod: echo1-x] in [cluster: kops]
+///
+/// The same facts stand in the x-echo-* response headers. A request with
+/// 'Accept: application/json' gets all that echo knows of it as JSON.
+/// Health and metrics live on the admin port: /healthz, /readyz, /metrics.
+///
+/// On SIGTERM or ctrl-c echo turns unready, finishes what is in flight and
+/// exits with 0; a second signal ends it at once. Wrong usage and a port that
+/// cannot be had: exit 2.
+#[derive(Debug, Parser)]
+#[command(name = "echo", version, max_term_width = 80, verbatim_doc_comment)]
+struct Flags {
+    /// Print a completion script for SHELL and exit.
+    #[arg(long, value_name = "SHELL")]
+    completions: Option<clap_complete::Shell>,
+    #[command(flatten)]
+    listen: ListenFlags,
+    #[command(flatten)]
+    identity: IdentityFlags,
+    #[command(flatten)]
+    running: RunningFlags,
+    #[command(flatten)]
+    log: LogFlags,
+}
+
+/// Where to listen.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Listening")]
+pub struct ListenFlags {
+    /// The address to listen on, such as 127.0.0.1 or ::.
+    #[arg(long, env = "HOST", value_name = "ADDRESS", default_value = "0.0.0.0")]
+    #[arg(value_parser = Named(address))]
+    pub host: IpAddr,
+    /// The port to answer on; 0 takes any free one.
+    #[arg(long, env = "PORT", default_value = "8080", value_parser = Named(port))]
+    pub port: u16,
+    /// The port of health and metrics; 0 takes any free one.
+    #[arg(long, env = "ADMIN_PORT", value_name = "PORT", default_value = "8081")]
+    #[arg(value_parser = Named(port))]
+    pub admin_port: u16,
+}
+
+/// Who this is; what is not given is left out of the answers.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Identity")]
+pub struct IdentityFlags {
+    /// The cluster that the pod runs in [default: <unknown>].
+    #[arg(long, env = "CLUSTER", value_name = "NAME", value_parser = Named(identity_value))]
+    pub cluster: Option<String>,
+    /// The pod's name [default: the host's name].
+    #[arg(long, env = "POD_NAME", value_name = "NAME", value_parser = Named(identity_value))]
+    pub pod: Option<String>,
+    /// The pod's namespace.
+    #[arg(long, env = "POD_NAMESPACE", value_name = "NAME", value_parser = Named(identity_value))]
+    pub namespace: Option<String>,
+    /// The node that the pod runs on.
+    #[arg(long, env = "NODE_NAME", value_name = "NAME", value_parser = Named(identity_value))]
+    pub node: Option<String>,
+    /// The node's region.
+    #[arg(long, env = "REGION", value_name = "NAME", value_parser = Named(identity_value))]
+    pub region: Option<String>,
+    /// The node's zone.
+    #[arg(long, env = "ZONE", value_name = "NAME", value_parser = Named(identity_value))]
+    pub zone: Option<String>,
+    /// The network that the pod is on, in Istio's sense.
+    #[arg(long, env = "NETWORK", value_name = "NAME", value_parser = Named(identity_value))]
+    pub network: Option<String>,
+    /// The version of the workload (not of this program).
+    #[arg(long, env = "VERSION", value_name = "NAME", value_parser = Named(identity_value))]
+    pub app_version: Option<String>,
+}
+
+/// How to run.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Running")]
+pub struct RunningFlags {
+    /// Worker threads [default: one per usable CPU].
+    #[arg(long, env = "THREADS", value_name = "N", value_parser = Named(threads))]
+    pub threads: Option<NonZeroUsize>,
+    /// How long requests in flight may take to finish after SIGTERM.
+    #[arg(long, env = "DRAIN_TIMEOUT", value_name = "DURATION", default_value = "20s")]
+    #[arg(value_parser = Named(drain_timeout))]
+    pub drain_timeout: Duration,
+}
+
+/// What to log.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Logging")]
+pub struct LogFlags {
+    /// How much to log on stderr; info has one line per request.
+    #[arg(long, env = "LOG_LEVEL", value_name = "LEVEL", default_value = "info")]
+    #[arg(value_parser = Named(EnumValueParser::<LogLevel>::new()))]
+    pub log: LogLevel,
+    /// The form of the log's lines.
+    #[arg(long, env = "LOG_FORMAT", value_name = "FORMAT", default_value = "text")]
+    #[arg(value_parser = Named(EnumValueParser::<LogFormat>::new()))]
+    pub log_format: LogFormat,
+}
+
+/// How much to log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogLevel {
+    /// Nothing.
+    Off,
+    /// What must be looked at.
+    Error,
+    /// What may have to be looked at.
+    Warn,
+    /// Start, stop, and one line per request.
+    Info,
+    /// Connections too.
+    Debug,
+}
+
+/// The form of the log's lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+/// The parsed command line and environment.
+#[derive(Clone, Debug)]
+pub struct Cli {
+    /// Where to listen.
+    pub listen: ListenFlags,
+    /// Who this is.
+    pub identity: IdentityFlags,
+    /// How to run.
+    pub running: RunningFlags,
+    /// What to log.
+    pub log: LogFlags,
+    /// Only print a completion script.
+    pub completions: Option<clap_complete::Shell>,
+}
+
+/// By hand, because clap takes an empty variable for a value, whereas compose
+/// files and the downward API leave variables empty to mean "not set".
+impl CommandFactory for Cli {
+    fn command() -> Command {
+        Flags::command().mut_args(|arg| {
+            let empty = |name| std::env::var_os(name).is_some_and(|value| value.is_empty());
+            let arg = arg.hide_env_values(true);
+            if arg.get_env().is_some_and(empty) { arg.env(None::<&'static str>) } else { arg }
+        })
+    }
+
+    fn command_for_update() -> Command {
+        Self::command()
+    }
+}
+
+impl FromArgMatches for Cli {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let Flags { listen, identity, running, log, completions } =
+            Flags::from_arg_matches(matches)?;
+        Ok(Self { listen, identity, running, log, completions })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+impl Parser for Cli {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_flags_do_not_contradict_each_other() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_help_fits_80_columns_and_knows_every_flag() {
+        let help = Cli::command().term_width(80).render_long_help().to_string();
+        for line in help.lines() {
+            assert!(line.chars().count() <= 80, "too wide: {line:?}");
+        }
+        for arg in Cli::command().get_arguments() {
+            let flag = format!("--{}", arg.get_long().unwrap());
+            assert!(help.contains(&flag), "{flag} is missing");
+            assert!(arg.get_help().is_some(), "{flag} has no help");
+        }
+        assert!(help.contains("[URL: http://echo1:8080/hello] on [pod: echo1-x] in"), "{help}");
+    }
+}

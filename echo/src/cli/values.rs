@@ -1,0 +1,134 @@
+//! What the values of flags and variables may be. Every refusal names the flag
+//! or the variable that the value came from, and says what fits.
+
+use std::ffi::OsStr;
+use std::net::IpAddr;
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use clap::builder::{PossibleValue, TypedValueParser};
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{Arg, Command, Error};
+
+use crate::identity;
+
+/// The most worker threads that can be asked for.
+const MAX_THREADS: usize = 1024;
+/// The longest drain that can be asked for.
+const MAX_DRAIN: Duration = Duration::from_hours(1);
+
+/// A parser whose errors name the variable when the value came from there:
+/// clap alone always names the flag.
+#[derive(Clone)]
+pub(super) struct Named<P>(pub(super) P);
+
+impl<P: TypedValueParser> TypedValueParser for Named<P> {
+    type Value = P::Value;
+
+    fn parse_ref(
+        &self,
+        command: &Command,
+        arg: Option<&Arg>,
+        value: &OsStr,
+    ) -> Result<Self::Value, Error> {
+        self.parse_ref_(command, arg, value, ValueSource::CommandLine)
+    }
+
+    fn parse_ref_(
+        &self,
+        command: &Command,
+        arg: Option<&Arg>,
+        value: &OsStr,
+        source: ValueSource,
+    ) -> Result<Self::Value, Error> {
+        let flag = arg.map(|arg| format!("'{arg}'")).unwrap_or_default();
+        let origin = match arg.and_then(Arg::get_env) {
+            Some(name) if source == ValueSource::EnvVariable => {
+                format!("the variable {}", name.display())
+            }
+            _ => flag.clone(),
+        };
+        let refuse = |message| Error::raw(ErrorKind::ValueValidation, message).with_cmd(command);
+        if value.to_str().is_none() {
+            return Err(refuse(format!("the value of {origin} is not UTF-8")));
+        }
+        self.0
+            .parse_ref(command, arg, value)
+            .map_err(|error| refuse(usage::one_line(&error).replacen(&flag, &origin, 1)))
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        self.0.possible_values()
+    }
+}
+
+pub(super) fn address(value: &str) -> Result<IpAddr, String> {
+    let bare = value.strip_prefix('[').and_then(|v| v.strip_suffix(']')).unwrap_or(value);
+    bare.parse().map_err(|_| "not an IP address such as 0.0.0.0, 127.0.0.1 or ::".to_owned())
+}
+
+pub(super) fn port(value: &str) -> Result<u16, String> {
+    value.parse().map_err(|_| "not a port, a number from 0 to 65535".to_owned())
+}
+
+pub(super) fn threads(value: &str) -> Result<NonZeroUsize, String> {
+    match value.parse::<NonZeroUsize>() {
+        Ok(threads) if threads.get() <= MAX_THREADS => Ok(threads),
+        _ => Err(format!("not a number of threads, from 1 to {MAX_THREADS}")),
+    }
+}
+
+pub(super) fn identity_value(value: &str) -> Result<String, String> {
+    if identity::fits(value) { Ok(value.to_owned()) } else { Err(identity::WHAT_FITS.to_owned()) }
+}
+
+/// A whole number and a unit: `500ms`, `30s`, `5m`, `1h`; `0` needs no unit.
+pub(super) fn drain_timeout(value: &str) -> Result<Duration, String> {
+    let digits = value.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = value.split_at(digits);
+    let milliseconds = match unit {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        "" if number.bytes().all(|digit| digit == b'0') => 0,
+        _ => return Err("not a duration such as 500ms, 30s or 5m".to_owned()),
+    };
+    number
+        .parse::<u64>()
+        .ok()
+        .and_then(|number| number.checked_mul(milliseconds))
+        .map(Duration::from_millis)
+        .filter(|duration| *duration <= MAX_DRAIN)
+        .ok_or_else(|| "not a duration such as 500ms, 30s or 5m, and at most 1h".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_have_a_unit_and_a_bound() {
+        assert_eq!(drain_timeout("30s"), Ok(Duration::from_secs(30)));
+        assert_eq!(drain_timeout("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(drain_timeout("1h"), Ok(MAX_DRAIN));
+        assert_eq!(drain_timeout("0"), Ok(Duration::ZERO));
+        for bad in ["", "s", "30", "30 s", "-1s", "1.5s", "61m", "99999999999999999999s", "1é"] {
+            assert!(drain_timeout(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn addresses_may_be_in_brackets_and_never_are_names() {
+        assert_eq!(address("[::1]"), Ok(IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1])));
+        assert!(address("localhost").is_err());
+        assert!(address("127.0.0.1:80").is_err());
+    }
+
+    #[test]
+    fn threads_and_ports_are_bounded() {
+        assert!(threads("0").is_err() && threads("1025").is_err() && threads("1024").is_ok());
+        assert!(port("65536").is_err() && port("-1").is_err() && port("0").is_ok());
+    }
+}

@@ -1,0 +1,201 @@
+//! One connection: its id, the numbers of its requests, its limits, and its
+//! graceful end. HTTP/1 and HTTP/2 with prior knowledge come on the same port.
+
+use std::hash::{BuildHasher as _, RandomState};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use axum::Router;
+use axum::http::{HeaderValue, Request};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tower::Service as _;
+use tracing::debug;
+
+use crate::describe::{Arrival, Connection};
+
+mod activity;
+use activity::{Activity, Verdict, Watched};
+
+/// The largest request head, in bytes: a little more than Envoy forwards (60 KiB).
+const MAX_HEAD: usize = 64 << 10;
+/// How often an HTTP/2 peer is asked whether it is still there.
+const PING_INTERVAL: Duration = Duration::from_secs(60);
+
+/// How every connection is served.
+pub(crate) type Protocol = auto::Builder<TokioExecutor>;
+
+/// HTTP/1 and HTTP/2 with bounded heads. Hyper's own timeout of heads is off: it
+/// would count the idle time between requests too, and needs a timer per request.
+pub(crate) fn protocol() -> Protocol {
+    let mut protocol = Protocol::new(TokioExecutor::new());
+    protocol.http1().half_close(true).max_buf_size(MAX_HEAD).header_read_timeout(None);
+    protocol
+        .http2()
+        .max_header_list_size(MAX_HEAD as u32)
+        .timer(TokioTimer::new())
+        .keep_alive_interval(PING_INTERVAL);
+    protocol
+}
+
+/// Names connections: a prefix of this run, so that ids of two runs behind one
+/// name differ, and a counter.
+#[derive(Debug)]
+pub(crate) struct Ids {
+    run: u64,
+    next: AtomicU64,
+}
+
+impl Ids {
+    pub(crate) fn new() -> Self {
+        Self { run: RandomState::new().hash_one(std::process::id()) >> 40, next: AtomicU64::new(1) }
+    }
+
+    pub(crate) fn next(&self) -> HeaderValue {
+        let id = format!("{:06x}-{:x}", self.run, self.next.fetch_add(1, Relaxed));
+        HeaderValue::try_from(id).unwrap_or_else(|_| HeaderValue::from_static("-"))
+    }
+}
+
+/// The facts of a new connection.
+pub(crate) fn facts(
+    ids: &Ids,
+    stream: &tokio::net::TcpStream,
+    peer: SocketAddr,
+) -> Arc<Connection> {
+    Arc::new(Connection { id: ids.next(), peer: Some(peer), local: stream.local_addr().ok() })
+}
+
+/// Serves a connection to its end. The first change of `drain` lets it finish
+/// what is in flight; when the sender is gone, it ends at once.
+pub(crate) async fn serve(
+    stream: impl AsyncRead + AsyncWrite + Unpin + 'static,
+    facts: Arc<Connection>,
+    protocol: &Protocol,
+    router: Router,
+    mut drain: watch::Receiver<()>,
+) {
+    let activity = Arc::new(Activity::new(Instant::now()));
+    let io = TokioIo::new(Watched::new(stream, Arc::clone(&activity)));
+    let requests = AtomicU64::new(0);
+    let service = service_fn(|mut request: Request<Incoming>| {
+        let number = requests.fetch_add(1, Relaxed) + 1;
+        let busy = activity.begin(request.version());
+        let connection = Arc::clone(&facts);
+        request.extensions_mut().insert(Arrival { connection, number });
+        let answer = router.clone().call(request);
+        async move {
+            let answer = answer.await;
+            drop(busy);
+            answer
+        }
+    });
+    let mut serving = std::pin::pin!(protocol.serve_connection(io, service));
+    let mut check = std::pin::pin!(tokio::time::sleep(activity::HEAD_TIMEOUT));
+    loop {
+        tokio::select! {
+            biased;
+            result = serving.as_mut() => {
+                if let Err(error) = result {
+                    debug!(connection = ?facts.id, %error, "the connection failed");
+                }
+                return;
+            }
+            more = drain.changed() => match more {
+                Ok(()) => serving.as_mut().graceful_shutdown(),
+                Err(_) => return,
+            },
+            () = check.as_mut() => match activity.verdict(Instant::now()) {
+                Verdict::KeepFor(time) => check.as_mut().reset(Instant::now() + time),
+                Verdict::Idle => {
+                    serving.as_mut().graceful_shutdown();
+                    check.as_mut().reset(Instant::now() + activity::HEAD_TIMEOUT);
+                }
+                Verdict::TooSlow => {
+                    debug!(connection = ?facts.id, "the request's head came too slowly");
+                    return;
+                }
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::describe::Describer;
+    use crate::routes::{self, App};
+    use echo_reply::Identity;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
+
+    /// The client's end of a served connection, and what drains it.
+    fn served() -> (DuplexStream, watch::Sender<()>) {
+        let (client, server) = tokio::io::duplex(4096);
+        let (drain, draining) = watch::channel(());
+        let app = Arc::new(App::new(Describer::new(Identity::new("pod-1", "kops"))));
+        let facts = Connection { id: Ids::new().next(), peer: None, local: None };
+        tokio::spawn(async move {
+            serve(server, Arc::new(facts), &protocol(), routes::echo(app), draining).await;
+        });
+        (client, drain)
+    }
+
+    async fn answer(client: &mut DuplexStream) -> String {
+        let mut buffer = vec![0; 4096];
+        let length = client.read(&mut buffer).await.unwrap();
+        String::from_utf8_lossy(&buffer[..length]).into_owned()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn rest_is_fine_for_an_hour_but_a_head_must_come_soon() {
+        let (mut client, _drain) = served();
+        for number in 1..=2 {
+            client.write_all(b"GET / HTTP/1.1\r\nhost: h\r\n\r\n").await.unwrap();
+            let said = answer(&mut client).await;
+            assert!(said.contains(&format!("x-echo-request: {number}\r\n")), "{said}");
+            tokio::time::sleep(Duration::from_hours(1)).await;
+        }
+        client.write_all(b"GET / HT").await.unwrap();
+        let before = Instant::now();
+        assert_eq!(answer(&mut client).await, "", "closed without an answer");
+        assert!(before.elapsed() <= 2 * activity::HEAD_TIMEOUT, "{:?}", before.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_never_speaks_is_closed_too() {
+        let (mut client, _drain) = served();
+        let before = Instant::now();
+        assert_eq!(answer(&mut client).await, "");
+        assert!(before.elapsed() >= activity::IDLE_TIMEOUT, "{:?}", before.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_stalls_is_answered_408() {
+        let (mut client, _drain) = served();
+        client
+            .write_all(b"PUT / HTTP/1.1\r\nhost: h\r\ncontent-length: 9\r\n\r\nab")
+            .await
+            .unwrap();
+        let said = answer(&mut client).await;
+        assert!(said.starts_with("HTTP/1.1 408 "), "{said}");
+        assert!(said.contains("connection: close\r\n"), "{said}");
+    }
+
+    #[test]
+    fn ids_are_short_and_differ() {
+        let ids = Ids::new();
+        let (first, second) = (ids.next(), ids.next());
+        assert_ne!(first, second);
+        let prefix = |id: &HeaderValue| id.to_str().unwrap().split_once('-').unwrap().0.to_owned();
+        assert_eq!(prefix(&first), prefix(&second));
+        assert_eq!(prefix(&first).len(), 6);
+        assert_ne!(prefix(&Ids::new().next()), prefix(&first), "another run");
+    }
+}
