@@ -2,3 +2,4 @@
 //! One module per topic; `harness` holds what they share.
 
 mod harness;
+mod mesh;
