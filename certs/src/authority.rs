@@ -1,7 +1,6 @@
 //! Certificate authorities: the root that all clusters share, and the
-//! intermediate of each cluster, which signs its workloads.
+//! intermediate of each cluster, which signs its workloads. Knows no files: `folder` does.
 
-use std::path::Path;
 use std::time::Duration;
 
 use rcgen::{
@@ -10,22 +9,12 @@ use rcgen::{
 };
 use time::OffsetDateTime;
 
-use crate::files::{self, Kind, Staging};
 use crate::{Certificate, Error, KeyKind, SpiffeId, Workload, validity, workload};
+
+pub(crate) mod folder;
 
 /// How long authorities are valid: ten years, as Istio's own tool makes them.
 pub const CA_VALIDITY: Duration = Duration::from_secs(3650 * 24 * 60 * 60);
-
-/// The four files of Istio's secret `cacerts`.
-pub(crate) const CA_CERT: &str = "ca-cert.pem";
-/// The authority's private key.
-pub(crate) const CA_KEY: &str = "ca-key.pem";
-/// The root that all clusters share; also its name beside the clusters' folders.
-pub(crate) const ROOT_CERT: &str = "root-cert.pem";
-/// The authority's certificate, then those above it up to the root.
-pub(crate) const CERT_CHAIN: &str = "cert-chain.pem";
-/// The root's private key, beside the clusters' folders.
-pub(crate) const ROOT_KEY: &str = "root-key.pem";
 
 /// An authority: its private key, its certificate, and those above it.
 pub struct Authority {
@@ -42,7 +31,11 @@ impl Authority {
     /// # Errors
     /// If the cryptographic library refuses.
     pub fn root(kind: KeyKind) -> Result<Self, Error> {
-        let key = kind.generate()?;
+        Self::root_with(kind.generate()?)
+    }
+
+    /// A new root with the key given.
+    pub(crate) fn root_with(key: KeyPair) -> Result<Self, Error> {
         let period = validity::period(OffsetDateTime::now_utc(), CA_VALIDITY, None)?;
         let mut params = authority_params(period)?;
         params.distinguished_name.push(DnType::CommonName, "Root CA");
@@ -58,6 +51,11 @@ impl Authority {
     /// if the cryptographic library refuses.
     pub fn intermediate(&self, cluster: &str, kind: KeyKind) -> Result<Self, Error> {
         check_cluster_name(cluster)?;
+        self.intermediate_with(cluster, kind.generate()?)
+    }
+
+    /// A new intermediate with the key given. The name must have been checked.
+    pub(crate) fn intermediate_with(&self, cluster: &str, key: KeyPair) -> Result<Self, Error> {
         if !self.certificate.signs_authorities() {
             return Err(Error::PathLength { subject: self.certificate.subject().into() });
         }
@@ -67,7 +65,6 @@ impl Authority {
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.subject_alt_names =
             vec![SanType::DnsName("istiod.istio-system.svc".to_owned().try_into()?)];
-        let key = kind.generate()?;
         let certificate = self.sign(&params, &key)?;
         let issuers = std::iter::once(&self.certificate).chain(&self.issuers).cloned().collect();
         Ok(Self { key_pem: key.serialize_pem(), key, certificate, issuers })
@@ -136,91 +133,6 @@ impl Authority {
     #[must_use]
     pub fn root_pem(&self) -> &str {
         self.root_certificate().pem()
-    }
-
-    /// Reads a cluster's folder: `ca-cert.pem`, `ca-key.pem`, `root-cert.pem`
-    /// and `cert-chain.pem` (which may leave the root out).
-    ///
-    /// # Errors
-    /// If a file is missing, is not PEM, has expired, or if they do not belong
-    /// together: key and certificate, certificate and chain, chain and root.
-    pub fn read(dir: &Path) -> Result<Self, Error> {
-        let now = OffsetDateTime::now_utc();
-        let (cert_path, root_path) = (dir.join(CA_CERT), dir.join(ROOT_CERT));
-        let chain_path = dir.join(CERT_CHAIN);
-        let (certificate, key) = read_pair(&cert_path, &dir.join(CA_KEY), now)?;
-        let root = read_first(&root_path)?;
-        root.check_time(now, &root_path)?;
-        root.check_authority(&root_path)?;
-
-        let mut chain = Certificate::parse_all(&files::read(&chain_path)?, &chain_path)?;
-        if chain.remove(0) != certificate {
-            return Err(Error::ChainStart { chain: chain_path, certificate: cert_path });
-        }
-        if chain.last() != Some(&root) && certificate != root {
-            if chain.last().is_some_and(|last| last.is_signed_by(last)) {
-                return Err(Error::RootDiffers { path: root_path, root: chain_path });
-            }
-            chain.push(root);
-        }
-        let mut signed = &certificate;
-        for (index, issuer) in chain.iter().enumerate() {
-            issuer.check_time(now, &chain_path)?;
-            issuer.check_authority(&chain_path)?;
-            if !signed.is_signed_by(issuer) {
-                let last = index + 1 == chain.len();
-                return Err(Error::ChainBroken {
-                    path: if index == 0 { cert_path } else { chain_path.clone() },
-                    subject: signed.subject().into(),
-                    issuer: issuer.subject().into(),
-                    issuer_path: if last { root_path } else { chain_path },
-                });
-            }
-            signed = issuer;
-        }
-        Ok(Self { key_pem: key.serialize_pem(), key, certificate, issuers: chain })
-    }
-
-    /// Reads a root from `root-cert.pem` and `root-key.pem`.
-    ///
-    /// # Errors
-    /// If a file is missing, is not PEM, has expired, is not signed by itself,
-    /// or if key and certificate do not belong together.
-    pub fn read_root(dir: &Path) -> Result<Self, Error> {
-        let path = dir.join(ROOT_CERT);
-        let (certificate, key) = read_pair(&path, &dir.join(ROOT_KEY), OffsetDateTime::now_utc())?;
-        if !certificate.is_signed_by(&certificate) {
-            return Err(Error::NotSelfSigned { path, issuer: certificate.issuer().into() });
-        }
-        Ok(Self { key_pem: key.serialize_pem(), key, certificate, issuers: Vec::new() })
-    }
-
-    /// Writes a cluster's four files into the folder, which is made if absent.
-    /// The key has mode 0600. Each file is replaced by rename.
-    ///
-    /// # Errors
-    /// If the folder or a file cannot be written.
-    pub fn write(&self, dir: &Path) -> Result<(), Error> {
-        files::make_folder(dir)?;
-        let chain = self.chain_pem();
-        files::write_together(dir, &self.cluster_files(&chain))
-    }
-
-    /// Writes a cluster's four files into a folder of their own.
-    pub(crate) fn stage(&self, staging: &Staging) -> Result<(), Error> {
-        let chain = self.chain_pem();
-        self.cluster_files(&chain)
-            .into_iter()
-            .try_for_each(|(name, text, kind)| staging.write(name, text, kind))
-    }
-
-    fn cluster_files<'a>(&'a self, chain: &'a str) -> [(&'static str, &'a str, Kind); 4] {
-        [
-            (CA_KEY, &self.key_pem, Kind::Secret),
-            (CA_CERT, self.certificate_pem(), Kind::Public),
-            (ROOT_CERT, self.root_pem(), Kind::Public),
-            (CERT_CHAIN, chain, Kind::Public),
-        ]
     }
 
     fn period(&self, length: Duration) -> Result<(OffsetDateTime, OffsetDateTime), Error> {
@@ -296,35 +208,10 @@ fn random_serial() -> Result<SerialNumber, Error> {
     Ok(SerialNumber::from_slice(&bytes))
 }
 
-/// The first certificate of a file.
-pub(crate) fn read_first(path: &Path) -> Result<Certificate, Error> {
-    let mut all = Certificate::parse_all(&files::read(path)?, path)?;
-    Ok(all.swap_remove(0))
-}
-
-/// An authority's certificate and its private key, checked against each other.
-fn read_pair(
-    certificate_path: &Path,
-    key_path: &Path,
-    now: OffsetDateTime,
-) -> Result<(Certificate, KeyPair), Error> {
-    let certificate = read_first(certificate_path)?;
-    let text = files::read(key_path)?;
-    let key = KeyPair::from_pem(&String::from_utf8_lossy(&text))
-        .map_err(|source| Error::BadKey { path: key_path.into(), source })?;
-    if !certificate.belongs_to(&key) {
-        return Err(Error::KeyMismatch {
-            key: key_path.into(),
-            certificate: certificate_path.into(),
-        });
-    }
-    certificate.check_time(now, certificate_path)?;
-    certificate.check_authority(certificate_path)?;
-    Ok((certificate, key))
-}
-
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
     use crate::WORKLOAD_VALIDITY;
 

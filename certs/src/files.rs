@@ -10,6 +10,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::Error;
 
+/// How the names of folders for things half done start.
+const STAGING: &str = ".certs-new-";
+
 /// Who may read a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -29,32 +32,36 @@ pub(crate) fn make_folder(dir: &Path) -> Result<(), Error> {
     DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(unwritable(dir))
 }
 
-/// Locks a folder against a second run until the returned file is closed; waits.
+/// Holds off a second run in the same folder until the returned file is closed.
+/// Waits for the other; a file system without locks gives none.
 pub(crate) fn lock(dir: &Path) -> Result<File, Error> {
     let folder = File::open(dir).map_err(unwritable(dir))?;
-    folder.lock().map_err(unwritable(dir))?;
+    let _ = folder.lock();
     Ok(folder)
 }
 
-/// Writes several files into a folder: first all of them under other names,
-/// then renames them in the given order. On an error before the renames the
-/// folder is as it was.
+/// Removes what runs that were killed left in a locked folder: keys that nobody uses.
+pub(crate) fn sweep(dir: &Path) {
+    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+        if entry.file_name().to_string_lossy().starts_with(STAGING) {
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
+/// Writes several files into a folder: all of them, or on an error none.
 pub(crate) fn write_together(dir: &Path, files: &[(&str, &str, Kind)]) -> Result<(), Error> {
     let staging = Staging::new(dir)?;
     for (name, text, kind) in files {
         staging.write(name, text, *kind)?;
     }
-    for (name, ..) in files {
-        let to = dir.join(name);
-        fs::rename(staging.path.join(name), &to).map_err(unwritable(&to))?;
-    }
-    Ok(())
+    staging.publish(files.iter().map(|(name, ..)| PathBuf::from(name)))
 }
 
 /// A hidden folder inside another, for things half done; gone when dropped.
 pub(crate) struct Staging {
-    /// Where it is.
-    pub(crate) path: PathBuf,
+    dir: PathBuf,
+    path: PathBuf,
 }
 
 impl Staging {
@@ -62,24 +69,56 @@ impl Staging {
     pub(crate) fn new(dir: &Path) -> Result<Self, Error> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let path = dir.join(format!(".new-{}-{number}", std::process::id()));
+        let path = dir.join(format!("{STAGING}{}-{number}", std::process::id()));
         // What an interrupted process of the same id left.
         let _ = fs::remove_dir_all(&path);
         DirBuilder::new().mode(0o700).create(&path).map_err(unwritable(dir))?;
-        Ok(Self { path })
+        Ok(Self { dir: dir.into(), path })
+    }
+
+    /// Makes a folder in it, mode 0700.
+    pub(crate) fn folder(&self, name: &str) -> Result<(), Error> {
+        let made = DirBuilder::new().mode(0o700).create(self.path.join(name));
+        made.map_err(unwritable(&self.dir.join(name)))
     }
 
     /// Writes a file into it, to the disk.
     pub(crate) fn write(&self, name: &str, text: &str, kind: Kind) -> Result<(), Error> {
-        let path = self.path.join(name);
         let mode = if kind == Kind::Secret { 0o600 } else { 0o644 };
         let write = || -> io::Result<()> {
-            let mut file =
-                OpenOptions::new().write(true).create_new(true).mode(mode).open(&path)?;
+            let mut options = OpenOptions::new();
+            options.write(true).create_new(true).mode(mode);
+            let mut file = options.open(self.path.join(name))?;
             file.write_all(text.as_bytes())?;
             file.sync_all()
         };
-        write().map_err(unwritable(&path))
+        write().map_err(unwritable(&self.dir.join(name)))
+    }
+
+    /// Moves files or folders out of here to their places, in the given order.
+    /// If one fails, those before it are moved back and what they replaced is restored.
+    pub(crate) fn publish(self, names: impl IntoIterator<Item = PathBuf>) -> Result<(), Error> {
+        let mut undo: Vec<(PathBuf, PathBuf)> = Vec::new();
+        for (number, name) in names.into_iter().enumerate() {
+            let (from, to) = (self.path.join(&name), self.dir.join(&name));
+            let aside = self.path.join(format!(".old-{number}"));
+            let result = match fs::rename(&to, &aside) {
+                Ok(()) => {
+                    undo.push((aside, to.clone()));
+                    fs::rename(&from, &to)
+                }
+                Err(error) if error.kind() == io::ErrorKind::NotFound => fs::rename(&from, &to),
+                Err(error) => Err(error),
+            };
+            if let Err(source) = result {
+                for (from, to) in undo.into_iter().rev() {
+                    let _ = fs::rename(from, to);
+                }
+                return Err(Error::Write { path: to, source });
+            }
+            undo.push((to, from));
+        }
+        Ok(())
     }
 }
 
@@ -114,6 +153,27 @@ mod tests {
         assert_eq!(mode(&folder.join("k")), 0o600);
         assert_eq!(mode(&folder.join("c")) & 0o644, 0o644);
         assert_eq!(fs::read_dir(&folder).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn a_failure_while_renaming_is_undone() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("a"), "old").unwrap();
+        let staging = Staging::new(dir.path()).unwrap();
+        staging.write("a", "new", Kind::Public).unwrap();
+        staging.write("b", "new", Kind::Public).unwrap();
+        assert!(staging.publish(["a", "b", "absent"].map(PathBuf::from)).is_err());
+        assert_eq!(fs::read_to_string(dir.path().join("a")).unwrap(), "old");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_a_killed_run_left_is_swept() {
+        let dir = tempfile::tempdir().unwrap();
+        std::mem::forget(Staging::new(dir.path()).unwrap());
+        fs::write(dir.path().join("kept"), "").unwrap();
+        sweep(dir.path());
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
     }
 
     #[test]

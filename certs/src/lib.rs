@@ -5,12 +5,15 @@
 
 mod authority;
 mod certificate;
+pub mod cli;
 mod error;
 mod files;
+pub mod generate;
 mod key;
+pub mod show;
 mod spiffe;
 mod validity;
-mod workload;
+pub mod workload;
 
 pub use authority::{Authority, CA_VALIDITY, check_cluster_name};
 pub use certificate::Certificate;

@@ -1,1 +1,47 @@
-fn main() {}
+//! `certs`: flags in, exit code out. The work is in the library.
+
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+use anyhow::Result;
+use certs::cli::{Cli, Command};
+use certs::{generate, show, workload};
+use clap::CommandFactory as _;
+
+fn main() -> ExitCode {
+    let cli = match usage::parse::<Cli>() {
+        Ok(cli) => cli,
+        Err(code) => return code,
+    };
+    match run(cli.command).and_then(|text| print(&text)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => usage::complain("certs", &format_args!("{error:#}")),
+    }
+}
+
+/// Does it, and returns what is to be printed.
+fn run(command: Command) -> Result<Vec<u8>> {
+    Ok(match command {
+        Command::Generate(flags) => generate::generate(&flags.into())?.to_string().into(),
+        Command::Workload(flags) => {
+            let (id, period) = (flags.spiffe_id()?, flags.period()?);
+            let end = workload::issue(&flags.ca, &flags.out, &id, flags.key, period)?;
+            format!("made      {}\n{id}, until {end}\n", flags.out.display()).into()
+        }
+        Command::Show(flags) => show::show(&flags.paths)?.into(),
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "certs", &mut script);
+            script
+        }
+    })
+}
+
+/// Prints to stdout; a reader that has gone (`certs show | head`) is no error.
+fn print(text: &[u8]) -> Result<()> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(text).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
+}
