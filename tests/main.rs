@@ -5,6 +5,7 @@ mod architecture;
 mod certificates;
 mod harness;
 mod matrix;
+mod mesh;
 mod names;
 mod overrides_vs_curl;
 mod probing;

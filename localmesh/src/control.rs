@@ -1,0 +1,113 @@
+//! Changing a running mesh: ending and starting processes, replacing
+//! certificates. Each change returns once it has come into force.
+
+use crate::Error;
+use crate::authorities::Trust;
+use crate::files;
+use crate::mesh::Mesh;
+use crate::process::{Process, stop_all};
+use crate::ready;
+use crate::topology::{Pod, Role};
+
+impl Mesh {
+    /// Ends a process in order, as `kubectl delete pod` does.
+    ///
+    /// # Errors
+    /// If no process has this name.
+    pub fn stop_process(&mut self, name: &str) -> Result<(), Error> {
+        stop_all([self.process_mut(name)?]);
+        Ok(())
+    }
+
+    /// Ends a process at once, as a crash does.
+    ///
+    /// # Errors
+    /// If no process has this name.
+    pub fn kill_process(&mut self, name: &str) -> Result<(), Error> {
+        self.process_mut(name)?.kill();
+        Ok(())
+    }
+
+    /// Ends all processes of a pod at once, such as `gke1/echo2`: its node is
+    /// gone, and nobody has taken it from the endpoints yet.
+    ///
+    /// # Errors
+    /// If no process belongs to such a pod.
+    pub fn kill_pod(&mut self, pod: &str) -> Result<(), Error> {
+        let belongs = |process: &&mut Process| {
+            format!("{}/{}", process.program.cluster, process.program.pod) == pod
+        };
+        let mut found = false;
+        for process in self.processes.iter_mut().filter(belongs) {
+            process.kill();
+            found = true;
+        }
+        if found { Ok(()) } else { Err(self.no_such_process(pod)) }
+    }
+
+    /// Starts a process that has ended, and waits until it is ready.
+    ///
+    /// # Errors
+    /// If no process has this name, or it does not start.
+    pub fn start_process(&mut self, name: &str) -> Result<(), Error> {
+        self.restart(|process| process.program.name == name)?;
+        self.process(name).map(|_| ())
+    }
+
+    /// Gives every workload of the mesh a new certificate by the same
+    /// authorities, as Istio does before the old ones end. Connections stay.
+    ///
+    /// # Errors
+    /// If certificates cannot be made or written.
+    pub fn renew_certificates(&self) -> Result<(), Error> {
+        self.topology.clusters.iter().try_for_each(|cluster| self.write_secrets(&cluster.name))
+    }
+
+    /// Gives a cluster another root, so that it no longer agrees with the
+    /// others. Its Envoys start anew, as after `kubectl rollout restart`:
+    /// connections kept from before would go on as if nothing had happened.
+    ///
+    /// # Errors
+    /// If there is no such cluster, certificates cannot be made, or an Envoy
+    /// does not come back.
+    pub fn swap_root(&mut self, cluster: &str, trust: Trust) -> Result<(), Error> {
+        self.authorities.new_root(cluster, trust)?;
+        self.write_secrets(cluster)?;
+        let with_secrets: Vec<_> = self
+            .topology
+            .cluster(cluster)
+            .into_iter()
+            .flat_map(|cluster| &cluster.pods)
+            .filter(|pod| pod.has_envoy() && pod.role != Role::EastWestGateway)
+            .map(Pod::envoy_admin)
+            .collect();
+        self.restart(|process| with_secrets.contains(&process.program.admin))
+    }
+
+    fn write_secrets(&self, cluster: &str) -> Result<(), Error> {
+        let cluster = self
+            .topology
+            .cluster(cluster)
+            .ok_or_else(|| Error::NoSuchCluster(cluster.to_owned()))?;
+        cluster.pods.iter().try_for_each(|pod| {
+            files::write_secrets(&self.authorities, cluster, pod, self.folder.path())
+        })
+    }
+
+    /// Stops what of `chosen` runs, starts all of it, and waits until it is ready.
+    fn restart(&mut self, chosen: impl Fn(&Process) -> bool) -> Result<(), Error> {
+        let mut those: Vec<_> = self.processes.iter_mut().filter(|p| chosen(p)).collect();
+        stop_all(those.iter_mut().map(|process| &mut **process));
+        for process in &mut those {
+            process.start_again(&self.tools.launcher)?;
+        }
+        ready::wait_for_processes(those, &self.http, &|| false)
+    }
+
+    fn process_mut(&mut self, name: &str) -> Result<&mut Process, Error> {
+        match self.processes.iter().position(|process| process.program.name == name) {
+            Some(index) => Ok(&mut self.processes[index]),
+            None => Err(self.no_such_process(name)),
+        }
+    }
+}

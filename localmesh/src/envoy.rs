@@ -1,0 +1,109 @@
+//! The Envoy program: finding it and reading its version. What it is told is
+//! in `envoy_config`.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::Error;
+
+/// The version that the mesh was written for.
+pub const EXPECTED_VERSION: &str = "1.40";
+/// Where `make envoy` puts it, from the workspace's folder.
+pub const INSTALLED: &str = ".tools/envoy-1.40.0/envoy";
+
+/// An Envoy that says its version.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Envoy {
+    /// The program.
+    pub path: PathBuf,
+    /// Its version, such as `1.40.0`.
+    pub version: String,
+}
+
+impl Envoy {
+    /// Finds Envoy: `asked` (a flag), `$ENVOY`, what `make envoy` installed
+    /// under this folder or under one above the running program, `$PATH`.
+    ///
+    /// # Errors
+    /// If there is none, or if the first one found does not work.
+    pub fn find(asked: Option<&Path>) -> Result<Self, Error> {
+        let named = std::env::var_os("ENVOY").filter(|name| !name.is_empty());
+        if let Some(path) = asked.map(Path::to_owned).or_else(|| named.map(PathBuf::from)) {
+            if !path.is_file() {
+                return Err(Error::NoEnvoy { looked: format!("no file {}", path.display()) });
+            }
+            return Self::at(path);
+        }
+        let path = installed().or_else(on_path).ok_or_else(|| Error::NoEnvoy {
+            looked: format!("neither {INSTALLED} nor `envoy` on PATH"),
+        })?;
+        Self::at(path)
+    }
+
+    /// What to say of a version other than the expected one.
+    #[must_use]
+    pub fn warning(&self) -> Option<String> {
+        let expected = self.version.strip_prefix(EXPECTED_VERSION);
+        let same = expected.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+        (!same).then(|| {
+            format!(
+                "{} is Envoy {}; this mesh was written for {EXPECTED_VERSION} (`make envoy`)",
+                self.path.display(),
+                self.version
+            )
+        })
+    }
+
+    fn at(path: PathBuf) -> Result<Self, Error> {
+        let ran = Command::new(&path).arg("--version").stdin(Stdio::null()).output();
+        let said = match ran {
+            Ok(output) => String::from_utf8_lossy(&output.stdout).into_owned(),
+            Err(error) => return Err(Error::NotEnvoy { path, said: error.to_string() }),
+        };
+        match version(&said) {
+            Some(version) => Ok(Self { version: version.to_owned(), path }),
+            None => {
+                let first = said.lines().find(|line| !line.trim().is_empty());
+                let said = format!("--version says {:?}", first.unwrap_or_default());
+                Err(Error::NotEnvoy { path, said })
+            }
+        }
+    }
+}
+
+/// Reads `…/envoy  version: <commit>/1.40.0/Clean/RELEASE/BoringSSL`.
+fn version(said: &str) -> Option<&str> {
+    let (_, build) = said.split_once("version: ")?;
+    let version = build.split('/').nth(1)?.trim();
+    version.starts_with(|c: char| c.is_ascii_digit()).then_some(version)
+}
+
+fn installed() -> Option<PathBuf> {
+    let here = std::env::current_dir().ok().map(|dir| dir.join(INSTALLED));
+    let program = std::env::current_exe().ok();
+    let above = program.iter().flat_map(|program| program.ancestors().skip(1));
+    here.into_iter().chain(above.map(|dir| dir.join(INSTALLED))).find(|path| path.is_file())
+}
+
+fn on_path() -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|dir| dir.join("envoy")).find(|path| path.is_file())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_version_is_read_and_judged() {
+        let said = "\nenvoy  version: 9e5580/1.40.0/Clean/RELEASE/BoringSSL\n";
+        assert_eq!(version(said), Some("1.40.0"));
+        assert_eq!(version("envoy version: none"), None);
+        assert_eq!(version("hello"), None);
+        let envoy = |version: &str| Envoy { path: "envoy".into(), version: version.into() };
+        assert_eq!(envoy("1.40.0").warning(), None);
+        assert_eq!(envoy("1.40.7-dev").warning(), None);
+        assert!(envoy("1.4.0").warning().is_some());
+        assert!(envoy("1.400.0").warning().is_some());
+    }
+}

@@ -1,0 +1,100 @@
+//! Listeners: one for each role. Their statistics have the names of a real
+//! mesh, where listeners are bound to `0.0.0.0`.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use super::tls::{self, ISTIO_ALPNS};
+use super::{http, socket, typed};
+use crate::topology::{Cluster, EAST_WEST_PORT, Pod, SERVICE_PORT, Service, Topology};
+
+/// Takes requests from outside and routes them by host name and path.
+pub(super) fn ingress(topology: &Topology, home: &Cluster, pod: &Pod, files: &Path) -> Value {
+    let routes = http::ingress_routes(topology, home);
+    let filters = json!([http::ingress_manager(topology.ingress_port, &routes, files)]);
+    let chains = json!([{ "filters": filters }]);
+    listener(pod, topology.ingress_port, "outbound", &chains)
+}
+
+/// Takes a client pod's requests. It stands where iptables would send all
+/// that the pod sends to the services' addresses.
+pub(super) fn outbound(topology: &Topology, pod: &Pod, files: &Path) -> Value {
+    let routes = http::outbound_routes(topology, pod);
+    let chains = json!([{ "filters": [http::outbound_manager(&routes, files)] }]);
+    listener(pod, SERVICE_PORT, "outbound", &chains)
+}
+
+/// Takes what is meant for a pod, and hands it to the application.
+pub(super) fn inbound(service: &Service, pod: &Pod, files: &Path) -> Value {
+    let filters = json!([http::inbound_manager(files)]);
+    let chains = tls::server_chains(service, &filters, files);
+    inspecting(listener(pod, SERVICE_PORT, "inbound", &chains))
+}
+
+/// Passes mTLS on by its server name, unopened: `AUTO_PASSTHROUGH`.
+pub(super) fn east_west<'a>(
+    services: impl Iterator<Item = &'a Service>,
+    pod: &Pod,
+    files: &Path,
+) -> Value {
+    let chains: Vec<_> = services
+        .map(|service| {
+            let proxy = typed(
+                "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy",
+                json!({
+                    "stat_prefix": service.sni(),
+                    "cluster": service.sni(),
+                    "access_log": [access_log(TCP_FORMAT, files)],
+                }),
+            );
+            json!({
+                "filter_chain_match": {
+                    "server_names": [service.sni()],
+                    "application_protocols": ISTIO_ALPNS,
+                },
+                "filters": [{ "name": "envoy.filters.network.tcp_proxy", "typed_config": proxy }],
+            })
+        })
+        .collect();
+    inspecting(listener(pod, EAST_WEST_PORT, "outbound", &json!(chains)))
+}
+
+/// A line for each request, to a file in the Envoy's folder.
+pub(super) fn access_log(format: &str, files: &Path) -> Value {
+    let log = typed(
+        "envoy.extensions.access_loggers.file.v3.FileAccessLog",
+        json!({
+            "path": files.join("access.log"),
+            "log_format": { "text_format_source": { "inline_string": format } },
+        }),
+    );
+    json!({ "name": "envoy.access_loggers.file", "typed_config": log })
+}
+
+const TCP_FORMAT: &str = "[%START_TIME%] %RESPONSE_FLAGS% sni=%REQUESTED_SERVER_NAME% \
+    from=%DOWNSTREAM_REMOTE_ADDRESS% to=%UPSTREAM_HOST% sent=%BYTES_SENT% \
+    received=%BYTES_RECEIVED% ms=%DURATION% failure=%UPSTREAM_TRANSPORT_FAILURE_REASON%\n";
+
+fn listener(pod: &Pod, port: u16, direction: &str, chains: &Value) -> Value {
+    json!({
+        "name": format!("{}_{port}", pod.address),
+        "stat_prefix": format!("0.0.0.0_{port}"),
+        "address": socket(&pod.address, port),
+        "traffic_direction": direction.to_uppercase(),
+        // A second process on this port must fail, not share it.
+        "enable_reuse_port": false,
+        "filter_chains": chains,
+    })
+}
+
+/// Chains are chosen by what the first bytes say: without this inspector no
+/// chain for TLS ever matches, and nothing complains.
+fn inspecting(mut listener: Value) -> Value {
+    let inspector =
+        typed("envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector", json!({}));
+    listener["listener_filters"] = json!([
+        { "name": "envoy.filters.listener.tls_inspector", "typed_config": inspector },
+    ]);
+    listener
+}

@@ -1,0 +1,142 @@
+//! mTLS: what clients and servers of the mesh demand, and the files that hold
+//! their secrets.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+use super::{discovery, file_source, typed};
+use crate::topology::{Mtls, Service, TRUST_DOMAIN};
+
+/// The protocol names by which Istio's own mTLS is told from other TLS.
+pub(super) const ISTIO_ALPNS: [&str; 5] =
+    ["istio", "istio-peer-exchange", "istio-http/1.0", "istio-http/1.1", "istio-h2"];
+
+/// What clients offer for a request of HTTP/1.1: the last one is for servers
+/// that know nothing of Istio's names.
+const HTTP1_ALPNS: [&str; 3] = ["istio-http/1.1", "istio", "http/1.1"];
+
+/// The secret that holds a workload's own certificate and key.
+pub const WORKLOAD_CERTIFICATE: &str = "default";
+/// The secret that holds the roots which peers are checked against.
+pub const PEER_ROOTS: &str = "ROOTCA";
+
+/// One secret: a file name and what stands in the file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Secret {
+    /// The name that Envoys ask for it by.
+    pub name: &'static str,
+    /// The file's content.
+    pub content: Value,
+}
+
+/// Where the secret of this name lies in an Envoy's folder.
+#[must_use]
+pub fn secret_file(files: &Path, name: &str) -> PathBuf {
+    files.join(format!("sds-{name}.json"))
+}
+
+/// The secrets of a workload. Certificates stand in the files themselves, so
+/// that one rename replaces certificate and key together.
+#[must_use]
+pub fn secrets(chain_pem: &str, key_pem: &str, roots_pem: &str) -> [Secret; 2] {
+    let secret = |name: &'static str, kind: &str, fields: Value| Secret {
+        name,
+        content: discovery(&typed(
+            "envoy.extensions.transport_sockets.tls.v3.Secret",
+            json!({ "name": name, kind: fields }),
+        )),
+    };
+    [
+        secret(
+            WORKLOAD_CERTIFICATE,
+            "tls_certificate",
+            json!({
+                "certificate_chain": { "inline_string": chain_pem },
+                "private_key": { "inline_string": key_pem },
+            }),
+        ),
+        secret(
+            PEER_ROOTS,
+            "validation_context",
+            json!({ "trusted_ca": { "inline_string": roots_pem } }),
+        ),
+    ]
+}
+
+/// How a client sends to one of two kinds of endpoints: mTLS to those marked
+/// `tlsMode: istio`, plaintext to the others.
+pub(super) fn client_matches(service: &Service, files: &Path) -> Value {
+    let exactly = json!({ "san_type": "URI", "matcher": { "exact": service.spiffe() } });
+    let context = typed(
+        "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext",
+        json!({ "sni": service.sni(), "common_tls_context": common(&HTTP1_ALPNS, &exactly, files) }),
+    );
+    json!([
+        {
+            "name": "tlsMode-istio",
+            "match": { "tlsMode": "istio" },
+            "transport_socket": { "name": "envoy.transport_sockets.tls", "typed_config": context },
+        },
+        {
+            "name": "tlsMode-disabled",
+            "match": {},
+            "transport_socket": {
+                "name": "envoy.transport_sockets.raw_buffer",
+                "typed_config": typed(
+                    "envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer", json!({}),
+                ),
+            },
+        },
+    ])
+}
+
+/// The filter chains of a server: mTLS for clients of this trust domain that
+/// show a certificate; a plaintext one too unless the service is strict.
+pub(super) fn server_chains(service: &Service, filters: &Value, files: &Path) -> Value {
+    let domain = format!("spiffe://{TRUST_DOMAIN}/");
+    let mesh = json!({ "san_type": "URI", "matcher": { "prefix": domain } });
+    let context = typed(
+        "envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
+        json!({
+            "require_client_certificate": true,
+            "common_tls_context": common(&["h2", "http/1.1"], &mesh, files),
+        }),
+    );
+    let mtls = json!({
+        "name": "mtls",
+        "filter_chain_match": {
+            "transport_protocol": "tls",
+            "application_protocols": ISTIO_ALPNS,
+        },
+        "transport_socket": { "name": "envoy.transport_sockets.tls", "typed_config": context },
+        "filters": filters,
+    });
+    let plaintext = json!({
+        "name": "plaintext",
+        "filter_chain_match": { "transport_protocol": "raw_buffer" },
+        "filters": filters,
+    });
+    match service.mtls {
+        Mtls::Permissive => json!([mtls, plaintext]),
+        Mtls::Strict => json!([mtls]),
+    }
+}
+
+/// What both sides share: versions, protocols, own certificate, peer's check.
+fn common(alpns: &[&str], peer: &Value, files: &Path) -> Value {
+    let source =
+        |name: &str| json!({ "name": name, "sds_config": file_source(&secret_file(files, name)) });
+    json!({
+        "tls_params": {
+            "tls_minimum_protocol_version": "TLSv1_2",
+            "tls_maximum_protocol_version": "TLSv1_3",
+        },
+        "alpn_protocols": alpns,
+        "tls_certificate_sds_secret_configs": [source(WORKLOAD_CERTIFICATE)],
+        "combined_validation_context": {
+            "default_validation_context": { "match_typed_subject_alt_names": [peer] },
+            "validation_context_sds_secret_config": source(PEER_ROOTS),
+        },
+    })
+}

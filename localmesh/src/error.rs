@@ -1,0 +1,148 @@
+//! Everything that can go wrong with a mesh, each in one line that names what
+//! to look at.
+
+use std::io;
+use std::net::SocketAddrV4;
+use std::path::PathBuf;
+use std::process::ExitStatus;
+use std::time::Duration;
+
+/// Why a mesh did not start, or could not be changed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Somebody else runs a mesh on these addresses.
+    #[error("a mesh on 127.{block}.0.0/16 already runs{}; stop it or choose another --block", who(.pid))]
+    Taken {
+        /// The block.
+        block: u8,
+        /// Who runs it, where that can be known.
+        pid: Option<u32>,
+    },
+    /// An address is in use by a stranger, or by what an earlier mesh left.
+    #[error("{address} is in use{}", held_by(.holder))]
+    Busy {
+        /// The address.
+        address: SocketAddrV4,
+        /// Who listens there, such as `envoy (pid 7)`, where that can be known.
+        holder: Option<String>,
+    },
+    /// An address cannot be bound, for another reason.
+    #[error("cannot listen on {address}: {source}")]
+    Bind {
+        /// The address.
+        address: SocketAddrV4,
+        /// Why.
+        source: io::Error,
+    },
+    /// There is no Envoy.
+    #[error("Envoy not found ({looked}); run `make envoy`, or name one with --envoy")]
+    NoEnvoy {
+        /// Where it was looked for.
+        looked: String,
+    },
+    /// The program called Envoy does not say its version as Envoy does.
+    #[error("{} is not a working Envoy: {said}; run `make envoy`", path.display())]
+    NotEnvoy {
+        /// The program.
+        path: PathBuf,
+        /// What it said instead.
+        said: String,
+    },
+    /// A program of this workspace is missing.
+    #[error("{name} is missing in {}; build it, or name its folder with --bin-dir", dir.display())]
+    NoBinary {
+        /// The program.
+        name: &'static str,
+        /// Where it should be.
+        dir: PathBuf,
+    },
+    /// A program could not be started.
+    #[error("{name} did not start: {source}")]
+    Spawn {
+        /// The process.
+        name: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// A program ended while the mesh started.
+    #[error("{name} ended while starting ({status}): {last}; all of its log: {}", log.display())]
+    Died {
+        /// The process.
+        name: String,
+        /// How it ended.
+        status: ExitStatus,
+        /// The last line of its log that tells something.
+        last: String,
+        /// Its log.
+        log: PathBuf,
+    },
+    /// Not ready in time.
+    #[error("not ready after {}: {what}", seconds(.after))]
+    NotReady {
+        /// What was waited for, and what it said last.
+        what: String,
+        /// How long.
+        after: Duration,
+    },
+    /// Asked to stop while starting.
+    #[error("interrupted")]
+    Interrupted,
+    /// A file or folder.
+    #[error("{}: {source}", path.display())]
+    File {
+        /// The file or folder.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A certificate could not be made.
+    #[error("certificates: {0}")]
+    Certificates(#[from] certs::Error),
+    /// No process has this name.
+    #[error("no process is called {name:?}; there are: {known}")]
+    NoSuchProcess {
+        /// The name asked for.
+        name: String,
+        /// All names.
+        known: String,
+    },
+    /// No cluster has this name.
+    #[error("no cluster is called {0:?}")]
+    NoSuchCluster(String),
+    /// An Envoy has no statistic of this name.
+    #[error("{envoy} has no statistic {name:?}")]
+    NoSuchStatistic {
+        /// The Envoy.
+        envoy: String,
+        /// The statistic.
+        name: String,
+    },
+    /// A process of the mesh could not be asked.
+    #[error("{url}: {why}")]
+    Http {
+        /// What was asked.
+        url: String,
+        /// Why there was no answer, or what was wrong with it.
+        why: String,
+    },
+}
+
+impl Error {
+    /// Makes an [`Error::File`] of an I/O error at `path`.
+    pub(crate) fn file(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::File { path, source }
+    }
+}
+
+fn who(pid: &Option<u32>) -> String {
+    pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default()
+}
+
+fn held_by(holder: &Option<String>) -> String {
+    holder.as_ref().map(|holder| format!(" by {holder}")).unwrap_or_default()
+}
+
+fn seconds(after: &Duration) -> String {
+    format!("{:.0} s", after.as_secs_f64())
+}

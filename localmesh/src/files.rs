@@ -1,0 +1,115 @@
+//! The files of the mesh: its folder, and files replaced whole. Envoy reads a
+//! file again only when another is renamed onto it.
+
+use std::fs;
+use std::io::Write as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use crate::Error;
+use crate::authorities::Authorities;
+use crate::envoy_config::{bootstrap, endpoints, secret_file, secrets};
+use crate::programs::{bootstrap_file, folder};
+use crate::topology::{Cluster, Pod, Role, Topology};
+
+/// The folder of a mesh's files; a temporary one vanishes when dropped.
+#[derive(Debug)]
+pub(crate) enum Folder {
+    /// Made for this mesh.
+    Temporary(tempfile::TempDir),
+    /// Asked for by the user, and kept.
+    Kept(PathBuf),
+}
+
+impl Folder {
+    /// Makes the folder: `asked`, or a temporary one.
+    pub(crate) fn make(asked: Option<&Path>, block: u8) -> Result<Self, Error> {
+        let Some(asked) = asked else {
+            let made = tempfile::Builder::new().prefix(&format!("localmesh-{block}-")).tempdir();
+            return made.map(Self::Temporary).map_err(Error::file(std::env::temp_dir()));
+        };
+        make_folder(asked)?;
+        Ok(Self::Kept(asked.canonicalize().map_err(Error::file(asked))?))
+    }
+
+    /// Its path, absolute.
+    pub(crate) fn path(&self) -> &Path {
+        match self {
+            Self::Temporary(folder) => folder.path(),
+            Self::Kept(path) => path,
+        }
+    }
+}
+
+/// Writes everything that the Envoys read.
+pub(crate) fn write_all(
+    topology: &Topology,
+    authorities: &Authorities,
+    dir: &Path,
+) -> Result<(), Error> {
+    for cluster in &topology.clusters {
+        for pod in &cluster.pods {
+            let folder = folder(dir, cluster, pod);
+            make_folder(&folder)?;
+            if let Some(config) = bootstrap(topology, cluster, pod, &folder) {
+                write_json(&bootstrap_file(&folder), &config)?;
+            }
+            write_endpoints(topology, cluster, pod, dir)?;
+            write_secrets(authorities, cluster, pod, dir)?;
+        }
+    }
+    Ok(())
+}
+
+/// Writes the endpoints that the Envoy in `pod` holds.
+pub(crate) fn write_endpoints(
+    topology: &Topology,
+    cluster: &Cluster,
+    pod: &Pod,
+    dir: &Path,
+) -> Result<(), Error> {
+    let folder = folder(dir, cluster, pod);
+    endpoints(topology, cluster, pod)
+        .iter()
+        .try_for_each(|file| write_json(&folder.join(&file.name), &file.content))
+}
+
+/// Writes new secrets for the Envoy in `pod`, unless it needs none: an
+/// east-west gateway opens no TLS.
+pub(crate) fn write_secrets(
+    authorities: &Authorities,
+    cluster: &Cluster,
+    pod: &Pod,
+    dir: &Path,
+) -> Result<(), Error> {
+    if !pod.has_envoy() || pod.role == Role::EastWestGateway {
+        return Ok(());
+    }
+    let folder = folder(dir, cluster, pod);
+    let workload = authorities.issue(&cluster.name, pod)?;
+    secrets(&workload.chain_pem, &workload.key_pem, &workload.root_pem)
+        .iter()
+        .try_for_each(|secret| write_json(&secret_file(&folder, secret.name), &secret.content))
+}
+
+fn write_json(path: &Path, content: &Value) -> Result<(), Error> {
+    replace(path, format!("{content:#}\n").as_bytes())
+}
+
+/// Replaces a file whole. Only its owner can read it: some hold keys.
+pub(crate) fn replace(path: &Path, content: &[u8]) -> Result<(), Error> {
+    let new = path.with_extension("new");
+    let write = || {
+        let mut options = fs::File::options();
+        let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+        file.write_all(content)?;
+        fs::rename(&new, path)
+    };
+    write().map_err(Error::file(path))
+}
+
+fn make_folder(path: &Path) -> Result<(), Error> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(Error::file(path))
+}

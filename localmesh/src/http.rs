@@ -1,0 +1,105 @@
+//! Short questions over HTTP, one after the other: admin interfaces, readiness.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddrV4;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use crate::Error;
+
+/// No process on this machine may take longer to answer.
+const TIMEOUT: Duration = Duration::from_secs(2);
+
+/// A client that keeps no connection and heeds no proxy.
+#[derive(Debug)]
+pub(crate) struct Http {
+    runtime: tokio::runtime::Runtime,
+    client: reqwest::Client,
+}
+
+/// What came back.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) body: String,
+}
+
+impl Http {
+    pub(crate) fn new() -> Result<Self, Error> {
+        let failed = |why: String| Error::Http { url: "HTTP client".into(), why };
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| failed(error.to_string()))?;
+        let client = reqwest::Client::builder()
+            .no_proxy()
+            .pool_max_idle_per_host(0)
+            .timeout(TIMEOUT)
+            .build()
+            .map_err(|error| failed(chain(&error)))?;
+        Ok(Self { runtime, client })
+    }
+
+    /// Asks `to` for `path`, under the name `host` if one is given.
+    pub(crate) fn get(
+        &self,
+        to: SocketAddrV4,
+        path: &str,
+        host: Option<&str>,
+    ) -> Result<Answer, Error> {
+        let url = format!("http://{to}{path}");
+        let mut request = self.client.get(&url);
+        if let Some(host) = host {
+            request = request.header("host", host);
+        }
+        let answer = self.runtime.block_on(async {
+            let response = request.send().await?;
+            let status = response.status().as_u16();
+            Ok(Answer { status, body: response.text().await? })
+        });
+        answer.map_err(|error: reqwest::Error| Error::Http { url, why: chain(&error) })
+    }
+
+    /// An Envoy's counters and gauges whose names contain a match of `pattern`
+    /// (a regular expression).
+    pub(crate) fn statistics(
+        &self,
+        admin: SocketAddrV4,
+        pattern: &str,
+    ) -> Result<BTreeMap<String, u64>, Error> {
+        #[derive(Deserialize)]
+        struct Page {
+            stats: Vec<Entry>,
+        }
+        /// Histograms, which have neither name nor value here, are left out.
+        #[derive(Deserialize)]
+        struct Entry {
+            name: Option<String>,
+            value: Option<serde_json::Value>,
+        }
+        let filter: String = reqwest::Url::parse_with_params("http://x", [("filter", pattern)])
+            .map(|url| url.query().unwrap_or_default().to_owned())
+            .unwrap_or_default();
+        let path = format!("/stats?format=json&{filter}");
+        let answer = self.get(admin, &path, None)?;
+        let page: Page = serde_json::from_str(&answer.body).map_err(|error| Error::Http {
+            url: format!("http://{admin}{path}"),
+            why: error.to_string(),
+        })?;
+        let number = |entry: Entry| Some((entry.name?, entry.value?.as_u64()?));
+        Ok(page.stats.into_iter().filter_map(number).collect())
+    }
+}
+
+/// An error with its causes: reqwest's own line names none.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}

@@ -1,0 +1,56 @@
+//! Ctrl-c and SIGTERM. A thread listens, so that the main thread, which must
+//! live as long as its child processes, can work without watching.
+
+use std::io;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// Whether the user has asked to stop.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Interrupt {
+    state: Arc<(Mutex<bool>, Condvar)>,
+}
+
+impl Interrupt {
+    /// Listens from now on; without this the signals would kill.
+    pub(crate) fn listen() -> io::Result<Self> {
+        let interrupt = Self::default();
+        let shared = interrupt.clone();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let (mut int, mut term, mut hup) = {
+            let _inside = runtime.enter();
+            let on = |kind: SignalKind| -> io::Result<Signal> { signal(kind) };
+            (on(SignalKind::interrupt())?, on(SignalKind::terminate())?, on(SignalKind::hangup())?)
+        };
+        std::thread::spawn(move || {
+            runtime.block_on(async {
+                tokio::select! {
+                    _ = int.recv() => {}
+                    _ = term.recv() => {}
+                    _ = hup.recv() => {}
+                }
+            });
+            let (asked, bell) = &*shared.state;
+            *asked.lock().unwrap_or_else(PoisonError::into_inner) = true;
+            bell.notify_all();
+            // Further signals are heard and ignored: the stop is bounded.
+            runtime.block_on(std::future::pending::<()>());
+        });
+        Ok(interrupt)
+    }
+
+    /// Whether a signal has come.
+    pub(crate) fn asked(&self) -> bool {
+        *self.state.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for a signal, at most for `time`; whether one has come.
+    pub(crate) fn wait(&self, time: Duration) -> bool {
+        let (asked, bell) = &*self.state;
+        let guard = asked.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = bell.wait_timeout_while(guard, time, |asked| !*asked);
+        *waited.unwrap_or_else(PoisonError::into_inner).0
+    }
+}

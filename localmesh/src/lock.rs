@@ -1,0 +1,55 @@
+//! One mesh per block of addresses, over all users of the machine.
+
+use std::io;
+use std::os::linux::net::SocketAddrExt as _;
+use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
+
+use rustix::net::sockopt::socket_peercred;
+
+use crate::Error;
+
+/// Held while a mesh runs: a socket in the kernel's abstract name space. It
+/// vanishes with its process, needs no file that another user may not touch,
+/// and, like the addresses, belongs to the network namespace.
+#[derive(Debug)]
+pub(crate) struct Lock {
+    _socket: UnixListener,
+}
+
+impl Lock {
+    /// Takes the block, or says who has it.
+    pub(crate) fn take(block: u8) -> Result<Self, Error> {
+        let name = format!("localmesh/127.{block}");
+        let failed = |source| Error::File { path: format!("@{name}").into(), source };
+        let address = SocketAddr::from_abstract_name(&name).map_err(failed)?;
+        match UnixListener::bind_addr(&address) {
+            Ok(socket) => Ok(Self { _socket: socket }),
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+                Err(Error::Taken { block, pid: owner(&address) })
+            }
+            Err(error) => Err(failed(error)),
+        }
+    }
+}
+
+/// The process that listens at `address`.
+fn owner(address: &SocketAddr) -> Option<u32> {
+    let stream = UnixStream::connect_addr(address).ok()?;
+    let peer = socket_peercred(&stream).ok()?;
+    u32::try_from(peer.pid.as_raw_nonzero().get()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_block_is_taken_once_and_free_again() {
+        let lock = Lock::take(255).unwrap();
+        let refused = Lock::take(255).unwrap_err().to_string();
+        let own = format!("a mesh on 127.255.0.0/16 already runs (pid {})", std::process::id());
+        assert!(refused.starts_with(&own), "{refused}");
+        drop(lock);
+        Lock::take(255).unwrap();
+    }
+}

@@ -1,0 +1,160 @@
+//! Child processes that never outlive the mesh: started behind
+//! [`guard`](crate::guard), stopped within a bound, logs to files.
+//!
+//! The kernel ties a child to the *thread* that started it: start children
+//! only from a thread that lives as long as the mesh.
+
+use std::fs::File;
+use std::io::{Read as _, Seek as _, SeekFrom};
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::Error;
+use crate::programs::Program;
+
+/// How long children may take to end after SIGTERM, before SIGKILL.
+const GRACE: Duration = Duration::from_secs(3);
+/// How often a child is looked at while something is waited for.
+const POLL: Duration = Duration::from_millis(5);
+
+/// A program of the mesh, and its process while it has one.
+#[derive(Debug)]
+pub(crate) struct Process {
+    pub(crate) program: Program,
+    child: Option<Child>,
+    ended: Option<ExitStatus>,
+}
+
+/// A command that becomes `program` and dies with this process (rather, with
+/// this thread).
+pub(crate) fn guarded(launcher: &Path, program: &Path) -> Command {
+    let mut command = Command::new(launcher);
+    command.args(["guard", "--parent", &std::process::id().to_string(), "--"]).arg(program);
+    command
+}
+
+impl Process {
+    /// Starts the program behind the guard that `launcher` has.
+    pub(crate) fn start(launcher: &Path, program: Program) -> Result<Self, Error> {
+        let mut process = Self { program, child: None, ended: None };
+        process.start_again(launcher)?;
+        Ok(process)
+    }
+
+    /// Starts the program, which must not run now.
+    pub(crate) fn start_again(&mut self, launcher: &Path) -> Result<(), Error> {
+        let Program { name, executable, args, env, log, .. } = &self.program;
+        let mut options = File::options();
+        let log_file =
+            options.create(true).append(true).open(log).map_err(Error::file(log.as_path()))?;
+        let copy = log_file.try_clone().map_err(Error::file(log.as_path()))?;
+        let child = guarded(launcher, executable)
+            .args(args)
+            .envs(env.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null())
+            .stdout(log_file)
+            .stderr(copy)
+            // A ctrl-c of the terminal must reach localmesh only, which stops
+            // the mesh in order.
+            .process_group(0)
+            .spawn()
+            .map_err(|source| Error::Spawn { name: name.clone(), source })?;
+        self.child = Some(child);
+        self.ended = None;
+        Ok(())
+    }
+
+    /// The process id while it runs.
+    pub(crate) fn pid(&self) -> Option<u32> {
+        self.child.as_ref().map(Child::id)
+    }
+
+    /// How it ended, if it did so without being asked to. Says it once.
+    pub(crate) fn unexpected_end(&mut self) -> Option<ExitStatus> {
+        let status = self.child.as_mut()?.try_wait().ok()??;
+        self.child = None;
+        self.ended = Some(status);
+        Some(status)
+    }
+
+    /// Sends a signal, if the process still runs.
+    pub(crate) fn signal(&self, signal: Signal) {
+        if let Some(child) = &self.child {
+            // It may have ended by itself; then there is nobody to signal.
+            let _ = kill_process(Pid::from_child(child), signal);
+        }
+    }
+
+    /// Waits for the end until `deadline`, then kills.
+    fn wait_or_kill(&mut self, deadline: Instant) {
+        let Some(mut child) = self.child.take() else { return };
+        while Instant::now() < deadline {
+            match child.try_wait() {
+                Ok(None) => std::thread::sleep(POLL),
+                Ok(Some(_)) | Err(_) => return,
+            }
+        }
+        let _ = child.kill();
+        let _ = child.wait();
+    }
+
+    /// Ends it at once.
+    pub(crate) fn kill(&mut self) {
+        self.wait_or_kill(Instant::now());
+    }
+
+    /// The last `lines` lines of its log.
+    pub(crate) fn log_tail(&self, lines: usize) -> Vec<String> {
+        tail(&self.program.log, lines)
+    }
+
+    /// The error of a process that ended while the mesh started.
+    pub(crate) fn died(&self, status: ExitStatus) -> Error {
+        let lines = self.log_tail(20);
+        let telling = lines.iter().rev().find(|line| {
+            ["critical", "error", "panic"].iter().any(|w| line.to_lowercase().contains(w))
+        });
+        Error::Died {
+            name: self.program.name.clone(),
+            status,
+            last: telling.or(lines.last()).map_or_else(|| "no log".into(), Clone::clone),
+            log: self.program.log.clone(),
+        }
+    }
+}
+
+/// Stops processes: asks all, waits for all within one bound, kills the rest.
+pub(crate) fn stop_all<'a>(processes: impl IntoIterator<Item = &'a mut Process>) {
+    let asked: Vec<_> = processes
+        .into_iter()
+        .inspect(|process| {
+            process.signal(Signal::TERM);
+            // A frozen process hears nothing until it goes on.
+            process.signal(Signal::CONT);
+        })
+        .collect();
+    let deadline = Instant::now() + GRACE;
+    for process in asked {
+        process.wait_or_kill(deadline);
+    }
+}
+
+/// The last `lines` lines of a file, of its last 16 KiB; none if it cannot be read.
+fn tail(path: &Path, lines: usize) -> Vec<String> {
+    let read = || -> std::io::Result<Vec<u8>> {
+        let mut file = File::open(path)?;
+        let start = file.metadata()?.len().saturating_sub(16 * 1024);
+        file.seek(SeekFrom::Start(start))?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes)?;
+        Ok(bytes)
+    };
+    let text = read().unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let all: Vec<_> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+    all[all.len().saturating_sub(lines)..].iter().map(|line| (*line).to_owned()).collect()
+}

@@ -1,0 +1,134 @@
+//! What `localmesh up` prints once the mesh is ready. Pure: returns text.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use crate::matrix::way_in;
+use crate::mesh::Mesh;
+use crate::programs::{Kind, Program};
+use crate::tools::Tools;
+use crate::topology::{Cluster, Topology};
+
+/// The summary of a running mesh, for a reader whose current folder is `cwd`.
+#[must_use]
+pub fn summary(mesh: &Mesh, tools: &Tools, cwd: &Path) -> String {
+    let topology = mesh.topology();
+    let mut text = format!("{}; ctrl-c stops it\n", headline(mesh, tools));
+    let programs: Vec<_> = mesh.programs().collect();
+    for cluster in &topology.clusters {
+        text.push_str(&table(cluster, &programs));
+    }
+    text.push_str("\ntry, from another shell:\n\n");
+    text.push_str(&commands(mesh.matrix_path(), topology, tools, cwd));
+    let _ = writeln!(text, "\nfiles and logs: {}", shown(mesh.dir(), cwd));
+    text
+}
+
+/// One line: what runs, since when.
+#[must_use]
+pub fn headline(mesh: &Mesh, tools: &Tools) -> String {
+    let names: Vec<_> = mesh.topology().clusters.iter().map(|c| c.name.as_str()).collect();
+    let envoys = mesh.programs().filter(|(program, _)| program.kind == Kind::Envoy).count();
+    format!(
+        "localmesh: {} joined by {envoys} Envoys {}, ready in {:.1} s",
+        names.join(" and "),
+        tools.envoy.version,
+        mesh.startup().as_secs_f64()
+    )
+}
+
+/// What runs where in one cluster.
+fn table(cluster: &Cluster, programs: &[(&Program, Option<u32>)]) -> String {
+    let mut text = format!(
+        "\n{} ({}, {})\n  {:<24}{:<22}{:<22}{}\n",
+        cluster.name, cluster.network, cluster.locality.zone, "process", "address", "admin", "pid"
+    );
+    let own = programs.iter().filter(|(program, _)| program.cluster == cluster.name);
+    for (program, pid) in own {
+        let name = program.name.strip_prefix(&format!("{}/", cluster.name));
+        let pid = pid.map_or_else(|| "-".to_owned(), |pid| pid.to_string());
+        let _ = writeln!(
+            text,
+            "  {:<24}{:<22}{:<22}{pid}",
+            name.unwrap_or(&program.name),
+            program.listens.to_string(),
+            program.admin.to_string(),
+        );
+    }
+    text
+}
+
+/// Commands that work when pasted into a shell in `cwd`.
+fn commands(matrix: &Path, topology: &Topology, tools: &Tools, cwd: &Path) -> String {
+    let prober = quoted(&program(&tools.prober, cwd));
+    let mut text = format!("  {prober} matrix {}\n", quoted(&shown(matrix, cwd)));
+    let shared = topology.services.iter().find(|service| service.sidecar);
+    let first = topology.clusters.first();
+    if let Some((cluster, service)) = first.zip(shared)
+        && let Some((flag, value)) = way_in(cluster, topology)
+    {
+        let target = format!("{}/{}", cluster.host, service.name);
+        let _ = writeln!(text, "  {prober} --target {target} --{flag} '{value}'");
+    }
+    text
+}
+
+/// A path as short as it can be said in `cwd`.
+fn shown(path: &Path, cwd: &Path) -> String {
+    path.strip_prefix(cwd).unwrap_or(path).display().to_string()
+}
+
+/// A program's path such that a shell runs it: one without a slash would be
+/// looked for on PATH.
+fn program(path: &Path, cwd: &Path) -> String {
+    let path = shown(path, cwd);
+    if path.contains('/') { path } else { format!("./{path}") }
+}
+
+/// A word as a shell reads it back.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+@%:,=".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::envoy::Envoy;
+    use crate::topology::{DEFAULT_BLOCK, INGRESS_PORT, Shape, UNPRIVILEGED_INGRESS_PORT};
+
+    fn commands_in(cwd: &str, port: u16) -> String {
+        let tools = Tools {
+            envoy: Envoy { path: "envoy".into(), version: "1.40.0".into() },
+            echo: "/w s/target/release/echo".into(),
+            prober: "/w s/target/release/prober".into(),
+            launcher: "/w s/target/release/localmesh".into(),
+        };
+        let topology = Topology::new(&Shape::two_clusters(), DEFAULT_BLOCK, port);
+        commands(Path::new("/tmp/m/matrix.yaml"), &topology, &tools, Path::new(cwd))
+    }
+
+    #[test]
+    fn the_commands_can_be_pasted() {
+        assert_eq!(
+            commands_in("/w s", INGRESS_PORT),
+            "  target/release/prober matrix /tmp/m/matrix.yaml\n  \
+             target/release/prober --target istio1.xiaowenx.com/echo2 \
+             --resolve 'istio1.xiaowenx.com:80:127.10.1.2'\n"
+        );
+        assert_eq!(
+            commands_in("/w s/target/release", UNPRIVILEGED_INGRESS_PORT).lines().nth(1),
+            Some(
+                "  ./prober --target istio1.xiaowenx.com/echo2 \
+                 --connect-to 'istio1.xiaowenx.com:80:127.10.1.2:8080'"
+            )
+        );
+        assert!(
+            commands_in("/tmp/m", INGRESS_PORT)
+                .starts_with("  '/w s/target/release/prober' matrix matrix.yaml\n")
+        );
+    }
+}

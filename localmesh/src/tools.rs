@@ -1,0 +1,44 @@
+//! The programs that the mesh needs: Envoy, and the siblings of `localmesh`.
+
+use std::path::{Path, PathBuf};
+
+use crate::Error;
+use crate::envoy::Envoy;
+
+/// The programs, found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tools {
+    /// Envoy.
+    pub envoy: Envoy,
+    /// The sample service.
+    pub echo: PathBuf,
+    /// The tester, which the mesh itself never runs.
+    pub prober: PathBuf,
+    /// `localmesh` itself, which guards all the others.
+    pub launcher: PathBuf,
+}
+
+impl Tools {
+    /// Finds all programs. `bin_dir` is the folder of the workspace's own ones,
+    /// by default that of the running program.
+    ///
+    /// # Errors
+    /// If one is missing, or Envoy does not work.
+    pub fn find(envoy: Option<&Path>, bin_dir: Option<&Path>) -> Result<Self, Error> {
+        let own = std::env::current_exe().map_err(Error::file("/proc/self/exe"))?;
+        let dir = match bin_dir {
+            Some(dir) => dir.canonicalize().map_err(Error::file(dir))?,
+            None => own.parent().map(Path::to_owned).unwrap_or_default(),
+        };
+        let beside = |name: &'static str| {
+            let path = dir.join(name);
+            if path.is_file() { Ok(path) } else { Err(Error::NoBinary { name, dir: dir.clone() }) }
+        };
+        Ok(Self {
+            echo: beside("echo")?,
+            prober: beside("prober")?,
+            launcher: beside("localmesh")?,
+            envoy: Envoy::find(envoy)?,
+        })
+    }
+}
