@@ -66,7 +66,10 @@ pub(super) fn outbound_routes(topology: &Topology, pod: &Pod) -> Value {
 
 fn inbound_routes() -> Value {
     let cluster = format!("inbound|{SERVICE_PORT}||");
-    // Only what was not sent at all: a kept connection that the application closed.
+    // Istio since 1.24: retried here is only what was not sent at all, such as on
+    // a kept connection that the application closed. With the application dead it
+    // makes the 503 slow (some 40 ms), and LEAST_REQUEST avoids what is slow: of
+    // parallel requests fewer than half fail, of sequential ones half.
     let retries = json!({ "retry_on": "reset-before-request", "num_retries": 2 });
     let routes = [route("/", &cluster, retries)];
     let mut host = virtual_host(&format!("inbound|http|{SERVICE_PORT}"), &["*".into()], &routes);
