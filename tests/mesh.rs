@@ -8,9 +8,11 @@
 
 mod faults;
 mod lifecycle;
+mod readme;
 mod real_path;
 mod sections;
 mod trust;
+mod view;
 
 use std::collections::BTreeSet;
 use std::net::SocketAddrV4;
@@ -44,6 +46,12 @@ mod block {
     pub(super) const DEMO: u8 = 47;
     pub(super) const DEMO_INTERRUPTED: u8 = 48;
     pub(super) const REFUSED: u8 = 49;
+    pub(super) const VIEW_DEMO: u8 = 60;
+    pub(super) const VIEW_UP: u8 = 61;
+    pub(super) const VIEW_POD_DEAD: u8 = 62;
+    pub(super) const VIEW_APP_DEAD: u8 = 63;
+    pub(super) const VIEW_GATEWAY: u8 = 64;
+    pub(super) const VIEW_ROOT: u8 = 65;
     pub(super) const NEVER_READY: u8 = 50;
 }
 

@@ -10,7 +10,7 @@ use rustix::process::Signal;
 use super::*;
 use crate::harness::{Background, Said, bin, bin_dir, command, finish, wait_until};
 
-fn localmesh(subcommand: &str, block: u8) -> Command {
+pub(super) fn localmesh(subcommand: &str, block: u8) -> Command {
     let mut localmesh = command("localmesh");
     localmesh.args([subcommand, "--block", &block.to_string()]).arg("--envoy");
     localmesh.arg(tools().envoy.path);

@@ -1,3 +1,5 @@
+//! Specs one by one, and properties of the parser.
+
 use std::net::IpAddr;
 
 use proptest::prelude::*;
