@@ -3,6 +3,7 @@
 
 mod architecture;
 mod certificates;
+mod echo_server;
 mod harness;
 mod matrix;
 mod mesh;

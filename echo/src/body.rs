@@ -17,16 +17,14 @@ const LINGER: Duration = Duration::from_secs(2);
 const LINGER_BYTES: u64 = 64 << 20;
 
 /// Reads the body away. The status says how it went: 200 if it came to its end,
-/// otherwise why it did not, and then the connection must be closed.
-/// `expecting` says that the sender waits for `100 Continue`.
-pub async fn drain(mut body: Body, expecting: bool) -> StatusCode {
+/// otherwise why it did not, and then the connection must be closed. A body that
+/// is announced as too long is not even asked for with `100 Continue`.
+pub async fn drain(mut body: Body) -> StatusCode {
     if body.is_end_stream() {
         return StatusCode::OK;
     }
     if body.size_hint().lower() > MAX_BODY {
-        if !expecting {
-            linger(body);
-        }
+        linger(body);
         return StatusCode::PAYLOAD_TOO_LARGE;
     }
     match tokio::time::timeout(BODY_TIMEOUT, read(&mut body, MAX_BODY)).await {

@@ -36,6 +36,7 @@ pub(crate) type Protocol = auto::Builder<TokioExecutor>;
 /// would count the idle time between requests too, and needs a timer per request.
 pub(crate) fn protocol() -> Protocol {
     let mut protocol = Protocol::new(TokioExecutor::new());
+    // A client may close its side as soon as it has asked, and still wants the answer.
     protocol.http1().half_close(true).max_buf_size(MAX_HEAD).header_read_timeout(None);
     protocol
         .http2()
@@ -132,7 +133,10 @@ mod tests {
     use super::*;
     use crate::describe::Describer;
     use crate::routes::{self, App};
+    use axum::body::{Body, Bytes};
+    use axum::http::StatusCode;
     use echo_reply::Identity;
+    use http_body_util::channel::Channel;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 
     /// The client's end of a served connection, and what drains it.
@@ -186,6 +190,32 @@ mod tests {
         let said = answer(&mut client).await;
         assert!(said.starts_with("HTTP/1.1 408 "), "{said}");
         assert!(said.contains("connection: close\r\n"), "{said}");
+    }
+
+    #[tokio::test]
+    async fn http2_requests_are_numbered_and_a_drain_lets_the_last_one_finish() {
+        let (client, drain) = served();
+        let (mut send, connection) =
+            hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(client))
+                .await
+                .unwrap();
+        let connection = tokio::spawn(connection);
+        let request = |body: Body| Request::post("http://h:1/x").body(body).unwrap();
+        let first = send.send_request(request(Body::empty())).await.unwrap();
+        assert_eq!(first.headers()["x-echo-request"], "1");
+
+        let (mut rest, half) = Channel::<Bytes>::new(1);
+        let second = tokio::spawn(send.send_request(request(Body::new(half))));
+        rest.send_data("half".into()).await.unwrap();
+        // Room for one frame again: the first one is under way.
+        rest.send_data("of it".into()).await.unwrap();
+        drain.send_replace(());
+        drop(rest);
+        let second = second.await.unwrap().unwrap();
+        assert_eq!(second.status(), StatusCode::OK);
+        assert_eq!(second.headers()["x-echo-request"], "2");
+        connection.await.unwrap().unwrap();
+        drain.closed().await;
     }
 
     #[test]

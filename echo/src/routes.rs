@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::header::{CONNECTION, CONTENT_TYPE, EXPECT};
+use axum::http::header::{CONNECTION, CONTENT_TYPE};
 use axum::http::{HeaderValue, Method, StatusCode, Version};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -67,7 +67,7 @@ async fn answer(State(app): State<Arc<App>>, request: Request) -> Response {
     let _in_flight = app.metrics.request();
     let (mut head, request_body) = request.into_parts();
     let arrival = head.extensions.remove::<Arrival>().unwrap_or_else(nowhere);
-    let status = status(&head.method, head.headers.contains_key(EXPECT), request_body).await;
+    let status = status(&head.method, request_body).await;
     let mut answer = app.describer.answer(&head, &arrival);
     if status != StatusCode::OK && head.version < Version::HTTP_2 {
         answer.headers.insert(CONNECTION, HeaderValue::from_static("close"));
@@ -81,11 +81,11 @@ async fn answer(State(app): State<Arc<App>>, request: Request) -> Response {
 }
 
 /// 200, unless the body is refused or a tunnel is asked for: this is no proxy.
-async fn status(method: &Method, expecting: bool, request_body: Body) -> StatusCode {
+async fn status(method: &Method, request_body: Body) -> StatusCode {
     if method == Method::CONNECT {
         return StatusCode::NOT_IMPLEMENTED;
     }
-    body::drain(request_body, expecting).await
+    body::drain(request_body).await
 }
 
 fn nowhere() -> Arrival {
