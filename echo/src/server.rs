@@ -32,11 +32,12 @@ pub enum BindError {
         "the echo port and the admin port are both {0}; choose another with --port or --admin-port"
     )]
     SamePort(u16),
-    /// The operating system refused.
+    /// The operating system refused. Its words are in the message already, so that
+    /// it is no `source`.
     #[error(
         "cannot listen on {address}: {}; choose another with {}",
-        reason(source),
-        remedy(source, flag)
+        reason(refusal),
+        remedy(refusal, flag)
     )]
     Refused {
         /// Where it should have listened.
@@ -44,7 +45,7 @@ pub enum BindError {
         /// The flag that says so.
         flag: &'static str,
         /// What the operating system said.
-        source: io::Error,
+        refusal: io::Error,
     },
 }
 
@@ -156,7 +157,7 @@ fn listen(
         let actual = listener.local_addr()?;
         Ok((listener, actual))
     };
-    listening().map_err(|source| BindError::Refused { address, flag, source })
+    listening().map_err(|refusal| BindError::Refused { address, flag, refusal })
 }
 
 async fn accept_echo(
@@ -211,5 +212,18 @@ async fn accept(listener: &TcpListener) -> Option<(TcpStream, SocketAddr)> {
             tokio::time::sleep(ACCEPT_PAUSE).await;
             None
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_system_said_is_told_once() {
+        let refusal = io::Error::from(io::ErrorKind::AddrInUse);
+        let address = SocketAddr::from(([127, 0, 0, 1], 80));
+        let error = BindError::Refused { address, flag: "--port", refusal };
+        assert!(std::error::Error::source(&error).is_none());
     }
 }
