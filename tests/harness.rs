@@ -65,6 +65,8 @@ impl Said {
         assert_eq!(self.code, 2, "{self:?}");
         assert_eq!(self.stdout, "", "{self:?}");
         assert_eq!(self.stderr.trim_end().lines().count(), 1, "one line: {self:?}");
+        let said: Vec<_> = self.stderr.trim_end().split(": ").collect();
+        assert!(said.windows(2).all(|pair| pair[0] != pair[1]), "said twice: {self:?}");
         for part in parts {
             assert!(self.stderr.contains(part), "{part:?} is missing: {self:?}");
         }

@@ -4,26 +4,27 @@
 use std::io;
 use std::path::PathBuf;
 
-/// Why a certificate could not be made, read or written.
+/// Why a certificate could not be made, read or written. Each message is whole:
+/// no variant has a `source`, which would be printed after it a second time.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// A file or folder could not be read.
-    #[error("cannot read {}: {}", path.display(), plain(source))]
+    #[error("cannot read {}: {}", path.display(), plain(reason))]
     Read {
         /// The file.
         path: PathBuf,
         /// What the system said.
-        source: io::Error,
+        reason: io::Error,
     },
 
     /// A file or folder could not be written.
-    #[error("cannot write {}: {}", path.display(), plain(source))]
+    #[error("cannot write {}: {}", path.display(), plain(reason))]
     Write {
         /// The file or folder.
         path: PathBuf,
         /// What the system said.
-        source: io::Error,
+        reason: io::Error,
     },
 
     /// A file that should hold certificates holds none.
@@ -43,12 +44,12 @@ pub enum Error {
     },
 
     /// A file that should hold a private key holds none that can be used.
-    #[error("{} holds no usable private key in PEM form: {source}", path.display())]
+    #[error("{} holds no usable private key in PEM form: {reason}", path.display())]
     BadKey {
         /// The file.
         path: PathBuf,
         /// What the parser said.
-        source: rcgen::Error,
+        reason: rcgen::Error,
     },
 
     /// A private key and a certificate do not belong together.
@@ -196,11 +197,17 @@ pub enum Error {
 
     /// The cryptographic library refused.
     #[error("cannot make a certificate: {0}")]
-    Crypto(#[from] rcgen::Error),
+    Crypto(rcgen::Error),
 
     /// The system gave no random numbers.
     #[error("no random numbers from the system")]
     Random,
+}
+
+impl From<rcgen::Error> for Error {
+    fn from(error: rcgen::Error) -> Self {
+        Self::Crypto(error)
+    }
 }
 
 /// What the system said, without Rust's "(os error 13)".

@@ -24,7 +24,7 @@ pub(crate) enum Kind {
 
 /// Reads a whole file.
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Error> {
-    fs::read(path).map_err(|source| Error::Read { path: path.into(), source })
+    fs::read(path).map_err(|reason| Error::Read { path: path.into(), reason })
 }
 
 /// Makes a folder for keys, mode 0700, and those above it. One that is there is kept as it is.
@@ -110,11 +110,11 @@ impl Staging {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => fs::rename(&from, &to),
                 Err(error) => Err(error),
             };
-            if let Err(source) = result {
+            if let Err(reason) = result {
                 for (from, to) in undo.into_iter().rev() {
                     let _ = fs::rename(from, to);
                 }
-                return Err(Error::Write { path: to, source });
+                return Err(Error::Write { path: to, reason });
             }
             undo.push((to, from));
         }
@@ -131,7 +131,7 @@ impl Drop for Staging {
 /// Turns what the system said into an error that names the path.
 pub(crate) fn unwritable(path: &Path) -> impl FnOnce(io::Error) -> Error {
     let path = path.to_owned();
-    move |source| Error::Write { path, source }
+    move |reason| Error::Write { path, reason }
 }
 
 #[cfg(test)]

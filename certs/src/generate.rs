@@ -203,7 +203,7 @@ fn check_names(clusters: &[String]) -> Result<(), Error> {
 
 /// The folders in `out` that hold an authority's certificate, sorted.
 fn clusters_in(out: &Path) -> Result<Vec<String>, Error> {
-    let unreadable = |source| Error::Read { path: out.into(), source };
+    let unreadable = |reason| Error::Read { path: out.into(), reason };
     let mut found = Vec::new();
     for entry in fs::read_dir(out).map_err(unreadable)? {
         let entry = entry.map_err(unreadable)?;
@@ -221,7 +221,7 @@ fn is_empty(dir: &Path) -> Result<bool, Error> {
     match fs::read_dir(dir) {
         Ok(mut entries) => Ok(entries.next().is_none()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
-        Err(source) => Err(Error::Read { path: dir.into(), source }),
+        Err(reason) => Err(Error::Read { path: dir.into(), reason }),
     }
 }
 

@@ -61,7 +61,7 @@ fn in_folder(dir: &Path) -> Result<Vec<InFile>, Error> {
 }
 
 fn sorted(dir: &Path) -> Result<Vec<PathBuf>, Error> {
-    let unreadable = |source| Error::Read { path: dir.into(), source };
+    let unreadable = |reason| Error::Read { path: dir.into(), reason };
     let entries = fs::read_dir(dir).map_err(unreadable)?;
     let mut paths = entries
         .map(|entry| entry.map(|entry| entry.path()))

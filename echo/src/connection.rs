@@ -14,7 +14,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 use tower::Service as _;
 use tracing::debug;
@@ -26,6 +26,9 @@ use activity::{Activity, Verdict, Watched};
 
 /// The largest request head, in bytes: a little more than Envoy forwards (60 KiB).
 const MAX_HEAD: usize = 64 << 10;
+/// How long, once draining, a connection without any request so far is kept: its
+/// first one may be on its way, and on a new connection nobody would send it again.
+const FIRST_REQUEST: Duration = Duration::from_millis(500);
 /// How often an HTTP/2 peer is asked whether it is still there.
 const PING_INTERVAL: Duration = Duration::from_secs(60);
 
@@ -75,7 +78,8 @@ pub(crate) fn facts(
 }
 
 /// Serves a connection to its end. The first change of `drain` lets it finish
-/// what is in flight; when the sender is gone, it ends at once.
+/// what is in flight, its first request included that may not have come yet;
+/// when the sender is gone, it ends at once.
 pub(crate) async fn serve(
     stream: impl AsyncRead + AsyncWrite + Unpin + 'static,
     facts: Arc<Connection>,
@@ -86,8 +90,12 @@ pub(crate) async fn serve(
     let activity = Arc::new(Activity::new(Instant::now()));
     let io = TokioIo::new(Watched::new(stream, Arc::clone(&activity)));
     let requests = AtomicU64::new(0);
+    let first = Notify::new();
     let service = service_fn(|mut request: Request<Incoming>| {
         let number = requests.fetch_add(1, Relaxed) + 1;
+        if number == 1 {
+            first.notify_one();
+        }
         let busy = activity.begin(request.version());
         let connection = Arc::clone(&facts);
         request.extensions_mut().insert(Arrival { connection, number });
@@ -100,6 +108,8 @@ pub(crate) async fn serve(
     });
     let mut serving = std::pin::pin!(protocol.serve_connection(io, service));
     let mut check = std::pin::pin!(tokio::time::sleep(activity::HEAD_TIMEOUT));
+    let mut told = false;
+    let mut has_spoken = std::pin::pin!(tokio::time::timeout(FIRST_REQUEST, first.notified()));
     loop {
         tokio::select! {
             biased;
@@ -110,9 +120,17 @@ pub(crate) async fn serve(
                 return;
             }
             more = drain.changed() => match more {
+                Ok(()) if requests.load(Relaxed) == 0 => {
+                    told = true;
+                    has_spoken.set(tokio::time::timeout(FIRST_REQUEST, first.notified()));
+                }
                 Ok(()) => serving.as_mut().graceful_shutdown(),
                 Err(_) => return,
             },
+            _ = has_spoken.as_mut(), if told => {
+                told = false;
+                serving.as_mut().graceful_shutdown();
+            }
             () = check.as_mut() => match activity.verdict(Instant::now()) {
                 Verdict::KeepFor(time) => check.as_mut().reset(Instant::now() + time),
                 Verdict::Idle => {
@@ -216,6 +234,24 @@ mod tests {
         assert_eq!(second.headers()["x-echo-request"], "2");
         connection.await.unwrap().unwrap();
         drain.closed().await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn draining_waits_a_moment_for_the_first_request() {
+        let (mut client, drain) = served();
+        tokio::task::yield_now().await;
+        drain.send_replace(());
+        tokio::time::sleep(FIRST_REQUEST / 2).await;
+        client.write_all(b"GET / HTTP/1.1\r\nhost: h\r\n\r\n").await.unwrap();
+        assert!(answer(&mut client).await.starts_with("HTTP/1.1 200 "));
+        assert_eq!(answer(&mut client).await, "", "closed after it");
+
+        let (mut silent, drain) = served();
+        tokio::task::yield_now().await;
+        drain.send_replace(());
+        let before = Instant::now();
+        assert_eq!(answer(&mut silent).await, "", "closed without an answer");
+        assert!(before.elapsed() <= 2 * FIRST_REQUEST, "{:?}", before.elapsed());
     }
 
     #[test]

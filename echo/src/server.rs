@@ -32,11 +32,12 @@ pub enum BindError {
         "the echo port and the admin port are both {0}; choose another with --port or --admin-port"
     )]
     SamePort(u16),
-    /// The operating system refused.
+    /// The operating system refused. Its words are in the message already, so that
+    /// it is no `source`.
     #[error(
         "cannot listen on {address}: {}; choose another with {}",
-        reason(source),
-        remedy(source, flag)
+        reason(refusal),
+        remedy(refusal, flag)
     )]
     Refused {
         /// Where it should have listened.
@@ -44,7 +45,7 @@ pub enum BindError {
         /// The flag that says so.
         flag: &'static str,
         /// What the operating system said.
-        source: io::Error,
+        refusal: io::Error,
     },
 }
 
@@ -121,12 +122,7 @@ impl Server {
         ));
         let (drain, _) = watch::channel(());
         app.set_ready(true);
-        tokio::select! {
-            () = stop => {}
-            () = accept_echo(&echo, &app, &protocol, &drain) => {}
-        }
-        app.set_ready(false);
-        drop(echo);
+        accept_echo(echo, &app, &protocol, &drain, stop).await;
         finish(drain, drain_timeout).await;
         admin.abort();
         drop(admin_drain);
@@ -156,19 +152,21 @@ fn listen(
         let actual = listener.local_addr()?;
         Ok((listener, actual))
     };
-    listening().map_err(|source| BindError::Refused { address, flag, source })
+    listening().map_err(|refusal| BindError::Refused { address, flag, refusal })
 }
 
+/// Accepts until `stop` is done, then turns unready and accepts once more what
+/// waits: to close the listener over it would reset it.
 async fn accept_echo(
-    listener: &TcpListener,
+    listener: TcpListener,
     app: &Arc<App>,
     protocol: &Arc<Protocol>,
     drain: &watch::Sender<()>,
+    stop: impl Future<Output = ()>,
 ) {
     let ids = Ids::new();
     let router = routes::echo(Arc::clone(app));
-    loop {
-        let Some((stream, peer)) = accept(listener).await else { continue };
+    let serve = |(stream, peer): (TcpStream, SocketAddr)| {
         let facts = connection::facts(&ids, &stream, peer);
         let (app, protocol) = (Arc::clone(app), Arc::clone(protocol));
         let (router, drain) = (router.clone(), drain.subscribe());
@@ -176,7 +174,32 @@ async fn accept_echo(
             let _open = app.metrics.connection();
             connection::serve(stream, facts, &protocol, router, drain).await;
         });
+    };
+    let accept_all = async {
+        loop {
+            accept(&listener).await.into_iter().for_each(&serve);
+        }
+    };
+    tokio::select! {
+        () = stop => {}
+        () = accept_all => {}
     }
+    app.set_ready(false);
+    waiting(listener).into_iter().for_each(serve);
+}
+
+/// The connections that wait to be accepted, of a listener that is then closed.
+fn waiting(listener: TcpListener) -> Vec<(TcpStream, SocketAddr)> {
+    let Ok(listener) = listener.into_std() else { return Vec::new() };
+    let next = || {
+        // The listener does not block: where nobody waits, this fails.
+        let (stream, peer) = listener.accept().ok()?;
+        stream.set_nonblocking(true).ok()?;
+        let stream = TcpStream::from_std(stream).ok()?;
+        let _ = stream.set_nodelay(true);
+        Some((stream, peer))
+    };
+    std::iter::from_fn(next).take(BACKLOG as usize).collect()
 }
 
 async fn accept_admin(
@@ -211,5 +234,41 @@ async fn accept(listener: &TcpListener) -> Option<(TcpStream, SocketAddr)> {
             tokio::time::sleep(ACCEPT_PAUSE).await;
             None
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Read as _, Write as _};
+
+    #[tokio::test]
+    async fn connections_that_wait_are_served_though_it_stops() {
+        let (listener, address) = listen([127, 0, 0, 1].into(), 0, "--port").unwrap();
+        let clients: Vec<_> = (0..50)
+            .map(|_| {
+                let mut client = std::net::TcpStream::connect(address).unwrap();
+                client.write_all(b"GET / HTTP/1.0\r\n\r\n").unwrap();
+                client
+            })
+            .collect();
+        let app = Arc::new(App::new(Describer::new(Identity::new("pod-1", "kops"))));
+        let (drain, _) = watch::channel(());
+        let protocol = Arc::new(connection::protocol());
+        accept_echo(listener, &app, &protocol, &drain, std::future::ready(())).await;
+        finish(drain, Duration::from_secs(5)).await;
+        for mut client in clients {
+            let mut said = String::new();
+            client.read_to_string(&mut said).unwrap();
+            assert!(said.starts_with("HTTP/1.0 200 "), "{said:?}");
+        }
+    }
+
+    #[test]
+    fn what_the_system_said_is_told_once() {
+        let refusal = io::Error::from(io::ErrorKind::AddrInUse);
+        let address = SocketAddr::from(([127, 0, 0, 1], 80));
+        let error = BindError::Refused { address, flag: "--port", refusal };
+        assert!(std::error::Error::source(&error).is_none());
     }
 }

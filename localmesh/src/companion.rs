@@ -32,7 +32,7 @@ impl Companion {
     pub fn start(tools: &Tools, program: &Path, args: &[OsString]) -> Result<Self, Error> {
         let started = guarded(&tools.launcher, program).args(args).stdin(Stdio::null()).spawn();
         let name = program.display().to_string();
-        let child = started.map_err(|source| Error::Spawn { name, source })?;
+        let child = started.map_err(|reason| Error::Spawn { name, reason })?;
         Ok(Self { child })
     }
 

@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use std::process::ExitStatus;
 use std::time::Duration;
 
-/// Why a mesh did not start, or could not be changed.
+/// Why a mesh did not start, or could not be changed. Each message is whole: no
+/// variant has a `source`, which would be printed after it a second time.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Somebody else runs a mesh on these addresses.
@@ -27,12 +28,12 @@ pub enum Error {
         holder: Option<String>,
     },
     /// An address cannot be bound, for another reason.
-    #[error("cannot listen on {address}: {source}")]
+    #[error("cannot listen on {address}: {reason}")]
     Bind {
         /// The address.
         address: SocketAddrV4,
         /// Why.
-        source: io::Error,
+        reason: io::Error,
     },
     /// There is no Envoy.
     #[error("Envoy not found ({looked}); run `make envoy`, or name one with --envoy")]
@@ -57,12 +58,12 @@ pub enum Error {
         dir: PathBuf,
     },
     /// A program could not be started.
-    #[error("{name} did not start: {source}")]
+    #[error("{name} did not start: {reason}")]
     Spawn {
         /// The process.
         name: String,
         /// Why.
-        source: io::Error,
+        reason: io::Error,
     },
     /// A program ended while the mesh started.
     #[error("{name} ended while starting ({status}): {last}; all of its log: {}", log.display())]
@@ -88,16 +89,16 @@ pub enum Error {
     #[error("interrupted")]
     Interrupted,
     /// A file or folder.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {reason}", path.display())]
     File {
         /// The file or folder.
         path: PathBuf,
         /// Why.
-        source: io::Error,
+        reason: io::Error,
     },
     /// A certificate could not be made.
     #[error("certificates: {0}")]
-    Certificates(#[from] certs::Error),
+    Certificates(certs::Error),
     /// No process has this name.
     #[error("no process is called {name:?}; there are: {known}")]
     NoSuchProcess {
@@ -127,11 +128,17 @@ pub enum Error {
     },
 }
 
+impl From<certs::Error> for Error {
+    fn from(error: certs::Error) -> Self {
+        Self::Certificates(error)
+    }
+}
+
 impl Error {
     /// Makes an [`Error::File`] of an I/O error at `path`.
     pub(crate) fn file(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();
-        move |source| Self::File { path, source }
+        move |reason| Self::File { path, reason }
     }
 }
 

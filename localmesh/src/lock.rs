@@ -20,7 +20,7 @@ impl Lock {
     /// Takes the block, or says who has it.
     pub(crate) fn take(block: u8) -> Result<Self, Error> {
         let name = format!("localmesh/127.{block}");
-        let failed = |source| Error::File { path: format!("@{name}").into(), source };
+        let failed = |reason| Error::File { path: format!("@{name}").into(), reason };
         let address = SocketAddr::from_abstract_name(&name).map_err(failed)?;
         match UnixListener::bind_addr(&address) {
             Ok(socket) => Ok(Self { _socket: socket }),

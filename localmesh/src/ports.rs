@@ -10,10 +10,10 @@ use crate::Error;
 pub(crate) fn check(addresses: impl IntoIterator<Item = SocketAddrV4>) -> Result<(), Error> {
     addresses.into_iter().try_for_each(|address| match TcpListener::bind(address) {
         Ok(_) => Ok(()),
-        Err(source) if source.kind() == io::ErrorKind::AddrInUse => {
+        Err(reason) if reason.kind() == io::ErrorKind::AddrInUse => {
             Err(Error::Busy { address, holder: holder(address) })
         }
-        Err(source) => Err(Error::Bind { address, source }),
+        Err(reason) => Err(Error::Bind { address, reason }),
     })
 }
 

@@ -62,7 +62,7 @@ impl Process {
             // the mesh in order.
             .process_group(0)
             .spawn()
-            .map_err(|source| Error::Spawn { name: name.clone(), source })?;
+            .map_err(|reason| Error::Spawn { name: name.clone(), reason })?;
         self.child = Some(child);
         self.ended = None;
         Ok(())

@@ -26,7 +26,8 @@ fn of_row(row: &Row) -> Vec<String> {
     for (kind, _) in tally.failures_by_kind() {
         lines.extend(of_kind(kind, row, tally));
     }
-    if row.verdict() == Verdict::Fail && tally.retried() > 0 && tally.failed_requests() == 0 {
+    // Retries hide most of it, not always all: each draws lots again.
+    if row.verdict() == Verdict::Fail && tally.retried() > tally.failed_requests() {
         lines.push(format!(
             "{}: the mesh retried {} of {} answers, so a backend fails behind its retries; look at \
              the east-west gateway and at the root certificates of both clusters",
@@ -53,8 +54,8 @@ fn of_kind(kind: FailureKind, row: &Row, tally: &Tally) -> Option<String> {
              ingress"
         }
         FailureKind::Status if said("no healthy upstream") || said("upstream connect error") => {
-            "an Envoy has no working endpoint for some requests; look at `istioctl proxy-config \
-             endpoint` of the source"
+            "an Envoy has no working endpoint for some requests; look whether the application runs \
+             behind its sidecar in every cluster, and at `istioctl proxy-config endpoint` of the source"
         }
         FailureKind::Status if said("404 ") => {
             "nothing is routed at this host name and path; look at the Gateway and the VirtualService"

@@ -94,11 +94,17 @@ fn only_cluster(row: &Value) -> &str {
     backends[0]["cluster"].as_str().expect("a name")
 }
 
-/// About half of the answers were retried, and hardly any retries met the dead
-/// endpoint each time: 1.2e-4 of requests, so more than 3 of 100 in 1e-9 of runs.
+/// Many answers were retried, and few requests met the dead endpoint each time.
+///
+/// With requests at the same time LEAST_REQUEST likes an endpoint that fails at
+/// once: it has the fewer requests in flight, so that of two draws it loses only if
+/// both are the other: it is chosen 3 times in 4. A request fails if the first
+/// choice and the six of each of both retries are it: 0.75¹³ ≈ 2.4 % at most, and
+/// more than 20 of 100 with a probability below 1e-12. One at a time (see `faults`)
+/// it is 2⁻¹³.
 #[track_caller]
 fn assert_hidden_by_retries(row: &Value) {
-    assert!(number(row, "retried") > 0 && number(row, "failed") <= 3, "{row}");
+    assert!(number(row, "retried") > 0 && number(row, "failed") <= 20, "{row}");
 }
 
 /// The rows in which both clusters must answer.

@@ -86,10 +86,17 @@ fn a_service_without_sidecars_is_never_asked_of_another_network() {
 }
 
 #[test]
-fn a_strict_service_has_no_plaintext_chain() {
+fn a_strict_service_has_no_plaintext_chain_and_takes_all_tls() {
     let mut topology = two_clusters();
-    let text = |topology: &Topology| all_files(topology)["kops/echo2/envoy.json"].to_string();
-    assert!(text(&topology).contains("raw_buffer"));
+    let matches = |topology: &Topology| {
+        let file = &all_files(topology)["kops/echo2/envoy.json"];
+        let chains = file["static_resources"]["listeners"][0]["filter_chains"].as_array().unwrap();
+        chains.iter().map(|chain| chain["filter_chain_match"].clone()).collect::<Vec<_>>()
+    };
+    let [mtls, plaintext] = &matches(&topology)[..] else { panic!("two chains") };
+    assert_eq!(mtls["transport_protocol"], "tls");
+    assert_eq!(mtls["application_protocols"][0], "istio");
+    assert_eq!(*plaintext, json!({ "transport_protocol": "raw_buffer" }));
     topology.services[1].mtls = Mtls::Strict;
-    assert!(!text(&topology).contains("raw_buffer"));
+    assert_eq!(matches(&topology), [json!({ "transport_protocol": "tls" })]);
 }

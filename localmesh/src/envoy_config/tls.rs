@@ -92,7 +92,8 @@ pub(super) fn client_matches(service: &Service, files: &Path) -> Value {
 }
 
 /// The filter chains of a server: mTLS for clients of this trust domain that
-/// show a certificate; a plaintext one too unless the service is strict.
+/// show a certificate; a plaintext one too unless the service is strict. Only
+/// beside a plaintext chain must Istio's mTLS be told from other TLS.
 pub(super) fn server_chains(service: &Service, filters: &Value, files: &Path) -> Value {
     let domain = format!("spiffe://{TRUST_DOMAIN}/");
     let mesh = json!({ "san_type": "URI", "matcher": { "prefix": domain } });
@@ -103,12 +104,16 @@ pub(super) fn server_chains(service: &Service, filters: &Value, files: &Path) ->
             "common_tls_context": common(&["h2", "http/1.1"], &mesh, files),
         }),
     );
-    let mtls = json!({
-        "name": "mtls",
-        "filter_chain_match": {
+    let matched = match service.mtls {
+        Mtls::Permissive => json!({
             "transport_protocol": "tls",
             "application_protocols": ISTIO_ALPNS,
-        },
+        }),
+        Mtls::Strict => json!({ "transport_protocol": "tls" }),
+    };
+    let mtls = json!({
+        "name": "mtls",
+        "filter_chain_match": matched,
         "transport_socket": { "name": "envoy.transport_sockets.tls", "typed_config": context },
         "filters": filters,
     });
