@@ -77,7 +77,8 @@ impl Row {
             .build()
             .map_err(|error| format!("cannot wait for a command: {error}"))?;
         let words = self.origin.words(&self.arguments);
-        let tally = runtime.block_on(source::probe_behind(&words, self.limit(), stop))?;
+        let report = runtime.block_on(source::probe_behind(&words, self.limit(), stop))?;
+        let tally = source::whole(report, &self.plan.target.given, self.plan.requests)?;
         meter.count_all(tally.answers(), tally.failed_requests());
         Ok(tally)
     }

@@ -8,7 +8,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::Command;
 use tokio_util::sync::CancellationToken;
 
-use crate::report::json;
+use crate::report::{Report, RowResult, json};
 use crate::tally::Tally;
 
 /// The most that is read of what a command prints, in bytes.
@@ -45,13 +45,13 @@ impl Source {
     }
 }
 
-/// Runs a prober's command and reads the tally of its one row; the reason, one
-/// line, where there is none. The command is killed at `limit` and at `stop`.
+/// Runs a prober's command and reads its report; the reason, one line, where
+/// there is none. The command is killed at `limit` and at `stop`.
 pub async fn probe_behind(
     words: &[String],
     limit: Duration,
     stop: &CancellationToken,
-) -> Result<Tally, String> {
+) -> Result<Report, String> {
     let (program, arguments) = words.split_first().ok_or("the command is empty")?;
     let mut child = Command::new(program)
         .args(arguments)
@@ -71,16 +71,35 @@ pub async fn probe_behind(
         () = stop.cancelled() => return Err("interrupted".to_owned()),
     };
     let status = status.map_err(|error| format!("'{program}': {error}"))?;
-    let report = json::parse(&output).map_err(|error| {
+    json::parse(&output).map_err(|error| {
         let complaint = String::from_utf8_lossy(&complaint);
         match complaint.lines().rev().map(str::trim).find(|line| !line.is_empty()) {
             Some(line) if output.is_empty() => format!("{program}: {line} ({status})"),
             Some(line) => format!("{error}; {program}: {line} ({status})"),
             None => format!("'{program}' printed no report ({status}): {error}"),
         }
-    })?;
-    let row = report.rows.first().ok_or("the report has no row")?;
-    row.tally().cloned().ok_or_else(|| "the report's row was not probed".to_owned())
+    })
+}
+
+/// The tally of a report, if it is the whole answer to what was asked: one row,
+/// of this target, with every one of `requests`. What was left out cannot be judged.
+pub fn whole(report: Report, target: &str, requests: u64) -> Result<Tally, String> {
+    let [row] = <[_; 1]>::try_from(report.rows)
+        .map_err(|rows| format!("the report has {} rows instead of one", rows.len()))?;
+    if row.target != target {
+        return Err(format!("the report is of another target: {}", row.target));
+    }
+    let RowResult::Probed { tally, .. } = row.result else {
+        return Err("the report's row was not probed".to_owned());
+    };
+    let ended = tally.requests();
+    if report.interrupted {
+        return Err(format!("interrupted there after {ended} of {requests} requests"));
+    }
+    if ended != requests {
+        return Err(format!("the report is of {ended} requests; {requests} were asked for"));
+    }
+    Ok(tally)
 }
 
 async fn read(from: Option<impl AsyncRead + Unpin>, most: u64) -> Vec<u8> {
@@ -96,6 +115,24 @@ async fn read(from: Option<impl AsyncRead + Unpin>, most: u64) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::samples;
+
+    #[test]
+    fn only_the_whole_answer_to_what_was_asked_counts() {
+        let report = samples::plain;
+        let (target, requests) =
+            (report().rows[0].target.clone(), report().rows[0].tally().unwrap().requests());
+        assert_eq!(
+            whole(report(), &target, requests).as_ref(),
+            Ok(report().rows[0].tally().unwrap())
+        );
+        let partial = Report { interrupted: true, ..report() };
+        assert!(whole(partial, &target, requests).unwrap_err().contains("interrupted there"));
+        assert!(whole(report(), &target, requests + 1).unwrap_err().contains("were asked for"));
+        assert!(whole(report(), "elsewhere", requests).unwrap_err().contains("another target"));
+        let none = Report { rows: Vec::new(), ..report() };
+        assert!(whole(none, &target, requests).unwrap_err().contains("0 rows"));
+    }
 
     #[test]
     fn the_probers_words_come_behind_the_commands() {
