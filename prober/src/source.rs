@@ -73,6 +73,7 @@ pub async fn probe_behind(
     let status = status.map_err(|error| format!("'{program}': {error}"))?;
     json::parse(&output).map_err(|error| {
         let complaint = String::from_utf8_lossy(&complaint);
+        let complaint = complaint.replace(|c: char| c.is_control() && c != '\n', "?");
         match complaint.lines().rev().map(str::trim).find(|line| !line.is_empty()) {
             Some(line) if output.is_empty() => format!("{program}: {line} ({status})"),
             Some(line) => format!("{error}; {program}: {line} ({status})"),
