@@ -1,6 +1,7 @@
 //! Where probing runs from: here, or behind any command that can run a prober
 //! and gives its JSON back on stdout, such as `kubectl exec`.
 
+use std::pin::pin;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -15,6 +16,9 @@ use crate::tally::Tally;
 const MAX_OUTPUT: u64 = 64 << 20;
 /// The most that is read of its complaints, in bytes.
 const MAX_COMPLAINT: u64 = 64 << 10;
+/// How long a command that ended may leave its pipes open: what it started, such
+/// as ssh's shared connection, may hold them for hours.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Where probing runs from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,9 +66,27 @@ pub async fn probe_behind(
         .spawn()
         .map_err(|error| format!("cannot run '{program}': {error}"))?;
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-    let talk =
-        async { tokio::join!(read(stdout, MAX_OUTPUT), read(stderr, MAX_COMPLAINT), child.wait()) };
-    let (output, complaint, status) = tokio::select! {
+    let (mut output, mut complaint) = (Vec::new(), Vec::new());
+    let talk = async {
+        let mut reading = pin!(async {
+            tokio::join!(
+                read(stdout, MAX_OUTPUT, &mut output),
+                read(stderr, MAX_COMPLAINT, &mut complaint),
+            )
+        });
+        let ended = tokio::select! {
+            _ = &mut reading => None,
+            status = child.wait() => Some(status),
+        };
+        match ended {
+            None => child.wait().await,
+            Some(status) => {
+                let _ = tokio::time::timeout(LAST_WORDS, reading).await;
+                status
+            }
+        }
+    };
+    let status = tokio::select! {
         said = tokio::time::timeout(limit, talk) => {
             said.map_err(|_| format!("'{program}' did not end within {limit:?}"))?
         }
@@ -103,14 +125,12 @@ pub fn whole(report: Report, target: &str, requests: u64) -> Result<Tally, Strin
     Ok(tally)
 }
 
-async fn read(from: Option<impl AsyncRead + Unpin>, most: u64) -> Vec<u8> {
-    let mut bytes = Vec::new();
+async fn read(from: Option<impl AsyncRead + Unpin>, most: u64, into: &mut Vec<u8>) {
     if let Some(from) = from {
         let mut bounded = from.take(most);
         // What was read until an error is what there is; a report cut short does not parse.
-        let _ = bounded.read_to_end(&mut bytes).await;
+        let _ = bounded.read_to_end(into).await;
     }
-    bytes
 }
 
 #[cfg(test)]
@@ -142,5 +162,21 @@ mod tests {
         let prefix = vec!["ssh".to_owned(), "host".to_owned()];
         let source = Source::Command { prefix, prober: "/prober".to_owned() };
         assert_eq!(source.words(&arguments), ["ssh", "host", "/prober", "--target", "echo1:8080"]);
+    }
+
+    #[test]
+    fn a_pipe_that_outlives_its_command_is_not_waited_for() {
+        let dir = std::env::temp_dir().join(format!("prober-source-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        let file = dir.join("report.json");
+        std::fs::write(&file, json::render(&samples::plain())).unwrap();
+        let script = "cat \"$0\"; sleep 20 &";
+        let words = ["sh", "-c", script, file.to_str().unwrap()].map(str::to_owned);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let limit = Duration::from_secs(10);
+        let stop = CancellationToken::new();
+        let report = runtime.block_on(probe_behind(&words, limit, &stop));
+        std::fs::remove_dir_all(&dir).unwrap();
+        assert_eq!(report, Ok(samples::plain()));
     }
 }
