@@ -175,7 +175,7 @@ fn note(line: &str) {
 }
 
 fn total<'a>(plans: impl Iterator<Item = &'a ProbePlan>) -> u64 {
-    plans.map(|plan| plan.requests).sum()
+    plans.map(|plan| plan.requests).fold(0, u64::saturating_add)
 }
 
 /// Writes the report, then the advice, and says the exit code.
@@ -212,4 +212,17 @@ fn style(when: When) -> report::text::Style {
         }
     };
     report::text::Style { color }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser as _;
+
+    #[test]
+    fn the_most_requests_to_two_targets_can_be_counted() {
+        let most = u64::MAX.to_string();
+        let cli = Cli::try_parse_from(["prober", "-t", "a", "-t", "b", "-n", &most]).unwrap();
+        assert_eq!(total(plan::run(&cli.run).unwrap().iter()), u64::MAX);
+    }
 }
