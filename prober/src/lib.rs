@@ -82,6 +82,7 @@ pub fn run(cli: Cli, stop: &CancellationToken, out: &mut dyn Write) -> Result<u8
             if args.dry_run {
                 return dry_run(&matrix, out);
             }
+            matrix::check(&matrix.rows)?;
             finish(&run_matrix(matrix, &args.output, stop), &args.output, out)
         }
         Some(Command::Completions { shell }) => {

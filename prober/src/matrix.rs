@@ -91,6 +91,13 @@ impl Row {
     }
 }
 
+/// Reads the files that rows asked from here name, so that a bad one is known
+/// before anything is sent. Those of other sources lie elsewhere.
+pub fn check(rows: &[Row]) -> Result<(), workers::EngineError> {
+    let here = rows.iter().filter(|row| row.origin == Source::Here);
+    here.map(|row| workers::Row::prepare(&row.plan)).try_for_each(|ready| ready.map(drop))
+}
+
 /// Runs all rows and returns them in their order.
 #[must_use]
 pub fn run(rows: &[Row], stop: &CancellationToken, meter: &Meter) -> Vec<report::Row> {
@@ -134,6 +141,18 @@ mod tests {
                     targets: [{from: a, url: x}, {url: y}, {from: b, url: x}, {from: a, url: z}]\n";
         let matrix = file::parse("m.yaml", text, &file::Overrides::default()).unwrap();
         assert_eq!(by_source(&matrix.rows), [vec![0, 3], vec![1], vec![2]]);
+    }
+
+    #[test]
+    fn certificate_files_are_read_before_anything_is_sent_where_they_are_here() {
+        let text = "sources: [{name: far, command: [x]}]\ntargets:\n\
+                    - {from: far, url: 'https://a', cacert: /nonexistent}\n";
+        let rows =
+            |text: &str| file::parse("m.yaml", text, &file::Overrides::default()).unwrap().rows;
+        assert!(check(&rows(text)).is_ok(), "the file is where the source is");
+        let here = format!("{text}- {{url: 'https://a', cacert: /nonexistent}}\n");
+        let error = check(&rows(&here)).unwrap_err().to_string();
+        assert!(error.starts_with("--cacert /nonexistent: No such file"), "{error}");
     }
 
     #[test]
