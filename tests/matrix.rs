@@ -280,3 +280,19 @@ fn a_bad_file_is_refused_in_one_line_before_anything_runs() {
     run("prober", ["matrix".as_ref(), bench.dir.path().as_os_str()]).refused(&["directory"]);
     assert!(bin("prober").exists());
 }
+
+#[test]
+fn a_second_ctrl_c_ends_it_where_it_is_stuck() {
+    let bench = Bench::new();
+    let fifo = bench.path("fifo");
+    assert_eq!(finish(std::process::Command::new("mkfifo").arg(&fifo)).code, 0);
+    // A writer that says nothing, so that reading the file never ends.
+    let silent = fs::OpenOptions::new().read(true).write(true).open(&fifo).expect("opened");
+    let mut prober = Background::start(command("prober").arg("matrix").arg(&fifo));
+    std::thread::sleep(Duration::from_millis(300));
+    prober.signal(rustix::process::Signal::INT);
+    std::thread::sleep(Duration::from_millis(100));
+    prober.signal(rustix::process::Signal::INT);
+    assert_eq!(prober.wait(), 130);
+    drop(silent);
+}

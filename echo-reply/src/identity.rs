@@ -48,6 +48,15 @@ impl Identity {
         }
     }
 
+    /// Whether every value can be printed: control characters in one could forge
+    /// lines of a report or steer a terminal.
+    #[must_use]
+    pub fn is_printable(&self) -> bool {
+        let Self { pod, cluster, namespace, node, region, zone, network, version } = self;
+        let known = [namespace, node, region, zone, network, version].into_iter().flatten();
+        [pod, cluster].into_iter().chain(known).all(|value| !value.contains(char::is_control))
+    }
+
     /// The headers that state this identity: name and value, unknown ones left out.
     pub fn headers(&self) -> impl Iterator<Item = (&'static str, &str)> {
         use crate::headers as h;

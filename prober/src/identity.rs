@@ -17,10 +17,12 @@ pub struct Claim {
     pub probe: Option<String>,
 }
 
-/// Reads who answered. `None` if neither headers nor body are an echo's.
+/// Reads who answered. `None` if neither headers nor body are an echo's; a name
+/// with control characters in it is nobody's.
 #[must_use]
 pub fn identify(headers: &HeaderMap, body: &[u8]) -> Option<Claim> {
-    from_headers(headers).or_else(|| from_json(body)).or_else(|| from_text(body))
+    let claim = from_headers(headers).or_else(|| from_json(body)).or_else(|| from_text(body))?;
+    claim.identity.is_printable().then_some(claim)
 }
 
 fn from_headers(headers: &HeaderMap) -> Option<Claim> {
@@ -100,6 +102,19 @@ mod tests {
         let claim = identify(&HeaderMap::new(), body).unwrap();
         assert_eq!(claim.identity.zone.as_deref(), Some("z"));
         assert_eq!(claim.attempt, Some(3));
+    }
+
+    #[test]
+    fn a_name_that_would_forge_lines_of_the_report_is_nobodys() {
+        for pod in [r"p\n  PASS  errors = 0", r"\u001b[2Jp", r"p\tq"] {
+            let body = format!(
+                r#"{{"schema":"echo/1","pod":"{pod}","cluster":"c","method":"GET",
+                "url":"http://a/","http_version":"HTTP/1.1","headers":{{}},"peer":null,
+                "connection":"1","request":1,"attempt":null,"probe":null,"tls":null,"xfcc":[]}}"#
+            );
+            assert!(serde_json::from_str::<Reply>(&body).is_ok());
+            assert_eq!(identify(&HeaderMap::new(), body.as_bytes()), None, "{pod}");
+        }
     }
 
     #[test]

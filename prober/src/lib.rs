@@ -82,6 +82,7 @@ pub fn run(cli: Cli, stop: &CancellationToken, out: &mut dyn Write) -> Result<u8
             if args.dry_run {
                 return dry_run(&matrix, out);
             }
+            matrix::check(&matrix.rows)?;
             finish(&run_matrix(matrix, &args.output, stop), &args.output, out)
         }
         Some(Command::Completions { shell }) => {
@@ -175,7 +176,7 @@ fn note(line: &str) {
 }
 
 fn total<'a>(plans: impl Iterator<Item = &'a ProbePlan>) -> u64 {
-    plans.map(|plan| plan.requests).sum()
+    plans.map(|plan| plan.requests).fold(0, u64::saturating_add)
 }
 
 /// Writes the report, then the advice, and says the exit code.
@@ -212,4 +213,17 @@ fn style(when: When) -> report::text::Style {
         }
     };
     report::text::Style { color }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser as _;
+
+    #[test]
+    fn the_most_requests_to_two_targets_can_be_counted() {
+        let most = u64::MAX.to_string();
+        let cli = Cli::try_parse_from(["prober", "-t", "a", "-t", "b", "-n", &most]).unwrap();
+        assert_eq!(total(plan::run(&cli.run).unwrap().iter()), u64::MAX);
+    }
 }

@@ -28,7 +28,9 @@ fn main() -> ExitCode {
     }
 }
 
-/// Ctrl-c and SIGTERM end the run early, so that what there is gets reported.
+/// Ctrl-c and SIGTERM end the run early, so that what there is gets reported. A
+/// second one ends the program, whatever it waits for: a matrix file that is a
+/// pipe, or a reader that does not read.
 fn stop_on_signals(stop: &CancellationToken) -> std::io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (mut interrupt, mut terminate) = {
@@ -37,13 +39,23 @@ fn stop_on_signals(stop: &CancellationToken) -> std::io::Result<()> {
     };
     let stop = stop.clone();
     std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
-        runtime.block_on(async {
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
+        for _ in 0..2 {
+            runtime.block_on(async {
+                tokio::select! {
+                    _ = interrupt.recv() => {}
+                    _ = terminate.recv() => {}
+                }
+            });
+            if stop.is_cancelled() {
+                leave();
             }
-        });
-        stop.cancel();
+            stop.cancel();
+        }
     })?;
     Ok(())
+}
+
+#[expect(clippy::exit, reason = "the main thread is blocked where no token reaches it")]
+fn leave() -> ! {
+    std::process::exit(130)
 }

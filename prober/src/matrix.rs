@@ -77,7 +77,8 @@ impl Row {
             .build()
             .map_err(|error| format!("cannot wait for a command: {error}"))?;
         let words = self.origin.words(&self.arguments);
-        let tally = runtime.block_on(source::probe_behind(&words, self.limit(), stop))?;
+        let report = runtime.block_on(source::probe_behind(&words, self.limit(), stop))?;
+        let tally = source::whole(report, &self.plan.target.given, self.plan.requests)?;
         meter.count_all(tally.answers(), tally.failed_requests());
         Ok(tally)
     }
@@ -88,6 +89,13 @@ impl Row {
         let turns = u32::try_from(turns).unwrap_or(u32::MAX);
         self.plan.limits.total.saturating_mul(turns).saturating_add(COMMAND_OVERHEAD)
     }
+}
+
+/// Reads the files that rows asked from here name, so that a bad one is known
+/// before anything is sent. Those of other sources lie elsewhere.
+pub fn check(rows: &[Row]) -> Result<(), workers::EngineError> {
+    let here = rows.iter().filter(|row| row.origin == Source::Here);
+    here.map(|row| workers::Row::prepare(&row.plan)).try_for_each(|ready| ready.map(drop))
 }
 
 /// Runs all rows and returns them in their order.
@@ -133,6 +141,18 @@ mod tests {
                     targets: [{from: a, url: x}, {url: y}, {from: b, url: x}, {from: a, url: z}]\n";
         let matrix = file::parse("m.yaml", text, &file::Overrides::default()).unwrap();
         assert_eq!(by_source(&matrix.rows), [vec![0, 3], vec![1], vec![2]]);
+    }
+
+    #[test]
+    fn certificate_files_are_read_before_anything_is_sent_where_they_are_here() {
+        let text = "sources: [{name: far, command: [x]}]\ntargets:\n\
+                    - {from: far, url: 'https://a', cacert: /nonexistent}\n";
+        let rows =
+            |text: &str| file::parse("m.yaml", text, &file::Overrides::default()).unwrap().rows;
+        assert!(check(&rows(text)).is_ok(), "the file is where the source is");
+        let here = format!("{text}- {{url: 'https://a', cacert: /nonexistent}}\n");
+        let error = check(&rows(&here)).unwrap_err().to_string();
+        assert!(error.starts_with("--cacert /nonexistent: No such file"), "{error}");
     }
 
     #[test]

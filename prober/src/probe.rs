@@ -148,6 +148,9 @@ fn quoted(body: &[u8]) -> String {
 #[must_use]
 pub fn classify(error: &hyper::Error) -> Failure {
     let io = error.source().and_then(|source| source.downcast_ref::<io::Error>());
+    if let Some(failure) = io.and_then(of_tls) {
+        return failure;
+    }
     let gone = "the connection was closed before an answer";
     match io.map(io::Error::kind) {
         Some(io::ErrorKind::ConnectionReset) => {
@@ -171,8 +174,18 @@ pub fn classify(error: &hyper::Error) -> Failure {
     }
 }
 
+/// TLS 1.3 lets a server refuse the client's certificate after the handshake, so
+/// that the first to hear of it is who reads the answer.
+fn of_tls(error: &io::Error) -> Option<Failure> {
+    let tls = error.get_ref()?.downcast_ref::<tokio_rustls::rustls::Error>()?;
+    Some(Failure::new(FailureKind::Tls, format!("TLS broke off after the handshake: {tls}")))
+}
+
 fn in_the_body(error: &hyper::Error, read: usize) -> Failure {
     let io = error.source().and_then(|source| source.downcast_ref::<io::Error>());
+    if let Some(failure) = io.and_then(of_tls) {
+        return failure;
+    }
     match io.map(io::Error::kind) {
         Some(io::ErrorKind::ConnectionReset) => {
             let what = format!("the connection was reset in the body, after {read} bytes");
@@ -201,4 +214,73 @@ fn with_causes(error: &hyper::Error) -> String {
         cause = inner.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::pin::Pin;
+    use std::task::{Context, Poll, Waker};
+    use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+    use tokio_rustls::rustls::{AlertDescription, Error};
+
+    /// A connection that, once asked, ends as after a refused client certificate.
+    #[derive(Default)]
+    struct Refused {
+        asked: bool,
+        reader: Option<Waker>,
+    }
+
+    impl AsyncRead for Refused {
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            context: &mut Context<'_>,
+            _: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            if !self.asked {
+                self.reader = Some(context.waker().clone());
+                return Poll::Pending;
+            }
+            let alert = Error::AlertReceived(AlertDescription::CertificateRequired);
+            Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, alert)))
+        }
+    }
+
+    impl AsyncWrite for Refused {
+        fn poll_write(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            bytes: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            self.asked = true;
+            if let Some(reader) = self.reader.take() {
+                reader.wake();
+            }
+            Poll::Ready(Ok(bytes.len()))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[test]
+    fn a_client_certificate_refused_after_the_handshake_is_a_failure_of_tls() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let error = runtime.block_on(async {
+            let io = hyper_util::rt::TokioIo::new(Refused::default());
+            let (mut sender, connection) =
+                hyper::client::conn::http1::handshake::<_, Body>(io).await.unwrap();
+            let (answer, _) =
+                tokio::join!(sender.send_request(Request::new(Body::new())), connection);
+            answer.unwrap_err()
+        });
+        let failure = classify(&error);
+        assert_eq!(failure.kind, FailureKind::Tls, "{failure:?}");
+        assert!(failure.what.contains("CertificateRequired"), "{failure:?}");
+    }
 }

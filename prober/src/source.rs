@@ -1,6 +1,7 @@
 //! Where probing runs from: here, or behind any command that can run a prober
 //! and gives its JSON back on stdout, such as `kubectl exec`.
 
+use std::pin::pin;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -8,13 +9,16 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::Command;
 use tokio_util::sync::CancellationToken;
 
-use crate::report::json;
+use crate::report::{Report, RowResult, json};
 use crate::tally::Tally;
 
 /// The most that is read of what a command prints, in bytes.
 const MAX_OUTPUT: u64 = 64 << 20;
 /// The most that is read of its complaints, in bytes.
 const MAX_COMPLAINT: u64 = 64 << 10;
+/// How long a command that ended may leave its pipes open: what it started, such
+/// as ssh's shared connection, may hold them for hours.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Where probing runs from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,13 +49,13 @@ impl Source {
     }
 }
 
-/// Runs a prober's command and reads the tally of its one row; the reason, one
-/// line, where there is none. The command is killed at `limit` and at `stop`.
+/// Runs a prober's command and reads its report; the reason, one line, where
+/// there is none. The command is killed at `limit` and at `stop`.
 pub async fn probe_behind(
     words: &[String],
     limit: Duration,
     stop: &CancellationToken,
-) -> Result<Tally, String> {
+) -> Result<Report, String> {
     let (program, arguments) = words.split_first().ok_or("the command is empty")?;
     let mut child = Command::new(program)
         .args(arguments)
@@ -62,40 +66,94 @@ pub async fn probe_behind(
         .spawn()
         .map_err(|error| format!("cannot run '{program}': {error}"))?;
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-    let talk =
-        async { tokio::join!(read(stdout, MAX_OUTPUT), read(stderr, MAX_COMPLAINT), child.wait()) };
-    let (output, complaint, status) = tokio::select! {
+    let (mut output, mut complaint) = (Vec::new(), Vec::new());
+    let talk = async {
+        let mut reading = pin!(async {
+            tokio::join!(
+                read(stdout, MAX_OUTPUT, &mut output),
+                read(stderr, MAX_COMPLAINT, &mut complaint),
+            )
+        });
+        let ended = tokio::select! {
+            _ = &mut reading => None,
+            status = child.wait() => Some(status),
+        };
+        match ended {
+            None => child.wait().await,
+            Some(status) => {
+                let _ = tokio::time::timeout(LAST_WORDS, reading).await;
+                status
+            }
+        }
+    };
+    let status = tokio::select! {
         said = tokio::time::timeout(limit, talk) => {
             said.map_err(|_| format!("'{program}' did not end within {limit:?}"))?
         }
         () = stop.cancelled() => return Err("interrupted".to_owned()),
     };
     let status = status.map_err(|error| format!("'{program}': {error}"))?;
-    let report = json::parse(&output).map_err(|error| {
+    json::parse(&output).map_err(|error| {
         let complaint = String::from_utf8_lossy(&complaint);
+        let complaint = complaint.replace(|c: char| c.is_control() && c != '\n', "?");
         match complaint.lines().rev().map(str::trim).find(|line| !line.is_empty()) {
             Some(line) if output.is_empty() => format!("{program}: {line} ({status})"),
             Some(line) => format!("{error}; {program}: {line} ({status})"),
             None => format!("'{program}' printed no report ({status}): {error}"),
         }
-    })?;
-    let row = report.rows.first().ok_or("the report has no row")?;
-    row.tally().cloned().ok_or_else(|| "the report's row was not probed".to_owned())
+    })
 }
 
-async fn read(from: Option<impl AsyncRead + Unpin>, most: u64) -> Vec<u8> {
-    let mut bytes = Vec::new();
+/// The tally of a report, if it is the whole answer to what was asked: one row,
+/// of this target, with every one of `requests`. What was left out cannot be judged.
+pub fn whole(report: Report, target: &str, requests: u64) -> Result<Tally, String> {
+    let [row] = <[_; 1]>::try_from(report.rows)
+        .map_err(|rows| format!("the report has {} rows instead of one", rows.len()))?;
+    if row.target != target {
+        return Err(format!("the report is of another target: {}", row.target));
+    }
+    let RowResult::Probed { tally, .. } = row.result else {
+        return Err("the report's row was not probed".to_owned());
+    };
+    let ended = tally.requests();
+    if report.interrupted {
+        return Err(format!("interrupted there after {ended} of {requests} requests"));
+    }
+    if ended != requests {
+        return Err(format!("the report is of {ended} requests; {requests} were asked for"));
+    }
+    Ok(tally)
+}
+
+async fn read(from: Option<impl AsyncRead + Unpin>, most: u64, into: &mut Vec<u8>) {
     if let Some(from) = from {
         let mut bounded = from.take(most);
         // What was read until an error is what there is; a report cut short does not parse.
-        let _ = bounded.read_to_end(&mut bytes).await;
+        let _ = bounded.read_to_end(into).await;
     }
-    bytes
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::samples;
+
+    #[test]
+    fn only_the_whole_answer_to_what_was_asked_counts() {
+        let report = samples::plain;
+        let (target, requests) =
+            (report().rows[0].target.clone(), report().rows[0].tally().unwrap().requests());
+        assert_eq!(
+            whole(report(), &target, requests).as_ref(),
+            Ok(report().rows[0].tally().unwrap())
+        );
+        let partial = Report { interrupted: true, ..report() };
+        assert!(whole(partial, &target, requests).unwrap_err().contains("interrupted there"));
+        assert!(whole(report(), &target, requests + 1).unwrap_err().contains("were asked for"));
+        assert!(whole(report(), "elsewhere", requests).unwrap_err().contains("another target"));
+        let none = Report { rows: Vec::new(), ..report() };
+        assert!(whole(none, &target, requests).unwrap_err().contains("0 rows"));
+    }
 
     #[test]
     fn the_probers_words_come_behind_the_commands() {
@@ -104,5 +162,21 @@ mod tests {
         let prefix = vec!["ssh".to_owned(), "host".to_owned()];
         let source = Source::Command { prefix, prober: "/prober".to_owned() };
         assert_eq!(source.words(&arguments), ["ssh", "host", "/prober", "--target", "echo1:8080"]);
+    }
+
+    #[test]
+    fn a_pipe_that_outlives_its_command_is_not_waited_for() {
+        let dir = std::env::temp_dir().join(format!("prober-source-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        let file = dir.join("report.json");
+        std::fs::write(&file, json::render(&samples::plain())).unwrap();
+        let script = "cat \"$0\"; sleep 20 &";
+        let words = ["sh", "-c", script, file.to_str().unwrap()].map(str::to_owned);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let limit = Duration::from_secs(10);
+        let stop = CancellationToken::new();
+        let report = runtime.block_on(probe_behind(&words, limit, &stop));
+        std::fs::remove_dir_all(&dir).unwrap();
+        assert_eq!(report, Ok(samples::plain()));
     }
 }

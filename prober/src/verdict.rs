@@ -118,7 +118,10 @@ fn reaches(answers: &Answers<'_>, names: &[String]) -> (Verdict, String) {
     }
     let wanted = missing.join(", ");
     let silent = format!("{wanted} gave none of {}", count(total, "answer"));
-    let needed = stats::answers_to_miss(1.0 / names.len() as f64, 1.0 - CONFIDENCE);
+    // An even share among all who are named or were seen.
+    let others = answers.keys().filter(|seen| !names.iter().any(|name| name == **seen)).count();
+    let groups = names.len() + others;
+    let needed = stats::answers_to_miss(1.0 / groups as f64, 1.0 - CONFIDENCE);
     if total >= needed {
         return (Verdict::Fail, silent);
     }
@@ -188,6 +191,9 @@ mod tests {
             ("reaches kops,gke1", &[("kops", 1), ("gke1", 1), ("x", 1)], 0, Pass),
             ("reaches kops,gke1", &[("kops", 100)], 0, Fail),
             ("reaches kops,gke1", &[("kops", 4)], 0, Inconclusive),
+            ("reaches gke1", &[("kops", 1)], 0, Inconclusive),
+            ("reaches gke1", &[("kops", 9)], 0, Inconclusive),
+            ("reaches gke1", &[("kops", 10)], 0, Fail),
             ("reaches kops,gke1", &[], 10, Fail),
             ("exactly kops,gke1", &[("kops", 5), ("gke1", 5)], 0, Pass),
             ("exactly kops,gke1", &[("kops", 5), ("gke1", 5), ("x", 1)], 0, Fail),

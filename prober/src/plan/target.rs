@@ -66,7 +66,11 @@ impl Target {
             return Err(TargetError::Space(given.escape_debug().to_string()));
         }
         let whole = match given.split_once("://") {
-            Some(("http" | "https" | "HTTP" | "HTTPS", _)) => given.to_owned(),
+            Some((scheme, _))
+                if ["http", "https"].iter().any(|known| scheme.eq_ignore_ascii_case(known)) =>
+            {
+                given.to_owned()
+            }
             Some((scheme, _)) if !scheme.contains(['/', '?', '#', '.']) => {
                 let (target, scheme) = (given.to_owned(), scheme.to_owned());
                 return Err(TargetError::Scheme { target, scheme });
@@ -149,6 +153,7 @@ mod tests {
     #[test]
     fn ports_addresses_queries_and_fragments() {
         assert_eq!(parsed("https://a/").port, 443);
+        assert!(parsed("Https://a/").tls && !parsed("Http://a/").tls, "in any case, as in curl");
         assert_eq!(parsed("https://a:443/").authority, "a", "the scheme's own port is not sent");
         let v6 = parsed("http://[::1]:8080/x?a=1&b#frag");
         assert_eq!((v6.host.as_str(), v6.port), ("::1", 8080));

@@ -36,6 +36,12 @@ pub enum JsonError {
     /// A histogram that does not decode.
     #[error("a histogram in the report does not decode: {0}")]
     Histogram(String),
+    /// Counts that contradict each other.
+    #[error("the report's counts contradict each other: {0}")]
+    Counts(&'static str),
+    /// A name that could not have come from a prober.
+    #[error("the report names a backend with control characters")]
+    Name,
     /// A time that is none.
     #[error("'{0}' in the report is no RFC 3339 time")]
     Time(String),
@@ -230,7 +236,7 @@ pub fn parse(bytes: &[u8]) -> Result<Report, JsonError> {
 fn row(document: serde_json::Value) -> Result<Row, JsonError> {
     let RowHead { source, target, url, unreachable, .. } = RowHead::deserialize(&document)?;
     let result = match unreachable {
-        Some(reason) => RowResult::Unreachable { reason },
+        Some(reason) => RowResult::Unreachable { reason: plain(&reason) },
         None => {
             let probed = Probed::deserialize(document)?;
             let verdicts = probed.expectations.clone();
@@ -240,25 +246,61 @@ fn row(document: serde_json::Value) -> Result<Row, JsonError> {
     Ok(Row { source, target, url, result })
 }
 
+/// A text of a report without what could steer a terminal or forge a line.
+fn plain(text: &str) -> String {
+    text.replace(char::is_control, "?")
+}
+
+/// Whether all sums are what their parts say, so that a verdict on the parts is one on the whole.
+fn check_counts(probed: &Probed) -> Result<(), JsonError> {
+    let sum = |counts: &mut dyn Iterator<Item = u64>| -> u128 { counts.map(u128::from).sum() };
+    let backends = &probed.backends;
+    for (whole, parts, what) in [
+        (
+            probed.requests,
+            u128::from(probed.answers) + u128::from(probed.failed),
+            "requests are not answers and failures",
+        ),
+        (probed.answers, sum(&mut backends.iter().map(|b| b.answers)), "answers of backends"),
+        (probed.retried, sum(&mut backends.iter().map(|b| b.retried)), "retried of backends"),
+        (probed.failed, sum(&mut probed.failures.iter().map(|f| f.count)), "failures of kinds"),
+    ] {
+        if u128::from(whole) != parts {
+            return Err(JsonError::Counts(what));
+        }
+    }
+    Ok(())
+}
+
 fn tally(probed: Probed) -> Result<Tally, JsonError> {
+    check_counts(&probed)?;
     let mut backends = BTreeMap::new();
     for backend in probed.backends {
         let latency = latency(&backend.latency)?;
         let Backend { identity, answers, retried, .. } = backend;
-        backends.insert(identity, BackendTally { answers, retried, latency });
+        if !identity.is_printable() {
+            return Err(JsonError::Name);
+        }
+        if latency.histogram().len() != answers {
+            return Err(JsonError::Counts("latencies of a backend's answers"));
+        }
+        if backends.insert(identity, BackendTally { answers, retried, latency }).is_some() {
+            return Err(JsonError::Counts("a backend is listed twice"));
+        }
     }
     let failure = |entry: FailureEntry| {
         let FailureEntry { kind, what, count } = entry;
-        FailureGroup { kind, what, count }
+        FailureGroup { kind, what: plain(&what), count }
     };
-    let passed_over =
-        |entry: PassedOverEntry| (entry.address, PassedOver { count: entry.count, why: entry.why });
+    let passed_over = |entry: PassedOverEntry| {
+        (entry.address, PassedOver { count: entry.count, why: plain(&entry.why) })
+    };
     Ok(Tally {
         backends,
         failures: probed.failures.into_iter().map(failure).collect(),
         connections: probed.connections,
         passed_over: probed.passed_over.into_iter().map(passed_over).collect(),
-        shown: probed.shown,
+        shown: probed.shown.into_iter().map(|(n, line)| (n, plain(&line))).collect(),
         abandoned: probed.abandoned,
         elapsed: Duration::try_from_secs_f64(probed.seconds).unwrap_or_default(),
     })
@@ -312,9 +354,28 @@ mod tests {
             (text[..text.len() / 2].to_owned(), "not a prober report"),
             (text.replace("\"started\": \"20", "\"started\": \"xx"), "no RFC 3339 time"),
             (text.replace("\"histogram\": \"H", "\"histogram\": \"!"), "histogram"),
+            (text.replace("\"requests\": 100", "\"requests\": 101"), "requests are not"),
+            (text.replace("\"failed\": 0", "\"failed\": 7"), "requests are not"),
+            (text.replace("\"answers\": 52", "\"answers\": 18446744073709551615"), "backends"),
+            (text.replace("\"retried\": 2", "\"retried\": 0"), "retried"),
+            (text.replace("\"pod\": \"", "\"pod\": \"\\n"), "control characters"),
         ] {
+            assert_ne!(bad, text, "{part}");
             let error = parse(bad.as_bytes()).expect_err(part).to_string();
             assert!(error.contains(part), "{part}: {error}");
         }
+    }
+
+    #[test]
+    fn lines_from_elsewhere_cannot_steer_the_terminal() {
+        let text = String::from_utf8(render(&samples::matrix())).unwrap();
+        let hostile = text.replace("\"[URL: ", "\"\\u001b[2J\\n[URL: ");
+        let hostile = hostile.replace("503 Service", "503\\u001b[31m Service");
+        let hostile = hostile.replace("kubectl: ", "kubectl:\\n ");
+        assert_ne!(hostile, text);
+        let seen = parse(hostile.as_bytes()).unwrap();
+        let shown = String::from_utf8(render(&seen)).unwrap();
+        assert!(!shown.contains("\\u001b") && !shown.contains("\\n"), "{shown}");
+        assert!(shown.contains("?[2J?[URL: "), "{shown}");
     }
 }

@@ -200,8 +200,13 @@ fn plural(n: u64, noun: &str) -> String {
     if n == 1 { noun.to_owned() } else { format!("{noun}s") }
 }
 
+/// One decimal; what is not quite all or nothing is not rounded to it.
 fn percent(share: f64) -> String {
-    format!("{:.1}%", share * 100.0)
+    match share {
+        share if share > 0.0 && share < 0.0005 => "<0.1%".to_owned(),
+        share if (0.9995..1.0).contains(&share) => ">99.9%".to_owned(),
+        share => format!("{:.1}%", share * 100.0),
+    }
 }
 
 /// A bar of eighths: `share` of [`BAR`] characters.

@@ -126,19 +126,23 @@ impl Entry {
     pub(super) fn flags(&self, defaults: &Self, source: Option<&SourceEntry>) -> Vec<String> {
         let mut words = Vec::new();
         self.single_flags(defaults, &mut words);
-        let lists: [(&str, [&[String]; 3]); 4] = [
+        let lists: [(&str, [&[String]; 3]); 3] = [
             ("--header", [&defaults.headers, &[], &self.headers]),
             ("--resolve", [&defaults.resolve, of(source, |s| &s.resolve), &self.resolve]),
             (
                 "--connect-to",
                 [&self.connect_to, of(source, |s| &s.connect_to), &defaults.connect_to],
             ),
-            ("--dns-servers", [&defaults.dns_servers, &[], &self.dns_servers]),
         ];
         for (flag, values) in lists {
             for value in values.into_iter().flatten() {
                 words.push(format!("{flag}={value}"));
             }
+        }
+        // One flag for all of them: of several flags the prober takes the last.
+        let own = if self.dns_servers.is_empty() { defaults } else { self };
+        if !own.dns_servers.is_empty() {
+            words.push(format!("--dns-servers={}", own.dns_servers.join(",")));
         }
         for expected in self.expected(defaults) {
             words.push(format!("--expect={}", expected.value));

@@ -126,3 +126,15 @@ proptest! {
         let _ = read(&text);
     }
 }
+
+#[test]
+fn every_dns_server_of_a_target_is_asked_else_the_defaults() {
+    let text = "defaults: {dns-servers: [10.0.0.1, 10.0.0.2]}\n\
+                targets: [{url: a}, {url: a, dns-servers: [10.0.0.3, 10.0.0.4]}]\n";
+    let matrix = parse("m.yaml", text, &Overrides::default()).unwrap();
+    let servers = |row: usize| -> Vec<String> {
+        matrix.rows[row].plan.names.servers.iter().map(ToString::to_string).collect()
+    };
+    assert_eq!(servers(0), ["10.0.0.1:53", "10.0.0.2:53"]);
+    assert_eq!(servers(1), ["10.0.0.3:53", "10.0.0.4:53"]);
+}

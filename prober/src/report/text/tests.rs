@@ -74,3 +74,9 @@ fn every_kind_of_failure_has_a_word_in_the_table() {
         assert!(text.contains(&format!("\n  {kind}")), "{kind}: {text}");
     }
 }
+
+#[test]
+fn a_share_is_all_or_nothing_only_if_it_is() {
+    let shown = [0.0, 1.0 / 2500.0, 0.0005, 0.5, 0.9994, 2499.0 / 2500.0, 1.0].map(percent);
+    assert_eq!(shown, ["0.0%", "<0.1%", "0.1%", "50.0%", "99.9%", ">99.9%", "100.0%"]);
+}
