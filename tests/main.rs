@@ -4,6 +4,7 @@
 mod architecture;
 mod certificates;
 mod echo_server;
+mod engine;
 mod harness;
 mod matrix;
 mod mesh;

@@ -52,6 +52,7 @@ mod block {
     pub(super) const VIEW_APP_DEAD: u8 = 63;
     pub(super) const VIEW_GATEWAY: u8 = 64;
     pub(super) const VIEW_ROOT: u8 = 65;
+    pub(super) const VIEW_FROZEN: u8 = 66;
     pub(super) const NEVER_READY: u8 = 50;
 }
 

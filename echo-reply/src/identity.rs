@@ -48,6 +48,21 @@ impl Identity {
         }
     }
 
+    /// All values, in the order of the fields.
+    #[must_use]
+    pub fn values(&self) -> [Option<&str>; 8] {
+        [
+            Some(self.pod.as_str()),
+            Some(self.cluster.as_str()),
+            self.namespace.as_deref(),
+            self.node.as_deref(),
+            self.region.as_deref(),
+            self.zone.as_deref(),
+            self.network.as_deref(),
+            self.version.as_deref(),
+        ]
+    }
+
     /// Whether every value can be printed: control characters in one could forge
     /// lines of a report or steer a terminal.
     #[must_use]
@@ -60,18 +75,9 @@ impl Identity {
     /// The headers that state this identity: name and value, unknown ones left out.
     pub fn headers(&self) -> impl Iterator<Item = (&'static str, &str)> {
         use crate::headers as h;
-        [
-            (h::POD, Some(self.pod.as_str())),
-            (h::CLUSTER, Some(self.cluster.as_str())),
-            (h::NAMESPACE, self.namespace.as_deref()),
-            (h::NODE, self.node.as_deref()),
-            (h::REGION, self.region.as_deref()),
-            (h::ZONE, self.zone.as_deref()),
-            (h::NETWORK, self.network.as_deref()),
-            (h::VERSION, self.version.as_deref()),
-        ]
-        .into_iter()
-        .filter_map(|(name, value)| value.map(|value| (name, value)))
+        let names =
+            [h::POD, h::CLUSTER, h::NAMESPACE, h::NODE, h::REGION, h::ZONE, h::NETWORK, h::VERSION];
+        names.into_iter().zip(self.values()).filter_map(|(name, value)| Some((name, value?)))
     }
 
     /// Reads an identity back from headers: `get` returns a header's value.

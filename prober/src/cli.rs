@@ -105,9 +105,41 @@ pub struct LoadArgs {
     /// Requests under way at once [default: 10, or -n if that is less]
     #[arg(short, long, value_name = "N")]
     pub concurrency: Option<u64>,
+    /// Send for this long instead, such as 30s
+    #[arg(short, long, value_name = "SECONDS")]
+    pub duration: Option<String>,
+    /// Start so many requests each second, whether or not others have ended; latency
+    /// counts from the instant at which each should have started
+    #[arg(short = 'q', long, value_name = "N")]
+    pub rate: Option<String>,
+    /// How the starts of --rate are spread [default: constant]
+    #[arg(long, value_enum)]
+    pub arrivals: Option<ArrivalForm>,
+    /// Seed of --arrivals poisson
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+    /// Send for this long before counting anything
+    #[arg(long, value_name = "SECONDS")]
+    pub warmup: Option<String>,
+    /// Requests on each connection: never, always, N, or N:M for a number between
+    /// [default: never: a connection each]
+    #[arg(long, value_name = "N")]
+    pub reuse: Option<String>,
+    /// Open a new connection once one is this old
+    #[arg(long, value_name = "SECONDS")]
+    pub connection_lifetime: Option<String>,
     /// Threads that send [default: one per core]
     #[arg(long, value_name = "N")]
     pub threads: Option<u64>,
+}
+
+/// How the starts of an open loop are spread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ArrivalForm {
+    /// Evenly
+    Constant,
+    /// Independent of each other
+    Poisson,
 }
 
 /// What each request looks like, spelled as curl spells it.
@@ -121,7 +153,8 @@ pub struct RequestArgs {
     #[arg(short = 'X', long = "request", value_name = "METHOD")]
     pub method: Option<String>,
     /// Seconds that one request may take, from name look-up to the body's end
-    #[arg(short, long, value_name = "SECONDS", default_value = "10")]
+    // Longer than Envoy's connect timeout of 10 s, so that the retry after it is seen.
+    #[arg(short, long, value_name = "SECONDS", default_value = "15")]
     pub max_time: String,
     /// Seconds that look-up, TCP and TLS may take of them
     #[arg(long, value_name = "SECONDS", default_value = "5")]
@@ -184,7 +217,7 @@ pub struct OutputArgs {
     #[arg(long, value_enum, default_value = "auto")]
     pub color: When,
     /// No progress and no advice on stderr
-    #[arg(short, long)]
+    #[arg(long)]
     pub quiet: bool,
     /// Say more on stderr of what is done
     #[arg(short, long)]

@@ -1,18 +1,20 @@
-//! From a plan's target to an HTTP connection: addresses, TCP, TLS, handshake.
+//! From a plan's target to an open connection: addresses, TCP, TLS, each phase
+//! timed; and request and response on it as bytes.
 
+pub mod exchange;
 pub mod tls;
 
 use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
 
-use bytes::Bytes;
-use http_body_util::Empty;
-use hyper::client::conn::http1::{self, SendRequest};
-use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::ClientConfig;
 
 use crate::clock;
@@ -20,21 +22,66 @@ use crate::outcome::{Failure, FailureKind};
 use crate::plan::ProbePlan;
 use crate::resolve::Names;
 
-/// The most bytes of response header that are read.
-const MAX_HEADER_BYTES: usize = 65_536;
-/// The most response headers that are read.
-const MAX_HEADERS: usize = 128;
-
-/// The body of a request: none.
-pub type Body = Empty<Bytes>;
-
 /// How far opening a connection came, also where it failed.
 #[derive(Debug, Default)]
-pub struct Progress {
-    /// Whether TCP connected.
-    pub connected: bool,
+pub struct Opening {
+    /// Time until the addresses were known.
+    pub dns: Option<Duration>,
+    /// Time for TCP, addresses that were passed over included.
+    pub connect: Option<Duration>,
+    /// Time for the TLS handshake.
+    pub tls: Option<Duration>,
     /// Addresses that were tried first and failed, and why.
     pub passed_over: Vec<(SocketAddr, String)>,
+}
+
+/// A stream of bytes, encrypted or not.
+#[derive(Debug)]
+pub enum Stream {
+    /// TCP.
+    Plain(TcpStream),
+    /// TLS over TCP.
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
+            Self::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
+        }
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<std::io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Self::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
 }
 
 /// Opens a connection to the plan's target, within its connect limit.
@@ -42,23 +89,26 @@ pub async fn open(
     plan: &ProbePlan,
     names: &Names,
     tls: Option<&Arc<ClientConfig>>,
-    progress: &mut Progress,
-) -> Result<SendRequest<Body>, Failure> {
+    opening: &mut Opening,
+) -> Result<Stream, Failure> {
     let limit = plan.limits.connect;
     let mut stage = (FailureKind::Dns, "no address of the name was found".to_owned());
-    let opening = async {
+    let work = async {
+        let start = clock::now();
         let (host, port) = plan.overrides.connect_to(&plan.target.host, plan.target.port);
         let addresses = addresses(plan, names, &host, port).await?;
-        let stream = tcp(plan, &addresses, port, &mut stage, progress).await?;
-        match tls {
-            None => handshake(stream).await,
-            Some(config) => {
-                stage = (FailureKind::Timeout, "the TLS handshake did not end".to_owned());
-                handshake(encrypt(plan, config, stream).await?).await
-            }
-        }
+        let found = clock::now();
+        opening.dns = Some(found - start);
+        let stream = tcp(plan, &addresses, port, &mut stage, &mut opening.passed_over).await?;
+        let connected = clock::now();
+        opening.connect = Some(connected - found);
+        let Some(config) = tls else { return Ok(Stream::Plain(stream)) };
+        stage = (FailureKind::Timeout, "the TLS handshake did not end".to_owned());
+        let stream = encrypt(plan, config, stream).await?;
+        opening.tls = Some(clock::now() - connected);
+        Ok(Stream::Tls(Box::new(stream)))
     };
-    match timeout(limit, opening).await {
+    match timeout(limit, work).await {
         Ok(opened) => opened,
         Err(_) => Err(Failure::new(stage.0, format!("{} within {limit:?}", stage.1))),
     }
@@ -89,7 +139,7 @@ async fn tcp(
     addresses: &[IpAddr],
     port: u16,
     stage: &mut (FailureKind, String),
-    progress: &mut Progress,
+    passed_over: &mut Vec<(SocketAddr, String)>,
 ) -> Result<TcpStream, Failure> {
     let start = clock::now();
     let mut last = Failure::new(FailureKind::Dns, "the name has no address");
@@ -100,12 +150,8 @@ async fn tcp(
         let left = plan.limits.connect.saturating_sub(clock::now() - start);
         let share = left / u32::try_from(addresses.len() - n).unwrap_or(u32::MAX);
         last = match timeout(share, TcpStream::connect(address)).await {
-            Ok(Ok(stream)) => {
-                progress.connected = true;
-                // Small requests must not wait for an acknowledgement of the one before.
-                let _ = stream.set_nodelay(true);
-                return Ok(stream);
-            }
+            // Nagle's delay is left on: a request is one write, and waits for nothing.
+            Ok(Ok(stream)) => return Ok(stream),
             Ok(Err(error)) => Failure::new(FailureKind::Connect, refused(address, &error)),
             Err(_) => {
                 let share = if n + 1 < addresses.len() { "its share of " } else { "" };
@@ -114,7 +160,7 @@ async fn tcp(
             }
         };
         if n + 1 < addresses.len() {
-            progress.passed_over.push((address, last.what.clone()));
+            passed_over.push((address, last.what.clone()));
         }
     }
     Err(last)
@@ -140,25 +186,10 @@ async fn encrypt(
     plan: &ProbePlan,
     config: &Arc<ClientConfig>,
     stream: TcpStream,
-) -> Result<impl AsyncRead + AsyncWrite + Unpin + 'static, Failure> {
+) -> Result<TlsStream<TcpStream>, Failure> {
     let failed = |what: String| Failure::new(FailureKind::Tls, what);
     // As in curl the name is the URL's, wherever --connect-to leads.
     let name = tls::server_name(&plan.target.host).map_err(|error| failed(error.to_string()))?;
     let connector = TlsConnector::from(Arc::clone(config));
     connector.connect(name, stream).await.map_err(|error| failed(tls::explain(&error)))
-}
-
-async fn handshake<S>(stream: S) -> Result<SendRequest<Body>, Failure>
-where
-    S: AsyncRead + AsyncWrite + Unpin + 'static,
-{
-    let (sender, connection) = http1::Builder::new()
-        .max_buf_size(MAX_HEADER_BYTES)
-        .max_headers(MAX_HEADERS)
-        .handshake(TokioIo::new(stream))
-        .await
-        .map_err(|error| crate::probe::classify(&error))?;
-    // The connection's own errors reach the request through its sender.
-    tokio::task::spawn_local(connection);
-    Ok(sender)
 }

@@ -1,10 +1,9 @@
-//! Who answered: read from the `x-echo-*` headers, else from the JSON reply,
-//! else from the text line in either of its forms. Pure.
+//! Who answered, read from a body without `x-echo-*` headers: the JSON reply, else
+//! the text line in either of its forms. Pure.
 
 use std::borrow::Cow;
 
-use echo_reply::{Identity, Reply, TextLine, headers as names};
-use http::HeaderMap;
+use echo_reply::{Identity, Reply, TextLine};
 
 /// What an answer says of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,21 +16,12 @@ pub struct Claim {
     pub probe: Option<String>,
 }
 
-/// Reads who answered. `None` if neither headers nor body are an echo's; a name
-/// with control characters in it is nobody's.
+/// Reads who answered. `None` if the body is no echo's; a name with control
+/// characters in it is nobody's.
 #[must_use]
-pub fn identify(headers: &HeaderMap, body: &[u8]) -> Option<Claim> {
-    let claim = from_headers(headers).or_else(|| from_json(body)).or_else(|| from_text(body))?;
+pub fn from_body(body: &[u8]) -> Option<Claim> {
+    let claim = from_json(body).or_else(|| from_text(body))?;
     claim.identity.is_printable().then_some(claim)
-}
-
-fn from_headers(headers: &HeaderMap) -> Option<Claim> {
-    let get = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    Some(Claim {
-        identity: Identity::from_headers(get)?,
-        attempt: get(names::ATTEMPT).and_then(|attempt| attempt.parse().ok()),
-        probe: get(names::PROBE).map(str::to_owned),
-    })
 }
 
 fn from_json(body: &[u8]) -> Option<Claim> {
@@ -64,33 +54,12 @@ mod tests {
 
     const LINE: &[u8] = b"[URL: http://echo2:8080/] on [pod: echo2-x] in [cluster: gke1]\n";
 
-    fn header_map(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
-        pairs
-            .iter()
-            .map(|(n, v)| (http::HeaderName::from_static(n), http::HeaderValue::from_static(v)))
-            .collect()
-    }
-
-    #[test]
-    fn headers_come_before_the_body() {
-        let headers = header_map(&[
-            ("x-echo-pod", "echo2-y"),
-            ("x-echo-cluster", "kops"),
-            ("x-echo-attempt", "2"),
-            ("x-echo-probe", "r-7"),
-        ]);
-        let claim = identify(&headers, LINE).unwrap();
-        assert_eq!(claim.identity, Identity::new("echo2-y", "kops"));
-        assert_eq!(claim.attempt, Some(2));
-        assert_eq!(claim.probe.as_deref(), Some("r-7"));
-    }
-
     #[test]
     fn the_text_line_is_enough() {
-        let claim = identify(&HeaderMap::new(), LINE).unwrap();
+        let claim = from_body(LINE).unwrap();
         assert_eq!(claim.identity, Identity::new("echo2-x", "gke1"));
         let flask = b"http://echo2:8080/hello on [pod: echo2-z] in [cluster: kops]";
-        let claim = identify(&HeaderMap::new(), flask).unwrap();
+        let claim = from_body(flask).unwrap();
         assert_eq!(claim.identity, Identity::new("echo2-z", "kops"));
     }
 
@@ -99,7 +68,7 @@ mod tests {
         let body = br#"{"schema":"echo/1","pod":"p","cluster":"c","zone":"z","method":"GET",
             "url":"http://a/","http_version":"HTTP/1.1","headers":{},"peer":null,
             "connection":"1","request":1,"attempt":3,"probe":null,"tls":null,"xfcc":[]}"#;
-        let claim = identify(&HeaderMap::new(), body).unwrap();
+        let claim = from_body(body).unwrap();
         assert_eq!(claim.identity.zone.as_deref(), Some("z"));
         assert_eq!(claim.attempt, Some(3));
     }
@@ -113,24 +82,22 @@ mod tests {
                 "connection":"1","request":1,"attempt":null,"probe":null,"tls":null,"xfcc":[]}}"#
             );
             assert!(serde_json::from_str::<Reply>(&body).is_ok());
-            assert_eq!(identify(&HeaderMap::new(), body.as_bytes()), None, "{pod}");
+            assert_eq!(from_body(body.as_bytes()), None, "{pod}");
         }
     }
 
     #[test]
     fn strangers_are_nobody() {
-        assert_eq!(identify(&HeaderMap::new(), b"Welcome to nginx!"), None);
-        assert_eq!(identify(&HeaderMap::new(), b"{\"pod\":\"p\"}"), None);
-        assert_eq!(identify(&HeaderMap::new(), b""), None);
-        assert_eq!(identify(&HeaderMap::new(), b"\xff\xfe"), None);
-        let only_pod = header_map(&[("x-echo-pod", "p")]);
-        assert_eq!(identify(&only_pod, b""), None);
+        assert_eq!(from_body(b"Welcome to nginx!"), None);
+        assert_eq!(from_body(b"{\"pod\":\"p\"}"), None);
+        assert_eq!(from_body(b""), None);
+        assert_eq!(from_body(b"\xff\xfe"), None);
     }
 
     proptest! {
         #[test]
         fn no_body_panics(body in any::<Vec<u8>>()) {
-            let _ = identify(&HeaderMap::new(), &body);
+            let _ = from_body(&body);
             prop_assert!(!shown(&body).contains(char::is_control));
         }
     }

@@ -8,9 +8,11 @@ pub mod clock;
 pub mod connect;
 pub mod expectation;
 pub mod identity;
+pub mod latency;
 pub mod matrix;
 pub mod outcome;
 pub mod overrides;
+pub mod pace;
 pub mod plan;
 pub mod probe;
 pub mod progress;
@@ -21,6 +23,8 @@ pub mod source;
 pub mod stats;
 pub mod tally;
 pub mod verdict;
+pub mod watch;
+pub mod wire;
 pub mod workers;
 
 use std::io::{self, IsTerminal as _, Write};
@@ -175,8 +179,9 @@ fn note(line: &str) {
     let _ = writeln!(io::stderr(), "prober: {line}");
 }
 
-fn total<'a>(plans: impl Iterator<Item = &'a ProbePlan>) -> u64 {
-    plans.map(|plan| plan.requests).fold(0, u64::saturating_add)
+/// How many requests there will be in all; `None` if time ends any of the runs.
+fn total<'a>(mut plans: impl Iterator<Item = &'a ProbePlan>) -> Option<u64> {
+    plans.try_fold(0, |sum: u64, plan| Some(sum.saturating_add(plan.planned()?)))
 }
 
 /// Writes the report, then the advice, and says the exit code.
@@ -220,10 +225,15 @@ mod tests {
     use super::*;
     use clap::Parser as _;
 
+    fn planned(arguments: &[&str]) -> Option<u64> {
+        let words = ["prober", "-t", "a", "-t", "b"].iter().chain(arguments);
+        total(plan::run(&Cli::try_parse_from(words).unwrap().run).unwrap().iter())
+    }
+
     #[test]
-    fn the_most_requests_to_two_targets_can_be_counted() {
-        let most = u64::MAX.to_string();
-        let cli = Cli::try_parse_from(["prober", "-t", "a", "-t", "b", "-n", &most]).unwrap();
-        assert_eq!(total(plan::run(&cli.run).unwrap().iter()), u64::MAX);
+    fn the_requests_of_all_targets_are_counted_unless_time_ends_them() {
+        let most = (1u64 << 47) - 1;
+        assert_eq!(planned(&["-n", &most.to_string()]), Some(2 * most));
+        assert_eq!(planned(&["-d", "1"]), None);
     }
 }

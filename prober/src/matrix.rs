@@ -78,16 +78,14 @@ impl Row {
             .map_err(|error| format!("cannot wait for a command: {error}"))?;
         let words = self.origin.words(&self.arguments);
         let report = runtime.block_on(source::probe_behind(&words, self.limit(), stop))?;
-        let tally = source::whole(report, &self.plan.target.given, self.plan.requests)?;
+        let tally = source::whole(report, &self.plan.target.given, self.plan.planned())?;
         meter.count_all(tally.answers(), tally.failed_requests());
         Ok(tally)
     }
 
-    /// How long a command may take: every request to its limit, and some.
+    /// How long a command may take.
     fn limit(&self) -> Duration {
-        let turns = self.plan.requests.div_ceil(self.plan.concurrency.max(1));
-        let turns = u32::try_from(turns).unwrap_or(u32::MAX);
-        self.plan.limits.total.saturating_mul(turns).saturating_add(COMMAND_OVERHEAD)
+        self.plan.longest().saturating_add(COMMAND_OVERHEAD)
     }
 }
 
@@ -160,6 +158,6 @@ mod tests {
         let text = "sources: [{name: a, command: [x]}]\ndefaults: {requests: 100, concurrency: 10, \
                     max-time: 2}\ntargets: [{from: a, url: x}]\n";
         let matrix = file::parse("m.yaml", text, &file::Overrides::default()).unwrap();
-        assert_eq!(matrix.rows[0].limit(), Duration::from_secs(50));
+        assert_eq!(matrix.rows[0].limit(), Duration::from_secs(52));
     }
 }

@@ -8,6 +8,8 @@ use std::time::Duration;
 use echo_reply::Identity;
 use serde::{Deserialize, Serialize};
 
+use crate::wire::Head;
+
 /// Why a request was not answered by an echo. A closed list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -102,28 +104,66 @@ fn one_line(text: &str) -> String {
     line
 }
 
+/// Who answered, as far as it was read.
+#[derive(Clone, Copy, Debug)]
+pub enum Who<'a> {
+    /// The values of the identity's headers, still in the connection's buffer.
+    Headers(&'a Head, &'a [u8]),
+    /// Read from the body.
+    Body(&'a Identity),
+}
+
 /// A request that an echo answered.
 #[derive(Clone, Debug)]
-pub struct Answer {
+pub struct Answer<'a> {
     /// Who.
-    pub identity: Identity,
+    pub who: Who<'a>,
     /// Which attempt of the nearest Envoy it was; above 1 the mesh retried.
     pub attempt: Option<u32>,
     /// The body as text, where it is still to be shown.
     pub text: Option<String>,
 }
 
+/// What a request did on the network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wire {
+    /// No connection was made for it.
+    None,
+    /// It opened a connection.
+    Fresh,
+    /// It used one that had carried another request.
+    Kept,
+}
+
+/// How long a request took, and its parts.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Timings {
+    /// From the instant at which it should have started to the end of the body, or to
+    /// the failure. Without a rate, it should start when it does.
+    pub total: Duration,
+    /// From the instant at which it did start.
+    pub service: Duration,
+    /// Until the addresses of the name were known.
+    pub dns: Option<Duration>,
+    /// For TCP.
+    pub connect: Option<Duration>,
+    /// For the TLS handshake.
+    pub tls: Option<Duration>,
+    /// From the sending of the request to the first byte of the response.
+    pub first_byte: Option<Duration>,
+}
+
 /// How one request ended.
 #[derive(Clone, Debug)]
-pub struct Outcome {
+pub struct Outcome<'a> {
     /// Its number in the run, from 0.
     pub sequence: u64,
     /// The answer or the failure.
-    pub result: Result<Answer, Failure>,
-    /// From the start of the name look-up to the end of the body (or to the failure).
-    pub total: Duration,
-    /// Whether a connection was opened for it.
-    pub connected: bool,
+    pub result: Result<Answer<'a>, Failure>,
+    /// How long it took.
+    pub timings: Timings,
+    /// What it did on the network.
+    pub wire: Wire,
     /// Addresses of the name that were tried first and failed, and why.
     pub passed_over: Vec<(SocketAddr, String)>,
 }

@@ -9,10 +9,11 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use thiserror::Error;
 
-use crate::cli::{LoadArgs, NetworkArgs, RequestArgs, RunArgs, TlsArgs};
+use crate::cli::{ArrivalForm, LoadArgs, NetworkArgs, RequestArgs, RunArgs, TlsArgs};
 use crate::expectation::{self, Expectation, SyntaxError};
 use crate::overrides::{OverrideError, Overrides};
 use crate::resolve::{Family, NamesConfig, NamesError};
+use crate::schedule::{Arrivals, End, Schedule};
 use target::{Target, TargetError};
 
 /// Requests to each target, unless told otherwise.
@@ -24,6 +25,8 @@ pub const DEFAULT_SHOW: u64 = 4;
 /// More connections than this from one process meet the limits of ports and descriptors.
 const MAX_CONCURRENCY: u64 = 10_000;
 const MAX_THREADS: u64 = 512;
+/// Numbers above are those of warm-up requests.
+const MAX_REQUESTS: u64 = crate::schedule::WARMUP_SEQUENCE - 1;
 
 /// Why flags make no plan. `Display` is one line.
 #[derive(Debug, Error)]
@@ -53,6 +56,12 @@ pub enum PlanError {
         /// What would be right.
         right: String,
     },
+    /// A count and a time both end the run.
+    #[error("-n and -d both say when to end; give one of them")]
+    TwoEnds,
+    /// Arrivals of what?
+    #[error("--arrivals says how the requests of --rate are spread; give --rate too")]
+    ArrivalsWithoutRate,
     /// A header does not parse.
     #[error("-H '{given}': {wrong}; write it as 'NAME: VALUE'")]
     Header {
@@ -85,9 +94,13 @@ impl PlanError {
 pub struct ProbePlan {
     /// What is asked.
     pub target: Target,
-    /// How many requests.
-    pub requests: u64,
-    /// How many of them at once.
+    /// When requests start.
+    pub schedule: Schedule,
+    /// How many requests a connection carries.
+    pub reuse: Reuse,
+    /// How old a connection may get.
+    pub connection_lifetime: Option<Duration>,
+    /// How many requests at once.
     pub concurrency: u64,
     /// Threads that send; `None` is one per core.
     pub threads: Option<u64>,
@@ -107,18 +120,104 @@ pub struct ProbePlan {
     pub show: u64,
 }
 
+/// How many requests a connection carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reuse {
+    least: u64,
+    most: u64,
+}
+
+impl Reuse {
+    /// A connection for each request.
+    pub const NEVER: Self = Self { least: 1, most: 1 };
+    /// As many requests as the server allows.
+    pub const ALWAYS: Self = Self { least: u64::MAX, most: u64::MAX };
+
+    /// How many requests the next connection carries; `random` chooses between N and M.
+    #[must_use]
+    pub fn uses(self, random: u64) -> u64 {
+        let span = self.most - self.least;
+        if span == 0 {
+            return self.least;
+        }
+        // Fibonacci hashing: spreads neighbouring numbers evenly.
+        self.least + (random.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 33) % (span + 1)
+    }
+
+    fn parse(given: &str) -> Option<Self> {
+        let number = |text: &str| text.parse().ok().filter(|n: &u64| *n > 0 && *n <= 1 << 30);
+        let reuse = match given {
+            "never" => Self::NEVER,
+            "always" => Self::ALWAYS,
+            _ => match given.split_once(':') {
+                None => Self { least: number(given)?, most: number(given)? },
+                Some((least, most)) => Self { least: number(least)?, most: number(most)? },
+            },
+        };
+        (reuse.least <= reuse.most).then_some(reuse)
+    }
+}
+
+impl std::fmt::Display for Reuse {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match *self {
+            Self::NEVER => f.write_str("a connection each"),
+            Self::ALWAYS => f.write_str("connections kept"),
+            Self { least, most } if least == most => write!(f, "{least} to a connection"),
+            Self { least, most } => write!(f, "{least} to {most} to a connection"),
+        }
+    }
+}
+
 impl ProbePlan {
+    /// How many requests there will be; `None` if time ends the run.
+    #[must_use]
+    pub fn planned(&self) -> Option<u64> {
+        match self.schedule.end {
+            End::Requests(requests) => Some(requests),
+            End::After(_) => None,
+        }
+    }
+
+    /// The longest time that the run can take.
+    #[must_use]
+    pub fn longest(&self) -> Duration {
+        let each = self.limits.total;
+        let sending = match (self.schedule.end, self.schedule.arrivals) {
+            (End::After(duration), _) => duration,
+            (End::Requests(requests), Arrivals::Closed) => {
+                let turns = requests.div_ceil(self.concurrency.max(1));
+                each.saturating_mul(u32::try_from(turns).unwrap_or(u32::MAX))
+            }
+            (End::Requests(n), Arrivals::Constant(rate) | Arrivals::Poisson(rate, _)) => {
+                let turns = u32::try_from(n.div_ceil(self.concurrency.max(1))).unwrap_or(u32::MAX);
+                let paced = Duration::try_from_secs_f64(2.0 * n as f64 / rate);
+                paced.unwrap_or(Duration::MAX).max(each.saturating_mul(turns))
+            }
+        };
+        self.schedule.warmup.saturating_add(sending).saturating_add(each)
+    }
+
     /// What will be done, one line for `--verbose`.
     #[must_use]
     pub fn summary(&self) -> String {
-        let Self { target, requests, concurrency, .. } = self;
+        let Self { target, concurrency, reuse, .. } = self;
+        let amount = match self.schedule.end {
+            End::Requests(requests) => format!("{requests} requests"),
+            End::After(duration) => format!("requests for {duration:?}"),
+        };
+        let pace = match self.schedule.arrivals {
+            Arrivals::Closed => String::new(),
+            Arrivals::Constant(rate) => format!(" at {rate}/s"),
+            Arrivals::Poisson(rate, seed) => format!(" at {rate}/s (Poisson, seed {seed})"),
+        };
         let (host, port) = self.overrides.connect_to(&target.host, target.port);
         let place = match self.overrides.addresses(&host, port) {
             Some(addresses) => format!("{addresses:?} port {port} by --resolve"),
             None => format!("{host} port {port}"),
         };
         format!(
-            "{} {}: {requests} requests, {concurrency} at once, a connection each, to {place}",
+            "{} {}: {amount}{pace}, {concurrency} at once, {reuse}, to {place}",
             self.request.method, target.url
         )
     }
@@ -129,7 +228,7 @@ impl ProbePlan {
 pub struct RequestPlan {
     /// The method.
     pub method: Method,
-    /// Headers, the person's own over the program's.
+    /// Headers, the person's own over the program's, `Host` among them unless it was removed.
     pub headers: HeaderMap,
 }
 
@@ -160,13 +259,21 @@ pub fn run(args: &RunArgs) -> Result<Vec<ProbePlan>, PlanError> {
     if args.targets.is_empty() {
         return Err(PlanError::NoTarget);
     }
-    let requests = positive("-n", args.load.requests, DEFAULT_REQUESTS, u64::MAX)?;
+    let schedule = schedule(&args.load)?;
+    let load = &args.load;
+    let first = Target::parse(&args.targets[0])?;
     let common = ProbePlan {
-        target: Target::parse(&args.targets[0])?,
-        requests,
-        concurrency: concurrency(&args.load, requests)?,
+        target: first.clone(),
+        schedule,
+        reuse: reuse(load.reuse.as_deref())?,
+        connection_lifetime: load
+            .connection_lifetime
+            .as_deref()
+            .map(|given| seconds("--connection-lifetime", given))
+            .transpose()?,
+        concurrency: concurrency(load, schedule.end)?,
         threads: args.load.threads.map(|n| within("--threads", n, MAX_THREADS)).transpose()?,
-        request: request(&args.request)?,
+        request: request(&args.request, &first)?,
         limits: limits(&args.request)?,
         overrides: Overrides::parse(&args.network.resolve, &args.network.connect_to)?,
         names: names(&args.network, &args.request)?,
@@ -174,16 +281,67 @@ pub fn run(args: &RunArgs) -> Result<Vec<ProbePlan>, PlanError> {
         expectations: expectations(&args.expectations)?,
         show: args.output.show.unwrap_or(DEFAULT_SHOW),
     };
-    let plan = |given: &String| Ok(ProbePlan { target: Target::parse(given)?, ..common.clone() });
+    let plan = |given: &String| {
+        let target = Target::parse(given)?;
+        let request = request(&args.request, &target)?;
+        Ok(ProbePlan { target, request, ..common.clone() })
+    };
     args.targets.iter().map(plan).collect()
 }
 
-fn concurrency(load: &LoadArgs, requests: u64) -> Result<u64, PlanError> {
-    let asked = positive("-c", load.concurrency, DEFAULT_CONCURRENCY, MAX_CONCURRENCY)?;
-    Ok(asked.min(requests))
+fn schedule(load: &LoadArgs) -> Result<Schedule, PlanError> {
+    let end = match (load.requests, load.duration.as_deref()) {
+        (Some(_), Some(_)) => return Err(PlanError::TwoEnds),
+        (None, Some(given)) => End::After(seconds("--duration", given)?),
+        (requests, None) => {
+            End::Requests(positive("-n", requests, DEFAULT_REQUESTS, MAX_REQUESTS)?)
+        }
+    };
+    let arrivals = match (&load.rate, load.arrivals) {
+        (None, None) => Arrivals::Closed,
+        (None, Some(_)) => return Err(PlanError::ArrivalsWithoutRate),
+        (Some(given), arrivals) => {
+            let rate = rate(given)?;
+            match arrivals {
+                Some(ArrivalForm::Poisson) => Arrivals::Poisson(rate, load.seed),
+                _ => Arrivals::Constant(rate),
+            }
+        }
+    };
+    let warmup = load.warmup.as_deref().map(|given| seconds("--warmup", given)).transpose()?;
+    Ok(Schedule { end, arrivals, warmup: warmup.unwrap_or_default() })
 }
 
-fn request(args: &RequestArgs) -> Result<RequestPlan, PlanError> {
+/// Requests each second: a number, `/s` allowed behind it.
+fn rate(given: &str) -> Result<f64, PlanError> {
+    let number = given.strip_suffix("/s").unwrap_or(given).parse::<f64>().ok();
+    number.filter(|rate| (0.001..=10_000_000.0).contains(rate)).ok_or_else(|| PlanError::Number {
+        flag: "--rate",
+        value: format!("'{given}'"),
+        right: "write requests each second, from 0.001 to 10000000".to_owned(),
+    })
+}
+
+fn reuse(given: Option<&str>) -> Result<Reuse, PlanError> {
+    let given = given.unwrap_or("never");
+    Reuse::parse(given).ok_or_else(|| PlanError::Number {
+        flag: "--reuse",
+        value: format!("'{given}'"),
+        right: "write never, always, N, or N:M with N at most M".to_owned(),
+    })
+}
+
+fn concurrency(load: &LoadArgs, end: End) -> Result<u64, PlanError> {
+    let asked = positive("-c", load.concurrency, DEFAULT_CONCURRENCY, MAX_CONCURRENCY)?;
+    Ok(match end {
+        End::Requests(requests) => asked.min(requests),
+        End::After(_) => asked,
+    })
+}
+
+fn request(args: &RequestArgs, target: &Target) -> Result<RequestPlan, PlanError> {
+    let host = HeaderValue::from_str(&target.authority)
+        .map_err(|_| TargetError::Space(target.given.clone()))?;
     let method = match &args.method {
         None => Method::GET,
         Some(given) if given.parse::<u64>().is_ok() => {
@@ -195,6 +353,7 @@ fn request(args: &RequestArgs) -> Result<RequestPlan, PlanError> {
     let agent = HeaderValue::from_static(concat!("prober/", env!("CARGO_PKG_VERSION")));
     headers.insert(header::USER_AGENT, agent);
     headers.insert(header::ACCEPT, HeaderValue::from_static("*/*"));
+    headers.insert(header::HOST, host);
     let mut own = HeaderMap::new();
     for given in &args.headers {
         let (name, value) = parse_header(given)?;
@@ -265,7 +424,7 @@ fn within(flag: &'static str, value: u64, most: u64) -> Result<u64, PlanError> {
         return Ok(value);
     }
     let right = match most {
-        u64::MAX => "write a number of at least 1".to_owned(),
+        MAX_REQUESTS if value == 0 => "write a number of at least 1".to_owned(),
         most => format!("write a number from 1 to {most}"),
     };
     Err(PlanError::Number { flag, value: value.to_string(), right })
@@ -303,9 +462,10 @@ mod tests {
         let plans = plan(&["--target", "istio1.xiaowenx.com/echo2"]).unwrap();
         assert_eq!(plans.len(), 1);
         let plan = &plans[0];
-        assert_eq!((plan.requests, plan.concurrency, plan.show), (100, 10, 4));
+        assert_eq!((plan.planned(), plan.concurrency, plan.show), (Some(100), 10, 4));
+        assert_eq!((plan.reuse, plan.schedule.arrivals), (Reuse::NEVER, Arrivals::Closed));
         assert_eq!(plan.expectations, [Expectation::NoErrors]);
-        assert_eq!(plan.limits.total, Duration::from_secs(10));
+        assert_eq!(plan.limits.total, Duration::from_secs(15));
         assert!(plan.request.headers["user-agent"].to_str().unwrap().starts_with("prober/"));
     }
 
@@ -322,6 +482,9 @@ mod tests {
         let headers = &plans.unwrap()[0].request.headers;
         assert_eq!(headers["user-agent"], "x");
         assert!(!headers.contains_key("accept"));
+        assert_eq!(headers["host"], "a");
+        let removed = plan(&["-t", "a", "-H", "Host:"]).unwrap();
+        assert!(!removed[0].request.headers.contains_key("host"), "as in curl");
         assert_eq!(headers.get_all("a").iter().count(), 2);
     }
 
@@ -330,6 +493,16 @@ mod tests {
         for (args, part) in [
             (&[][..], "no target"),
             (&["-t", "a", "-n", "0"], "-n 0: write a number of at least 1"),
+            (&["-t", "a", "-n", "5", "-d", "1"], "-n and -d both"),
+            (&["-t", "a", "-d", "0"], "--duration '0'"),
+            (&["-t", "a", "--rate", "0"], "--rate '0'"),
+            (&["-t", "a", "--rate", "fast"], "--rate 'fast'"),
+            (&["-t", "a", "--rate", "inf"], "--rate 'inf'"),
+            (&["-t", "a", "--arrivals", "poisson"], "give --rate too"),
+            (&["-t", "a", "--reuse", "5:2"], "--reuse '5:2'"),
+            (&["-t", "a", "--reuse", "0"], "--reuse '0'"),
+            (&["-t", "a", "--reuse", "often"], "write never, always, N, or N:M"),
+            (&["-t", "a", "--connection-lifetime", "x"], "--connection-lifetime 'x'"),
             (&["-t", "a", "-c", "0"], "-c 0: write a number from 1 to 10000"),
             (&["-t", "a", "-c", "10001"], "-c 10001"),
             (&["-t", "a", "--threads", "0"], "--threads 0"),
@@ -349,6 +522,15 @@ mod tests {
             assert!(error.contains(part), "{args:?}: {error}");
             assert_eq!(error.lines().count(), 1, "{error}");
         }
+    }
+
+    #[test]
+    fn reuse_is_within_its_bounds_and_varies() {
+        let reuse = Reuse::parse("3:7").unwrap();
+        let uses: std::collections::BTreeSet<_> = (0..1000).map(|n| reuse.uses(n)).collect();
+        assert!(uses.into_iter().eq(3..=7));
+        assert_eq!(Reuse::parse("4").unwrap().uses(9), 4);
+        assert_eq!(Reuse::NEVER.uses(1), 1);
     }
 
     proptest! {

@@ -2,37 +2,65 @@
 //! plain line every few seconds elsewhere, nothing when quiet.
 
 use std::io::{self, IsTerminal as _, Write as _};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use crate::clock;
 
-/// Counts what has ended so far; shared by all threads of a run.
+/// What one thread has ended so far. Each thread has its own, so that counting
+/// costs no more than a write to memory that nobody else writes.
 #[derive(Debug, Default)]
-pub struct Meter {
+#[repr(align(128))]
+pub struct Counts {
     answered: AtomicU64,
     failed: AtomicU64,
 }
 
-impl Meter {
-    /// Counts one ended request.
+impl Counts {
+    /// Counts one ended request. Only the owning thread may call it.
     pub fn count(&self, answered: bool) {
         let counter = if answered { &self.answered } else { &self.failed };
-        counter.fetch_add(1, Ordering::Relaxed);
+        counter.store(counter.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+    }
+}
+
+/// What has ended so far, of all threads of a run.
+#[derive(Debug, Default)]
+pub struct Meter {
+    threads: Mutex<Vec<Arc<Counts>>>,
+}
+
+impl Meter {
+    /// Counts for one more thread.
+    #[must_use]
+    pub fn thread(&self) -> Arc<Counts> {
+        let counts = Arc::new(Counts::default());
+        self.all().push(Arc::clone(&counts));
+        counts
     }
 
     /// Counts requests that ended elsewhere.
     pub fn count_all(&self, answered: u64, failed: u64) {
-        self.answered.fetch_add(answered, Ordering::Relaxed);
-        self.failed.fetch_add(failed, Ordering::Relaxed);
+        let counts = Counts { answered: answered.into(), failed: failed.into() };
+        self.all().push(Arc::new(counts));
     }
 
-    fn line(&self, requests: u64) -> String {
-        let failed = self.failed.load(Ordering::Relaxed);
-        let ended = self.answered.load(Ordering::Relaxed) + failed;
-        format!("{ended} of {requests} requests ended, {failed} failed")
+    fn all(&self) -> MutexGuard<'_, Vec<Arc<Counts>>> {
+        self.threads.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn line(&self, planned: Option<u64>) -> String {
+        let sum = |counter: fn(&Counts) -> &AtomicU64| -> u64 {
+            self.all().iter().map(|counts| counter(counts).load(Ordering::Relaxed)).sum()
+        };
+        let (answered, failed) = (sum(|c| &c.answered), sum(|c| &c.failed));
+        let ended = answered + failed;
+        match planned {
+            Some(planned) => format!("{ended} of {planned} requests ended, {failed} failed"),
+            None => format!("{ended} requests ended, {failed} failed"),
+        }
     }
 }
 
@@ -46,15 +74,15 @@ pub struct Display {
 impl Display {
     /// Shows `meter` against the number of requests planned, unless `quiet`.
     #[must_use]
-    pub fn start(meter: &Arc<Meter>, requests: u64, quiet: bool) -> Self {
+    pub fn start(meter: &Arc<Meter>, planned: Option<u64>, quiet: bool) -> Self {
         let done = Arc::new(AtomicBool::new(false));
         let live = io::stderr().is_terminal();
         let (meter, over) = (Arc::clone(meter), Arc::clone(&done));
         let show = move || {
             if live {
-                live_line(&meter, requests, &over)
+                live_line(&meter, planned, &over)
             } else {
-                plain_lines(&meter, requests, &over)
+                plain_lines(&meter, planned, &over)
             }
         };
         let thread = if quiet { None } else { thread::Builder::new().spawn(show).ok() };
@@ -77,11 +105,11 @@ const FIRST: Duration = Duration::from_millis(300);
 const LIVE: Duration = Duration::from_millis(100);
 const PLAIN: Duration = Duration::from_secs(5);
 
-fn live_line(meter: &Meter, requests: u64, done: &AtomicBool) {
+fn live_line(meter: &Meter, planned: Option<u64>, done: &AtomicBool) {
     let mut drawn = false;
     let mut pause = FIRST;
     while wait(pause, done) {
-        let _ = write!(io::stderr(), "\r\x1b[2K{}", meter.line(requests));
+        let _ = write!(io::stderr(), "\r\x1b[2K{}", meter.line(planned));
         drawn = true;
         pause = LIVE;
     }
@@ -90,9 +118,9 @@ fn live_line(meter: &Meter, requests: u64, done: &AtomicBool) {
     }
 }
 
-fn plain_lines(meter: &Meter, requests: u64, done: &AtomicBool) {
+fn plain_lines(meter: &Meter, planned: Option<u64>, done: &AtomicBool) {
     while wait(PLAIN, done) {
-        let _ = writeln!(io::stderr(), "prober: {}", meter.line(requests));
+        let _ = writeln!(io::stderr(), "prober: {}", meter.line(planned));
     }
 }
 

@@ -37,6 +37,7 @@ pub struct Row {
 }
 
 /// What came of one row.
+#[expect(clippy::large_enum_variant, reason = "a handful of rows, most of them probed")]
 #[derive(Clone, Debug, PartialEq)]
 pub enum RowResult {
     /// The requests were sent.

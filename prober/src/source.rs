@@ -106,7 +106,7 @@ pub async fn probe_behind(
 
 /// The tally of a report, if it is the whole answer to what was asked: one row,
 /// of this target, with every one of `requests`. What was left out cannot be judged.
-pub fn whole(report: Report, target: &str, requests: u64) -> Result<Tally, String> {
+pub fn whole(report: Report, target: &str, requests: Option<u64>) -> Result<Tally, String> {
     let [row] = <[_; 1]>::try_from(report.rows)
         .map_err(|rows| format!("the report has {} rows instead of one", rows.len()))?;
     if row.target != target {
@@ -117,9 +117,9 @@ pub fn whole(report: Report, target: &str, requests: u64) -> Result<Tally, Strin
     };
     let ended = tally.requests();
     if report.interrupted {
-        return Err(format!("interrupted there after {ended} of {requests} requests"));
+        return Err(format!("interrupted there after {ended} requests"));
     }
-    if ended != requests {
+    if let Some(requests) = requests.filter(|requests| *requests != ended) {
         return Err(format!("the report is of {ended} requests; {requests} were asked for"));
     }
     Ok(tally)
@@ -144,15 +144,19 @@ mod tests {
         let (target, requests) =
             (report().rows[0].target.clone(), report().rows[0].tally().unwrap().requests());
         assert_eq!(
-            whole(report(), &target, requests).as_ref(),
+            whole(report(), &target, Some(requests)).as_ref(),
             Ok(report().rows[0].tally().unwrap())
         );
         let partial = Report { interrupted: true, ..report() };
-        assert!(whole(partial, &target, requests).unwrap_err().contains("interrupted there"));
-        assert!(whole(report(), &target, requests + 1).unwrap_err().contains("were asked for"));
-        assert!(whole(report(), "elsewhere", requests).unwrap_err().contains("another target"));
+        assert!(whole(partial, &target, Some(requests)).unwrap_err().contains("interrupted there"));
+        assert!(
+            whole(report(), &target, Some(requests + 1)).unwrap_err().contains("were asked for")
+        );
+        assert!(
+            whole(report(), "elsewhere", Some(requests)).unwrap_err().contains("another target")
+        );
         let none = Report { rows: Vec::new(), ..report() };
-        assert!(whole(none, &target, requests).unwrap_err().contains("0 rows"));
+        assert!(whole(none, &target, Some(requests)).unwrap_err().contains("0 rows"));
     }
 
     #[test]

@@ -6,78 +6,18 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use echo_reply::Identity;
-use hdrhistogram::Histogram;
 
-use crate::outcome::{Answer, Failure, FailureKind, Outcome};
+use crate::latency::Latency;
+use crate::outcome::{Failure, FailureKind};
+
+mod recorder;
+
+pub use recorder::Recorder;
 
 /// How many different failures are told apart; further ones are counted by kind.
 const MAX_FAILURE_GROUPS: usize = 32;
 /// What further failures of a kind are called.
 const FURTHER: &str = "further failures of this kind";
-
-/// The longest latency that is told apart, in µs: one hour.
-const LONGEST_US: u64 = 3_600_000_000;
-
-/// A histogram of latencies in µs: three significant digits, 1 µs to 1 h.
-#[derive(Clone, PartialEq)]
-pub struct Latency(Histogram<u64>);
-
-impl std::fmt::Debug for Latency {
-    /// Without the thousands of empty counts.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let count = self.0.len();
-        write!(f, "Latency({count} counted, p50 {:?}, max {:?})", self.quantile(0.5), self.max())
-    }
-}
-
-impl Default for Latency {
-    fn default() -> Self {
-        let histogram = Histogram::new_with_bounds(1, LONGEST_US, 3);
-        Self(histogram.expect("the bounds are constants that HdrHistogram accepts"))
-    }
-}
-
-impl Latency {
-    /// A histogram read from elsewhere; its values are µs.
-    #[must_use]
-    pub fn from_histogram(histogram: Histogram<u64>) -> Self {
-        let mut own = Self::default();
-        for step in histogram.iter_recorded() {
-            own.0.saturating_record_n(step.value_iterated_to(), step.count_at_value());
-        }
-        own
-    }
-
-    /// The histogram, its values in µs.
-    #[must_use]
-    pub fn histogram(&self) -> &Histogram<u64> {
-        &self.0
-    }
-
-    /// Counts one latency; what is longer than an hour counts as an hour.
-    pub fn record(&mut self, latency: Duration) {
-        let us = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
-        self.0.saturating_record(us.max(1));
-    }
-
-    /// Adds all of another's.
-    pub fn merge(&mut self, other: &Self) {
-        self.0.add(&other.0).expect("all have the same bounds");
-    }
-
-    /// The latency that the fraction `q` (0 to 1) of requests did not exceed;
-    /// `None` if nothing was counted.
-    #[must_use]
-    pub fn quantile(&self, q: f64) -> Option<Duration> {
-        (!self.0.is_empty()).then(|| Duration::from_micros(self.0.value_at_quantile(q)))
-    }
-
-    /// The longest latency; `None` if nothing was counted.
-    #[must_use]
-    pub fn max(&self) -> Option<Duration> {
-        (!self.0.is_empty()).then(|| Duration::from_micros(self.0.max()))
-    }
-}
 
 /// What one backend answered.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -86,8 +26,79 @@ pub struct BackendTally {
     pub answers: u64,
     /// Answers that were not the nearest Envoy's first attempt.
     pub retried: u64,
-    /// Time from the start of a request to the end of its answer.
-    pub latency: Latency,
+    /// Answers on connections that were opened for them.
+    pub connections: u64,
+    /// Time from the instant at which a request should have started to the end of its
+    /// answer, on connections that were opened for it.
+    pub fresh: Latency,
+    /// The same on kept connections.
+    pub kept: Latency,
+}
+
+impl BackendTally {
+    /// The latency of all its answers.
+    #[must_use]
+    pub fn latency(&self) -> Latency {
+        let mut all = self.fresh.clone();
+        all.merge(&self.kept);
+        all
+    }
+
+    fn merge(&mut self, other: &Self) {
+        self.answers += other.answers;
+        self.retried += other.retried;
+        self.connections += other.connections;
+        self.fresh.merge(&other.fresh);
+        self.kept.merge(&other.kept);
+    }
+}
+
+/// The parts of requests' time, of all backends together.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Phases {
+    /// Until the addresses of the name were known.
+    pub dns: Latency,
+    /// For TCP.
+    pub connect: Latency,
+    /// For the TLS handshake.
+    pub tls: Latency,
+    /// From the sending of a request to the first byte of its response.
+    pub first_byte: Latency,
+    /// From the instant at which a request did start to the end of its answer.
+    pub service: Latency,
+}
+
+impl Phases {
+    /// All of them with their names.
+    #[must_use]
+    pub fn named(&self) -> [(&'static str, &Latency); 5] {
+        [
+            ("dns", &self.dns),
+            ("connect", &self.connect),
+            ("tls", &self.tls),
+            ("first_byte", &self.first_byte),
+            ("service", &self.service),
+        ]
+    }
+
+    fn merge(&mut self, other: &Self) {
+        self.dns.merge(&other.dns);
+        self.connect.merge(&other.connect);
+        self.tls.merge(&other.tls);
+        self.first_byte.merge(&other.first_byte);
+        self.service.merge(&other.service);
+    }
+}
+
+/// How well an open loop kept its schedule.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Punctuality {
+    /// Requests that started more than 1 ms after their instant.
+    pub late: u64,
+    /// Requests whose instant passed, and that never started.
+    pub dropped: u64,
+    /// The longest delay of a start.
+    pub worst: Duration,
 }
 
 /// Equal failures, counted.
@@ -125,34 +136,17 @@ pub struct Tally {
     pub shown: BTreeMap<u64, String>,
     /// Requests under way when the run was interrupted: neither answered nor failed.
     pub abandoned: u64,
-    /// How long the row took.
+    /// The parts of the answered requests' time.
+    pub phases: Phases,
+    /// How well the schedule was kept, where there was one.
+    pub punctuality: Option<Punctuality>,
+    /// Requests that ended during the warm-up, and are counted nowhere else.
+    pub warmed_up: u64,
+    /// How long the row took, the warm-up not included.
     pub elapsed: Duration,
 }
 
 impl Tally {
-    /// Counts one outcome; its line is kept while its number is below `show`.
-    pub fn record(&mut self, outcome: Outcome, show: u64) {
-        self.connections += u64::from(outcome.connected);
-        for (address, why) in outcome.passed_over {
-            self.pass_over(address, PassedOver { count: 1, why });
-        }
-        let line = match outcome.result {
-            Ok(answer) => self.answered(answer, outcome.total),
-            Err(failure) => Some(self.failed(failure)),
-        };
-        if let Some(line) = line.filter(|_| outcome.sequence < show) {
-            self.shown.insert(outcome.sequence, line);
-        }
-    }
-
-    fn answered(&mut self, answer: Answer, total: Duration) -> Option<String> {
-        let backend = self.backends.entry(answer.identity).or_default();
-        backend.answers += 1;
-        backend.retried += u64::from(answer.attempt.is_some_and(|attempt| attempt > 1));
-        backend.latency.record(total);
-        answer.text
-    }
-
     fn failed(&mut self, failure: Failure) -> String {
         let line = format!("[failed: {}] {}", failure.kind, failure.what);
         self.add_failures(FailureGroup { kind: failure.kind, what: failure.what, count: 1 });
@@ -180,10 +174,7 @@ impl Tally {
     /// Adds all of another's: another thread's, or another part of the same row.
     pub fn merge(&mut self, other: Self) {
         for (identity, theirs) in other.backends {
-            let ours = self.backends.entry(identity).or_default();
-            ours.answers += theirs.answers;
-            ours.retried += theirs.retried;
-            ours.latency.merge(&theirs.latency);
+            self.backends.entry(identity).or_default().merge(&theirs);
         }
         for group in other.failures {
             self.add_failures(group);
@@ -194,6 +185,16 @@ impl Tally {
         self.connections += other.connections;
         self.shown.extend(other.shown);
         self.abandoned += other.abandoned;
+        self.warmed_up += other.warmed_up;
+        self.phases.merge(&other.phases);
+        self.punctuality = match (self.punctuality, other.punctuality) {
+            (Some(a), Some(b)) => Some(Punctuality {
+                late: a.late + b.late,
+                dropped: a.dropped + b.dropped,
+                worst: a.worst.max(b.worst),
+            }),
+            (a, b) => a.or(b),
+        };
         self.elapsed = self.elapsed.max(other.elapsed);
     }
 
@@ -287,89 +288,4 @@ impl Label {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn answer(cluster: &str, sequence: u64) -> Outcome {
-        let answer = Answer {
-            identity: Identity::new(format!("{cluster}-pod"), cluster),
-            attempt: sequence.is_multiple_of(2).then_some(2),
-            text: Some(format!("line {sequence}")),
-        };
-        outcome(sequence, Ok(answer))
-    }
-
-    fn failure(kind: FailureKind, what: &str, sequence: u64) -> Outcome {
-        outcome(sequence, Err(Failure::new(kind, what)))
-    }
-
-    fn outcome(sequence: u64, result: Result<Answer, Failure>) -> Outcome {
-        let total = Duration::from_micros(100 + sequence);
-        Outcome { sequence, result, total, connected: true, passed_over: Vec::new() }
-    }
-
-    #[test]
-    fn equal_failures_are_counted_together_and_different_ones_bounded() {
-        let mut tally = Tally::default();
-        for n in 0..1000 {
-            tally.record(failure(FailureKind::Status, &format!("{n}"), n), 0);
-            tally.record(failure(FailureKind::Connect, "refused", n), 0);
-        }
-        assert_eq!(tally.failed_requests(), 2000);
-        assert!(tally.failures.len() <= MAX_FAILURE_GROUPS + FailureKind::ALL.len());
-        let by_kind = vec![(FailureKind::Connect, 1000), (FailureKind::Status, 1000)];
-        assert_eq!(tally.failures_by_kind(), by_kind);
-    }
-
-    #[test]
-    fn only_the_first_lines_are_kept() {
-        let mut tally = Tally::default();
-        for n in [5, 1, 9, 0] {
-            tally.record(answer("kops", n), 2);
-        }
-        let lines: Vec<_> = tally.shown.values().map(String::as_str).collect();
-        assert_eq!(lines, ["line 0", "line 1"]);
-        assert_eq!(tally.retried(), 1);
-    }
-
-    #[test]
-    fn a_latency_beyond_an_hour_counts_as_an_hour() {
-        let mut latency = Latency::default();
-        assert_eq!(latency.quantile(0.5), None);
-        latency.record(Duration::from_secs(90_000));
-        let max = latency.max().unwrap().as_secs_f64();
-        assert!((3590.0..3610.0).contains(&max), "{max}");
-    }
-
-    proptest! {
-        /// However the outcomes are spread over threads, the whole is the same.
-        #[test]
-        fn shards_merge_to_the_whole(
-            events in prop::collection::vec((0u8..4, 0usize..3), 0..200),
-        ) {
-            let mut whole = Tally::default();
-            let mut shards = vec![Tally::default(); 3];
-            for (n, (what, shard)) in events.iter().enumerate() {
-                let n = n as u64;
-                let make = || match what {
-                    0 => answer("kops", n),
-                    1 => answer("gke1", n),
-                    2 => failure(FailureKind::Status, "503", n),
-                    _ => failure(FailureKind::Reset, "gone", n),
-                };
-                whole.record(make(), 4);
-                shards[*shard].record(make(), 4);
-            }
-            let mut merged = Tally::default();
-            for shard in shards {
-                merged.merge(shard);
-            }
-            prop_assert_eq!(merged.requests(), events.len() as u64);
-            prop_assert_eq!(merged.failures_by_kind(), whole.failures_by_kind());
-            prop_assert_eq!(&merged.backends, &whole.backends);
-            prop_assert_eq!(&merged.shown, &whole.shown);
-            prop_assert_eq!(merged.answers_by(Label::Cluster), whole.answers_by(Label::Cluster));
-        }
-    }
-}
+mod tests;

@@ -70,7 +70,7 @@ fn mesh_view_up_prints_commands_that_work_from_another_shell() {
 /// The rows of `prober matrix`, and its exit code.
 fn matrix(mesh: &Mesh) -> (i32, Vec<Value>) {
     let mut prober = Command::new(bin("prober"));
-    prober.arg("matrix").arg(mesh.matrix_path()).args(["-o", "json", "-q"]);
+    prober.arg("matrix").arg(mesh.matrix_path()).args(["-o", "json", "--quiet"]);
     let said = finish(&mut prober);
     let report: Value = serde_json::from_str(&said.stdout).expect("a report");
     let rows = report["rows"].as_array().expect("rows").clone();
@@ -165,4 +165,26 @@ fn mesh_view_a_swapped_root_splits_the_mesh_silently() {
         assert_eq!(only_cluster(row), own);
         assert_hidden_by_retries(row);
     }
+}
+
+#[test]
+fn mesh_view_a_frozen_gateway_slows_half_of_the_requests_and_fails_hardly_any() {
+    let mesh = two_clusters(block::VIEW_FROZEN);
+    let frozen = mesh.programs().find(|(program, _)| program.name == "gke1/eastwestgateway");
+    let pid = i32::try_from(frozen.and_then(|(_, pid)| pid).expect("it runs")).unwrap();
+    let pid = rustix::process::Pid::from_raw(pid).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::STOP).unwrap();
+    let mut prober = Command::new(bin("prober"));
+    prober.arg("matrix").arg(mesh.matrix_path());
+    // 20 coin flips, so that all are of one side with a probability of 2e-6.
+    prober.args(["--only", "from kops:istio-enabled", "-n", "20", "-o", "json", "--quiet"]);
+    let said = finish(&mut prober);
+    rustix::process::kill_process(pid, rustix::process::Signal::CONT).unwrap();
+    let report: Value = serde_json::from_str(&said.stdout).expect("a report");
+    let row = &report["rows"][0];
+    assert_eq!(only_cluster(row), "kops");
+    // Now and then a retry meets the frozen gateway again, and two waits exceed --max-time.
+    assert!(number(row, "retried") > 0 && number(row, "failed") <= 5, "{row}");
+    let slowest = row["backends"][0]["latency"]["max_us"].as_u64();
+    assert!(slowest >= Some(9_900_000), "Envoy waits for 10 s before it retries: {row}");
 }

@@ -14,8 +14,9 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::{Report, Row, RowResult};
+use crate::latency::Latency;
 use crate::outcome::FailureKind;
-use crate::tally::{BackendTally, FailureGroup, Latency, PassedOver, Tally};
+use crate::tally::{BackendTally, FailureGroup, PassedOver, Phases, Punctuality, Tally};
 use crate::verdict::{Judged, Verdict};
 
 /// The schema that this module writes and reads.
@@ -85,8 +86,12 @@ struct Probed {
     failed: u64,
     retried: u64,
     abandoned: u64,
+    warmed_up: u64,
     connections: u64,
     seconds: f64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    schedule: Option<PunctualityEntry>,
+    phases: BTreeMap<String, LatencyEntry>,
     backends: Vec<Backend>,
     failures: Vec<FailureEntry>,
     passed_over: Vec<PassedOverEntry>,
@@ -101,7 +106,20 @@ struct Backend {
     answers: u64,
     share: f64,
     retried: u64,
+    connections: u64,
     latency: LatencyEntry,
+    /// The same answers apart: on connections that were opened for them, and on kept ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    fresh: Option<LatencyEntry>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    kept: Option<LatencyEntry>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct PunctualityEntry {
+    late: u64,
+    dropped: u64,
+    worst_us: u64,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -168,7 +186,10 @@ fn probed(tally: &Tally, verdicts: &[Judged]) -> Probed {
         answers: backend.answers,
         share: backend.answers as f64 / answers.max(1) as f64,
         retried: backend.retried,
-        latency: latency_entry(&backend.latency),
+        connections: backend.connections,
+        latency: latency_entry(&backend.latency()),
+        fresh: (!backend.fresh.is_empty()).then(|| latency_entry(&backend.fresh)),
+        kept: (!backend.kept.is_empty()).then(|| latency_entry(&backend.kept)),
     };
     let failure = |group: &FailureGroup| FailureEntry {
         kind: group.kind,
@@ -186,14 +207,27 @@ fn probed(tally: &Tally, verdicts: &[Judged]) -> Probed {
         failed: tally.failed_requests(),
         retried: tally.retried(),
         abandoned: tally.abandoned,
+        warmed_up: tally.warmed_up,
         connections: tally.connections,
         seconds: tally.elapsed.as_secs_f64(),
+        schedule: tally.punctuality.map(|punctuality| PunctualityEntry {
+            late: punctuality.late,
+            dropped: punctuality.dropped,
+            worst_us: u64::try_from(punctuality.worst.as_micros()).unwrap_or(u64::MAX),
+        }),
+        phases: phases(&tally.phases),
         backends: tally.backends.iter().map(backend).collect(),
         failures: tally.failures.iter().map(failure).collect(),
         passed_over: tally.passed_over.iter().map(passed_over).collect(),
         shown: tally.shown.clone(),
         expectations: verdicts.to_vec(),
     }
+}
+
+/// The phases that happened, by name.
+fn phases(phases: &Phases) -> BTreeMap<String, LatencyEntry> {
+    let there = phases.named().into_iter().filter(|(_, latency)| !latency.is_empty());
+    there.map(|(name, latency)| (name.to_owned(), latency_entry(latency))).collect()
 }
 
 fn latency_entry(latency: &Latency) -> LatencyEntry {
@@ -276,18 +310,31 @@ fn tally(probed: Probed) -> Result<Tally, JsonError> {
     check_counts(&probed)?;
     let mut backends = BTreeMap::new();
     for backend in probed.backends {
-        let latency = latency(&backend.latency)?;
-        let Backend { identity, answers, retried, .. } = backend;
-        if !identity.is_printable() {
+        if !backend.identity.is_printable() {
             return Err(JsonError::Name);
         }
-        if latency.histogram().len() != answers {
+        let counted = BackendTally {
+            answers: backend.answers,
+            retried: backend.retried,
+            connections: backend.connections,
+            fresh: maybe_latency(backend.fresh.as_ref())?,
+            kept: maybe_latency(backend.kept.as_ref())?,
+        };
+        if counted.latency().histogram().len() != counted.answers {
             return Err(JsonError::Counts("latencies of a backend's answers"));
         }
-        if backends.insert(identity, BackendTally { answers, retried, latency }).is_some() {
+        if backends.insert(backend.identity, counted).is_some() {
             return Err(JsonError::Counts("a backend is listed twice"));
         }
     }
+    let phase = |name: &str| maybe_latency(probed.phases.get(name));
+    let phases = Phases {
+        dns: phase("dns")?,
+        connect: phase("connect")?,
+        tls: phase("tls")?,
+        first_byte: phase("first_byte")?,
+        service: phase("service")?,
+    };
     let failure = |entry: FailureEntry| {
         let FailureEntry { kind, what, count } = entry;
         FailureGroup { kind, what: plain(&what), count }
@@ -302,8 +349,19 @@ fn tally(probed: Probed) -> Result<Tally, JsonError> {
         passed_over: probed.passed_over.into_iter().map(passed_over).collect(),
         shown: probed.shown.into_iter().map(|(n, line)| (n, plain(&line))).collect(),
         abandoned: probed.abandoned,
+        warmed_up: probed.warmed_up,
+        phases,
+        punctuality: probed.schedule.map(|entry| Punctuality {
+            late: entry.late,
+            dropped: entry.dropped,
+            worst: Duration::from_micros(entry.worst_us),
+        }),
         elapsed: Duration::try_from_secs_f64(probed.seconds).unwrap_or_default(),
     })
+}
+
+fn maybe_latency(entry: Option<&LatencyEntry>) -> Result<Latency, JsonError> {
+    entry.map_or_else(|| Ok(Latency::default()), latency)
 }
 
 fn latency(entry: &LatencyEntry) -> Result<Latency, JsonError> {

@@ -6,8 +6,8 @@ use echo_reply::Identity;
 
 use super::{Report, Row, RowResult};
 use crate::expectation;
-use crate::outcome::{Answer, Failure, FailureKind, Outcome};
-use crate::tally::Tally;
+use crate::outcome::{Answer, Failure, FailureKind, Outcome, Timings, Who, Wire};
+use crate::tally::{Recorder, Tally};
 use crate::verdict;
 
 /// One target, two clusters, all well.
@@ -20,7 +20,8 @@ pub(crate) fn plain() -> Report {
 /// Four rows: all well, failures, too few to say, and a source that cannot be reached.
 pub(crate) fn matrix() -> Report {
     let well = tally(&[("kops", "echo1-5cf848bd89-lql9p", 100)]);
-    let mut failing = tally(&[("kops", "echo2-64ddccc94f-xdfqr", 51)]);
+    let mut failing = Recorder::default();
+    answers(&mut failing, &[("kops", "echo2-64ddccc94f-xdfqr", 51)]);
     for n in 100..149 {
         let what = "503 Service Unavailable from istio-envoy: \"no healthy upstream\"";
         failing.record(outcome(n, Err(Failure::new(FailureKind::Status, what))), 4);
@@ -29,6 +30,7 @@ pub(crate) fn matrix() -> Report {
     let mut over = outcome(200, Err(Failure::new(FailureKind::Reset, "gone")));
     over.passed_over = vec![(dead, "127.10.1.9:8080 refused the connection".to_owned())];
     failing.record(over, 4);
+    let failing = Tally { elapsed: Duration::from_millis(131), ..failing.into_tally() };
     let few = tally(&[("kops", "echo2-64ddccc94f-xdfqr", 3)]);
     let both = ["errors = 0", "exactly kops,gke1"];
     let from = |source: &str| Some(source.to_owned());
@@ -63,22 +65,27 @@ fn row(source: Option<String>, target: &str, tally: Tally, expectations: &[&str]
 }
 
 fn tally(backends: &[(&str, &str, u64)]) -> Tally {
-    let mut tally = Tally { elapsed: Duration::from_millis(131), ..Tally::default() };
-    for (first, (cluster, pod, answers)) in backends.iter().enumerate() {
-        for n in 0..*answers {
-            let text = format!("[URL: http://echo2:8080/] on [pod: {pod}] in [cluster: {cluster}]");
-            let identity = Identity::new(*pod, *cluster);
-            let attempt = (n == 7).then_some(2);
-            let answer = Answer { identity, attempt, text: Some(text) };
-            // Interleaved, so that the first lines show more than one backend.
-            let place = n * backends.len() as u64 + first as u64;
-            tally.record(outcome(place, Ok(answer)), 4);
-        }
-    }
-    tally
+    let mut recorder = Recorder::default();
+    answers(&mut recorder, backends);
+    Tally { elapsed: Duration::from_millis(131), ..recorder.into_tally() }
 }
 
-fn outcome(sequence: u64, result: Result<Answer, Failure>) -> Outcome {
+fn answers(recorder: &mut Recorder, backends: &[(&str, &str, u64)]) {
+    for (first, (cluster, pod, answers)) in backends.iter().enumerate() {
+        let identity = Identity::new(*pod, *cluster);
+        for n in 0..*answers {
+            let text = format!("[URL: http://echo2:8080/] on [pod: {pod}] in [cluster: {cluster}]");
+            let attempt = (n == 7).then_some(2);
+            let answer = Answer { who: Who::Body(&identity), attempt, text: Some(text) };
+            // Interleaved, so that the first lines show more than one backend.
+            let place = n * backends.len() as u64 + first as u64;
+            recorder.record(outcome(place, Ok(answer)), 4);
+        }
+    }
+}
+
+fn outcome(sequence: u64, result: Result<Answer<'_>, Failure>) -> Outcome<'_> {
     let total = Duration::from_micros(800 + 10 * sequence);
-    Outcome { sequence, result, total, connected: true, passed_over: Vec::new() }
+    let timings = Timings { total, service: total, ..Timings::default() };
+    Outcome { sequence, result, timings, wire: Wire::Fresh, passed_over: Vec::new() }
 }

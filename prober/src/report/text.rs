@@ -97,14 +97,15 @@ fn distribution(out: &mut String, tally: &Tally) {
         pods.sort_by_key(|(_, backend)| std::cmp::Reverse(backend.answers));
         for (who, backend) in pods {
             let share = backend.answers as f64 / total as f64;
+            let latency = backend.latency();
             table.row(vec![
                 cluster.to_owned(),
                 who.pod.clone(),
                 backend.answers.to_string(),
                 percent(share),
                 bar(share),
-                shown_time(backend.latency.quantile(0.5)),
-                shown_time(backend.latency.quantile(0.99)),
+                shown_time(latency.quantile(0.5)),
+                shown_time(latency.quantile(0.99)),
             ]);
         }
     }
@@ -135,6 +136,15 @@ fn summary(tally: &Tally) -> String {
         tally.retried(),
         shown_time(Some(tally.elapsed)),
     );
+    if let Some(kept) = tally.punctuality {
+        let _ = write!(
+            line,
+            "\n  {} started more than 1 ms late, the latest by {}; {} never started",
+            kept.late,
+            shown_time(Some(kept.worst)),
+            kept.dropped
+        );
+    }
     if tally.abandoned > 0 {
         let _ = write!(line, "; {} under way when interrupted", tally.abandoned);
     }

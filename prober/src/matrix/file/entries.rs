@@ -78,6 +78,11 @@ pub(super) struct Entry {
     pub(super) requests: Option<u64>,
     concurrency: Option<u64>,
     threads: Option<u64>,
+    duration: Option<Seconds>,
+    rate: Option<f64>,
+    warmup: Option<Seconds>,
+    reuse: Option<Scalar>,
+    connection_lifetime: Option<Seconds>,
     pub(super) show: Option<u64>,
     method: Option<String>,
     #[serde(default)]
@@ -98,14 +103,17 @@ pub(super) struct Entry {
 }
 
 /// Seconds: a number, or a text with a unit such as `500ms`.
+type Seconds = Scalar;
+
+/// A number or a text.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(untagged)]
-enum Seconds {
+enum Scalar {
     Number(f64),
     Text(String),
 }
 
-impl std::fmt::Display for Seconds {
+impl std::fmt::Display for Scalar {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Number(seconds) => seconds.fmt(f),
@@ -165,8 +173,14 @@ impl Entry {
         flag("--show", number(self.show, defaults.show));
         flag("--max-body", number(self.max_body, defaults.max_body));
         let seconds = |own: &Option<Seconds>, default: &Option<Seconds>| {
-            own.as_ref().or(default.as_ref()).map(Seconds::to_string)
+            own.as_ref().or(default.as_ref()).map(Scalar::to_string)
         };
+        flag("--duration", seconds(&self.duration, &defaults.duration));
+        flag("--warmup", seconds(&self.warmup, &defaults.warmup));
+        let lifetime = seconds(&self.connection_lifetime, &defaults.connection_lifetime);
+        flag("--connection-lifetime", lifetime);
+        flag("--reuse", seconds(&self.reuse, &defaults.reuse));
+        flag("--rate", self.rate.or(defaults.rate).map(|rate| rate.to_string()));
         flag("--max-time", seconds(&self.max_time, &defaults.max_time));
         flag("--connect-timeout", seconds(&self.connect_timeout, &defaults.connect_timeout));
         let text = |own: &Option<String>, default: &Option<String>| {

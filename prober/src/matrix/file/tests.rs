@@ -48,13 +48,13 @@ fn the_short_form_expands_to_kubectl_exec() {
 fn the_more_special_setting_wins() {
     let matrix = read(WHOLE).unwrap();
     let plan = &matrix.rows[1].plan;
-    assert_eq!((plan.requests, plan.show), (9, 2));
+    assert_eq!((plan.planned(), plan.show), (Some(9), 2));
     assert_eq!(plan.limits.total.as_secs(), 2);
     let address = plan.overrides.addresses("echo2", 8080).unwrap();
     assert_eq!(address, ["127.0.0.2".parse::<std::net::IpAddr>().unwrap()]);
     let forced = Overrides { requests: Some(5), show: Some(0) };
     let matrix = parse("m", WHOLE, &forced).unwrap();
-    assert!(matrix.rows.iter().all(|row| row.plan.requests == 5 && row.plan.show == 0));
+    assert!(matrix.rows.iter().all(|row| row.plan.planned() == Some(5) && row.plan.show == 0));
 }
 
 #[test]

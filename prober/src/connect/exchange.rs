@@ -1,0 +1,296 @@
+//! One request and its response on a connection, as bytes in buffers that are
+//! used again and again.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio_rustls::rustls;
+
+use super::Stream;
+use crate::clock;
+use crate::outcome::{Failure, FailureKind};
+use crate::wire::{Chunks, Ending, Head, WireError};
+
+/// The most bytes of response head that are read.
+const MAX_HEAD: usize = 65_536;
+/// How much room a read is given at least.
+const ROOM: usize = 8_192;
+
+/// An open connection, with what was read from it.
+#[derive(Debug)]
+pub struct Connection {
+    stream: Stream,
+    /// What was read of the current response, from its first byte on.
+    buffer: Vec<u8>,
+    /// The content of a chunked body.
+    unchunked: Vec<u8>,
+    /// How many requests it has carried.
+    pub requests: u64,
+    /// When it was opened.
+    pub opened: Instant,
+}
+
+/// How far a request came; kept outside, so that it is known when time runs out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Not connected yet.
+    Connecting,
+    /// Sent, and no whole response head yet.
+    Head,
+    /// In the body.
+    Body,
+}
+
+impl Stage {
+    /// What did not happen in time.
+    #[must_use]
+    pub fn missing(self) -> &'static str {
+        match self {
+            Self::Connecting => "no connection",
+            Self::Head => "no response header",
+            Self::Body => "the body did not end",
+        }
+    }
+}
+
+/// A response, whole in the connection's buffers.
+#[derive(Debug)]
+pub struct Response {
+    /// What its head says.
+    pub head: Head,
+    /// Bytes of the body that were read.
+    body: usize,
+    /// Whether the body is longer than the limit, and was not read to its end.
+    pub cut: bool,
+    /// From the sending of the request to the first byte of the response.
+    pub first_byte: Duration,
+    /// When its last byte came.
+    pub end: Instant,
+    /// Whether another request may follow on the connection.
+    pub keep_alive: bool,
+}
+
+impl Connection {
+    /// A connection that was just opened.
+    #[must_use]
+    pub fn new(stream: Stream, opened: Instant) -> Self {
+        let buffer = Vec::with_capacity(ROOM);
+        Self { stream, buffer, unchunked: Vec::new(), requests: 0, opened }
+    }
+
+    /// Sends a request and reads its response, of the body at most `limit` bytes.
+    pub async fn exchange(
+        &mut self,
+        request: &[u8],
+        to_head: bool,
+        limit: usize,
+        stage: &mut Stage,
+    ) -> Result<Response, Failure> {
+        self.requests += 1;
+        self.buffer.clear();
+        *stage = Stage::Head;
+        let sent_at = clock::now();
+        // A server that answers early and closes makes the write fail; its answer,
+        // already on the way, says more than the broken pipe.
+        let sent = self.send(request).await;
+        let (head, first_byte) = match (self.head(to_head).await, sent) {
+            (Ok(head), _) => head,
+            (Err(failure), Err(error)) if failure.kind != FailureKind::Tls => {
+                return Err(broken(&error, None));
+            }
+            (Err(failure), _) => return Err(failure),
+        };
+        *stage = Stage::Body;
+        let (body, cut, surplus) = self.body(&head, limit).await?;
+        let end = clock::now();
+        let keep_alive = head.keep_alive && !cut && !surplus;
+        let first_byte = first_byte.saturating_duration_since(sent_at);
+        Ok(Response { head, body, cut, first_byte, end, keep_alive })
+    }
+
+    /// The bytes that the response's head refers to.
+    #[must_use]
+    pub fn buffer(&self) -> &[u8] {
+        &self.buffer
+    }
+
+    /// The response's body, as far as it was read.
+    #[must_use]
+    pub fn read_body(&self, response: &Response) -> &[u8] {
+        match response.head.ending {
+            Ending::Chunked => &self.unchunked[..response.body],
+            _ => &self.buffer[response.head.length..response.head.length + response.body],
+        }
+    }
+
+    async fn send(&mut self, request: &[u8]) -> io::Result<()> {
+        self.stream.write_all(request).await?;
+        match &mut self.stream {
+            // TCP has nothing to flush.
+            Stream::Plain(_) => Ok(()),
+            Stream::Tls(stream) => stream.flush().await,
+        }
+    }
+
+    async fn more(&mut self) -> io::Result<usize> {
+        if self.buffer.capacity() - self.buffer.len() < ROOM / 2 {
+            self.buffer.reserve(ROOM);
+        }
+        self.stream.read_buf(&mut self.buffer).await
+    }
+
+    async fn head(&mut self, to_head: bool) -> Result<(Head, Instant), Failure> {
+        let mut first_byte = None;
+        loop {
+            let read = self.more().await.map_err(|error| broken(&error, None))?;
+            let now = *first_byte.get_or_insert_with(clock::now);
+            if read == 0 {
+                return Err(closed(None));
+            }
+            match Head::read(&self.buffer, to_head).map_err(|error| against_rules(&error))? {
+                Some(head) => return Ok((head, now)),
+                None if self.buffer.len() > MAX_HEAD => {
+                    let what = format!("the response header is larger than {MAX_HEAD} bytes");
+                    return Err(Failure::new(FailureKind::Protocol, what));
+                }
+                None => {}
+            }
+        }
+    }
+
+    /// Reads the body; its length, whether it was cut, and whether more came than belongs to it.
+    async fn body(&mut self, head: &Head, limit: usize) -> Result<(usize, bool, bool), Failure> {
+        match head.ending {
+            Ending::Length(length) => {
+                let whole = usize::try_from(length).unwrap_or(usize::MAX);
+                let wanted = whole.min(limit);
+                self.until(head.length + wanted, head.length).await?;
+                let surplus = self.buffer.len() > head.length.saturating_add(whole);
+                Ok((wanted, whole > limit, surplus))
+            }
+            Ending::Close => self.until_closed(head.length, limit).await,
+            Ending::Chunked => self.chunked(head.length, limit).await,
+        }
+    }
+
+    async fn until(&mut self, wanted: usize, start: usize) -> Result<(), Failure> {
+        while self.buffer.len() < wanted {
+            let so_far = self.buffer.len() - start;
+            match self.more().await {
+                Ok(0) => return Err(closed(Some(so_far))),
+                Ok(_) => {}
+                Err(error) => return Err(broken(&error, Some(so_far))),
+            }
+        }
+        Ok(())
+    }
+
+    async fn until_closed(
+        &mut self,
+        start: usize,
+        limit: usize,
+    ) -> Result<(usize, bool, bool), Failure> {
+        loop {
+            let so_far = self.buffer.len() - start;
+            if so_far > limit {
+                return Ok((limit, true, false));
+            }
+            match self.more().await {
+                Ok(0) => return Ok((so_far, false, false)),
+                Ok(_) => {}
+                Err(error) => return Err(broken(&error, Some(so_far))),
+            }
+        }
+    }
+
+    async fn chunked(
+        &mut self,
+        start: usize,
+        limit: usize,
+    ) -> Result<(usize, bool, bool), Failure> {
+        self.unchunked.clear();
+        let mut chunks = Chunks::default();
+        let mut used = start;
+        loop {
+            let fresh = &self.buffer[used..];
+            let (read, done) =
+                chunks.read(fresh, &mut self.unchunked).map_err(|error| against_rules(&error))?;
+            used += read;
+            let so_far = self.unchunked.len();
+            if so_far > limit {
+                return Ok((limit, true, false));
+            }
+            if done {
+                return Ok((so_far, false, self.buffer.len() > used));
+            }
+            // The head stays, the places in it are still needed; what was read of the body goes.
+            self.buffer.drain(start..used);
+            used = start;
+            match self.more().await {
+                Ok(0) => return Err(closed(Some(so_far))),
+                Ok(_) => {}
+                Err(error) => return Err(broken(&error, Some(so_far))),
+            }
+        }
+    }
+}
+
+fn against_rules(error: &WireError) -> Failure {
+    Failure::new(FailureKind::Protocol, error.to_string())
+}
+
+/// The connection ended in order, but too early: before an answer, or in its body.
+fn closed(in_body: Option<usize>) -> Failure {
+    Failure::new(
+        FailureKind::Reset,
+        match in_body {
+            None => "the connection was closed before an answer".to_owned(),
+            Some(read) => format!("the connection was closed in the body, after {read} bytes"),
+        },
+    )
+}
+
+fn broken(error: &io::Error, in_body: Option<usize>) -> Failure {
+    // TLS 1.3 lets a server refuse the client's certificate after the handshake, so
+    // that the first to hear of it is who reads the answer.
+    let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    if let Some(tls) = tls {
+        let what = format!("TLS broke off after the handshake: {tls}");
+        return Failure::new(FailureKind::Tls, what);
+    }
+    let how = match error.kind() {
+        io::ErrorKind::ConnectionReset => "reset",
+        // TLS ended without its farewell, or the other side no longer listens.
+        io::ErrorKind::UnexpectedEof | io::ErrorKind::BrokenPipe => "closed",
+        _ => return Failure::new(FailureKind::Reset, format!("the connection broke: {error}")),
+    };
+    let place = match in_body {
+        None => "before an answer".to_owned(),
+        Some(read) => format!("in the body, after {read} bytes"),
+    };
+    Failure::new(FailureKind::Reset, format!("the connection was {how} {place}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio_rustls::rustls::{AlertDescription, Error};
+
+    #[test]
+    fn a_client_certificate_refused_after_the_handshake_is_a_failure_of_tls() {
+        let alert = Error::AlertReceived(AlertDescription::CertificateRequired);
+        let failure = broken(&io::Error::new(io::ErrorKind::InvalidData, alert), None);
+        assert_eq!(failure.kind, FailureKind::Tls, "{failure:?}");
+        assert!(failure.what.contains("CertificateRequired"), "{failure:?}");
+    }
+
+    #[test]
+    fn how_a_connection_ended_is_said_as_it_was() {
+        let what = |kind: io::ErrorKind, read| broken(&kind.into(), read).what;
+        let reset = what(io::ErrorKind::ConnectionReset, None);
+        assert_eq!(reset, "the connection was reset before an answer");
+        let closed = what(io::ErrorKind::UnexpectedEof, Some(7));
+        assert_eq!(closed, "the connection was closed in the body, after 7 bytes");
+    }
+}

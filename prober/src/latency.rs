@@ -1,0 +1,101 @@
+//! Histograms of latencies. Pure.
+
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+
+/// The longest latency that is told apart, in µs: one hour.
+const LONGEST_US: u64 = 3_600_000_000;
+
+/// A histogram of latencies in µs: three significant digits, 1 µs to 1 h.
+#[derive(Clone, PartialEq)]
+pub struct Latency(Histogram<u64>);
+
+impl std::fmt::Debug for Latency {
+    /// Without the thousands of empty counts.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let count = self.0.len();
+        write!(f, "Latency({count} counted, p50 {:?}, max {:?})", self.quantile(0.5), self.max())
+    }
+}
+
+impl Default for Latency {
+    /// Grows with what is recorded: most latencies are short, and most memory is saved.
+    fn default() -> Self {
+        Self(Histogram::new(3).expect("three digits are few enough"))
+    }
+}
+
+impl Latency {
+    /// A histogram read from elsewhere; its values are µs.
+    #[must_use]
+    pub fn from_histogram(histogram: Histogram<u64>) -> Self {
+        let mut own = Self::default();
+        for step in histogram.iter_recorded() {
+            // Cannot fail: the histogram grows to any value.
+            let _ = own.0.record_n(step.value_iterated_to(), step.count_at_value());
+        }
+        own
+    }
+
+    /// The histogram, its values in µs.
+    #[must_use]
+    pub fn histogram(&self) -> &Histogram<u64> {
+        &self.0
+    }
+
+    /// Counts one latency; what is longer than an hour counts as an hour.
+    pub fn record(&mut self, latency: Duration) {
+        let us = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX).clamp(1, LONGEST_US);
+        // Cannot fail: the histogram grows to any value.
+        let _ = self.0.record(us);
+    }
+
+    /// Adds all of another's.
+    pub fn merge(&mut self, other: &Self) {
+        self.0.add(&other.0).expect("it grows to any value");
+    }
+
+    /// Whether nothing was counted.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The latency that the fraction `q` (0 to 1) of requests did not exceed;
+    /// `None` if nothing was counted.
+    #[must_use]
+    pub fn quantile(&self, q: f64) -> Option<Duration> {
+        (!self.0.is_empty()).then(|| Duration::from_micros(self.0.value_at_quantile(q)))
+    }
+
+    /// The longest latency; `None` if nothing was counted.
+    #[must_use]
+    pub fn max(&self) -> Option<Duration> {
+        (!self.0.is_empty()).then(|| Duration::from_micros(self.0.max()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_latency_beyond_an_hour_counts_as_an_hour() {
+        let mut latency = Latency::default();
+        assert_eq!(latency.quantile(0.5), None);
+        latency.record(Duration::from_secs(90_000));
+        let max = latency.max().unwrap().as_secs_f64();
+        assert!((3590.0..3610.0).contains(&max), "{max}");
+    }
+
+    #[test]
+    fn histograms_of_different_ranges_merge() {
+        let (mut short, mut long) = (Latency::default(), Latency::default());
+        short.record(Duration::from_micros(5));
+        long.record(Duration::from_secs(100));
+        short.merge(&long);
+        assert_eq!(short.histogram().len(), 2);
+        assert!(short.max().unwrap() >= Duration::from_secs(100));
+    }
+}
