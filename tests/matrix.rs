@@ -99,7 +99,7 @@ fn sections_come_in_order_and_a_row_that_cannot_be_reached_fails_alone() {
     );
     let has = |text: &str| assert!(said.stdout.contains(text), "{text:?}: {}", said.stdout);
     has(
-        "the source cannot be reached: kubectl: error: context \"mars\" does not exist (exit status: 1)",
+        "the source could not probe: kubectl: error: context \"mars\" does not exist (exit status: 1)",
     );
     has("  PASS  exactly kops: kops 20 of 20 answers");
     has("  PASS  only gke1: all 20 answers came from gke1");
@@ -216,7 +216,7 @@ targets: [{{url: '{}', requests: 3}}, {{from: slow, url: x}}]\n",
     assert!(start.elapsed() < Duration::from_secs(5));
     let said = prober.said_all();
     assert!(said.contains("INTERRUPTED") && said.contains("  kops     a"), "{said}");
-    assert!(said.contains("cannot be reached: interrupted"), "{said}");
+    assert!(said.contains("could not probe: interrupted"), "{said}");
     let process = PathBuf::from(format!("/proc/{}", pid.trim()));
     crate::harness::wait_until("the command is gone", || {
         (!process.exists() || is_zombie(&process)).then_some(())

@@ -84,6 +84,30 @@ impl AsyncWrite for Stream {
     }
 }
 
+/// What opening a connection waits for.
+#[derive(Clone, Copy, Debug)]
+enum Wait {
+    Addresses,
+    Accept(SocketAddr),
+    Handshake,
+}
+
+impl Wait {
+    /// The failure that it is if `limit` runs out; a name without address in time is one of DNS.
+    fn overdue(self, limit: Duration) -> Failure {
+        let (kind, what) = match self {
+            Self::Addresses => (FailureKind::Dns, "no address of the name was found".to_owned()),
+            Self::Accept(address) => (FailureKind::Timeout, unaccepted(address)),
+            Self::Handshake => (FailureKind::Timeout, "the TLS handshake did not end".to_owned()),
+        };
+        Failure::new(kind, format!("{what} within {limit:?}"))
+    }
+}
+
+fn unaccepted(address: SocketAddr) -> String {
+    format!("{address} did not accept a connection")
+}
+
 /// Opens a connection to the plan's target, within its connect limit.
 pub async fn open(
     plan: &ProbePlan,
@@ -92,25 +116,25 @@ pub async fn open(
     opening: &mut Opening,
 ) -> Result<Stream, Failure> {
     let limit = plan.limits.connect;
-    let mut stage = (FailureKind::Dns, "no address of the name was found".to_owned());
+    let mut wait = Wait::Addresses;
     let work = async {
         let start = clock::now();
         let (host, port) = plan.overrides.connect_to(&plan.target.host, plan.target.port);
         let addresses = addresses(plan, names, &host, port).await?;
         let found = clock::now();
         opening.dns = Some(found - start);
-        let stream = tcp(plan, &addresses, port, &mut stage, &mut opening.passed_over).await?;
+        let stream = tcp(plan, &addresses, port, &mut wait, &mut opening.passed_over).await?;
         let connected = clock::now();
         opening.connect = Some(connected - found);
         let Some(config) = tls else { return Ok(Stream::Plain(stream)) };
-        stage = (FailureKind::Timeout, "the TLS handshake did not end".to_owned());
+        wait = Wait::Handshake;
         let stream = encrypt(plan, config, stream).await?;
         opening.tls = Some(clock::now() - connected);
         Ok(Stream::Tls(Box::new(stream)))
     };
     match timeout(limit, work).await {
         Ok(opened) => opened,
-        Err(_) => Err(Failure::new(stage.0, format!("{} within {limit:?}", stage.1))),
+        Err(_) => Err(wait.overdue(limit)),
     }
 }
 
@@ -138,32 +162,33 @@ async fn tcp(
     plan: &ProbePlan,
     addresses: &[IpAddr],
     port: u16,
-    stage: &mut (FailureKind, String),
+    wait: &mut Wait,
     passed_over: &mut Vec<(SocketAddr, String)>,
 ) -> Result<TcpStream, Failure> {
+    let Some((last, others)) = addresses.split_last() else {
+        return Err(Failure::new(FailureKind::Dns, "the name has no address"));
+    };
     let start = clock::now();
-    let mut last = Failure::new(FailureKind::Dns, "the name has no address");
-    for (n, address) in addresses.iter().enumerate() {
+    for (n, address) in others.iter().enumerate() {
         let address = SocketAddr::new(*address, port);
-        let unaccepted = format!("{address} did not accept a connection");
-        *stage = (FailureKind::Timeout, unaccepted.clone());
+        *wait = Wait::Accept(address);
         let left = plan.limits.connect.saturating_sub(clock::now() - start);
         let share = left / u32::try_from(addresses.len() - n).unwrap_or(u32::MAX);
-        last = match timeout(share, TcpStream::connect(address)).await {
+        let why = match timeout(share, TcpStream::connect(address)).await {
             // Nagle's delay is left on: a request is one write, and waits for nothing.
             Ok(Ok(stream)) => return Ok(stream),
-            Ok(Err(error)) => Failure::new(FailureKind::Connect, refused(address, &error)),
+            Ok(Err(error)) => refused(address, &error),
             Err(_) => {
-                let share = if n + 1 < addresses.len() { "its share of " } else { "" };
-                let what = format!("{unaccepted} within {share}{:?}", plan.limits.connect);
-                Failure::new(FailureKind::Timeout, what)
+                format!("{} within its share of {:?}", unaccepted(address), plan.limits.connect)
             }
         };
-        if n + 1 < addresses.len() {
-            passed_over.push((address, last.what.clone()));
-        }
+        passed_over.push((address, why));
     }
-    Err(last)
+    // The last one has all the time that is left, which the caller measures.
+    let address = SocketAddr::new(*last, port);
+    *wait = Wait::Accept(address);
+    let connected = TcpStream::connect(address).await;
+    connected.map_err(|error| Failure::new(FailureKind::Connect, refused(address, &error)))
 }
 
 /// What the system said, with what to do where it is this machine's limit.

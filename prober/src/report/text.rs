@@ -67,7 +67,7 @@ fn section(out: &mut String, row: &Row, style: Style) {
     match &row.result {
         RowResult::Unreachable { reason } => {
             let fail = style.verdict(Verdict::Fail);
-            let _ = writeln!(out, "\n  {fail}  the source cannot be reached: {reason}");
+            let _ = writeln!(out, "\n  {fail}  the source could not probe: {reason}");
         }
         RowResult::Probed { tally, verdicts } => {
             for line in tally.shown.values() {
@@ -184,7 +184,7 @@ fn matrix(out: &mut String, report: &Report, style: Style) {
             }
             None => {
                 cells.extend(vec!["–".to_owned(); clusters.len() + 2]);
-                cells.push(format!("{} unreachable", style.verdict(Verdict::Fail)));
+                cells.push(format!("{} not probed", style.verdict(Verdict::Fail)));
             }
         }
         table.row(cells);
