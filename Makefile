@@ -5,7 +5,7 @@ CARGO ?= cargo
 # Where cargo puts what it builds; its own variable is kept.
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help build demo test ci fmt lint envoy clean
+.PHONY: help build demo test ci bench fmt lint envoy clean
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,6 +28,9 @@ fmt: ## Bring the code into its form
 
 ci: ## Run all that CI runs
 	@.ci/run
+
+bench: build ## Measure prober beside wrk, ab and hey, where they are installed
+	@python3 bench/engine.py --bin-dir $(TARGET_DIR)/release
 
 envoy: ## Fetch Envoy, pinned by hash, into .tools (demo and test do it)
 	@tools/install-envoy
