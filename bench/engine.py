@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Measures prober beside wrk, ab and hey: client CPU per request, memory, rate.
+"""Measures prober beside wrk, ab and hey: client CPU per request, and rate.
 
 Each program asks the same echo; the echo is pinned to one core and the client to
 another. Programs alternate, round after round, so that a machine whose speed
@@ -25,10 +25,9 @@ POD = "echo2-64ddccc94f-xdfqr"
 class Run:
     """What one run of a client took."""
 
-    def __init__(self, requests, cpu, wall, peak_kb):
+    def __init__(self, requests, cpu, wall):
         self.micros = cpu / requests * 1e6
         self.rate = requests / wall
-        self.peak_mb = peak_kb / 1024
 
 
 def measure(command, requests_in, core):
@@ -47,7 +46,7 @@ def measure(command, requests_in, core):
     if child.returncode != 0:
         sys.exit(f"bench: {' '.join(command)} ended with {child.returncode}:\n{output[-2000:]}")
     requests = requests_in(output)
-    return Run(requests, usage.ru_utime + usage.ru_stime, wall, usage.ru_maxrss)
+    return Run(requests, usage.ru_utime + usage.ru_stime, wall)
 
 
 def first_number(pattern):
@@ -107,14 +106,14 @@ def compare(programs, kept, connections, requests, rounds):
 
 
 def lines(title, runs):
-    yield f"| {title} | CPU µs/request | prober to it | requests/s | peak MB |"
-    yield "|---|---|---|---|---|"
+    yield f"| {title} | CPU µs/request | prober to it | requests/s |"
+    yield "|---|---|---|---|"
     for name, those in runs.items():
         ratios = [own.micros / other.micros for own, other in zip(runs["prober"], those)]
         median = lambda of: statistics.median(of(run) for run in those)
         yield (
             f"| {name} | {median(lambda r: r.micros):.2f} | {statistics.median(ratios):.2f} "
-            f"| {median(lambda r: r.rate):,.0f} | {median(lambda r: r.peak_mb):.1f} |"
+            f"| {median(lambda r: r.rate):,.0f} |"
         )
     yield ""
 
