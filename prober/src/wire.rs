@@ -135,11 +135,10 @@ pub enum Field {
     Probe,
     Server,
     Location,
-    Upstream,
 }
 
 /// How many [`Field`]s there are.
-const FIELDS: usize = 13;
+const FIELDS: usize = 12;
 /// How many of them, the first ones, tell who answered.
 pub const IDENTITY_FIELDS: usize = 8;
 
@@ -319,7 +318,6 @@ fn field_of(name: &[u8]) -> Option<Field> {
     match name.len() {
         6 if is(name, b"server") => Some(Field::Server),
         8 if is(name, b"location") => Some(Field::Location),
-        29 if is(name, b"x-envoy-upstream-service-time") => Some(Field::Upstream),
         _ => None,
     }
 }
