@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::harness::{Background, bin, run, wait_until};
+use crate::harness::{Background, bin, wait_until};
 use crate::servers::{self, Server, line, read_head, response};
 
 /// An echo that keeps connections, up to `most` requests on each.
@@ -27,13 +27,9 @@ fn keeping(most: u64) -> Server {
     })
 }
 
+/// The one row of a quiet run; its accounts are checked.
 fn row(args: &[&str]) -> Value {
-    let said = run("prober", args.iter().copied().chain(["--output=json", "--quiet"]));
-    let mut report: Value = serde_json::from_str(&said.stdout).expect("a JSON report");
-    let row = report["rows"][0].take();
-    let number = |name: &str| row[name].as_u64().expect(name);
-    assert_eq!(number("answers") + number("failed"), number("requests"), "{row}");
-    row
+    crate::probing::row(args).1
 }
 
 #[test]

@@ -12,7 +12,7 @@ use crate::harness::{Background, Said, bin, finish, run};
 use crate::servers::{self, Server, answering, line, nobody, response, text_echo};
 
 /// Runs a quiet prober with JSON output; the code and the one row.
-fn row(args: &[&str]) -> (i32, Value) {
+pub(crate) fn row(args: &[&str]) -> (i32, Value) {
     let said = run("prober", args.iter().copied().chain(["--output=json", "--quiet"]));
     assert_eq!(said.stderr, "", "quiet: {said:?}");
     let mut report: Value = serde_json::from_str(&said.stdout).expect("a JSON report");
@@ -214,6 +214,29 @@ fn a_200_that_is_no_echo() {
     let server = Server::start(answering(response("200 OK", "", "Welcome to nginx!")));
     let what = all_fail("unidentified", &["-t", &server.target()]);
     assert_eq!(what, "200 from no echo: \"Welcome to nginx!\"");
+}
+
+#[test]
+fn headers_without_a_cluster_or_with_odd_bytes_are_nobodys() {
+    for headers in
+        ["x-echo-pod: p\r\n", "x-echo-cluster: c\r\n", "x-echo-pod: p\r\nx-echo-cluster:\r\n"]
+    {
+        let server = Server::start(answering(response("200 OK", headers, "hello")));
+        let what = all_fail("unidentified", &["-t", &server.target()]);
+        assert_eq!(what, "200 from no echo: \"hello\"", "{headers:?}");
+    }
+    let headers = "x-echo-pod: p\u{e9}\r\nx-echo-cluster: c\r\n";
+    let server = Server::start(answering(response("200 OK", headers, "hello")));
+    let what = all_fail("unidentified", &["-t", &server.target()]);
+    assert_eq!(what, "a name in the x-echo headers that cannot be printed");
+}
+
+#[test]
+fn headers_come_before_the_body() {
+    let headers = "x-echo-pod: echo2-y\r\nx-echo-cluster: kops\r\n";
+    let server = Server::start(answering(response("200 OK", headers, &line("echo2-x", "gke1"))));
+    let (code, row) = row(&["-t", &server.target(), "-n", "3", "-e", "only kops"]);
+    assert_eq!((code, &row["backends"][0]["pod"]), (0, &"echo2-y".into()), "{row}");
 }
 
 #[test]

@@ -79,21 +79,6 @@ impl Identity {
             [h::POD, h::CLUSTER, h::NAMESPACE, h::NODE, h::REGION, h::ZONE, h::NETWORK, h::VERSION];
         names.into_iter().zip(self.values()).filter_map(|(name, value)| Some((name, value?)))
     }
-
-    /// Reads an identity back from headers: `get` returns a header's value.
-    /// `None` without both pod and cluster, the two that every echo states.
-    pub fn from_headers<'a>(get: impl Fn(&str) -> Option<&'a str>) -> Option<Self> {
-        use crate::headers as h;
-        let known = |name| get(name).filter(|value| !value.is_empty());
-        let mut identity = Self::new(known(h::POD)?, known(h::CLUSTER)?);
-        identity.namespace = known(h::NAMESPACE).map(str::to_owned);
-        identity.node = known(h::NODE).map(str::to_owned);
-        identity.region = known(h::REGION).map(str::to_owned);
-        identity.zone = known(h::ZONE).map(str::to_owned);
-        identity.network = known(h::NETWORK).map(str::to_owned);
-        identity.version = known(h::VERSION).map(str::to_owned);
-        Some(identity)
-    }
 }
 
 #[cfg(test)]
@@ -101,23 +86,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn headers_carry_the_identity_there_and_back() {
-        let mut sent = Identity::new("echo2-x", "gke1");
-        sent.zone = Some("europe-west1-b".into());
-        sent.version = Some("v2".into());
-        let headers: Vec<_> = sent.headers().map(|(n, v)| (n, v.to_owned())).collect();
-        assert_eq!(headers.len(), 4);
-        let received = Identity::from_headers(|name| {
-            headers.iter().find(|(n, _)| *n == name).map(|(_, v)| v.as_str())
-        });
-        assert_eq!(received, Some(sent));
-    }
-
-    #[test]
-    fn a_pod_without_a_cluster_is_nobody() {
-        let only_pod = |name: &str| (name == crate::headers::POD).then_some("echo2-x");
-        assert_eq!(Identity::from_headers(only_pod), None);
-        let empty = |name: &str| Some(if name == crate::headers::POD { "p" } else { "" });
-        assert_eq!(Identity::from_headers(empty), None);
+    fn headers_state_what_is_known_and_nothing_else() {
+        let mut identity = Identity::new("echo2-x", "gke1");
+        identity.zone = Some("europe-west1-b".into());
+        identity.version = Some("v2".into());
+        let stated: Vec<_> = identity.headers().collect();
+        assert_eq!(
+            stated,
+            [
+                ("x-echo-pod", "echo2-x"),
+                ("x-echo-cluster", "gke1"),
+                ("x-echo-zone", "europe-west1-b"),
+                ("x-echo-version", "v2"),
+            ]
+        );
     }
 }

@@ -39,7 +39,7 @@ use cli::{Cli, Command, MatrixArgs, OutputArgs, OutputForm, RunArgs, When};
 use matrix::file;
 use plan::ProbePlan;
 use progress::{Display, Meter};
-use report::{Report, Row, RowResult};
+use report::{Report, Row};
 
 /// Why the program could not do what it was asked to. `Display` is one line.
 #[derive(Debug, Error)]
@@ -114,14 +114,7 @@ fn probe(args: &RunArgs, stop: &CancellationToken) -> Result<Report, Error> {
             note(&plan.summary());
         }
         let tally = row.run(stop, &meter)?;
-        let judge = |expectation| verdict::judge(&tally, expectation);
-        let verdicts = plan.expectations.iter().map(judge).collect();
-        rows.push(Row {
-            source: None,
-            target: plan.target.given.clone(),
-            url: plan.target.url.clone(),
-            result: RowResult::Probed { tally, verdicts },
-        });
+        rows.push(Row::new(None, plan, Ok(tally)));
     }
     drop(display);
     Ok(Report { started, interrupted: stop.is_cancelled(), clusters: Vec::new(), rows })

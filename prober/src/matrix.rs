@@ -12,9 +12,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::plan::ProbePlan;
 use crate::progress::Meter;
-use crate::report::{self, RowResult};
+use crate::report;
 use crate::source::{self, Source};
-use crate::verdict;
 use crate::workers;
 
 /// Beyond what its requests may take, a command may take this long to begin and to end.
@@ -40,15 +39,6 @@ impl Row {
         report::heading(self.source.as_deref(), &self.plan.target.given)
     }
 
-    fn done(&self, result: RowResult) -> report::Row {
-        report::Row {
-            source: self.source.clone(),
-            target: self.plan.target.given.clone(),
-            url: self.plan.target.url.clone(),
-            result,
-        }
-    }
-
     fn run(&self, stop: &CancellationToken, meter: &Meter) -> report::Row {
         let probed = match &self.origin {
             _ if stop.is_cancelled() => Err("interrupted before it was asked".to_owned()),
@@ -57,14 +47,7 @@ impl Row {
                 .map_err(|error| error.to_string()),
             Source::Command { .. } => self.run_behind(stop, meter),
         };
-        self.done(match probed {
-            Ok(tally) => {
-                let judge = |expectation| verdict::judge(&tally, expectation);
-                let verdicts = self.plan.expectations.iter().map(judge).collect();
-                RowResult::Probed { tally, verdicts }
-            }
-            Err(reason) => RowResult::Unreachable { reason },
-        })
+        report::Row::new(self.source.clone(), &self.plan, probed)
     }
 
     fn run_behind(

@@ -7,8 +7,9 @@ pub mod text;
 
 use std::time::SystemTime;
 
+use crate::plan::ProbePlan;
 use crate::tally::{Label, Tally};
-use crate::verdict::{Judged, Verdict};
+use crate::verdict::{self, Judged, Verdict};
 
 /// What a whole run found.
 #[derive(Clone, Debug, PartialEq)]
@@ -55,6 +56,21 @@ pub enum RowResult {
 }
 
 impl Row {
+    /// The row of a plan: its tally judged by the plan's expectations, or why there is none.
+    #[must_use]
+    pub fn new(source: Option<String>, plan: &ProbePlan, probed: Result<Tally, String>) -> Self {
+        let result = match probed {
+            Ok(tally) => {
+                let judge = |expectation| verdict::judge(&tally, expectation);
+                let verdicts = plan.expectations.iter().map(judge).collect();
+                RowResult::Probed { tally, verdicts }
+            }
+            Err(reason) => RowResult::Unreachable { reason },
+        };
+        let target = &plan.target;
+        Self { source, target: target.given.clone(), url: target.url.clone(), result }
+    }
+
     /// The row's heading.
     #[must_use]
     pub fn heading(&self) -> String {
