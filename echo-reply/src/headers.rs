@@ -24,10 +24,29 @@ pub const REQUEST: &str = "x-echo-request";
 pub const ATTEMPT: &str = "x-echo-attempt";
 /// The caller's [`PROBE_ID`], returned.
 pub const PROBE: &str = "x-echo-probe";
+/// What was done of the [`FAULT`] that was asked for, or `off`.
+pub const FAULTS: &str = "x-echo-faults";
 
+/// Request header: faults that the server should commit.
+pub const FAULT: &str = "x-echo-fault";
+/// Request header: whether the JSON reply should hold the request's body.
+pub const WANT_BODY: &str = "x-echo-body";
 /// Request header: an id that the caller binds the answer by.
 pub const PROBE_ID: &str = "x-probe-id";
 /// Request header, set by Envoy when asked to: which attempt this is.
 pub const ENVOY_ATTEMPT: &str = "x-envoy-attempt-count";
 /// Request header, set by Envoy: the certificates that clients showed on the way.
 pub const FORWARDED_CLIENT_CERT: &str = "x-forwarded-client-cert";
+/// Request headers that tie a request to its trace: W3C's, B3's, and Envoy's own.
+pub const TRACE: [&str; 10] = [
+    "traceparent",
+    "tracestate",
+    "baggage",
+    "b3",
+    "x-b3-traceid",
+    "x-b3-spanid",
+    "x-b3-parentspanid",
+    "x-b3-sampled",
+    "x-b3-flags",
+    "x-request-id",
+];

@@ -7,5 +7,5 @@ mod reply;
 mod text;
 
 pub use identity::{Identity, UNKNOWN_CLUSTER};
-pub use reply::{CertificateElement, Reply, SCHEMA, TlsFacts};
+pub use reply::{Called, CertificateElement, Reply, SCHEMA, SentBody, TlsFacts};
 pub use text::{MAX_VALUE, TextLine, printable};

@@ -39,6 +39,42 @@ pub struct Reply {
     pub tls: Option<TlsFacts>,
     /// The parsed `x-forwarded-client-cert`, nearest proxy last.
     pub xfcc: Vec<CertificateElement>,
+    /// The request's body, where it was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body: Option<SentBody>,
+    /// What others answered, whom this echo was asked to call.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub calls: Vec<Called>,
+}
+
+/// A request's body, as far as it is kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SentBody {
+    /// Its beginning; bytes that are not UTF-8 are replaced by U+FFFD.
+    pub text: String,
+    /// How long it was, in bytes.
+    pub length: u64,
+}
+
+/// One call of another, and what came of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Called {
+    /// Who was called; after redirects, the last one.
+    pub url: String,
+    /// How long it took, in microseconds.
+    pub duration_us: u64,
+    /// The answer's status.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    /// The answer, where it is an echo's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reply: Option<Box<Reply>>,
+    /// The beginning of any other answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+    /// Why there is no answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
 }
 
 /// What is known of a TLS session.
@@ -91,6 +127,8 @@ mod tests {
             probe: None,
             tls: None,
             xfcc: Vec::new(),
+            body: None,
+            calls: Vec::new(),
         };
         let json = serde_json::to_value(&reply).unwrap();
         assert_eq!(json["pod"], "echo1-a");

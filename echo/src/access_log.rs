@@ -1,41 +1,56 @@
-//! One line per request, at level info. Never bodies, never the headers that
-//! carry authorisation: only what is listed here.
+//! One line per request, at level info, or of every nth request only. Never
+//! bodies, never the headers that carry authorisation: only what is listed here.
 
-use std::time::Instant;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
 
 use axum::http::request::Parts;
 use echo_reply::printable;
 use tracing::{Level, enabled, field, info};
 
-use crate::describe::{Answer, Arrival};
+use crate::describe::Arrival;
 
-/// When a request began, or nothing if nobody will ask.
-pub(crate) struct Started(Option<Instant>);
-
-/// To be called when a request arrives.
-pub(crate) fn start() -> Started {
-    Started(enabled!(Level::INFO).then(Instant::now))
+/// Which requests are logged.
+#[derive(Debug)]
+pub(crate) struct AccessLog {
+    every: u64,
+    seen: AtomicU64,
 }
 
-/// To be called when its answer stands.
-pub(crate) fn finish(
-    started: &Started,
-    head: &Parts,
-    arrival: &Arrival,
-    answer: &Answer,
-    status: u16,
-) {
-    let Some(started) = started.0 else { return };
-    info!(
-        method = %printable(head.method.as_str()),
-        url = answer.url,
-        status,
-        bytes = answer.body.len(),
-        duration_us = started.elapsed().as_micros() as u64,
-        peer = arrival.connection.peer.map(field::display),
-        connection = arrival.connection.id.to_str().unwrap_or_default(),
-        request = arrival.number,
-        attempt = answer.attempt,
-        "answered"
-    );
+/// What is logged of an answer.
+pub(crate) struct Answered<'a> {
+    pub(crate) url: &'a str,
+    pub(crate) status: u16,
+    /// Bytes of its body, where they are known.
+    pub(crate) bytes: Option<u64>,
+    pub(crate) attempt: Option<u32>,
+    pub(crate) took: Duration,
+}
+
+impl AccessLog {
+    /// A log of the first of every so many requests.
+    pub(crate) fn new(every: u64) -> Self {
+        Self { every: every.max(1), seen: AtomicU64::new(0) }
+    }
+
+    /// To be called when an answer stands.
+    pub(crate) fn answered(&self, head: &Parts, arrival: &Arrival, answer: &Answered<'_>) {
+        let wanted =
+            || self.every == 1 || self.seen.fetch_add(1, Relaxed).is_multiple_of(self.every);
+        if !enabled!(Level::INFO) || !wanted() {
+            return;
+        }
+        info!(
+            method = %printable(head.method.as_str()),
+            url = answer.url,
+            status = answer.status,
+            bytes = answer.bytes,
+            duration_us = answer.took.as_micros() as u64,
+            peer = arrival.connection.peer.map(field::display),
+            connection = arrival.connection.id.to_str().unwrap_or_default(),
+            request = arrival.number,
+            attempt = answer.attempt,
+            "answered"
+        );
+    }
 }

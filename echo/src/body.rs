@@ -1,14 +1,18 @@
 //! Reads request bodies away, within bounds of size and time, and keeps none of
-//! them. A body beyond the bounds is answered and the connection then closed.
+//! them but, on request, a beginning. A body beyond the bounds is answered and
+//! the connection then closed.
 
 use std::time::Duration;
 
 use axum::body::{Body, HttpBody as _};
 use axum::http::StatusCode;
+use echo_reply::SentBody;
 use http_body_util::BodyExt as _;
 
-/// The longest body that is read to its end, in bytes.
+/// The longest body that is read to its end, in bytes, if no flag says otherwise.
 pub const MAX_BODY: u64 = 8 << 20;
+/// The most of a body that is returned, in bytes.
+pub const MAX_RETURNED: usize = 64 << 10;
 /// How long a body may take to arrive.
 pub const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long, and how much of, a refused body is still read, so that its sender
@@ -16,18 +20,19 @@ pub const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 const LINGER: Duration = Duration::from_secs(2);
 const LINGER_BYTES: u64 = 64 << 20;
 
-/// Reads the body away. The status says how it went: 200 if it came to its end,
+/// Reads a body of at most `most` bytes away, but keeps its beginning in `kept`
+/// if there is one. The status says how it went: 200 if it came to its end,
 /// otherwise why it did not, and then the connection must be closed. A body that
 /// is announced as too long is not even asked for with `100 Continue`.
-pub async fn drain(mut body: Body) -> StatusCode {
+pub async fn drain(mut body: Body, most: u64, kept: Option<&mut Kept>) -> StatusCode {
     if body.is_end_stream() {
         return StatusCode::OK;
     }
-    if body.size_hint().lower() > MAX_BODY {
+    if body.size_hint().lower() > most {
         linger(body);
         return StatusCode::PAYLOAD_TOO_LARGE;
     }
-    match tokio::time::timeout(BODY_TIMEOUT, read(&mut body, MAX_BODY)).await {
+    match tokio::time::timeout(BODY_TIMEOUT, read(&mut body, most, kept)).await {
         Ok(Read::ToTheEnd) => StatusCode::OK,
         Ok(Read::ToTheBound) => {
             linger(body);
@@ -38,19 +43,44 @@ pub async fn drain(mut body: Body) -> StatusCode {
     }
 }
 
+/// What is kept of a body.
+#[derive(Debug, Default)]
+pub struct Kept {
+    beginning: Vec<u8>,
+    length: u64,
+}
+
+impl Kept {
+    fn add(&mut self, data: &[u8]) {
+        let room = MAX_RETURNED - self.beginning.len();
+        self.beginning.extend_from_slice(&data[..data.len().min(room)]);
+        self.length += data.len() as u64;
+    }
+}
+
+impl From<Kept> for SentBody {
+    fn from(kept: Kept) -> Self {
+        Self { text: String::from_utf8_lossy(&kept.beginning).into_owned(), length: kept.length }
+    }
+}
+
 enum Read {
     ToTheEnd,
     ToTheBound,
     Broken,
 }
 
-async fn read(body: &mut Body, bound: u64) -> Read {
+async fn read(body: &mut Body, bound: u64, mut kept: Option<&mut Kept>) -> Read {
     let mut seen = 0;
     while let Some(frame) = body.frame().await {
         let Ok(frame) = frame else { return Read::Broken };
-        seen += frame.data_ref().map_or(0, |data| data.len() as u64);
+        let Some(data) = frame.data_ref() else { continue };
+        seen += data.len() as u64;
         if seen > bound {
             return Read::ToTheBound;
+        }
+        if let Some(kept) = kept.as_mut() {
+            kept.add(data);
         }
     }
     Read::ToTheEnd
@@ -58,6 +88,6 @@ async fn read(body: &mut Body, bound: u64) -> Read {
 
 fn linger(mut body: Body) {
     tokio::spawn(async move {
-        let _ = tokio::time::timeout(LINGER, read(&mut body, LINGER_BYTES)).await;
+        let _ = tokio::time::timeout(LINGER, read(&mut body, LINGER_BYTES, None)).await;
     });
 }

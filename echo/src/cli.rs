@@ -3,13 +3,19 @@
 
 use std::net::IpAddr;
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::builder::EnumValueParser;
+use clap::builder::{BoolishValueParser, EnumValueParser};
 use clap::{ArgMatches, Args, Command, CommandFactory, FromArgMatches, Parser, ValueEnum};
 
+use crate::call::Allowed;
+
 mod values;
-use values::{Named, address, drain_timeout, identity_value, port, threads};
+pub(crate) use values::duration;
+use values::{
+    Named, address, allowed, bytes, count, head_bytes, identity_value, port, rest, threads, wait,
+};
 
 /// Says which pod in which cluster answered.
 ///
@@ -20,6 +26,9 @@ use values::{Named, address, drain_timeout, identity_value, port, threads};
 /// The same facts stand in the x-echo-* response headers. A request with
 /// 'Accept: application/json' gets all that echo knows of it as JSON.
 /// Health and metrics live on the admin port: /healthz, /readyz, /metrics.
+///
+/// gRPC has echo.v1.EchoService, health and reflection on the same port, and a
+/// WebSocket is told the line and then gets back what it sends.
 ///
 /// On SIGTERM or ctrl-c echo turns unready, finishes what is in flight and
 /// exits with 0; a second signal ends it at once. Wrong usage and a port that
@@ -33,7 +42,13 @@ struct Flags {
     #[command(flatten)]
     listen: ListenFlags,
     #[command(flatten)]
+    tls: TlsFlags,
+    #[command(flatten)]
     identity: IdentityFlags,
+    #[command(flatten)]
+    request: RequestFlags,
+    #[command(flatten)]
+    limits: LimitFlags,
     #[command(flatten)]
     running: RunningFlags,
     #[command(flatten)]
@@ -55,6 +70,45 @@ pub struct ListenFlags {
     #[arg(long, env = "ADMIN_PORT", value_name = "PORT", default_value = "8081")]
     #[arg(value_parser = Named(port))]
     pub admin_port: u16,
+    /// A port of plain TCP, which says who answers and then returns all that
+    /// comes; 0 takes any free one [default: none].
+    #[arg(long, env = "TCP_PORT", value_name = "PORT", value_parser = Named(port))]
+    pub tcp_port: Option<u16>,
+}
+
+/// A second port that speaks TLS.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "TLS")]
+pub struct TlsFlags {
+    /// The port to answer on with TLS (HTTP/1.1, HTTP/2 and gRPC); 0 takes any
+    /// free one [default: none].
+    #[arg(long, env = "TLS_PORT", value_name = "PORT", value_parser = Named(port))]
+    pub tls_port: Option<u16>,
+    /// The certificate and its chain, PEM; read again when it changes.
+    #[arg(long, env = "TLS_CERT", value_name = "FILE")]
+    pub tls_cert: Option<PathBuf>,
+    /// The certificate's private key, PEM.
+    #[arg(long, env = "TLS_KEY", value_name = "FILE")]
+    pub tls_key: Option<PathBuf>,
+    /// The authorities that sign clients, PEM; with it, clients must show a
+    /// certificate, if --tls-client-auth does not say otherwise.
+    #[arg(long, env = "TLS_CLIENT_CA", value_name = "FILE")]
+    pub tls_client_ca: Option<PathBuf>,
+    /// Whether clients must show a certificate.
+    #[arg(long, env = "TLS_CLIENT_AUTH", value_name = "HOW")]
+    #[arg(value_parser = Named(EnumValueParser::<ClientAuth>::new()))]
+    pub tls_client_auth: Option<ClientAuth>,
+}
+
+/// Whether clients must show a certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ClientAuth {
+    /// Without one, the handshake fails.
+    Require,
+    /// One that is shown is checked.
+    Optional,
+    /// None is asked for.
+    None,
 }
 
 /// Who this is; what is not given is left out of the answers.
@@ -87,6 +141,45 @@ pub struct IdentityFlags {
     pub app_version: Option<String>,
 }
 
+/// What it does beyond answering, when asked.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "On request")]
+pub struct RequestFlags {
+    /// Misbehave as requests ask, by query or by the header x-echo-fault, whose
+    /// value has the form of a query: delay=100ms or delay=100ms-2s, status=503
+    /// or status=500:10,200:90, abort=before, abort=body, drip=5s, size=BYTES,
+    /// close, unready=10s.
+    #[arg(long, env = "FAULTS", value_parser = Named(BoolishValueParser::new()))]
+    pub faults: bool,
+    /// Call others for /call?to=URL&n=TIMES, but only this one; may be repeated.
+    /// Without a port, any of its ports. URLs are http:// ones.
+    #[arg(long, env = "ALLOW_CALL", value_name = "HOST[:PORT]", value_delimiter = ',')]
+    #[arg(value_parser = Named(allowed))]
+    pub allow_call: Vec<Allowed>,
+}
+
+/// What one client, or many, may cost.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Limits")]
+pub struct LimitFlags {
+    /// The most connections that are open at once; more are closed.
+    #[arg(long, env = "MAX_CONNECTIONS", value_name = "N", default_value = "20000")]
+    #[arg(value_parser = Named(count))]
+    pub max_connections: u64,
+    /// The largest head of a request: bytes, or such as 64KiB.
+    #[arg(long, env = "MAX_HEAD", value_name = "BYTES", default_value = "64KiB")]
+    #[arg(value_parser = Named(head_bytes))]
+    pub max_head: usize,
+    /// The largest body of a request that is read: bytes, or such as 8MiB.
+    #[arg(long, env = "MAX_BODY", value_name = "BYTES", default_value = "8MiB")]
+    #[arg(value_parser = Named(bytes))]
+    pub max_body: u64,
+    /// How long a connection may rest.
+    #[arg(long, env = "IDLE_TIMEOUT", value_name = "DURATION", default_value = "65m")]
+    #[arg(value_parser = Named(rest))]
+    pub idle_timeout: Duration,
+}
+
 /// How to run.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Running")]
@@ -94,9 +187,14 @@ pub struct RunningFlags {
     /// Worker threads [default: one per usable CPU].
     #[arg(long, env = "THREADS", value_name = "N", value_parser = Named(threads))]
     pub threads: Option<NonZeroUsize>,
-    /// How long requests in flight may take to finish after SIGTERM.
+    /// How long to serve on, unready, after SIGTERM, so that those who balance
+    /// load notice before the port closes.
+    #[arg(long, env = "DRAIN_DELAY", value_name = "DURATION", default_value = "0")]
+    #[arg(value_parser = Named(wait))]
+    pub drain_delay: Duration,
+    /// How long requests in flight may take to finish after that.
     #[arg(long, env = "DRAIN_TIMEOUT", value_name = "DURATION", default_value = "20s")]
-    #[arg(value_parser = Named(drain_timeout))]
+    #[arg(value_parser = Named(wait))]
     pub drain_timeout: Duration,
 }
 
@@ -112,6 +210,10 @@ pub struct LogFlags {
     #[arg(long, env = "LOG_FORMAT", value_name = "FORMAT", default_value = "text")]
     #[arg(value_parser = Named(EnumValueParser::<LogFormat>::new()))]
     pub log_format: LogFormat,
+    /// Log one of every N requests.
+    #[arg(long, env = "LOG_SAMPLE", value_name = "N", default_value = "1")]
+    #[arg(value_parser = Named(count))]
+    pub log_sample: u64,
 }
 
 /// How much to log.
@@ -143,8 +245,14 @@ pub enum LogFormat {
 pub struct Cli {
     /// Where to listen.
     pub listen: ListenFlags,
+    /// The port that speaks TLS.
+    pub tls: TlsFlags,
     /// Who this is.
     pub identity: IdentityFlags,
+    /// What it does when asked.
+    pub request: RequestFlags,
+    /// What clients may cost.
+    pub limits: LimitFlags,
     /// How to run.
     pub running: RunningFlags,
     /// What to log.
@@ -171,9 +279,9 @@ impl CommandFactory for Cli {
 
 impl FromArgMatches for Cli {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
-        let Flags { listen, identity, running, log, completions } =
+        let Flags { listen, tls, identity, request, limits, running, log, completions } =
             Flags::from_arg_matches(matches)?;
-        Ok(Self { listen, identity, running, log, completions })
+        Ok(Self { listen, tls, identity, request, limits, running, log, completions })
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {

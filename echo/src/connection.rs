@@ -1,31 +1,39 @@
 //! One connection: its id, the numbers of its requests, its limits, and its
 //! graceful end. HTTP/1 and HTTP/2 with prior knowledge come on the same port.
 
+use std::convert::Infallible;
 use std::hash::{BuildHasher as _, RandomState};
+use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::{Body, Bytes, HttpBody};
 use axum::http::{HeaderValue, Request};
-use hyper::body::Incoming;
+use axum::response::Response;
+use hyper::body::{Frame, Incoming, SizeHint};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
+use tokio_rustls::server::TlsStream;
 use tower::Service as _;
 use tracing::debug;
 
 use crate::describe::{Arrival, Connection};
+use crate::routes::Ending;
+use crate::tls::Tls;
 
 mod activity;
-use activity::{Activity, Verdict, Watched};
+use activity::{Activity, Busy, Verdict, Watched};
 
-/// The largest request head, in bytes: a little more than Envoy forwards (60 KiB).
-const MAX_HEAD: usize = 64 << 10;
 /// How long, once draining, a connection without any request so far is kept: its
 /// first one may be on its way, and on a new connection nobody would send it again.
 const FIRST_REQUEST: Duration = Duration::from_millis(500);
@@ -33,20 +41,25 @@ const FIRST_REQUEST: Duration = Duration::from_millis(500);
 const PING_INTERVAL: Duration = Duration::from_secs(60);
 
 /// How every connection is served.
-pub(crate) type Protocol = auto::Builder<TokioExecutor>;
+#[derive(Debug)]
+pub(crate) struct Protocol {
+    http: auto::Builder<TokioExecutor>,
+    /// How long a connection may rest.
+    idle: Duration,
+}
 
 /// HTTP/1 and HTTP/2 with bounded heads. Hyper's own timeout of heads is off: it
 /// would count the idle time between requests too, and needs a timer per request.
-pub(crate) fn protocol() -> Protocol {
-    let mut protocol = Protocol::new(TokioExecutor::new());
+/// `max_head` is in bytes, from 8 KiB.
+pub(crate) fn protocol(max_head: usize, idle: Duration) -> Protocol {
+    let mut http = auto::Builder::new(TokioExecutor::new());
     // A client may close its side as soon as it has asked, and still wants the answer.
-    protocol.http1().half_close(true).max_buf_size(MAX_HEAD).header_read_timeout(None);
-    protocol
-        .http2()
-        .max_header_list_size(MAX_HEAD as u32)
+    http.http1().half_close(true).max_buf_size(max_head).header_read_timeout(None);
+    http.http2()
+        .max_header_list_size(u32::try_from(max_head).unwrap_or(u32::MAX))
         .timer(TokioTimer::new())
         .keep_alive_interval(PING_INTERVAL);
-    protocol
+    Protocol { http, idle }
 }
 
 /// Names connections: a prefix of this run, so that ids of two runs behind one
@@ -69,28 +82,32 @@ impl Ids {
 }
 
 /// The facts of a new connection.
-pub(crate) fn facts(
-    ids: &Ids,
-    stream: &tokio::net::TcpStream,
-    peer: SocketAddr,
-) -> Arc<Connection> {
-    Arc::new(Connection { id: ids.next(), peer: Some(peer), local: stream.local_addr().ok() })
+pub(crate) fn facts(ids: &Ids, stream: &TcpStream, peer: SocketAddr) -> Connection {
+    let local = stream.local_addr().ok();
+    Connection { peer: Some(peer), local, ..Connection::new(ids.next()) }
+}
+
+/// The TLS handshake, which may take no longer than a request's head.
+pub(crate) async fn shake_hands(tls: &Tls, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
+    let handshake = tls.acceptor().accept(stream);
+    tokio::time::timeout(activity::HEAD_TIMEOUT, handshake).await?
 }
 
 /// Serves a connection to its end. The first change of `drain` lets it finish
 /// what is in flight, its first request included that may not have come yet;
 /// when the sender is gone, it ends at once.
 pub(crate) async fn serve(
-    stream: impl AsyncRead + AsyncWrite + Unpin + 'static,
-    facts: Arc<Connection>,
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    facts: Connection,
     protocol: &Protocol,
     router: Router,
     mut drain: watch::Receiver<()>,
 ) {
-    let activity = Arc::new(Activity::new(Instant::now()));
+    let facts = Arc::new(facts);
+    let activity = Arc::new(Activity::new(Instant::now(), protocol.idle));
     let io = TokioIo::new(Watched::new(stream, Arc::clone(&activity)));
     let requests = AtomicU64::new(0);
-    let first = Notify::new();
+    let (first, close) = (Notify::new(), Arc::new(Notify::new()));
     let service = service_fn(|mut request: Request<Incoming>| {
         let number = requests.fetch_add(1, Relaxed) + 1;
         if number == 1 {
@@ -100,13 +117,18 @@ pub(crate) async fn serve(
         let connection = Arc::clone(&facts);
         request.extensions_mut().insert(Arrival { connection, number });
         let answer = router.clone().call(request);
+        let close = Arc::clone(&close);
         async move {
-            let answer = answer.await;
-            drop(busy);
-            answer
+            let Ok::<Response, Infallible>(mut answer) = answer.await;
+            match answer.extensions_mut().remove::<Ending>() {
+                Some(Ending::Cut) => return Err(io::Error::other("cut, as asked")),
+                Some(Ending::Close) => close.notify_one(),
+                None => {}
+            }
+            Ok(answer.map(|body| Held { body, _busy: busy }))
         }
     });
-    let mut serving = std::pin::pin!(protocol.serve_connection(io, service));
+    let mut serving = std::pin::pin!(protocol.http.serve_connection_with_upgrades(io, service));
     let mut check = std::pin::pin!(tokio::time::sleep(activity::HEAD_TIMEOUT));
     let mut told = false;
     let mut has_spoken = std::pin::pin!(tokio::time::timeout(FIRST_REQUEST, first.notified()));
@@ -131,6 +153,7 @@ pub(crate) async fn serve(
                 told = false;
                 serving.as_mut().graceful_shutdown();
             }
+            () = close.notified() => serving.as_mut().graceful_shutdown(),
             () = check.as_mut() => match activity.verdict(Instant::now()) {
                 Verdict::KeepFor(time) => check.as_mut().reset(Instant::now() + time),
                 Verdict::Idle => {
@@ -146,25 +169,57 @@ pub(crate) async fn serve(
     }
 }
 
+/// A body during which its request counts as in flight.
+struct Held {
+    body: Body,
+    _busy: Busy,
+}
+
+impl HttpBody for Held {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::describe::Describer;
-    use crate::routes::{self, App};
-    use axum::body::{Body, Bytes};
+    use crate::routes::{self, App, Options};
     use axum::http::StatusCode;
     use echo_reply::Identity;
     use http_body_util::channel::Channel;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 
+    const IDLE: Duration = Duration::from_mins(65);
+
+    fn usual() -> Protocol {
+        protocol(64 << 10, IDLE)
+    }
+
     /// The client's end of a served connection, and what drains it.
     fn served() -> (DuplexStream, watch::Sender<()>) {
         let (client, server) = tokio::io::duplex(4096);
         let (drain, draining) = watch::channel(());
-        let app = Arc::new(App::new(Describer::new(Identity::new("pod-1", "kops"))));
-        let facts = Connection { id: Ids::new().next(), peer: None, local: None };
+        let app =
+            Arc::new(App::new(Describer::new(Identity::new("pod-1", "kops")), Options::default()));
+        let facts = Connection::new(Ids::new().next());
         tokio::spawn(async move {
-            serve(server, Arc::new(facts), &protocol(), routes::echo(app), draining).await;
+            serve(server, facts, &usual(), routes::echo(app), draining).await;
         });
         (client, drain)
     }
@@ -195,7 +250,7 @@ mod tests {
         let (mut client, _drain) = served();
         let before = Instant::now();
         assert_eq!(answer(&mut client).await, "");
-        assert!(before.elapsed() >= activity::IDLE_TIMEOUT, "{:?}", before.elapsed());
+        assert!(before.elapsed() >= IDLE, "{:?}", before.elapsed());
     }
 
     #[tokio::test(start_paused = true)]

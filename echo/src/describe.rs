@@ -11,8 +11,12 @@ use axum::http::header::{
 };
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
-use echo_reply::{Identity, Reply, SCHEMA, TextLine, headers as names, printable};
+use echo_reply::{
+    Called, Identity, Reply, SCHEMA, SentBody, TextLine, TlsFacts, headers as names, printable,
+};
+use tokio::sync::watch;
 
+use crate::metrics::Ongoing;
 use crate::negotiate::{self, Form};
 use crate::xfcc;
 
@@ -37,6 +41,20 @@ pub struct Connection {
     pub peer: Option<SocketAddr>,
     /// This end.
     pub local: Option<SocketAddr>,
+    /// What is known of its TLS session, if it has one.
+    pub tls: Option<TlsFacts>,
+    /// Changes when the connection is to end soon; answers that go on for long end then.
+    pub drain: Option<watch::Receiver<()>>,
+    /// Counts it as open, as long as anybody knows of it.
+    pub open: Option<Ongoing>,
+}
+
+impl Connection {
+    /// A connection of which nothing but its id is known.
+    #[must_use]
+    pub fn new(id: HeaderValue) -> Self {
+        Self { id, peer: None, local: None, tls: None, drain: None, open: None }
+    }
 }
 
 /// What is known of a request beside its head; the server attaches it to the
@@ -47,6 +65,15 @@ pub struct Arrival {
     pub connection: Arc<Connection>,
     /// Its number on that connection, from 1.
     pub number: u64,
+}
+
+/// What a reply holds beside what can be read off the request's head.
+#[derive(Debug, Default)]
+pub struct More {
+    /// The request's body, if it is wanted.
+    pub body: Option<SentBody>,
+    /// What others answered who were called.
+    pub calls: Vec<Called>,
 }
 
 /// The reply to one request.
@@ -67,6 +94,7 @@ pub struct Answer {
 pub struct Describer {
     identity: Identity,
     headers: HeaderMap,
+    identity_headers: HeaderMap,
     /// The text line before and after the URL.
     around_url: (String, String),
 }
@@ -83,41 +111,55 @@ impl Describer {
         let line = format!("{line}\n");
         let (before, after) = line.split_once(mark).unwrap_or_default();
         let around_url = (before.to_owned(), after.to_owned());
-        Self { identity, headers, around_url }
+        let identity_headers = headers_of(&identity).collect();
+        Self { identity, headers, identity_headers, around_url }
     }
 
     /// The reply to a request.
     #[must_use]
-    pub fn answer(&self, head: &Parts, arrival: &Arrival) -> Answer {
-        let url = asked_url::of(head, arrival.connection.local);
+    pub fn answer(&self, head: &Parts, arrival: &Arrival, more: More) -> Answer {
+        let url = asked_url::of(head, &arrival.connection);
         let attempt = attempt(&head.headers);
-        let probe = probe(&head.headers);
         let mut headers = self.headers.clone();
-        headers.insert(CONNECTION, arrival.connection.id.clone());
-        headers.insert(REQUEST, HeaderValue::from(arrival.number));
-        if let Some(attempt) = attempt {
-            headers.insert(ATTEMPT, HeaderValue::from(attempt));
-        }
-        if let Some(probe) = probe {
-            headers.insert(PROBE, probe.clone());
-        }
+        state(&mut headers, &head.headers, arrival, attempt);
         let body = match negotiate::form(&head.headers) {
-            Form::Text => self.text(&url),
+            Form::Text => {
+                let mut text = self.text(&url);
+                more.calls.iter().for_each(|call| lines_of(call, 1, &mut text));
+                text
+            }
             Form::Json => {
                 headers.insert(CONTENT_TYPE, JSON);
-                json(&self.reply(head, arrival, &url))
+                json(&self.reply(head, arrival, &url, more))
             }
         };
         headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
         Answer { url, attempt, headers, body: body.into() }
     }
 
-    fn text(&self, url: &str) -> Vec<u8> {
+    /// Who answers.
+    #[must_use]
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// The URL as the client asked for it, and the headers that say who answers,
+    /// for a reply that is made elsewhere.
+    #[must_use]
+    pub fn stated(&self, head: &Parts, arrival: &Arrival) -> (String, HeaderMap) {
+        let mut headers = self.identity_headers.clone();
+        state(&mut headers, &head.headers, arrival, attempt(&head.headers));
+        (asked_url::of(head, &arrival.connection), headers)
+    }
+
+    /// The text line for a URL that is fit to be printed.
+    #[must_use]
+    pub fn text(&self, url: &str) -> Vec<u8> {
         let (before, after) = &self.around_url;
         [before.as_bytes(), url.as_bytes(), after.as_bytes()].concat()
     }
 
-    fn reply(&self, head: &Parts, arrival: &Arrival, url: &str) -> Reply {
+    fn reply(&self, head: &Parts, arrival: &Arrival, url: &str, more: More) -> Reply {
         let connection = &arrival.connection;
         Reply {
             schema: SCHEMA.to_owned(),
@@ -131,8 +173,10 @@ impl Describer {
             request: arrival.number,
             attempt: attempt(&head.headers),
             probe: probe(&head.headers).map(text_of),
-            tls: None,
+            tls: connection.tls.clone(),
             xfcc: xfcc::from_headers(&head.headers),
+            body: more.body,
+            calls: more.calls,
         }
     }
 }
@@ -146,25 +190,40 @@ fn constant_headers(identity: &Identity) -> HeaderMap {
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(VARY, HeaderValue::from_static("Accept"));
-    for (name, value) in identity.headers() {
-        if let Ok(value) = HeaderValue::from_str(value) {
-            headers.insert(HeaderName::from_static(name), value);
-        }
-    }
+    headers.extend(headers_of(identity));
     headers.insert(CONNECTION, HeaderValue::from_static(""));
     headers.insert(REQUEST, HeaderValue::from_static(""));
     headers
 }
 
+/// The headers of an identity, as far as they can carry it.
+fn headers_of(identity: &Identity) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
+    identity.headers().filter_map(|(name, value)| {
+        Some((HeaderName::from_static(name), HeaderValue::from_str(value).ok()?))
+    })
+}
+
+/// Adds what differs from reply to reply.
+fn state(headers: &mut HeaderMap, asked: &HeaderMap, arrival: &Arrival, attempt: Option<u32>) {
+    headers.insert(CONNECTION, arrival.connection.id.clone());
+    headers.insert(REQUEST, HeaderValue::from(arrival.number));
+    if let Some(attempt) = attempt {
+        headers.insert(ATTEMPT, HeaderValue::from(attempt));
+    }
+    if let Some(probe) = probe(asked) {
+        headers.insert(PROBE, probe.clone());
+    }
+}
+
 /// Which attempt of the nearest Envoy this is, if the header is a plain number from 1.
-fn attempt(headers: &HeaderMap) -> Option<u32> {
+pub(crate) fn attempt(headers: &HeaderMap) -> Option<u32> {
     let value = headers.get(names::ENVOY_ATTEMPT)?.to_str().ok()?;
     let plain = value.bytes().all(|byte| byte.is_ascii_digit());
     value.parse().ok().filter(|attempt| plain && *attempt > 0)
 }
 
 /// The caller's probe id, if it is short and visible.
-fn probe(headers: &HeaderMap) -> Option<&HeaderValue> {
+pub(crate) fn probe(headers: &HeaderMap) -> Option<&HeaderValue> {
     let fits = |value: &&HeaderValue| {
         (1..=MAX_PROBE).contains(&value.len()) && value.as_bytes().iter().all(u8::is_ascii_graphic)
     };
@@ -180,8 +239,26 @@ fn readable(headers: &HeaderMap) -> BTreeMap<String, Vec<String>> {
     readable
 }
 
-fn text_of(value: &HeaderValue) -> String {
+pub(crate) fn text_of(value: &HeaderValue) -> String {
     printable(&String::from_utf8_lossy(value.as_bytes())).into_owned()
+}
+
+/// A line for a call of another, and below it those of the calls that it made.
+fn lines_of(call: &Called, depth: usize, text: &mut Vec<u8>) {
+    let indent = "  ".repeat(depth);
+    let Called { url, status, reply, text: said, error, .. } = call;
+    let status = status.map(|status| status.to_string()).unwrap_or_default();
+    let line = match (reply, said, error) {
+        (Some(reply), ..) => {
+            let Identity { pod, cluster, .. } = &reply.identity;
+            TextLine { url: &reply.url, pod, cluster }.to_string()
+        }
+        (None, Some(said), _) => format!("{url} answered {status}: {said}"),
+        (None, None, error) => format!("{url} failed: {}", error.as_deref().unwrap_or("?")),
+    };
+    text.extend_from_slice(format!("{indent}{}\n", printable(&line)).as_bytes());
+    let further = reply.iter().flat_map(|reply| &reply.calls);
+    further.for_each(|call| lines_of(call, depth + 1, text));
 }
 
 /// One line, as the text reply is. A reply is only strings and numbers, which

@@ -4,14 +4,21 @@
 
 mod access_log;
 pub mod body;
+pub mod call;
 pub mod cli;
 mod connection;
 pub mod describe;
+pub mod faults;
+pub mod grpc;
 pub mod identity;
 pub mod metrics;
 pub mod negotiate;
+pub mod readiness;
 pub mod routes;
 pub mod server;
+mod tcp;
+pub mod tls;
+mod websocket;
 pub mod xfcc;
 
 pub use cli::Cli;

@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use clap::CommandFactory as _;
 use echo::cli::{LogFlags, LogFormat, LogLevel, RunningFlags};
 use echo::{Cli, Server, identity};
+use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::level_filters::LevelFilter;
@@ -34,12 +35,12 @@ fn main() -> ExitCode {
 fn run(cli: &Cli) -> anyhow::Result<()> {
     let host_name = gethostname::gethostname();
     let identity = identity::from_flags(&cli.identity, &host_name.to_string_lossy())?;
+    allow_many_files();
     runtime(&cli.running)?.block_on(async {
         let interrupt = signal(SignalKind::interrupt()).context("cannot hear SIGINT")?;
         let terminate = signal(SignalKind::terminate()).context("cannot hear SIGTERM")?;
-        let server = Server::bind(&cli.listen, identity, cli.running.drain_timeout)?;
-        let addresses = server.addresses();
-        info!("listening on http://{} (admin http://{})", addresses.echo, addresses.admin);
+        let server = Server::bind(cli, identity)?;
+        info!("listening on {}", server.addresses());
         serve(server, interrupt, terminate).await;
         Ok(())
     })
@@ -60,6 +61,15 @@ async fn serve(server: Server, mut interrupt: Signal, mut terminate: Signal) {
         () = server.run(stopped) => info!("stopped"),
         () = signals => warn!("stopped at once by a second signal"),
     }
+}
+
+/// As many open files as the system lets this process have: each connection is
+/// one, and the usual limit of 1024 is a courtesy to programs of old.
+fn allow_many_files() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    // What cannot be had is no error: fewer connections will be accepted.
+    let _ = setrlimit(Resource::Nofile, limit);
 }
 
 /// One thread needs no scheduler that could share work among threads.

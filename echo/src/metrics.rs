@@ -1,29 +1,75 @@
-//! What is counted, and its Prometheus text.
+//! What is counted, and its Prometheus text. Labels are bounded: methods that
+//! are not known count as `other`.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
 
-use axum::http::StatusCode;
+use axum::http::{Method, StatusCode, Version};
 
 /// The content type of [`Metrics::render`].
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
+const METHODS: [&str; 10] =
+    ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE", "CONNECT", "other"];
+const PROTOCOLS: [&str; 4] = ["http/1", "http/2", "grpc", "websocket"];
+/// Upper bounds of the latency histogram's buckets, in microseconds.
+const BOUNDS: [u64; 16] = [
+    50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000,
+    1_000_000, 2_500_000, 10_000_000,
+];
+
+type Counter = AtomicU64;
+/// By method, class and protocol.
+type Requests = [[[Counter; PROTOCOLS.len()]; CLASSES.len()]; METHODS.len()];
+
+/// How a request was spoken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// HTTP/1.0 or HTTP/1.1.
+    Http1,
+    /// HTTP/2.
+    Http2,
+    /// gRPC, over HTTP/2.
+    Grpc,
+    /// WebSocket; its handshake is the request.
+    WebSocket,
+}
+
+impl From<Version> for Protocol {
+    fn from(version: Version) -> Self {
+        if version < Version::HTTP_2 { Self::Http1 } else { Self::Http2 }
+    }
+}
 
 /// The counters of one server.
 #[derive(Debug, Default)]
 pub struct Metrics {
-    requests: [AtomicU64; CLASSES.len()],
-    in_flight: AtomicU64,
-    connections: AtomicU64,
-    open: AtomicU64,
+    requests: Requests,
+    /// Requests per bucket, those beyond the last bound in a bucket of their own.
+    buckets: [Counter; BOUNDS.len() + 1],
+    /// The sum of all latencies, in microseconds.
+    latency: Counter,
+    in_flight: Arc<Counter>,
+    connections: Counter,
+    refused: Counter,
+    open: Arc<Counter>,
 }
 
 /// Something that is counted as going on until this is dropped.
 #[derive(Debug)]
-pub struct Ongoing<'a>(&'a AtomicU64);
+pub struct Ongoing(Arc<Counter>);
 
-impl Drop for Ongoing<'_> {
+impl Ongoing {
+    fn new(gauge: &Arc<Counter>) -> Self {
+        gauge.fetch_add(1, Relaxed);
+        Self(Arc::clone(gauge))
+    }
+}
+
+impl Drop for Ongoing {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Relaxed);
     }
@@ -31,37 +77,51 @@ impl Drop for Ongoing<'_> {
 
 impl Metrics {
     /// Counts a request as in flight.
-    pub fn request(&self) -> Ongoing<'_> {
-        self.in_flight.fetch_add(1, Relaxed);
-        Ongoing(&self.in_flight)
+    pub fn request(&self) -> Ongoing {
+        Ongoing::new(&self.in_flight)
     }
 
-    /// Counts an answer.
-    pub fn answered(&self, status: StatusCode) {
+    /// Counts an answer that took so long to stand.
+    pub fn answered(
+        &self,
+        method: &Method,
+        status: StatusCode,
+        protocol: Protocol,
+        took: Duration,
+    ) {
+        let method = METHODS.iter().position(|name| *name == method.as_str());
+        let method = method.unwrap_or(METHODS.len() - 1);
         let class = usize::from(status.as_u16() / 100).wrapping_sub(1);
-        if let Some(counter) = self.requests.get(class) {
-            counter.fetch_add(1, Relaxed);
+        if let Some(counters) = self.requests[method].get(class) {
+            counters[protocol as usize].fetch_add(1, Relaxed);
         }
+        let took = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        let bucket = BOUNDS.partition_point(|bound| *bound < took);
+        self.buckets[bucket].fetch_add(1, Relaxed);
+        self.latency.fetch_add(took, Relaxed);
     }
 
     /// Counts a connection, and that it is open.
-    pub fn connection(&self) -> Ongoing<'_> {
+    pub fn connection(&self) -> Ongoing {
         self.connections.fetch_add(1, Relaxed);
-        self.open.fetch_add(1, Relaxed);
-        Ongoing(&self.open)
+        Ongoing::new(&self.open)
+    }
+
+    /// How many connections are open.
+    pub fn open(&self) -> u64 {
+        self.open.load(Relaxed)
+    }
+
+    /// Counts a connection that was closed because there are too many.
+    pub fn refused(&self) {
+        self.refused.fetch_add(1, Relaxed);
     }
 
     /// Prometheus' text format.
     #[must_use]
     pub fn render(&self, ready: bool) -> String {
-        let mut text = String::from(
-            "# HELP echo_requests_total Requests answered on the echo port, by class of status.\n\
-             # TYPE echo_requests_total counter\n",
-        );
-        for (class, count) in CLASSES.iter().zip(&self.requests) {
-            let count = count.load(Relaxed);
-            let _ = writeln!(text, "echo_requests_total{{class=\"{class}\"}} {count}");
-        }
+        let mut text = self.requests();
+        text += &self.latencies();
         let mut one = |name: &str, kind: &str, help: &str, value: u64| {
             let _ = write!(text, "# HELP {name} {help}\n# TYPE {name} {kind}\n");
             let labels = if name == "echo_build_info" {
@@ -71,42 +131,126 @@ impl Metrics {
             };
             let _ = writeln!(text, "{name}{labels} {value}");
         };
-        let load = |counter: &AtomicU64| counter.load(Relaxed);
+        let load = |counter: &Counter| counter.load(Relaxed);
         one("echo_requests_in_flight", "gauge", "Requests being answered.", load(&self.in_flight));
         one("echo_connections_total", "counter", "Connections accepted.", load(&self.connections));
+        one(
+            "echo_connections_refused_total",
+            "counter",
+            "Connections closed at once, as there were too many.",
+            load(&self.refused),
+        );
         one("echo_connections_open", "gauge", "Connections open.", load(&self.open));
         one("echo_ready", "gauge", "1 when ready, 0 when draining.", u64::from(ready));
         one("echo_build_info", "gauge", "Always 1; the label says which build.", 1);
         text
     }
+
+    /// Only what has come, but of plain requests always something to build a rate on.
+    fn requests(&self) -> String {
+        let mut text = String::from(
+            "# HELP echo_requests_total Requests answered, by method, class of status and protocol.\n\
+             # TYPE echo_requests_total counter\n",
+        );
+        for (method, classes) in METHODS.iter().zip(&self.requests) {
+            for (class, protocols) in CLASSES.iter().zip(classes) {
+                for (protocol, count) in PROTOCOLS.iter().zip(protocols) {
+                    let count = count.load(Relaxed);
+                    let usual = (*method, *class, *protocol) == ("GET", "2xx", "http/1");
+                    if count > 0 || usual {
+                        let _ = writeln!(
+                            text,
+                            "echo_requests_total{{method=\"{method}\",class=\"{class}\",\
+                             protocol=\"{protocol}\"}} {count}"
+                        );
+                    }
+                }
+            }
+        }
+        text
+    }
+
+    fn latencies(&self) -> String {
+        let name = "echo_request_duration_seconds";
+        let mut text = format!(
+            "# HELP {name} From a request's head to its answer's.\n# TYPE {name} histogram\n"
+        );
+        let mut count = 0;
+        for (bucket, bound) in self.buckets.iter().zip(BOUNDS) {
+            count += bucket.load(Relaxed);
+            let _ = writeln!(text, "{name}_bucket{{le=\"{}\"}} {count}", seconds(bound));
+        }
+        count += self.buckets[BOUNDS.len()].load(Relaxed);
+        let sum = seconds(self.latency.load(Relaxed));
+        let _ = write!(
+            text,
+            "{name}_bucket{{le=\"+Inf\"}} {count}\n{name}_sum {sum}\n{name}_count {count}\n"
+        );
+        text
+    }
+}
+
+fn seconds(micros: u64) -> f64 {
+    Duration::from_micros(micros).as_secs_f64()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn has(text: &str, line: &str) {
+        assert!(text.lines().any(|l| l == line), "{line:?} is missing in:\n{text}");
+    }
+
     #[test]
     fn what_happened_is_what_is_rendered() {
         let metrics = Metrics::default();
-        metrics.answered(StatusCode::OK);
-        metrics.answered(StatusCode::OK);
-        metrics.answered(StatusCode::PAYLOAD_TOO_LARGE);
+        let soon = Duration::from_micros(50);
+        metrics.answered(&Method::GET, StatusCode::OK, Protocol::Http1, soon);
+        metrics.answered(&Method::GET, StatusCode::OK, Protocol::Http1, soon);
+        metrics.answered(&Method::PUT, StatusCode::PAYLOAD_TOO_LARGE, Protocol::Http2, soon);
+        let brew = Method::from_bytes(b"BREW").unwrap();
+        metrics.answered(&brew, StatusCode::OK, Protocol::Grpc, soon);
         drop(metrics.connection());
+        metrics.refused();
         let _open = metrics.connection();
         let _request = metrics.request();
         let text = metrics.render(true);
         for line in [
-            "echo_requests_total{class=\"2xx\"} 2",
-            "echo_requests_total{class=\"4xx\"} 1",
-            "echo_requests_total{class=\"5xx\"} 0",
+            "echo_requests_total{method=\"GET\",class=\"2xx\",protocol=\"http/1\"} 2",
+            "echo_requests_total{method=\"PUT\",class=\"4xx\",protocol=\"http/2\"} 1",
+            "echo_requests_total{method=\"other\",class=\"2xx\",protocol=\"grpc\"} 1",
             "echo_requests_in_flight 1",
             "echo_connections_total 2",
+            "echo_connections_refused_total 1",
             "echo_connections_open 1",
             "echo_ready 1",
             concat!("echo_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1"),
         ] {
-            assert!(text.lines().any(|l| l == line), "{line:?} is missing in:\n{text}");
+            has(&text, line);
         }
         assert!(metrics.render(false).contains("\necho_ready 0\n"));
+        assert_eq!(text.matches("echo_requests_total{").count(), 3, "only what has come");
+    }
+
+    #[test]
+    fn latencies_are_cumulative_and_in_seconds() {
+        let metrics = Metrics::default();
+        for micros in [50, 51, 1_000, 20_000_000] {
+            let took = Duration::from_micros(micros);
+            metrics.answered(&Method::GET, StatusCode::OK, Protocol::Http1, took);
+        }
+        let text = metrics.render(true);
+        for line in [
+            "echo_request_duration_seconds_bucket{le=\"0.00005\"} 1",
+            "echo_request_duration_seconds_bucket{le=\"0.0001\"} 2",
+            "echo_request_duration_seconds_bucket{le=\"0.001\"} 3",
+            "echo_request_duration_seconds_bucket{le=\"10\"} 3",
+            "echo_request_duration_seconds_bucket{le=\"+Inf\"} 4",
+            "echo_request_duration_seconds_sum 20.001101",
+            "echo_request_duration_seconds_count 4",
+        ] {
+            has(&text, line);
+        }
     }
 }

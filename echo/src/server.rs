@@ -1,6 +1,7 @@
 //! The listeners and the life cycle: ready when both ports listen; once told to
 //! stop, unready at once, then the drain. The admin port answers to the end.
 
+use std::fmt;
 use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -9,14 +10,17 @@ use std::time::Duration;
 
 use axum::Router;
 use echo_reply::Identity;
+use futures_util::future::join_all;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
-use crate::cli::ListenFlags;
+use crate::cli::{Cli, LimitFlags, ListenFlags, RunningFlags};
 use crate::connection::{self, Ids, Protocol};
 use crate::describe::Describer;
-use crate::routes::{self, App};
+use crate::routes::{self, App, Options};
+use crate::tcp;
+use crate::tls::{self, Tls, TlsError};
 
 /// How many connections may wait to be accepted.
 const BACKLOG: u32 = 4096;
@@ -27,11 +31,17 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Why the server cannot listen.
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
-    /// One port cannot serve both.
+    /// One port cannot serve two.
     #[error(
-        "the echo port and the admin port are both {0}; choose another with --port or --admin-port"
+        "the {} port and the {} port are both {port}; choose another with {} or {}",
+        two[0].0, two[1].0, two[0].1, two[1].1
     )]
-    SamePort(u16),
+    SamePort {
+        /// The port.
+        port: u16,
+        /// The two that want it: what they are, and the flags that say so.
+        two: [(&'static str, &'static str); 2],
+    },
     /// The operating system refused. Its words are in the message already, so that
     /// it is no `source`.
     #[error(
@@ -47,6 +57,9 @@ pub enum BindError {
         /// What the operating system said.
         refusal: io::Error,
     },
+    /// The TLS port cannot be served.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
 }
 
 fn reason(error: &io::Error) -> String {
@@ -69,37 +82,87 @@ pub struct Addresses {
     pub echo: SocketAddr,
     /// The admin port.
     pub admin: SocketAddr,
+    /// The TLS port, if there is one.
+    pub tls: Option<SocketAddr>,
+    /// The port of plain TCP, if there is one.
+    pub tcp: Option<SocketAddr>,
+}
+
+impl fmt::Display for Addresses {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "http://{} (admin http://{})", self.echo, self.admin)?;
+        let further = [("https", self.tls), ("tcp", self.tcp)].into_iter();
+        further
+            .filter_map(|(scheme, address)| Some((scheme, address?)))
+            .try_for_each(|(scheme, address)| write!(f, " and {scheme}://{address}"))
+    }
+}
+
+/// A port of the echo, and how its connections are served.
+#[derive(Debug)]
+struct Door {
+    listener: TcpListener,
+    kind: Kind,
+}
+
+/// What is spoken at a door.
+#[derive(Clone, Debug)]
+enum Kind {
+    /// HTTP/1, HTTP/2 and what comes over them.
+    Plain,
+    /// The same in TLS.
+    Tls(Arc<Tls>),
+    /// Plain TCP.
+    Tcp,
 }
 
 /// A server that listens but does not answer yet.
 #[derive(Debug)]
 pub struct Server {
-    echo: TcpListener,
+    doors: Vec<Door>,
     admin: TcpListener,
     addresses: Addresses,
     app: Arc<App>,
-    drain_timeout: Duration,
+    running: RunningFlags,
+    limits: LimitFlags,
 }
 
 impl Server {
-    /// Listens on both ports.
+    /// Reads the TLS files, and listens on all ports.
     ///
     /// # Errors
     ///
-    /// When a port cannot be had.
-    pub fn bind(
-        flags: &ListenFlags,
-        identity: Identity,
-        drain_timeout: Duration,
-    ) -> Result<Self, BindError> {
-        if flags.port == flags.admin_port && flags.port != 0 {
-            return Err(BindError::SamePort(flags.port));
+    /// When a port cannot be had, or the TLS files do not fit.
+    pub fn bind(cli: &Cli, identity: Identity) -> Result<Self, BindError> {
+        let ListenFlags { host, port, admin_port, tcp_port } = cli.listen;
+        let tls_port = cli.tls.tls_port;
+        distinct(&[
+            ("echo", "--port", Some(port)),
+            ("admin", "--admin-port", Some(admin_port)),
+            ("TLS", "--tls-port", tls_port),
+            ("TCP", "--tcp-port", tcp_port),
+        ])?;
+        let tls = match (tls::Plan::from_flags(&cli.tls)?, tls_port) {
+            (Some(plan), Some(port)) => Some((Arc::new(Tls::load(plan)?), port)),
+            _ => None,
+        };
+        let (listener, echo) = listen(host, port, "--port")?;
+        let (admin, admin_address) = listen(host, admin_port, "--admin-port")?;
+        let mut addresses = Addresses { echo, admin: admin_address, tls: None, tcp: None };
+        let mut doors = vec![Door { listener, kind: Kind::Plain }];
+        if let Some((tls, port)) = tls {
+            let (listener, address) = listen(host, port, "--tls-port")?;
+            addresses.tls = Some(address);
+            doors.push(Door { listener, kind: Kind::Tls(tls) });
         }
-        let (echo, echo_address) = listen(flags.host, flags.port, "--port")?;
-        let (admin, admin_address) = listen(flags.host, flags.admin_port, "--admin-port")?;
-        let addresses = Addresses { echo: echo_address, admin: admin_address };
-        let app = Arc::new(App::new(Describer::new(identity)));
-        Ok(Self { echo, admin, addresses, app, drain_timeout })
+        if let Some(port) = tcp_port {
+            let (listener, address) = listen(host, port, "--tcp-port")?;
+            addresses.tcp = Some(address);
+            doors.push(Door { listener, kind: Kind::Tcp });
+        }
+        let app = Arc::new(App::new(Describer::new(identity), Options::from(cli)));
+        let (running, limits) = (cli.running.clone(), cli.limits.clone());
+        Ok(Self { doors, admin, addresses, app, running, limits })
     }
 
     /// The actual addresses, also where port 0 was asked for.
@@ -108,11 +171,11 @@ impl Server {
         self.addresses
     }
 
-    /// Answers until `stop` is done, then drains: what is in flight may finish
+    /// Answers until `stop` is done, and, unready, for the drain delay, then drains: what is in flight may finish
     /// within the drain timeout. Returns when every connection has ended.
     pub async fn run(self, stop: impl Future<Output = ()>) {
-        let Self { echo, admin, app, drain_timeout, .. } = self;
-        let protocol = Arc::new(connection::protocol());
+        let Self { doors, admin, app, running, limits, .. } = self;
+        let protocol = Arc::new(connection::protocol(limits.max_head, limits.idle_timeout));
         let (admin_drain, _) = watch::channel(());
         let admin = tokio::spawn(accept_admin(
             admin,
@@ -121,12 +184,33 @@ impl Server {
             admin_drain.clone(),
         ));
         let (drain, _) = watch::channel(());
-        app.set_ready(true);
-        accept_echo(echo, &app, &protocol, &drain, stop).await;
-        finish(drain, drain_timeout).await;
+        app.readiness.set(true);
+        let reception = Reception { app, protocol, limits, ids: Arc::new(Ids::new()) };
+        let unready_then_stop = async {
+            stop.await;
+            reception.app.readiness.set(false);
+            if !running.drain_delay.is_zero() {
+                info!("unready; serving on for {:?}", running.drain_delay);
+            }
+            tokio::time::sleep(running.drain_delay).await;
+        };
+        reception.accept(doors, &drain, unready_then_stop).await;
+        finish(drain, running.drain_timeout).await;
         admin.abort();
         drop(admin_drain);
     }
+}
+
+/// No two ports may be the same, but where any free one will do.
+fn distinct(ports: &[(&'static str, &'static str, Option<u16>)]) -> Result<(), BindError> {
+    for (index, (what, flag, port)) in ports.iter().enumerate() {
+        let Some(port) = port.filter(|port| *port != 0) else { continue };
+        let earlier = ports[..index].iter().find(|(.., other)| *other == Some(port));
+        if let Some((other, other_flag, _)) = earlier {
+            return Err(BindError::SamePort { port, two: [(other, other_flag), (what, flag)] });
+        }
+    }
+    Ok(())
 }
 
 /// Lets every connection finish what is in flight, and ends those that take longer.
@@ -155,37 +239,96 @@ fn listen(
     listening().map_err(|refusal| BindError::Refused { address, flag, refusal })
 }
 
-/// Accepts until `stop` is done, then turns unready and accepts once more what
-/// waits: to close the listener over it would reset it.
-async fn accept_echo(
-    listener: TcpListener,
-    app: &Arc<App>,
-    protocol: &Arc<Protocol>,
-    drain: &watch::Sender<()>,
-    stop: impl Future<Output = ()>,
-) {
-    let ids = Ids::new();
-    let router = routes::echo(Arc::clone(app));
-    let serve = |(stream, peer): (TcpStream, SocketAddr)| {
-        let facts = connection::facts(&ids, &stream, peer);
-        let (app, protocol) = (Arc::clone(app), Arc::clone(protocol));
-        let (router, drain) = (router.clone(), drain.subscribe());
-        tokio::spawn(async move {
-            let _open = app.metrics.connection();
-            connection::serve(stream, facts, &protocol, router, drain).await;
-        });
-    };
-    let accept_all = async {
-        loop {
-            accept(&listener).await.into_iter().for_each(&serve);
-        }
-    };
-    tokio::select! {
-        () = stop => {}
-        () = accept_all => {}
+/// Done when the drain comes, or can come no more; never without one.
+pub(crate) async fn drained(drain: Option<&mut watch::Receiver<()>>) {
+    match drain {
+        Some(drain) => drop(drain.changed().await),
+        None => std::future::pending().await,
     }
-    app.set_ready(false);
-    waiting(listener).into_iter().for_each(serve);
+}
+
+/// Takes connections in.
+struct Reception {
+    app: Arc<App>,
+    protocol: Arc<Protocol>,
+    limits: LimitFlags,
+    ids: Arc<Ids>,
+}
+
+impl Reception {
+    /// Accepts until `stop` is done, then turns unready and accepts once more what
+    /// waits: to close the listeners over it would reset it.
+    async fn accept(
+        &self,
+        doors: Vec<Door>,
+        drain: &watch::Sender<()>,
+        stop: impl Future<Output = ()>,
+    ) {
+        let router = routes::echo(Arc::clone(&self.app));
+        let accept_all = join_all(doors.iter().map(async |door| {
+            loop {
+                let arrived = accept(&door.listener).await;
+                arrived.into_iter().for_each(|one| self.take(one, &door.kind, &router, drain));
+            }
+        }));
+        let follow = join_all(doors.iter().map(async |door| match &door.kind {
+            Kind::Tls(tls) => tls.follow().await,
+            Kind::Plain | Kind::Tcp => std::future::pending().await,
+        }));
+        tokio::select! {
+            () = stop => {}
+            _ = accept_all => {}
+            _ = follow => {}
+        }
+        self.app.readiness.set(false);
+        for Door { listener, kind } in doors {
+            waiting(listener).into_iter().for_each(|one| self.take(one, &kind, &router, drain));
+        }
+    }
+
+    /// Serves a connection, unless there are too many.
+    fn take(
+        &self,
+        (stream, peer): (TcpStream, SocketAddr),
+        kind: &Kind,
+        router: &Router,
+        drain: &watch::Sender<()>,
+    ) {
+        let metrics = &self.app.metrics;
+        if metrics.open() >= self.limits.max_connections {
+            metrics.refused();
+            return debug!(%peer, "too many connections");
+        }
+        let draining = drain.subscribe();
+        let mut facts = connection::facts(&self.ids, &stream, peer);
+        facts.open = Some(metrics.connection());
+        facts.drain = Some(draining.clone());
+        let (protocol, router) = (Arc::clone(&self.protocol), router.clone());
+        match kind {
+            Kind::Plain => {
+                tokio::spawn(async move {
+                    connection::serve(stream, facts, &protocol, router, draining).await;
+                });
+            }
+            Kind::Tls(tls) => {
+                let tls = Arc::clone(tls);
+                tokio::spawn(async move {
+                    match connection::shake_hands(&tls, stream).await {
+                        Ok(stream) => {
+                            facts.tls = Some(tls::facts(stream.get_ref().1));
+                            connection::serve(stream, facts, &protocol, router, draining).await;
+                        }
+                        Err(error) => debug!(%peer, %error, "no TLS handshake"),
+                    }
+                });
+            }
+            Kind::Tcp => {
+                let url = facts.local.map(|local| format!("tcp://{local}")).unwrap_or_default();
+                let line = self.app.describer.text(&url);
+                tokio::spawn(tcp::serve(stream, facts, line, self.limits.idle_timeout));
+            }
+        }
+    }
 }
 
 /// The connections that wait to be accepted, of a listener that is then closed.
@@ -240,6 +383,7 @@ async fn accept(listener: &TcpListener) -> Option<(TcpStream, SocketAddr)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use clap::Parser as _;
     use std::io::{Read as _, Write as _};
 
     #[tokio::test]
@@ -252,10 +396,14 @@ mod tests {
                 client
             })
             .collect();
-        let app = Arc::new(App::new(Describer::new(Identity::new("pod-1", "kops"))));
+        let cli = Cli::try_parse_from(["echo"]).unwrap();
+        let describer = Describer::new(Identity::new("pod-1", "kops"));
+        let app = Arc::new(App::new(describer, Options::from(&cli)));
         let (drain, _) = watch::channel(());
-        let protocol = Arc::new(connection::protocol());
-        accept_echo(listener, &app, &protocol, &drain, std::future::ready(())).await;
+        let protocol = Arc::new(connection::protocol(64 << 10, cli.limits.idle_timeout));
+        let reception = Reception { app, protocol, limits: cli.limits, ids: Arc::new(Ids::new()) };
+        let doors = vec![Door { listener, kind: Kind::Plain }];
+        reception.accept(doors, &drain, std::future::ready(())).await;
         finish(drain, Duration::from_secs(5)).await;
         for mut client in clients {
             let mut said = String::new();

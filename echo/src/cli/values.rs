@@ -11,12 +11,17 @@ use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{Arg, Command, Error};
 
+use crate::call::Allowed;
 use crate::identity;
 
 /// The most worker threads that can be asked for.
 const MAX_THREADS: usize = 1024;
-/// The longest drain that can be asked for.
-const MAX_DRAIN: Duration = Duration::from_hours(1);
+/// The longest wait that can be asked for.
+const MAX_WAIT: Duration = Duration::from_hours(1);
+/// The longest time that can be asked for.
+const MAX_TIME: Duration = Duration::from_hours(24);
+/// The smallest head that HTTP can do with, and the largest that is sensible.
+const HEADS: std::ops::RangeInclusive<u64> = (8 << 10)..=(1 << 20);
 
 /// A parser whose errors name the variable when the value came from there:
 /// clap alone always names the flag.
@@ -83,8 +88,52 @@ pub(super) fn identity_value(value: &str) -> Result<String, String> {
     if identity::fits(value) { Ok(value.to_owned()) } else { Err(identity::WHAT_FITS.to_owned()) }
 }
 
+pub(super) fn allowed(value: &str) -> Result<Allowed, String> {
+    value.parse()
+}
+
+pub(super) fn count(value: &str) -> Result<u64, String> {
+    match value.parse() {
+        Ok(count) if count > 0 => Ok(count),
+        _ => Err("not a whole number from 1".to_owned()),
+    }
+}
+
+/// Bytes: `1000`, `64KiB` or `8MiB`.
+pub(super) fn bytes(value: &str) -> Result<u64, String> {
+    let (number, unit) = match (value.strip_suffix("KiB"), value.strip_suffix("MiB")) {
+        (Some(number), _) => (number, 1 << 10),
+        (_, Some(number)) => (number, 1 << 20),
+        _ => (value, 1),
+    };
+    let plain = number.bytes().all(|byte| byte.is_ascii_digit());
+    let number = number.parse::<u64>().ok().filter(|_| plain);
+    number
+        .and_then(|number| number.checked_mul(unit))
+        .ok_or_else(|| "not a size such as 65536, 64KiB or 8MiB".to_owned())
+}
+
+pub(super) fn head_bytes(value: &str) -> Result<usize, String> {
+    let size = bytes(value)?;
+    let fits = HEADS.contains(&size);
+    if fits { Ok(size as usize) } else { Err("not a size from 8KiB to 1MiB".to_owned()) }
+}
+
+/// A time to wait: at most an hour.
+pub(super) fn wait(value: &str) -> Result<Duration, String> {
+    let most = || "not a duration such as 500ms, 30s or 5m, and at most 1h".to_owned();
+    duration(value).and_then(|time| if time <= MAX_WAIT { Ok(time) } else { Err(most()) })
+}
+
+/// A time that a connection may rest: at least a second.
+pub(super) fn rest(value: &str) -> Result<Duration, String> {
+    let least = || "not a duration such as 30s or 5m, and at least 1s".to_owned();
+    duration(value)
+        .and_then(|time| if time >= Duration::from_secs(1) { Ok(time) } else { Err(least()) })
+}
+
 /// A whole number and a unit: `500ms`, `30s`, `5m`, `1h`; `0` needs no unit.
-pub(super) fn drain_timeout(value: &str) -> Result<Duration, String> {
+pub(crate) fn duration(value: &str) -> Result<Duration, String> {
     let digits = value.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = value.split_at(digits);
     let milliseconds = match unit {
@@ -100,8 +149,8 @@ pub(super) fn drain_timeout(value: &str) -> Result<Duration, String> {
         .ok()
         .and_then(|number| number.checked_mul(milliseconds))
         .map(Duration::from_millis)
-        .filter(|duration| *duration <= MAX_DRAIN)
-        .ok_or_else(|| "not a duration such as 500ms, 30s or 5m, and at most 1h".to_owned())
+        .filter(|duration| *duration <= MAX_TIME)
+        .ok_or_else(|| "not a duration such as 500ms, 30s or 5m, and at most 24h".to_owned())
 }
 
 #[cfg(test)]
@@ -110,13 +159,27 @@ mod tests {
 
     #[test]
     fn durations_have_a_unit_and_a_bound() {
-        assert_eq!(drain_timeout("30s"), Ok(Duration::from_secs(30)));
-        assert_eq!(drain_timeout("500ms"), Ok(Duration::from_millis(500)));
-        assert_eq!(drain_timeout("1h"), Ok(MAX_DRAIN));
-        assert_eq!(drain_timeout("0"), Ok(Duration::ZERO));
+        assert_eq!(wait("30s"), Ok(Duration::from_secs(30)));
+        assert_eq!(wait("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(wait("1h"), Ok(MAX_WAIT));
+        assert_eq!(wait("0"), Ok(Duration::ZERO));
         for bad in ["", "s", "30", "30 s", "-1s", "1.5s", "61m", "99999999999999999999s", "1é"] {
-            assert!(drain_timeout(bad).is_err(), "{bad:?}");
+            assert!(wait(bad).is_err(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn sizes_have_units_and_bounds() {
+        assert_eq!(bytes("0"), Ok(0));
+        assert_eq!((bytes("64KiB"), bytes("8MiB")), (Ok(65_536), Ok(8 << 20)));
+        for bad in
+            ["", "KiB", "1kb", "+1", "-1", "1.5MiB", "99999999999999999999", "20000000000000MiB"]
+        {
+            assert!(bytes(bad).is_err(), "{bad:?}");
+        }
+        assert_eq!(head_bytes("8KiB"), Ok(8192));
+        assert!(head_bytes("8191").is_err() && head_bytes("2MiB").is_err());
+        assert!(count("0").is_err() && count("1").is_ok() && count("x").is_err());
     }
 
     #[test]

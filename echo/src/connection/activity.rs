@@ -16,15 +16,13 @@ use tokio::time::Instant;
 /// How long a request's head may take, from its first byte; noticed at most as
 /// much later again.
 pub(super) const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a connection may rest: longer than the hour after which Envoy drops
-/// it, so that it is never closed under a request that is on its way.
-pub(super) const IDLE_TIMEOUT: Duration = Duration::from_mins(65);
-
 /// What is going on on a connection. Times are milliseconds since its start,
 /// plus one, so that 0 is free to mean "none".
 #[derive(Debug)]
 pub(super) struct Activity {
     start: Instant,
+    /// How long it may rest.
+    idle: Duration,
     head_since: AtomicU64,
     idle_since: AtomicU64,
     in_flight: AtomicU64,
@@ -47,9 +45,10 @@ pub(super) enum Verdict {
 pub(super) struct Busy(Arc<Activity>);
 
 impl Activity {
-    pub(super) fn new(start: Instant) -> Self {
+    pub(super) fn new(start: Instant, idle: Duration) -> Self {
         Self {
             start,
+            idle,
             head_since: AtomicU64::new(0),
             idle_since: AtomicU64::new(1),
             in_flight: AtomicU64::new(0),
@@ -92,10 +91,8 @@ impl Activity {
             let left = HEAD_TIMEOUT.saturating_sub(lasted(head_since));
             return if left.is_zero() { Verdict::TooSlow } else { Verdict::KeepFor(left) };
         }
-        if lasted(self.idle_since.load(Relaxed)) >= IDLE_TIMEOUT {
-            return Verdict::Idle;
-        }
-        Verdict::KeepFor(HEAD_TIMEOUT)
+        let left = self.idle.saturating_sub(lasted(self.idle_since.load(Relaxed)));
+        if left.is_zero() { Verdict::Idle } else { Verdict::KeepFor(left.min(HEAD_TIMEOUT)) }
     }
 }
 
@@ -168,12 +165,13 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
 mod tests {
     use super::*;
 
+    const IDLE: Duration = Duration::from_mins(65);
     const SECOND: Duration = Duration::from_secs(1);
 
     #[test]
     fn a_head_that_does_not_end_is_too_slow() {
         let start = Instant::now();
-        let activity = Activity::new(start);
+        let activity = Activity::new(start, IDLE);
         activity.bytes_came(|| start + SECOND);
         activity.bytes_came(|| start + 9 * SECOND);
         assert_eq!(activity.verdict(start + 10 * SECOND), Verdict::KeepFor(SECOND));
@@ -183,21 +181,21 @@ mod tests {
     #[test]
     fn rest_between_requests_is_not_slowness() {
         let start = Instant::now();
-        let activity = Arc::new(Activity::new(start));
+        let activity = Arc::new(Activity::new(start, IDLE));
         activity.bytes_came(|| start);
         drop(activity.begin(Version::HTTP_11));
-        let later = start + IDLE_TIMEOUT - SECOND;
-        assert_eq!(activity.verdict(later), Verdict::KeepFor(HEAD_TIMEOUT));
+        let later = start + IDLE - SECOND;
+        assert_eq!(activity.verdict(later), Verdict::KeepFor(SECOND));
         assert_eq!(activity.verdict(later + 2 * SECOND), Verdict::Idle);
     }
 
     #[test]
     fn a_request_in_flight_is_neither_idle_nor_slow() {
         let start = Instant::now();
-        let activity = Arc::new(Activity::new(start));
+        let activity = Arc::new(Activity::new(start, IDLE));
         let busy = activity.begin(Version::HTTP_11);
         activity.bytes_came(|| start + SECOND);
-        let later = start + 2 * IDLE_TIMEOUT;
+        let later = start + 2 * IDLE;
         assert_eq!(activity.verdict(later), Verdict::KeepFor(HEAD_TIMEOUT));
         drop(busy);
         assert_eq!(activity.verdict(start + HEAD_TIMEOUT), Verdict::KeepFor(HEAD_TIMEOUT));
@@ -206,7 +204,7 @@ mod tests {
     #[test]
     fn pings_of_http2_are_no_slow_head() {
         let start = Instant::now();
-        let activity = Arc::new(Activity::new(start));
+        let activity = Arc::new(Activity::new(start, IDLE));
         drop(activity.begin(Version::HTTP_2));
         activity.bytes_came(|| start + SECOND);
         assert_eq!(activity.verdict(start + 60 * SECOND), Verdict::KeepFor(HEAD_TIMEOUT));

@@ -2,41 +2,45 @@
 //! host as sent, path and query as sent.
 
 use std::borrow::Cow;
-use std::net::SocketAddr;
 
 use axum::http::header::HOST;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName};
 use echo_reply::printable;
 
+use super::Connection;
+
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 /// The URL, fit to be printed. Where the request names no host (HTTP/1.0),
-/// `local`, the address it was sent to, stands in.
-pub(super) fn of(head: &Parts, local: Option<SocketAddr>) -> String {
-    let host = host(head, local);
+/// the address it was sent to stands in.
+pub(super) fn of(head: &Parts, connection: &Connection) -> String {
+    let host = host(head, connection.local);
     // `OPTIONS *` asks for the server as a whole, which has no path (RFC 9110, 7.1).
     let path = head.uri.path_and_query().map_or("", |path| path.as_str());
     let path = if path == "*" { "" } else { path };
-    let url = [scheme(&head.headers), "://", &*host, path].concat();
+    let url = [scheme(&head.headers, connection.tls.is_some()), "://", &*host, path].concat();
     match printable(&url) {
         Cow::Borrowed(_) => url,
         Cow::Owned(clean) => clean,
     }
 }
 
-/// The first proxy's word counts, and only if it is one of the two schemes.
-fn scheme(headers: &HeaderMap) -> &'static str {
+/// The first proxy's word counts, and only if it is one of the two schemes; then
+/// whether `echo` itself ended TLS.
+fn scheme(headers: &HeaderMap, tls: bool) -> &'static str {
     let forwarded = headers.get(FORWARDED_PROTO).and_then(|value| value.to_str().ok());
     let first = forwarded.and_then(|value| value.split(',').next()).map(str::trim);
     match first {
         Some(first) if first.eq_ignore_ascii_case("https") => "https",
+        Some(first) if first.eq_ignore_ascii_case("http") => "http",
+        _ if tls => "https",
         _ => "http",
     }
 }
 
 /// `:authority` or an absolute URL first, then `Host`; a password is never repeated.
-fn host(head: &Parts, local: Option<SocketAddr>) -> Cow<'_, str> {
+fn host(head: &Parts, local: Option<std::net::SocketAddr>) -> Cow<'_, str> {
     if let Some(authority) = head.uri.authority() {
         let authority = authority.as_str();
         return authority.rsplit_once('@').map_or(authority, |(_, host)| host).into();

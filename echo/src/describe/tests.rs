@@ -7,9 +7,9 @@ use super::*;
 
 fn arrival() -> Arrival {
     let connection = Connection {
-        id: HeaderValue::from_static("c-1"),
         peer: Some(([10, 0, 0, 9], 50_000).into()),
         local: Some(([10, 0, 0, 1], 8080).into()),
+        ..Connection::new(HeaderValue::from_static("c-1"))
     };
     Arrival { connection: Arc::new(connection), number: 3 }
 }
@@ -25,7 +25,7 @@ fn head(url: &str, headers: &[(&'static str, &[u8])]) -> Parts {
 fn answer(url: &str, headers: &[(&'static str, &[u8])]) -> Answer {
     let mut identity = Identity::new("echo1-x", "kops");
     identity.zone = Some("z1".into());
-    Describer::new(identity).answer(&head(url, headers), &arrival())
+    Describer::new(identity).answer(&head(url, headers), &arrival(), More::default())
 }
 
 fn text(answer: &Answer) -> &str {
@@ -121,7 +121,7 @@ fn json_is_the_whole_reply() {
         ],
     );
     head.version = Version::HTTP_2;
-    let answer = Describer::new(Identity::new("p", "c")).answer(&head, &arrival());
+    let answer = Describer::new(Identity::new("p", "c")).answer(&head, &arrival(), More::default());
     assert_eq!(answer.headers[CONTENT_TYPE], "application/json");
     assert_eq!(answer.headers[CONTENT_LENGTH], answer.body.len().to_string().as_str());
     let reply: Reply = serde_json::from_slice(&answer.body).unwrap();
@@ -150,7 +150,7 @@ proptest! {
         };
         let mut head = request.into_parts().0;
         head.headers.insert("host", host);
-        let answer = Describer::new(Identity::new("true", "kops")).answer(&head, &arrival());
+        let answer = Describer::new(Identity::new("true", "kops")).answer(&head, &arrival(), More::default());
         prop_assert!(!answer.url.contains(char::is_control));
         if answer.headers[CONTENT_TYPE] == TEXT {
             let line = TextLine::parse(text(&answer)).expect("one line that a prober can read");

@@ -1,0 +1,348 @@
+//! Whom `/call` may call, and what a request asks of it. Pure; `call/client.rs`
+//! does the calling. Nothing outside the list is ever called: the list is asked
+//! for the URL, for each redirect, and for each address that a name leads to.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::str::FromStr;
+
+use axum::http::request::Parts;
+use axum::http::{HeaderName, StatusCode, Uri};
+use echo_reply::printable;
+
+pub(crate) mod client;
+
+/// The path that calls, where calling is allowed.
+pub const PATH: &str = "/call";
+/// The most calls that one request can ask for.
+const MAX_CALLS: u32 = 32;
+/// The longest chain of echoes that call each other.
+const MAX_DEPTH: u32 = 4;
+/// How far down a chain a request is; set by the echo that calls.
+pub(crate) const DEPTH: HeaderName = HeaderName::from_static("x-echo-depth");
+
+/// Somebody who may be called.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Allowed {
+    /// A name in lower case, or an address as the standard library writes it.
+    host: String,
+    /// Any port, if it is not given.
+    port: Option<u16>,
+}
+
+/// Why nobody is called.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum Refusal {
+    /// Nobody to call.
+    #[error("/call needs to=URL, such as /call?to=http://echo2:8080/&n=2")]
+    NoUrl,
+    /// Not a URL that can be called.
+    #[error(
+        "cannot call {0:?}: it must be a URL such as http://echo2:8080/, with its special \
+             characters percent-encoded, and without a user"
+    )]
+    NotAUrl(String),
+    /// Not on the list.
+    #[error("{0} may not be called; echo was started with --allow-call for others only")]
+    NotAllowed(String),
+    /// Not a number of calls.
+    #[error("n cannot be {0:?}; it is a number from 1 to {MAX_CALLS}")]
+    NotANumber(String),
+    /// Echoes that call each other for ever.
+    #[error("a chain of more than {MAX_DEPTH} calls is a loop; nobody is called")]
+    TooDeep,
+}
+
+impl Refusal {
+    /// The status that says so.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::NotAllowed(_) => StatusCode::FORBIDDEN,
+            Self::TooDeep => StatusCode::LOOP_DETECTED,
+            _ => StatusCode::BAD_REQUEST,
+        }
+    }
+}
+
+/// A URL that may be called.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Target {
+    /// The URL, fit to be printed.
+    pub(crate) url: String,
+    /// For the header `Host`.
+    pub(crate) authority: String,
+    pub(crate) host: String,
+    pub(crate) port: u16,
+    /// Path and query.
+    pub(crate) path: String,
+}
+
+/// What a request asks for.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Asked {
+    pub(crate) target: Target,
+    pub(crate) times: u32,
+    /// How far down a chain those who are called will be.
+    pub(crate) depth: u32,
+}
+
+impl FromStr for Allowed {
+    type Err = String;
+
+    fn from_str(value: &str) -> Result<Self, String> {
+        let wrong =
+            || "not a host such as echo2, echo2:8080, 10.0.0.1:8080 or [::1]:8080".to_owned();
+        // An address of version 6 has colons of its own.
+        if let Ok(address) = value.parse::<Ipv6Addr>() {
+            return Ok(Self { host: address.to_string(), port: None });
+        }
+        let (host, port) = match value.rsplit_once(':') {
+            Some((host, number)) => (host, Some(port(number).ok_or_else(wrong)?)),
+            None => (value, None),
+        };
+        let host = normal(host).ok_or_else(wrong)?;
+        Ok(Self { host, port })
+    }
+}
+
+/// A host in the form that is compared; nothing for what is none.
+fn normal(host: &str) -> Option<String> {
+    if let Some(inside) = host.strip_prefix('[') {
+        let address: Ipv6Addr = inside.strip_suffix(']')?.parse().ok()?;
+        return Some(address.to_string());
+    }
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    let named = !host.is_empty() && host.len() <= 253 && host.bytes().all(fits);
+    named.then(|| host.to_ascii_lowercase())
+}
+
+/// The list of those who may be called.
+#[derive(Debug)]
+pub(crate) struct List(Vec<Allowed>);
+
+impl List {
+    pub(crate) fn new(allowed: Vec<Allowed>) -> Self {
+        Self(allowed)
+    }
+
+    /// What a request to [`PATH`] asks for.
+    pub(crate) fn asked(&self, head: &Parts) -> Result<Asked, Refusal> {
+        let depth = head.headers.get(DEPTH).and_then(|depth| depth.to_str().ok()?.parse().ok());
+        let depth = depth.unwrap_or(0_u32);
+        if depth >= MAX_DEPTH {
+            return Err(Refusal::TooDeep);
+        }
+        let (mut url, mut times) = (None, 1);
+        let query = head.uri.query().unwrap_or_default();
+        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+            match &*name {
+                "to" => url = Some(value),
+                "n" => {
+                    let number = value.parse().ok().filter(|n| (1..=MAX_CALLS).contains(n));
+                    let wrong = || Refusal::NotANumber(printable(&value).into_owned());
+                    times = number.ok_or_else(wrong)?;
+                }
+                _ => {}
+            }
+        }
+        let target = self.target(&url.ok_or(Refusal::NoUrl)?)?;
+        Ok(Asked { target, times, depth: depth + 1 })
+    }
+
+    /// A URL, if it may be called.
+    pub(crate) fn target(&self, url: &str) -> Result<Target, Refusal> {
+        let printed = printable(url).into_owned();
+        let wrong = || Refusal::NotAUrl(printed.clone());
+        let uri: Uri = url.parse().map_err(|_| wrong())?;
+        let authority = uri.authority().ok_or_else(wrong)?;
+        if uri.scheme_str() != Some("http") || authority.as_str().contains('@') {
+            return Err(wrong());
+        }
+        let host = normal(authority.host()).ok_or_else(wrong)?;
+        // By hand: the type takes a port that is none for no port at all.
+        let port = match authority.as_str().get(authority.host().len()..) {
+            Some("") => 80,
+            Some(rest) => rest.strip_prefix(':').and_then(port).ok_or_else(wrong)?,
+            None => return Err(wrong()),
+        };
+        let allows = |allowed: &Allowed| {
+            allowed.host == host && allowed.port.is_none_or(|allowed| allowed == port)
+        };
+        if !self.0.iter().any(allows) {
+            return Err(Refusal::NotAllowed(printed_host(&host, port)));
+        }
+        let path = uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
+        Ok(Target { url: printed, authority: authority.as_str().to_owned(), host, port, path })
+    }
+}
+
+fn port(digits: &str) -> Option<u16> {
+    let plain = digits.bytes().all(|byte| byte.is_ascii_digit());
+    digits.parse().ok().filter(|port| plain && *port > 0)
+}
+
+fn printed_host(host: &str, port: u16) -> String {
+    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+}
+
+/// Whether an allowed name may lead to an address: never to this machine or to
+/// the link's own services (such as a cloud's metadata), which a name in foreign
+/// hands could be turned to. `localhost` is this machine by definition.
+pub(crate) fn may_lead_to(host: &str, address: IpAddr) -> bool {
+    let address = address.to_canonical();
+    let local_name = host == "localhost" || host.ends_with(".localhost");
+    if address.is_loopback() {
+        return local_name;
+    }
+    let never = match address {
+        IpAddr::V4(v4) => {
+            v4.is_link_local()
+                || v4.is_broadcast()
+                || v4.is_unspecified()
+                || v4.is_multicast()
+                || v4.octets()[0] == 0
+                || v4 == Ipv4Addr::new(100, 100, 100, 200)
+        }
+        IpAddr::V6(v6) => {
+            let embedded = v6.to_ipv4().is_some();
+            let metadata = v6 == Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
+            v6.is_unicast_link_local()
+                || v6.is_unspecified()
+                || v6.is_multicast()
+                || embedded
+                || metadata
+        }
+    };
+    !never
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::http::Request;
+
+    fn list(allowed: &[&str]) -> List {
+        List::new(allowed.iter().map(|one| one.parse().unwrap()).collect())
+    }
+
+    fn asked(list: &List, query: &str, depth: &str) -> Result<Asked, Refusal> {
+        let request = Request::get(format!("{PATH}?{query}")).header(DEPTH, depth);
+        list.asked(&request.body(()).unwrap().into_parts().0)
+    }
+
+    #[test]
+    fn hosts_are_read_and_nonsense_is_not() {
+        let allowed = |value: &str| value.parse::<Allowed>();
+        let of = |host: &str, port| Ok(Allowed { host: host.into(), port });
+        assert_eq!(allowed("Echo2"), of("echo2", None));
+        assert_eq!(allowed("echo2.ns.svc:8080"), of("echo2.ns.svc", Some(8080)));
+        assert_eq!(allowed("[::0:1]:80"), of("::1", Some(80)));
+        assert_eq!(allowed("::1"), of("::1", None));
+        for bad in ["", ":80", "a:b", "a:0", "a:65536", "http://a", "a/b", "*", "a b", "[::1", "ä"]
+        {
+            assert!(allowed(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn only_what_is_on_the_list_may_be_called() {
+        let list = list(&["echo2:8080", "any", "127.0.0.1:9", "[::1]:9"]);
+        for good in [
+            "http://echo2:8080/x?y=1",
+            "http://ECHO2:8080",
+            "http://any/",
+            "http://any:1234/",
+            "http://127.0.0.1:9/",
+            "http://[0:0::1]:9/",
+        ] {
+            assert!(list.target(good).is_ok(), "{good}");
+        }
+        for other in [
+            "http://echo2/",
+            "http://echo2:8081/",
+            "http://evil.example/",
+            "http://echo2.evil:8080/",
+            "http://echo2.:8080/",
+            "http://127.0.0.1/",
+            "http://127.1:9/",
+            "http://2130706433:9/",
+            "http://0x7f000001:9/",
+            "http://169.254.169.254/",
+            "http://[::ffff:127.0.0.1]:9/",
+        ] {
+            let refusal = list.target(other).unwrap_err();
+            assert_eq!(refusal.status(), StatusCode::FORBIDDEN, "{other}: {refusal}");
+        }
+        for wrong in [
+            "",
+            "echo2",
+            "echo2:8080",
+            "//echo2:8080/",
+            "https://any/",
+            "file:///etc/passwd",
+            "gopher://any/",
+            "http://any@evil/",
+            "http://evil@any/",
+            "http://a:b@any/",
+            "http:///x",
+            "http://any:/",
+            "http://any:99999/",
+            "http://an\ny/",
+            "http://any:x/",
+            "http://any\\@evil/",
+            "http://any evil/",
+            "http://[::1/",
+        ] {
+            let refusal = list.target(wrong).unwrap_err();
+            assert_eq!(refusal.status(), StatusCode::BAD_REQUEST, "{wrong}: {refusal}");
+        }
+        let target = list.target("http://Any/a?b#c").unwrap();
+        assert_eq!((target.port, target.path.as_str()), (80, "/a?b"));
+    }
+
+    #[test]
+    fn names_lead_neither_here_nor_to_the_link() {
+        let leads = |host, address: &str| may_lead_to(host, address.parse().unwrap());
+        for fine in ["10.0.0.1", "192.168.1.1", "8.8.8.8", "fd12::1", "2001:db8::1"] {
+            assert!(leads("echo2", fine), "{fine}");
+        }
+        for never in [
+            "127.0.0.1",
+            "127.9.9.9",
+            "::1",
+            "::ffff:127.0.0.1",
+            "169.254.169.254",
+            "::ffff:169.254.169.254",
+            "fe80::1",
+            "0.0.0.0",
+            "0.1.2.3",
+            "::",
+            "224.0.0.1",
+            "255.255.255.255",
+            "ff02::1",
+            "::7f00:1",
+            "fd00:ec2::254",
+            "100.100.100.200",
+        ] {
+            assert!(!leads("echo2", never), "{never}");
+        }
+        assert!(leads("localhost", "127.0.0.1") && leads("a.localhost", "::1"));
+        assert!(!leads("localhost.evil", "127.0.0.1") && !leads("localhost", "169.254.169.254"));
+    }
+
+    #[test]
+    fn numbers_and_chains_are_bounded() {
+        let list = list(&["a"]);
+        let to = "to=http%3A%2F%2Fa%2Fcall%3Fto%3Dhttp%253A%252F%252Fa%252F";
+        let calls = asked(&list, &format!("{to}&n=3"), "1").unwrap();
+        assert_eq!((calls.times, calls.depth), (3, 2));
+        assert_eq!(calls.target.path, "/call?to=http%3A%2F%2Fa%2F");
+        assert_eq!(asked(&list, to, "x").unwrap().times, 1);
+        assert_eq!(asked(&list, "n=1", "0"), Err(Refusal::NoUrl));
+        assert_eq!(asked(&list, to, "4"), Err(Refusal::TooDeep));
+        for bad in ["0", "33", "-1", "x", ""] {
+            let refusal = asked(&list, &format!("{to}&n={bad}"), "0").unwrap_err();
+            assert_eq!(refusal, Refusal::NotANumber(bad.into()));
+        }
+    }
+}

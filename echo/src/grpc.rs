@@ -1,0 +1,193 @@
+//! gRPC on the echo port: the echo service, health, and reflection. Whatever is
+//! called, the identity headers stand in the response's initial metadata. The
+//! transport is the connection's own HTTP/2; nothing here listens.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::header::CONTENT_TYPE;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, Method, StatusCode, Version};
+use axum::response::Response;
+use tonic::{Code, Status};
+use tower::ServiceExt as _;
+use tower::util::BoxCloneSyncService;
+
+use crate::describe::{Arrival, Describer};
+use crate::faults::{self, Drawn};
+use crate::readiness::Readiness;
+
+mod echo_service;
+mod health;
+// Made by a program, in that program's form.
+#[rustfmt::skip]
+pub mod v1;
+
+use echo_service::EchoService;
+use health::Health;
+use tonic_health::pb::health_server::HealthServer;
+use v1::echo_service_server::EchoServiceServer;
+
+/// The longest message that is taken, in bytes.
+pub const MAX_MESSAGE: usize = 1 << 20;
+/// How long a call's message may take to arrive.
+const MESSAGE_TIMEOUT: Duration = crate::body::BODY_TIMEOUT;
+/// What this server has, for reflection.
+const DESCRIPTORS: &[u8] = include_bytes!("grpc/v1.bin");
+
+type Service = BoxCloneSyncService<Request, Response<tonic::body::Body>, Infallible>;
+
+/// What a service is told of a call beside its message.
+#[derive(Clone, Debug)]
+pub(crate) struct Call {
+    /// The URL as the client asked for it.
+    pub(crate) url: String,
+    /// How it came.
+    pub(crate) arrival: Arrival,
+}
+
+/// All services, ready to be called.
+#[derive(Debug)]
+pub(crate) struct Services {
+    echo: EchoServiceServer<EchoService>,
+    health: HealthServer<Health>,
+    reflection: Option<[(&'static str, Service); 2]>,
+}
+
+/// Whether a request is a gRPC call (and not gRPC-Web or another dialect).
+pub(crate) fn is_call(method: &Method, version: Version, headers: &HeaderMap) -> bool {
+    version == Version::HTTP_2
+        && method == Method::POST
+        && headers.get(CONTENT_TYPE).is_some_and(|kind| {
+            let rest = kind.as_bytes().strip_prefix(b"application/grpc");
+            let rest = rest.map(|rest| rest.strip_prefix(b"+proto").unwrap_or(rest));
+            rest.is_some_and(|rest| matches!(rest.first(), None | Some(b';')))
+        })
+}
+
+impl Services {
+    pub(crate) fn new(describer: Arc<Describer>, readiness: Readiness) -> Self {
+        let echo = EchoServiceServer::new(EchoService { describer });
+        let health = HealthServer::new(Health { readiness });
+        Self {
+            echo: echo.max_decoding_message_size(MAX_MESSAGE),
+            health: health.max_decoding_message_size(MAX_MESSAGE),
+            reflection: reflection().ok(),
+        }
+    }
+
+    /// Answers a call; whoever is not known is told so as gRPC tells it.
+    pub(crate) async fn answer(&self, request: Request) -> Response {
+        let uri = request.uri().clone();
+        let service = uri.path().split('/').nth(1).unwrap_or_default();
+        let answering = async {
+            match service {
+                v1::echo_service_server::SERVICE_NAME => {
+                    infallible(self.echo.clone().oneshot(request).await)
+                }
+                tonic_health::pb::health_server::SERVICE_NAME => {
+                    infallible(self.health.clone().oneshot(request).await)
+                }
+                name => {
+                    let mut reflections = self.reflection.iter().flatten();
+                    match reflections.find(|(known, _)| *known == name) {
+                        Some((_, reflection)) => {
+                            infallible(reflection.clone().oneshot(request).await)
+                        }
+                        None => {
+                            refusal(Code::Unimplemented, "no such service; reflection lists all")
+                        }
+                    }
+                }
+            }
+        };
+        match tokio::time::timeout(MESSAGE_TIMEOUT, answering).await {
+            Ok(response) => response.map(Body::new),
+            Err(_) => refusal(Code::DeadlineExceeded, "the message did not arrive").map(Body::new),
+        }
+    }
+}
+
+/// The faults that a call asks for.
+pub(crate) fn faults(head: &Parts) -> Result<Option<Drawn>, faults::Refusal> {
+    let Some(asked) = faults::asked(head)? else { return Ok(None) };
+    let drawn = asked.draw(|| fastrand::u64(..));
+    drawn.fits_calls().map(|()| Some(drawn))
+}
+
+/// The answer to a call that asks for what cannot be.
+pub(crate) fn invalid(why: &str) -> Response {
+    refusal(Code::InvalidArgument, why).map(Body::new)
+}
+
+/// The answer to a call that is to fail with a status of HTTP, which gRPC has
+/// codes for (grpc/grpc, doc/http-grpc-status-mapping.md).
+pub(crate) fn failed(status: StatusCode) -> Response {
+    let code = match status.as_u16() {
+        400 => Code::Internal,
+        401 => Code::Unauthenticated,
+        403 => Code::PermissionDenied,
+        404 => Code::Unimplemented,
+        429 | 502..=504 => Code::Unavailable,
+        _ => Code::Unknown,
+    };
+    refusal(code, "failed, as asked").map(Body::new)
+}
+
+fn infallible<T>(result: Result<T, Infallible>) -> T {
+    match result {
+        Ok(value) => value,
+        Err(never) => match never {},
+    }
+}
+
+fn refusal(code: Code, message: &str) -> Response<tonic::body::Body> {
+    Status::new(code, message).into_http()
+}
+
+/// The reflection services, in both of their versions.
+fn reflection() -> Result<[(&'static str, Service); 2], tonic_reflection::server::Error> {
+    use tonic_reflection::{pb, server::Builder};
+    let builder = || {
+        Builder::configure()
+            .register_encoded_file_descriptor_set(DESCRIPTORS)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
+    let v1 = pb::v1::server_reflection_server::SERVICE_NAME;
+    let v1alpha = pb::v1alpha::server_reflection_server::SERVICE_NAME;
+    Ok([
+        (v1, BoxCloneSyncService::new(builder().build_v1()?)),
+        (v1alpha, BoxCloneSyncService::new(builder().build_v1alpha()?)),
+    ])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_grpc_itself_is_a_call() {
+        let asks = |method: &Method, version, kind: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(CONTENT_TYPE, kind.parse().unwrap());
+            is_call(method, version, &headers)
+        };
+        for kind in ["application/grpc", "application/grpc+proto", "application/grpc;x=y"] {
+            assert!(asks(&Method::POST, Version::HTTP_2, kind), "{kind}");
+            assert!(!asks(&Method::GET, Version::HTTP_2, kind), "{kind}");
+            assert!(!asks(&Method::POST, Version::HTTP_11, kind), "{kind}");
+        }
+        for kind in ["application/grpc-web", "application/grpc+json", "application/json", ""] {
+            assert!(!asks(&Method::POST, Version::HTTP_2, kind), "{kind}");
+        }
+        assert!(!is_call(&Method::POST, Version::HTTP_2, &HeaderMap::new()));
+    }
+
+    #[test]
+    fn reflection_can_be_built_from_the_descriptors() {
+        assert!(reflection().is_ok());
+    }
+}

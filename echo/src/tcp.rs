@@ -1,0 +1,76 @@
+//! The port of plain TCP: a line that says who answers, then all that comes is
+//! sent back.
+
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+
+use crate::describe::Connection;
+use crate::server::drained;
+
+/// How much is read at once, in bytes.
+const PIECE: usize = 4096;
+/// How long, and how much of, what still comes is read at the end, so that the
+/// sender is not reset before it has read all.
+const LINGER: Duration = Duration::from_secs(2);
+const LINGER_BYTES: u64 = 1 << 20;
+
+/// Serves one connection until its sender has said all, it rests too long or
+/// writes without reading, or the drain comes.
+pub(crate) async fn serve(
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    mut facts: Connection,
+    line: Vec<u8>,
+    idle: Duration,
+) {
+    let mut drain = facts.drain.take();
+    if stream.write_all(&line).await.is_err() {
+        return;
+    }
+    let mut buffer = [0; PIECE];
+    loop {
+        let length = tokio::select! {
+            read = tokio::time::timeout(idle, stream.read(&mut buffer)) => match read {
+                Ok(Ok(length)) if length > 0 => length,
+                _ => break,
+            },
+            () = drained(drain.as_mut()) => break,
+        };
+        let sent = tokio::time::timeout(idle, stream.write_all(&buffer[..length])).await;
+        if !matches!(sent, Ok(Ok(()))) {
+            return;
+        }
+    }
+    let closing = async {
+        if stream.shutdown().await.is_ok() {
+            let mut rest = stream.take(LINGER_BYTES);
+            while rest.read(&mut buffer).await.is_ok_and(|length| length > 0) {}
+        }
+    };
+    let _ = tokio::time::timeout(LINGER, closing).await;
+    drop(drain);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::http::HeaderValue;
+    use tokio::sync::watch;
+
+    #[tokio::test(start_paused = true)]
+    async fn it_says_who_then_echoes_and_ends_with_the_drain() {
+        let (mut client, server) = tokio::io::duplex(64);
+        let (drain, draining) = watch::channel(());
+        let facts = Connection::new(HeaderValue::from_static("c"));
+        let facts = Connection { drain: Some(draining), ..facts };
+        tokio::spawn(serve(server, facts, b"line\n".to_vec(), Duration::from_secs(60)));
+        client.write_all(b"abc").await.unwrap();
+        let mut said = [0; 8];
+        client.read_exact(&mut said).await.unwrap();
+        assert_eq!(&said, b"line\nabc");
+        drain.send_replace(());
+        assert_eq!(client.read(&mut said).await.unwrap(), 0);
+        drop(client);
+        drain.closed().await;
+    }
+}

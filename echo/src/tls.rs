@@ -1,0 +1,365 @@
+//! TLS on the TLS port: certificate files are checked before anything listens,
+//! and read again when they change. Files that do not fit are refused with one
+//! line at the start, and later only warned of, while the old ones stay in use.
+
+use std::fs::{self, File};
+use std::io::{self, Read as _};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use echo_reply::{TlsFacts, printable};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::crypto::{CryptoProvider, aws_lc_rs};
+use tokio_rustls::rustls::pki_types::pem::{self, PemObject as _};
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::rustls::server::WebPkiClientVerifier;
+use tokio_rustls::rustls::server::danger::ClientCertVerifier;
+use tokio_rustls::rustls::{
+    CipherSuite, Error as RustlsError, InconsistentKeys, ProtocolVersion, RootCertStore,
+    ServerConfig, ServerConnection,
+};
+use tracing::{info, warn};
+
+use crate::cli::{ClientAuth, TlsFlags};
+
+/// How often the files are looked at.
+const INTERVAL: Duration = Duration::from_secs(1);
+/// The largest file that is read, in bytes.
+const MAX_FILE: u64 = 1 << 20;
+/// The protocols that are offered by ALPN, the preferred one first.
+const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
+
+/// Why TLS cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// A port without that which it needs.
+    #[error("--tls-port needs a certificate and its key; give --tls-cert and --tls-key")]
+    NoFiles,
+    /// A flag that has no effect.
+    #[error("{0} is of use only with --tls-port; give that too, or leave it out")]
+    NoPort(&'static str),
+    /// Clients are to be checked against nothing.
+    #[error("--tls-client-auth {0} needs the authorities that sign clients; give --tls-client-ca")]
+    NoAuthorities(&'static str),
+    /// A file that cannot be read.
+    #[error("cannot read {} ({flag}): {reason}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// The flag that names it.
+        flag: &'static str,
+        /// What the system said.
+        reason: String,
+    },
+    /// A file that is there but does not hold what it should.
+    #[error("{} ({flag}) {what}", path.display())]
+    Unfit {
+        /// The file.
+        path: PathBuf,
+        /// The flag that names it.
+        flag: &'static str,
+        /// What is wrong with it, and what would be right.
+        what: String,
+    },
+    /// The key of another certificate.
+    #[error(
+        "{} (--tls-key) is not the key of the certificate in {} (--tls-cert); \
+         give files that belong together",
+        key.display(),
+        certificate.display()
+    )]
+    Mismatch {
+        /// The certificate's file.
+        certificate: PathBuf,
+        /// The key's file.
+        key: PathBuf,
+    },
+}
+
+/// The files, and what clients must show.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    certificate: PathBuf,
+    key: PathBuf,
+    /// The authorities that sign clients, and whether a client must show a certificate.
+    clients: Option<(PathBuf, bool)>,
+}
+
+impl Plan {
+    /// What the flags ask for; nothing without a port.
+    ///
+    /// # Errors
+    ///
+    /// When the flags contradict each other.
+    pub fn from_flags(flags: &TlsFlags) -> Result<Option<Self>, TlsError> {
+        let TlsFlags { tls_port, tls_cert, tls_key, tls_client_ca, tls_client_auth } = flags;
+        let given = [
+            ("--tls-cert", tls_cert.is_some()),
+            ("--tls-key", tls_key.is_some()),
+            ("--tls-client-ca", tls_client_ca.is_some()),
+            ("--tls-client-auth", tls_client_auth.is_some()),
+        ];
+        if tls_port.is_none() {
+            let useless = given.iter().find(|(_, given)| *given);
+            return useless.map_or(Ok(None), |(flag, _)| Err(TlsError::NoPort(flag)));
+        }
+        let (Some(certificate), Some(key)) = (tls_cert.clone(), tls_key.clone()) else {
+            return Err(TlsError::NoFiles);
+        };
+        let clients = match (tls_client_auth, tls_client_ca.clone()) {
+            (None | Some(ClientAuth::None), None) | (Some(ClientAuth::None), Some(_)) => None,
+            (None | Some(ClientAuth::Require), Some(path)) => Some((path, true)),
+            (Some(ClientAuth::Optional), Some(path)) => Some((path, false)),
+            (Some(ClientAuth::Require), None) => return Err(TlsError::NoAuthorities("require")),
+            (Some(ClientAuth::Optional), None) => return Err(TlsError::NoAuthorities("optional")),
+        };
+        Ok(Some(Self { certificate, key, clients }))
+    }
+
+    fn files(&self) -> impl Iterator<Item = &Path> {
+        let clients = self.clients.as_ref().map(|(path, _)| path.as_path());
+        [self.certificate.as_path(), self.key.as_path()].into_iter().chain(clients)
+    }
+
+    /// What tells a changed file; of links, that of what they lead to.
+    fn stamp(&self) -> Stamp {
+        let of = |path: &Path| {
+            let facts = fs::metadata(path).ok()?;
+            Some((facts.ino(), facts.len(), facts.mtime(), facts.mtime_nsec()))
+        };
+        self.files().map(of).collect()
+    }
+
+    fn load(&self) -> Result<Arc<ServerConfig>, TlsError> {
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let chain = certificates(&self.certificate, "--tls-cert")?;
+        let key = private_key(&self.key)?;
+        let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
+            .with_safe_default_protocol_versions()
+            .map_err(|error| unfit(&self.certificate, "--tls-cert", error.to_string()))?;
+        let builder = match self.verifier(&provider)? {
+            Some(verifier) => builder.with_client_cert_verifier(verifier),
+            None => builder.with_no_client_auth(),
+        };
+        let mut config = builder.with_single_cert(chain, key).map_err(|error| match error {
+            RustlsError::InconsistentKeys(InconsistentKeys::KeyMismatch) => {
+                TlsError::Mismatch { certificate: self.certificate.clone(), key: self.key.clone() }
+            }
+            RustlsError::InvalidCertificate(reason) => unfit(
+                &self.certificate,
+                "--tls-cert",
+                format!("holds a broken certificate: {reason:?}"),
+            ),
+            error => unfit(&self.key, "--tls-key", format!("cannot be used: {error}")),
+        })?;
+        config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).to_vec();
+        Ok(Arc::new(config))
+    }
+
+    fn verifier(
+        &self,
+        provider: &Arc<CryptoProvider>,
+    ) -> Result<Option<Arc<dyn ClientCertVerifier>>, TlsError> {
+        let Some((path, required)) = &self.clients else { return Ok(None) };
+        let broken = |reason| unfit(path, "--tls-client-ca", format!("cannot be used: {reason}"));
+        let mut roots = RootCertStore::empty();
+        for certificate in certificates(path, "--tls-client-ca")? {
+            roots.add(certificate).map_err(|error| broken(error.to_string()))?;
+        }
+        let builder =
+            WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider));
+        let builder = if *required { builder } else { builder.allow_unauthenticated() };
+        builder.build().map(Some).map_err(|error| broken(error.to_string()))
+    }
+}
+
+fn unfit(path: &Path, flag: &'static str, what: String) -> TlsError {
+    TlsError::Unfit { path: path.to_owned(), flag, what }
+}
+
+/// A file's bytes, to a bound.
+fn read(path: &Path, flag: &'static str) -> Result<Vec<u8>, TlsError> {
+    let mut bytes = Vec::new();
+    let reading = File::open(path).and_then(|file| file.take(MAX_FILE + 1).read_to_end(&mut bytes));
+    let reason = match reading {
+        Ok(length) if length as u64 <= MAX_FILE => return Ok(bytes),
+        Ok(_) => {
+            return Err(unfit(path, flag, "is larger than 1 MiB, which no PEM file is".into()));
+        }
+        Err(error) => match error.kind() {
+            io::ErrorKind::NotFound => "there is no such file".to_owned(),
+            io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
+            io::ErrorKind::IsADirectory => "it is a folder".to_owned(),
+            _ => error.to_string(),
+        },
+    };
+    Err(TlsError::Unreadable { path: path.to_owned(), flag, reason })
+}
+
+/// All certificates of a PEM file, at least one.
+fn certificates(path: &Path, flag: &'static str) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let bytes = read(path, flag)?;
+    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
+    let found = found.map_err(|error| unfit(path, flag, broken(&error)))?;
+    if found.is_empty() {
+        let what = "holds no certificate; it must be PEM with BEGIN CERTIFICATE".to_owned();
+        return Err(unfit(path, flag, what));
+    }
+    // All of the chain is looked at here; else a client would be the first to notice.
+    for certificate in &found {
+        webpki::EndEntityCert::try_from(certificate)
+            .map_err(|error| unfit(path, flag, format!("holds a broken certificate: {error}")))?;
+    }
+    Ok(found)
+}
+
+fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
+    let flag = "--tls-key";
+    let bytes = read(path, flag)?;
+    PrivateKeyDer::from_pem_slice(&bytes).map_err(|error| {
+        let what = match error {
+            pem::Error::NoItemsFound => {
+                "holds no private key; it must be one in PEM (PKCS #8, PKCS #1 or SEC1), not encrypted"
+                    .into()
+            }
+            error => broken(&error),
+        };
+        unfit(path, flag, what)
+    })
+}
+
+/// Words for a file that is not PEM; never its content, which may be a key.
+fn broken(error: &pem::Error) -> String {
+    let what = match error {
+        pem::Error::MissingSectionEnd { .. } => "a section without its END line",
+        pem::Error::IllegalSectionStart { .. } => "a broken BEGIN line",
+        _ => "broken base64",
+    };
+    format!("is not valid PEM: it has {what}")
+}
+
+type Stamp = Vec<Option<(u64, u64, i64, i64)>>;
+
+/// The TLS side of a server: the configuration in use.
+#[derive(Debug)]
+pub(crate) struct Tls {
+    plan: Plan,
+    current: RwLock<Arc<ServerConfig>>,
+    /// What the files were when they were read.
+    loaded: Stamp,
+}
+
+impl Tls {
+    /// Reads the files.
+    ///
+    /// # Errors
+    ///
+    /// When they cannot be read or do not fit.
+    pub(crate) fn load(plan: Plan) -> Result<Self, TlsError> {
+        let loaded = plan.stamp();
+        let current = RwLock::new(plan.load()?);
+        Ok(Self { plan, current, loaded })
+    }
+
+    /// What takes a new connection.
+    pub(crate) fn acceptor(&self) -> TlsAcceptor {
+        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
+        TlsAcceptor::from(Arc::clone(&current))
+    }
+
+    /// Follows the files for ever.
+    pub(crate) async fn follow(&self) {
+        let mut known = self.loaded.clone();
+        loop {
+            tokio::time::sleep(INTERVAL).await;
+            let stamp = self.plan.stamp();
+            if stamp == known {
+                continue;
+            }
+            known = stamp;
+            match self.plan.load() {
+                Ok(config) => {
+                    *self.current.write().unwrap_or_else(PoisonError::into_inner) = config;
+                    info!("the TLS files have changed; new connections use them");
+                }
+                Err(error) => {
+                    warn!("the TLS files have changed but the old ones stay in use: {error}");
+                }
+            }
+        }
+    }
+}
+
+/// What is known of a session.
+pub(crate) fn facts(session: &ServerConnection) -> TlsFacts {
+    let version = match session.protocol_version() {
+        Some(ProtocolVersion::TLSv1_3) => "TLSv1.3".to_owned(),
+        Some(ProtocolVersion::TLSv1_2) => "TLSv1.2".to_owned(),
+        other => other.map(|version| format!("{version:?}")).unwrap_or_default(),
+    };
+    let alpn = session.alpn_protocol().map(|name| String::from_utf8_lossy(name).into_owned());
+    let client = session.peer_certificates().and_then(<[_]>::first);
+    TlsFacts {
+        version,
+        cipher: session
+            .negotiated_cipher_suite()
+            .map(|suite| iana(suite.suite()))
+            .unwrap_or_default(),
+        sni: session.server_name().map(|name| printable(name).into_owned()),
+        alpn,
+        client_spiffe_id: client.and_then(spiffe_id),
+    }
+}
+
+/// A suite as IANA names it: rustls calls those of TLS 1.3 `TLS13_…`.
+fn iana(suite: CipherSuite) -> String {
+    format!("{suite:?}").replacen("TLS13_", "TLS_", 1)
+}
+
+/// The first SPIFFE id among a certificate's names.
+fn spiffe_id(certificate: &CertificateDer<'_>) -> Option<String> {
+    let certificate = webpki::EndEntityCert::try_from(certificate).ok()?;
+    let mut names = certificate.valid_uri_names();
+    names.find(|name| name.starts_with("spiffe://")).map(|name| printable(name).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn suites_have_their_registered_names() {
+        assert_eq!(iana(CipherSuite::TLS13_AES_256_GCM_SHA384), "TLS_AES_256_GCM_SHA384");
+        let older = CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256;
+        assert_eq!(iana(older), "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256");
+    }
+
+    #[test]
+    fn flags_that_contradict_each_other_are_refused() {
+        let file = || Some(PathBuf::from("x.pem"));
+        let none = TlsFlags::default();
+        assert!(Plan::from_flags(&none).unwrap().is_none());
+        let said = |flags: TlsFlags| Plan::from_flags(&flags).unwrap_err().to_string();
+        let pair =
+            TlsFlags { tls_port: Some(1), tls_cert: file(), tls_key: file(), ..none.clone() };
+        assert!(Plan::from_flags(&pair).unwrap().unwrap().clients.is_none());
+        assert!(said(TlsFlags { tls_key: None, ..pair.clone() }).contains("--tls-key"));
+        assert!(said(TlsFlags { tls_port: None, ..pair.clone() }).starts_with("--tls-cert is of"));
+        for (auth, word) in [(ClientAuth::Require, "require"), (ClientAuth::Optional, "optional")] {
+            let said = said(TlsFlags { tls_client_auth: Some(auth), ..pair.clone() });
+            assert!(said.contains(word) && said.contains("--tls-client-ca"), "{said}");
+        }
+        for (auth, required) in [
+            (None, Some(true)),
+            (Some(ClientAuth::Require), Some(true)),
+            (Some(ClientAuth::Optional), Some(false)),
+            (Some(ClientAuth::None), None),
+        ] {
+            let flags = TlsFlags { tls_client_ca: file(), tls_client_auth: auth, ..pair.clone() };
+            let plan = Plan::from_flags(&flags).unwrap().unwrap();
+            assert_eq!(plan.clients.map(|(_, required)| required), required, "{auth:?}");
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! WebSockets: the first message says who answers, then each message is sent
+//! back. One that rests too long is closed, and the drain closes all.
+
+use std::time::Duration;
+
+use axum::extract::FromRequestParts as _;
+use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
+use axum::http::header::UPGRADE;
+use axum::http::request::Parts;
+use axum::http::{Method, Version};
+use axum::response::{IntoResponse as _, Response};
+
+use crate::describe::Arrival;
+use crate::server::drained;
+
+/// The longest message that is taken, in bytes.
+const MAX_MESSAGE: usize = 1 << 20;
+/// How long a closed one may take to say that it has heard.
+const CLOSING: Duration = Duration::from_secs(2);
+
+/// Whether a request asks to become a WebSocket.
+pub(crate) fn is_asked(head: &Parts) -> bool {
+    head.version == Version::HTTP_11
+        && head.method == Method::GET
+        && head
+            .headers
+            .get(UPGRADE)
+            .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
+}
+
+/// Answers such a request; `line` says who does.
+pub(crate) async fn answer(
+    head: &mut Parts,
+    arrival: Arrival,
+    line: String,
+    idle: Duration,
+) -> Response {
+    match WebSocketUpgrade::from_request_parts(head, &()).await {
+        Ok(upgrade) => upgrade
+            .max_message_size(MAX_MESSAGE)
+            .max_frame_size(MAX_MESSAGE)
+            .on_upgrade(move |socket| serve(socket, arrival, line, idle)),
+        Err(refusal) => refusal.into_response(),
+    }
+}
+
+async fn serve(mut socket: WebSocket, arrival: Arrival, line: String, idle: Duration) {
+    let mut drain = arrival.connection.drain.clone();
+    if socket.send(Message::Text(line.into())).await.is_err() {
+        return;
+    }
+    let reason = loop {
+        tokio::select! {
+            heard = tokio::time::timeout(idle, socket.recv()) => match heard {
+                Ok(Some(Ok(message @ (Message::Text(_) | Message::Binary(_))))) => {
+                    let sent = tokio::time::timeout(idle, socket.send(message)).await;
+                    if !matches!(sent, Ok(Ok(()))) {
+                        return;
+                    }
+                }
+                // Pings are answered, and closing is agreed to, below.
+                Ok(Some(Ok(_))) => {}
+                Ok(None | Some(Err(_))) => return,
+                Err(_) => break "it rested too long",
+            },
+            () = drained(drain.as_mut()) => break "echo is stopping",
+        }
+    };
+    let close = CloseFrame { code: close_code::AWAY, reason: reason.into() };
+    let closing = async {
+        if socket.send(Message::Close(Some(close))).await.is_ok() {
+            while let Some(Ok(_)) = socket.recv().await {}
+        }
+    };
+    let _ = tokio::time::timeout(CLOSING, closing).await;
+}
