@@ -1,8 +1,10 @@
 //! Every warning and remedy, in one place: what a report's numbers suggest to
 //! do next. Pure; printed on stderr, last.
 
+mod verdicts;
+
 use crate::outcome::FailureKind;
-use crate::report::{Report, Row};
+use crate::report::{Report, Row, RowResult};
 use crate::tally::Tally;
 use crate::verdict::Verdict;
 
@@ -26,6 +28,10 @@ fn of_row(row: &Row) -> Vec<String> {
     for (kind, _) in tally.failures_by_kind() {
         lines.extend(of_kind(kind, row, tally));
     }
+    if let RowResult::Probed { verdicts, .. } = &row.result {
+        lines.extend(verdicts.iter().filter_map(|judged| verdicts::of(judged, row, tally)));
+    }
+    lines.extend(pinned(row, tally));
     // Retries hide most of it, not always all: each draws lots again.
     if row.verdict() == Verdict::Fail && tally.retried() > tally.failed_requests() {
         lines.push(format!(
@@ -39,6 +45,26 @@ fn of_row(row: &Row) -> Vec<String> {
     lines
 }
 
+/// So many connections can meet every backend; of fewer, all may go to one.
+const ENOUGH_CONNECTIONS: u64 = 10;
+
+/// Requests that shared a few connections say little about a balancer of connections.
+fn pinned(row: &Row, tally: &Tally) -> Option<String> {
+    let answers = tally.answers();
+    let connections = tally.backends.values().map(|backend| backend.connections).sum::<u64>();
+    (connections < answers && connections < ENOUGH_CONNECTIONS).then(|| {
+        let over = match connections {
+            1 => "1 connection".to_owned(),
+            n => format!("{n} connections"),
+        };
+        format!(
+            "{}: all {answers} answers came over {over}, and a balancer of connections (L4) chooses \
+             once for each; use --reuse never to see how it spreads them",
+            row.heading()
+        )
+    })
+}
+
 fn of_kind(kind: FailureKind, row: &Row, tally: &Tally) -> Option<String> {
     let said = |text: &str| tally.failures.iter().any(|g| g.kind == kind && g.what.contains(text));
     let remedy = match kind {
@@ -49,9 +75,12 @@ fn of_kind(kind: FailureKind, row: &Row, tally: &Tally) -> Option<String> {
         FailureKind::Unidentified if said("x-echo-probe") => {
             "something on the way answers with another request's answer; look for a cache"
         }
+        FailureKind::Unidentified if said("--identify") => {
+            "what answers does not name itself as --identify says; look at one answer with curl"
+        }
         FailureKind::Unidentified => {
             "what answers is no echo; look at the path of the target and at the routes of the \
-             ingress"
+             ingress, or say with --identify how it names itself"
         }
         FailureKind::Status if said("no healthy upstream") || said("upstream connect error") => {
             "an Envoy has no working endpoint for some requests; look whether the application runs \
@@ -80,9 +109,35 @@ mod tests {
     }
 
     #[test]
+    fn requests_that_shared_a_few_connections_are_pointed_out() {
+        let mut report = samples::plain();
+        let crate::report::RowResult::Probed { tally, .. } = &mut report.rows[0].result else {
+            unreachable!()
+        };
+        for (connections, said) in [
+            ([1, 0], Some("all 100 answers came over 1 connection, and")),
+            ([5, 4], Some("all 100 answers came over 9 connections, and")),
+            ([5, 5], None),
+        ] {
+            for (backend, connections) in tally.backends.values_mut().zip(connections) {
+                backend.connections = connections;
+            }
+            let line = pinned(&samples::plain().rows[0], tally);
+            assert_eq!(line.is_some(), said.is_some(), "{line:?}");
+            if let Some((line, said)) = line.zip(said) {
+                assert!(line.contains(said) && line.contains("--reuse never"), "{line}");
+            }
+        }
+    }
+
+    #[test]
     fn a_failing_endpoint_is_named_with_where_to_look() {
         let lines = of(&samples::matrix());
-        assert_eq!(lines.len(), 1, "{lines:?}");
         assert!(lines[0].starts_with("from kops:istio-enabled: curl echo2:8080: an Envoy has no"));
+        assert_eq!(
+            lines.iter().filter(|line| line.contains("'exactly kops,gke1'")).count(),
+            2,
+            "{lines:?}"
+        );
     }
 }

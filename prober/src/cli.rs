@@ -10,16 +10,25 @@ const AFTER_HELP: &str = "\
 Examples:
   prober --target istio1.xiaowenx.com/echo2
   prober --target istio1.xiaowenx.com/echo2 --resolve '*:80:34.82.246.2' \\
-         -n 400 --expect 'exactly kops,gke1'
+         --expect 'exactly kops,gke1'
   prober matrix mesh.yaml
 
 Expectations:
   errors = 0             every request was answered by an echo
-  only kops              nobody but kops answered
-  reaches kops,gke1      each of these answered at least once
-  exactly kops,gke1      each of these answered, and nobody else
-  Append 'by pod' (or zone, node, region, namespace, version) to name those
-  instead of clusters.
+  error-rate <= 0.1%     at most that part of the requests fails
+  retried = 0            the mesh needed no second attempt
+  only kops              nobody but kops answers
+  reaches kops,gke1      each of these answers
+  exactly kops,gke1      each of these answers, and nobody else
+  balanced ± 5%          each cluster's share is within 5 points of an even one
+                         (two clusters: 45 to 55 %); balanced kops,gke1 ± 5%
+                         names them, so that one that is dead is missed
+  shares kops=90%,gke1=10% ± 3%    each within 3 points of its share
+  share{pod=NAME} >= 20%           or <=
+  p99 < 80ms             or p50, p99.9, p99{cluster=gke1}
+  throughput >= 500/s    answers each second
+  Put 'by pod' (or zone, node, region, namespace, version) behind the names to
+  mean those instead of clusters; +- is ±. 'prober explain EXPR' says more.
 
 Exit codes:
   0 every expectation met (without --expect: errors = 0)    1 one missed
@@ -61,6 +70,16 @@ pub struct Cli {
 pub enum Command {
     /// Probe every source × target of a YAML file: the whole `echo-status`
     Matrix(MatrixArgs),
+    /// Say in words what expectations assert, and how many requests they take
+    Explain(ExplainArgs),
+    /// Say how many requests prove what, before sending any
+    Plan(PlanArgs),
+    /// Compare two JSON reports: shares, latency, errors
+    Compare(CompareArgs),
+    /// Add up JSON reports of the same targets, exactly: parts of one run on many machines
+    Merge(MergeArgs),
+    /// Do nothing until SIGTERM: what a client pod runs, so that others can be run in it
+    Wait,
     /// Print a completion script for a shell
     Completions {
         /// The shell
@@ -86,20 +105,85 @@ pub struct RunArgs {
     /// How TLS targets are verified.
     #[command(flatten)]
     pub tls: TlsArgs,
-    /// What must hold, such as 'exactly kops,gke1'; repeatable [default:
-    /// errors = 0]
-    #[arg(short, long = "expect", value_name = "EXPR", help_heading = "Verdict")]
-    pub expectations: Vec<String>,
+    /// How another application than an echo says who it is: LABEL=header:NAME,
+    /// LABEL=json:/POINTER or LABEL=regex:PATTERN, LABEL such as pod or cluster; or
+    /// whoami, podinfo, echo-basic, istio-echo, helloworld; repeatable
+    #[arg(long, value_name = "LABEL=SOURCE", help_heading = "Identity")]
+    pub identify: Vec<String>,
+    /// What happens while the run goes on.
+    #[command(flatten)]
+    pub events: EventArgs,
+    /// What must hold, and how sure a verdict is.
+    #[command(flatten)]
+    pub judge: JudgeArgs,
     /// How results are printed.
     #[command(flatten)]
     pub output: OutputArgs,
 }
 
+/// What happens while a run goes on, and how that is measured.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Events")]
+pub struct EventArgs {
+    /// Run a shell command at this instant of the run, such as --at 5s 'kubectl …';
+    /// repeatable. The first is taken for the fault, the last of several for the
+    /// recovery, and the report says how the fault was survived
+    #[arg(long, num_args = 2, value_names = ["TIME", "COMMAND"], allow_hyphen_values = true)]
+    pub at: Vec<String>,
+    /// More of them, a line each: TIME COMMAND
+    #[arg(long, value_name = "FILE")]
+    pub event_file: Option<PathBuf>,
+    /// Longest time that a command may take
+    #[arg(long, value_name = "SECONDS", default_value = "30")]
+    pub event_timeout: String,
+    /// Who answers after the fault, such as kops or kops=70%,gke1=30% [default:
+    /// anybody]
+    #[arg(long, value_name = "SHARES")]
+    pub failover_to: Option<String>,
+    /// How long there must be no failure for the fault to be over
+    #[arg(long, value_name = "SECONDS", default_value = "1")]
+    pub hold: String,
+}
+
+/// What must hold, and how sure a verdict is.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Verdict")]
+pub struct JudgeArgs {
+    /// What must hold, such as 'exactly kops,gke1'; repeatable [default:
+    /// errors = 0]
+    #[arg(short, long = "expect", value_name = "EXPR")]
+    pub expectations: Vec<String>,
+    /// File with an expectation on each line, '#' begins a comment; repeatable
+    #[arg(long = "expect-file", value_name = "FILE")]
+    pub expect_files: Vec<PathBuf>,
+    /// How sure each verdict is [default: 99.9%]
+    #[arg(long, value_name = "PERCENT")]
+    pub confidence: Option<String>,
+    /// Requests until a run without -n and -d gives up [default: 20000]
+    #[arg(long, value_name = "N")]
+    pub max_requests: Option<u64>,
+    /// Share below which a group counts as one that does not answer [default: 1%]
+    #[arg(long, value_name = "PERCENT")]
+    pub min_share: Option<String>,
+    /// Clusters that 'balanced' is about, whether or not they answer
+    #[arg(long, value_name = "NAME[,NAME…]", value_delimiter = ',')]
+    pub clusters: Vec<String>,
+}
+
+impl EventArgs {
+    /// Whether anything is to happen.
+    #[must_use]
+    pub fn any(&self) -> bool {
+        !self.at.is_empty() || self.event_file.is_some()
+    }
+}
+
 /// How many requests, and how many at once.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Load")]
 pub struct LoadArgs {
-    /// Requests to each target [default: 100]
+    /// Requests to each target [default: 100, or until every expectation of
+    /// shares, latency or who answered is decided]
     #[arg(short = 'n', long, value_name = "N")]
     pub requests: Option<u64>,
     /// Requests under way at once [default: 10, or -n if that is less]
@@ -115,7 +199,10 @@ pub struct LoadArgs {
     /// How the starts of --rate are spread [default: constant]
     #[arg(long, value_enum)]
     pub arrivals: Option<ArrivalForm>,
-    /// Seed of --arrivals poisson
+    /// Start so many of them at the same instant, less often
+    #[arg(long, value_name = "N", requires = "rate")]
+    pub burst: Option<u64>,
+    /// Seed of --arrivals poisson and of --select random
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,
     /// Send for this long before counting anything
@@ -125,9 +212,17 @@ pub struct LoadArgs {
     /// [default: never: a connection each]
     #[arg(long, value_name = "N")]
     pub reuse: Option<String>,
+    /// Requests under way at once on each HTTP/2 connection; -c then counts
+    /// connections [default: 1]
+    #[arg(long, value_name = "N")]
+    pub streams: Option<u64>,
     /// Open a new connection once one is this old
     #[arg(long, value_name = "SECONDS")]
     pub connection_lifetime: Option<String>,
+    /// Report what came over time too, in bins of this width, such as 100ms; when
+    /// there are too many, the width doubles
+    #[arg(long, value_name = "SECONDS")]
+    pub timeline: Option<String>,
     /// Threads that send [default: one per core]
     #[arg(long, value_name = "N")]
     pub threads: Option<u64>,
@@ -152,6 +247,26 @@ pub struct RequestArgs {
     /// Method [default: GET]
     #[arg(short = 'X', long = "request", value_name = "METHOD")]
     pub method: Option<String>,
+    /// Ask over HTTP/1.1: the default
+    #[arg(long = "http1.1", group = "protocol")]
+    pub http1: bool,
+    /// Ask over HTTP/2, negotiated by TLS; where it is not had, requests fail
+    #[arg(long, group = "protocol")]
+    pub http2: bool,
+    /// Ask over HTTP/2 without negotiation
+    #[arg(long, group = "protocol")]
+    pub http2_prior_knowledge: bool,
+    /// Call a gRPC service over HTTP/2 instead: the echo's, or grpc.health.v1
+    /// [default: echo]
+    #[arg(
+        long,
+        value_name = "SERVICE",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "echo",
+        conflicts_with_all = ["http1", "method"]
+    )]
+    pub grpc: Option<GrpcService>,
     /// Seconds that one request may take, from name look-up to the body's end
     // Longer than Envoy's connect timeout of 10 s, so that the retry after it is seen.
     #[arg(short, long, value_name = "SECONDS", default_value = "15")]
@@ -162,6 +277,15 @@ pub struct RequestArgs {
     /// Longest body that is read; a longer one is a failure
     #[arg(long, value_name = "BYTES", default_value_t = 65_536)]
     pub max_body: u64,
+}
+
+/// A gRPC service that can be called without knowing more of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum GrpcService {
+    /// The echo's own: who answered
+    Echo,
+    /// The standard health check of the whole server: it must say SERVING
+    Health,
 }
 
 /// Where connections go, spelled as curl spells it.
@@ -177,12 +301,32 @@ pub struct NetworkArgs {
     /// DNS servers to ask instead of the system's
     #[arg(long, value_name = "IP[:PORT][,…]")]
     pub dns_servers: Vec<String>,
+    /// Which of a name's addresses each connection goes to; if it is dead, the ones
+    /// after it follow [default: first]
+    #[arg(long, value_enum)]
+    pub select: Option<SelectForm>,
+    /// Look the name up anew for every connection, not only when its TTL is over
+    #[arg(long)]
+    pub re_resolve: bool,
     /// Use IPv4 addresses only
     #[arg(short = '4', long, conflicts_with = "ipv6")]
     pub ipv4: bool,
     /// Use IPv6 addresses only
     #[arg(short = '6', long)]
     pub ipv6: bool,
+}
+
+/// Which of a name's addresses a connection goes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SelectForm {
+    /// The first, as curl does
+    First,
+    /// The next one for each connection
+    RoundRobin,
+    /// One drawn by --seed
+    Random,
+    /// Every one, each as a row of its own
+    Each,
 }
 
 /// How TLS targets are verified, spelled as curl spells it.
@@ -258,6 +402,85 @@ pub struct MatrixArgs {
     /// Print the commands that would run, and stop
     #[arg(long)]
     pub dry_run: bool,
+    /// How results are printed.
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+/// The flags of `prober explain`.
+#[derive(Debug, Args)]
+pub struct ExplainArgs {
+    /// Expectations, such as 'balanced ± 5%'
+    #[arg(required = true, value_name = "EXPR")]
+    pub expectations: Vec<String>,
+    /// How sure each verdict is [default: 99.9%]
+    #[arg(long, value_name = "PERCENT")]
+    pub confidence: Option<String>,
+    /// Share below which a group counts as one that does not answer [default: 1%]
+    #[arg(long, value_name = "PERCENT")]
+    pub min_share: Option<String>,
+    /// How many groups there are, where the expectation does not name them
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    pub backends: u64,
+}
+
+/// The flags of `prober plan`.
+#[derive(Debug, Args)]
+pub struct PlanArgs {
+    /// Backends, or clusters, with even shares
+    #[arg(long, value_name = "N", conflicts_with = "shares")]
+    pub backends: Option<u64>,
+    /// Shares instead, in percent, such as 90,10
+    #[arg(long, value_name = "PERCENT,PERCENT…", value_delimiter = ',')]
+    pub shares: Vec<f64>,
+    /// How far a share may be from its own, in points of share
+    #[arg(long, value_name = "PERCENT", default_value = "5%")]
+    pub tolerance: String,
+    /// How sure a verdict is
+    #[arg(long, value_name = "PERCENT", default_value = "99.9%")]
+    pub confidence: String,
+    /// How often what is true shall be proven
+    #[arg(long, value_name = "PERCENT", default_value = "99%")]
+    pub power: String,
+    /// Chance that some backend is never seen though it answers
+    #[arg(long, value_name = "RISK", default_value_t = 1e-6)]
+    pub miss: f64,
+    /// Say what so many requests prove, instead
+    #[arg(short = 'n', long, value_name = "N")]
+    pub requests: Option<u64>,
+}
+
+/// The flags of `prober compare`.
+#[derive(Debug, Args)]
+pub struct CompareArgs {
+    /// The report of before (--output json)
+    pub before: PathBuf,
+    /// The report of after
+    pub after: PathBuf,
+    /// What may be worse: shares=5% and errors=0.1% in points, latency=10% of what it
+    /// was; repeatable [default: these, errors=0%]
+    #[arg(long, value_name = "WHAT=PERCENT")]
+    pub tolerate: Vec<String>,
+    /// What shares are shares of: cluster, pod, zone, …
+    #[arg(long, value_name = "LABEL", default_value = "cluster")]
+    pub by: String,
+    /// How sure a verdict is
+    #[arg(long, value_name = "PERCENT", default_value = "99.9%")]
+    pub confidence: String,
+}
+
+/// The flags of `prober merge`.
+#[derive(Debug, Args)]
+pub struct MergeArgs {
+    /// Reports, as --output json prints them
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// How sure each verdict on the whole is [default: 99.9%]
+    #[arg(long, value_name = "PERCENT")]
+    pub confidence: Option<String>,
+    /// Share below which a group counts as one that does not answer [default: 1%]
+    #[arg(long, value_name = "PERCENT")]
+    pub min_share: Option<String>,
     /// How results are printed.
     #[command(flatten)]
     pub output: OutputArgs,

@@ -1,10 +1,12 @@
 //! From a plan's target to an open connection: addresses, TCP, TLS, each phase
 //! timed; and request and response on it as bytes.
 
+mod dial;
 pub mod exchange;
+pub mod http2;
 pub mod tls;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -21,6 +23,8 @@ use crate::clock;
 use crate::outcome::{Failure, FailureKind};
 use crate::plan::ProbePlan;
 use crate::resolve::Names;
+pub use dial::local_limit;
+pub(crate) use dial::of_target;
 
 /// How far opening a connection came, also where it failed.
 #[derive(Debug, Default)]
@@ -33,6 +37,10 @@ pub struct Opening {
     pub tls: Option<Duration>,
     /// Addresses that were tried first and failed, and why.
     pub passed_over: Vec<(SocketAddr, String)>,
+    /// Which connection of the run this is, from 0; some ways to select addresses count.
+    pub turn: u64,
+    /// The address that accepted.
+    pub remote: Option<SocketAddr>,
 }
 
 /// A stream of bytes, encrypted or not.
@@ -84,28 +92,22 @@ impl AsyncWrite for Stream {
     }
 }
 
-/// What opening a connection waits for.
+/// What opening a connection to known addresses waits for.
 #[derive(Clone, Copy, Debug)]
 enum Wait {
-    Addresses,
     Accept(SocketAddr),
     Handshake,
 }
 
 impl Wait {
-    /// The failure that it is if `limit` runs out; a name without address in time is one of DNS.
+    /// The failure that it is if `limit` runs out.
     fn overdue(self, limit: Duration) -> Failure {
-        let (kind, what) = match self {
-            Self::Addresses => (FailureKind::Dns, "no address of the name was found".to_owned()),
-            Self::Accept(address) => (FailureKind::Timeout, unaccepted(address)),
-            Self::Handshake => (FailureKind::Timeout, "the TLS handshake did not end".to_owned()),
+        let what = match self {
+            Self::Accept(address) => dial::unaccepted(address),
+            Self::Handshake => "the TLS handshake did not end".to_owned(),
         };
-        Failure::new(kind, format!("{what} within {limit:?}"))
+        Failure::new(FailureKind::Timeout, format!("{what} within {limit:?}"))
     }
-}
-
-fn unaccepted(address: SocketAddr) -> String {
-    format!("{address} did not accept a connection")
 }
 
 /// Opens a connection to the plan's target, within its connect limit.
@@ -116,94 +118,31 @@ pub async fn open(
     opening: &mut Opening,
 ) -> Result<Stream, Failure> {
     let limit = plan.limits.connect;
-    let mut wait = Wait::Addresses;
+    let start = clock::now();
+    let (host, port) = plan.overrides.connect_to(&plan.target.host, plan.target.port);
+    // A look-up keeps to the limit by itself, and says best what it waited for.
+    let addresses = dial::addresses(plan, names, &host, port, opening.turn).await?;
+    let found = clock::now();
+    opening.dns = Some(found - start);
+    let left = limit.saturating_sub(found - start);
+    let mut wait = Wait::Handshake;
     let work = async {
-        let start = clock::now();
-        let (host, port) = plan.overrides.connect_to(&plan.target.host, plan.target.port);
-        let addresses = addresses(plan, names, &host, port).await?;
-        let found = clock::now();
-        opening.dns = Some(found - start);
-        let stream = tcp(plan, &addresses, port, &mut wait, &mut opening.passed_over).await?;
+        let stream = dial::tcp((limit, left), &addresses, port, &mut wait, opening).await?;
         let connected = clock::now();
         opening.connect = Some(connected - found);
+        if plan.protocol.is_http2() {
+            // A request is several frames; that this cannot be had is no failure.
+            let _ = stream.set_nodelay(true);
+        }
         let Some(config) = tls else { return Ok(Stream::Plain(stream)) };
         wait = Wait::Handshake;
         let stream = encrypt(plan, config, stream).await?;
         opening.tls = Some(clock::now() - connected);
         Ok(Stream::Tls(Box::new(stream)))
     };
-    match timeout(limit, work).await {
+    match timeout(left, work).await {
         Ok(opened) => opened,
         Err(_) => Err(wait.overdue(limit)),
-    }
-}
-
-/// The addresses to try, in order: the overrides', else what the name resolves to.
-async fn addresses(
-    plan: &ProbePlan,
-    names: &Names,
-    host: &str,
-    port: u16,
-) -> Result<Vec<IpAddr>, Failure> {
-    // As in curl, an override without an address of the family asked for is none.
-    let given = plan.overrides.addresses(host, port).unwrap_or_default();
-    let wanted = plan.names.family.of(given.iter().copied());
-    if !wanted.is_empty() {
-        return Ok(wanted);
-    }
-    let found = names.lookup(host).await;
-    let found = found.map_err(|error| Failure::new(FailureKind::Dns, error.to_string()))?;
-    Ok(found.to_vec())
-}
-
-/// Connects to the first address that accepts, as curl does; the time left is
-/// shared among the addresses left, so that a dead first one leaves time for the rest.
-async fn tcp(
-    plan: &ProbePlan,
-    addresses: &[IpAddr],
-    port: u16,
-    wait: &mut Wait,
-    passed_over: &mut Vec<(SocketAddr, String)>,
-) -> Result<TcpStream, Failure> {
-    let Some((last, others)) = addresses.split_last() else {
-        return Err(Failure::new(FailureKind::Dns, "the name has no address"));
-    };
-    let start = clock::now();
-    for (n, address) in others.iter().enumerate() {
-        let address = SocketAddr::new(*address, port);
-        *wait = Wait::Accept(address);
-        let left = plan.limits.connect.saturating_sub(clock::now() - start);
-        let share = left / u32::try_from(addresses.len() - n).unwrap_or(u32::MAX);
-        let why = match timeout(share, TcpStream::connect(address)).await {
-            // Nagle's delay is left on: a request is one write, and waits for nothing.
-            Ok(Ok(stream)) => return Ok(stream),
-            Ok(Err(error)) => refused(address, &error),
-            Err(_) => {
-                format!("{} within its share of {:?}", unaccepted(address), plan.limits.connect)
-            }
-        };
-        passed_over.push((address, why));
-    }
-    // The last one has all the time that is left, which the caller measures.
-    let address = SocketAddr::new(*last, port);
-    *wait = Wait::Accept(address);
-    let connected = TcpStream::connect(address).await;
-    connected.map_err(|error| Failure::new(FailureKind::Connect, refused(address, &error)))
-}
-
-/// What the system said, with what to do where it is this machine's limit.
-fn refused(address: SocketAddr, error: &std::io::Error) -> String {
-    const EMFILE: i32 = 24;
-    const EADDRNOTAVAIL: i32 = 99;
-    match error.raw_os_error() {
-        Some(EMFILE) => {
-            "no file descriptor left on this machine; raise 'ulimit -n' or lower -c".into()
-        }
-        Some(EADDRNOTAVAIL) => format!("{address}: no local port left, or no such address here"),
-        _ => match error.kind() {
-            std::io::ErrorKind::ConnectionRefused => format!("{address} refused the connection"),
-            _ => format!("{address}: {error}"),
-        },
     }
 }
 
@@ -216,5 +155,11 @@ async fn encrypt(
     // As in curl the name is the URL's, wherever --connect-to leads.
     let name = tls::server_name(&plan.target.host).map_err(|error| failed(error.to_string()))?;
     let connector = TlsConnector::from(Arc::clone(config));
-    connector.connect(name, stream).await.map_err(|error| failed(tls::explain(&error)))
+    let stream = connector.connect(name, stream).await;
+    let stream = stream.map_err(|error| failed(tls::explain(&error)))?;
+    if plan.protocol.is_http2() && stream.get_ref().1.alpn_protocol() != Some(b"h2") {
+        let what = "the server does not offer HTTP/2 (it chose no h2 by ALPN); try --http1.1";
+        return Err(Failure::new(FailureKind::Protocol, what));
+    }
+    Ok(stream)
 }

@@ -1,25 +1,42 @@
-//! The expectation grammar: text → what must hold. Errors point at the place
-//! and name the nearest valid form. Pure.
-//!
-//! `errors = 0`, and `only|reaches|exactly NAME[,NAME…] [by LABEL]`.
+//! What must hold: the expectation grammar's values and how they print. The parser is
+//! `grammar`; errors point at the place and name the nearest valid form. Pure.
+
+mod grammar;
+mod words;
 
 use std::fmt;
+use std::time::Duration;
 
 use crate::tally::Label;
+pub use grammar::parse;
+pub use words::SyntaxError;
 
-/// The forms of the grammar, for error messages.
-const FORMS: [(&str, &str); 4] = [
-    ("errors", "errors = 0"),
-    ("only", "only NAME[,NAME…] [by LABEL]"),
-    ("reaches", "reaches NAME[,NAME…] [by LABEL]"),
-    ("exactly", "exactly NAME[,NAME…] [by LABEL]"),
-];
-
-/// What must hold.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What must hold. Percentages are kept as they were written, in percent.
+#[derive(Clone, Debug, PartialEq)]
 pub enum Expectation {
     /// Every request was answered by an echo.
     NoErrors,
+    /// At most this part of all requests may fail.
+    ErrorRate {
+        /// In percent.
+        percent: f64,
+    },
+    /// The mesh answered each request at its first attempt.
+    NoRetries,
+    /// A quantile of the latency of answers.
+    Latency {
+        /// Which one, in percent: 99 is the 99th percentile.
+        quantile: f64,
+        /// Whose answers; `None` is everybody's.
+        of: Option<Group>,
+        /// What it must stay below.
+        below: Duration,
+    },
+    /// So many answers each second.
+    Throughput {
+        /// At least.
+        per_second: f64,
+    },
     /// About who answered.
     Who {
         /// How the named are meant.
@@ -29,6 +46,51 @@ pub enum Expectation {
         /// The names, in the order given, each once.
         names: Vec<String>,
     },
+    /// Each of the groups has an even share.
+    Balanced {
+        /// The groups; none are all that are known or seen.
+        names: Vec<String>,
+        /// What the groups are groups by.
+        label: Label,
+        /// How far a share may be from the even one, in points of share.
+        tolerance: f64,
+    },
+    /// Each of the groups has its share.
+    Shares {
+        /// The groups and their shares in percent.
+        shares: Vec<(String, f64)>,
+        /// What the groups are groups by.
+        label: Label,
+        /// How far a share may be from the given one, in points of share.
+        tolerance: f64,
+    },
+    /// One group's share has a bound.
+    Share {
+        /// Whose.
+        group: Group,
+        /// Which side of the bound it must be on.
+        side: Side,
+        /// The bound, in percent.
+        percent: f64,
+    },
+    /// After a fault, all requests are answered again within this time.
+    Failover(Duration),
+    /// After its end, the shares are as before within this time.
+    Failback(Duration),
+    /// A fault costs at most so many requests.
+    Lost {
+        /// At most.
+        most: u64,
+    },
+}
+
+/// Backends that have a label's value in common.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Group {
+    /// The label.
+    pub label: Label,
+    /// Its value.
+    pub name: String,
 }
 
 /// How the names of an expectation are meant.
@@ -42,6 +104,55 @@ pub enum Form {
     Exactly,
 }
 
+/// A side of a bound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// `>=`.
+    AtLeast,
+    /// `<=`.
+    AtMost,
+}
+
+impl Expectation {
+    /// Whether it is about what happens over time after a fault, and not about counts.
+    #[must_use]
+    pub fn needs_timeline(&self) -> bool {
+        matches!(self, Self::Failover(_) | Self::Failback(_) | Self::Lost { .. })
+    }
+
+    /// The clusters that it names.
+    #[must_use]
+    pub fn clusters(&self) -> Vec<&str> {
+        let (label, names): (Label, Vec<&str>) = match self {
+            Self::Who { label, names, .. } | Self::Balanced { label, names, .. } => {
+                (*label, names.iter().map(String::as_str).collect())
+            }
+            Self::Shares { label, shares, .. } => {
+                (*label, shares.iter().map(|(name, _)| name.as_str()).collect())
+            }
+            Self::Share { group, .. } | Self::Latency { of: Some(group), .. } => {
+                (group.label, vec![&group.name])
+            }
+            _ => return Vec::new(),
+        };
+        if label == Label::Cluster { names } else { Vec::new() }
+    }
+
+    /// Whether it is about all clusters there are, without naming them.
+    #[must_use]
+    pub fn is_about_all_clusters(&self) -> bool {
+        matches!(self, Self::Balanced { names, label: Label::Cluster, .. } if names.is_empty())
+    }
+
+    /// Whether a sample decides it with a stated error rate, so that sampling can go on
+    /// until it does.
+    #[must_use]
+    pub fn is_statistical(&self) -> bool {
+        let exact = matches!(self, Self::NoErrors | Self::NoRetries | Self::Throughput { .. });
+        !exact && !self.needs_timeline()
+    }
+}
+
 impl Form {
     fn word(self) -> &'static str {
         match self {
@@ -52,266 +163,68 @@ impl Form {
     }
 }
 
+impl fmt::Display for Group {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{{{}={}}}", self.label.word(), self.name)
+    }
+}
+
 impl fmt::Display for Expectation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoErrors => f.write_str("errors = 0"),
-            Self::Who { form, label, names } => {
-                write!(f, "{} {}", form.word(), names.join(","))?;
-                match Label::ALL.iter().find(|(known, _)| known == label) {
-                    Some((_, word)) if *label != Label::Cluster => write!(f, " by {word}"),
-                    _ => Ok(()),
-                }
+            Self::ErrorRate { percent } => write!(f, "error-rate <= {percent}%"),
+            Self::NoRetries => f.write_str("retried = 0"),
+            Self::Latency { quantile, of, below } => {
+                let of = of.as_ref().map(ToString::to_string).unwrap_or_default();
+                write!(f, "p{quantile}{of} < {}", Time(*below))
             }
+            Self::Throughput { per_second } => write!(f, "throughput >= {per_second}/s"),
+            Self::Who { form, label, names } => {
+                write!(f, "{} {}{}", form.word(), names.join(","), By(*label))
+            }
+            Self::Balanced { names, label, tolerance } => {
+                let space = if names.is_empty() { "" } else { " " };
+                write!(f, "balanced{space}{}{} ± {tolerance}%", names.join(","), By(*label))
+            }
+            Self::Shares { shares, label, tolerance } => {
+                let each: Vec<_> =
+                    shares.iter().map(|(name, share)| format!("{name}={share}%")).collect();
+                write!(f, "shares {}{} ± {tolerance}%", each.join(","), By(*label))
+            }
+            Self::Share { group, side, percent } => {
+                let operator = if *side == Side::AtLeast { ">=" } else { "<=" };
+                write!(f, "share{group} {operator} {percent}%")
+            }
+            Self::Failover(time) => write!(f, "failover < {}", Time(*time)),
+            Self::Failback(time) => write!(f, "failback < {}", Time(*time)),
+            Self::Lost { most } => write!(f, "lost <= {most}"),
         }
     }
 }
 
-/// Why a text is no expectation. `Display` is one line; [`SyntaxError::pointer`]
-/// shows the place.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SyntaxError {
-    text: String,
-    /// Place of what is wrong, in bytes; the end of the text if something is missing.
-    at: std::ops::Range<usize>,
-    wrong: String,
-    right: &'static str,
-}
+/// ` by LABEL`; nothing for the cluster.
+struct By(Label);
 
-impl std::error::Error for SyntaxError {}
-
-impl fmt::Display for SyntaxError {
+impl fmt::Display for By {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let column = self.text[..self.at.start].chars().count() + 1;
-        let Self { text, wrong, right, .. } = self;
-        write!(f, "expectation '{text}', column {column}: {wrong}; the nearest form is: {right}")
+        if self.0 == Label::Cluster { Ok(()) } else { write!(f, " by {}", self.0.word()) }
     }
 }
 
-impl SyntaxError {
-    /// The text, and below it carets under the place.
-    #[must_use]
-    pub fn pointer(&self) -> String {
-        let before = self.text[..self.at.start].chars().count();
-        let carets = self.text[self.at.clone()].chars().count().max(1);
-        format!("  {}\n  {}{}", self.text, " ".repeat(before), "^".repeat(carets))
-    }
-}
+/// A time in the unit in which people write it, so that it reads as it was.
+pub(crate) struct Time(pub(crate) Duration);
 
-/// Reads one expectation.
-pub fn parse(text: &str) -> Result<Expectation, SyntaxError> {
-    // Control characters would break the pointer's lines; they fit no form anyway.
-    let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    let mut words = Words { text: &text, at: 0 };
-    let (at, word) = words.next_word();
-    let form = match word {
-        "errors" => return no_errors(words),
-        "only" => Form::Only,
-        "reaches" => Form::Reaches,
-        "exactly" => Form::Exactly,
-        _ => return Err(unknown_form(&words, at, word)),
-    };
-    who(form, words)
-}
-
-fn unknown_form(words: &Words<'_>, at: usize, word: &str) -> SyntaxError {
-    let near = usage::nearest(word, FORMS.iter().map(|(word, _)| *word));
-    let right = FORMS.iter().find(|(word, _)| near == Some(word)).unwrap_or(&FORMS[3]).1;
-    let wrong = if word.is_empty() {
-        "nothing is expected".to_owned()
-    } else {
-        format!("'{word}' begins no expectation")
-    };
-    words.error(at..at + word.len(), wrong, right)
-}
-
-fn no_errors(mut words: Words<'_>) -> Result<Expectation, SyntaxError> {
-    const RIGHT: &str = FORMS[0].1;
-    for expected in ["=", "0"] {
-        let (at, word) = words.next_token();
-        if word != expected {
-            let wrong = format!("expected '{expected}', found {}", found(word));
-            return Err(words.error(at..at + word.len(), wrong, RIGHT));
+impl fmt::Display for Time {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let nanoseconds = self.0.as_nanos() as f64;
+        match nanoseconds {
+            ns if ns < 1e6 => write!(f, "{}us", ns / 1e3),
+            ns if ns < 1e9 => write!(f, "{}ms", ns / 1e6),
+            ns => write!(f, "{}s", ns / 1e9),
         }
-    }
-    words.end(RIGHT)?;
-    Ok(Expectation::NoErrors)
-}
-
-fn who(form: Form, mut words: Words<'_>) -> Result<Expectation, SyntaxError> {
-    let right = FORMS.iter().find(|(word, _)| *word == form.word()).unwrap_or(&FORMS[3]).1;
-    let mut names: Vec<String> = Vec::new();
-    loop {
-        let (at, name) = words.next_token();
-        if name.is_empty() || !name.chars().all(is_name) {
-            let wrong = format!("expected a name, found {}", found(name));
-            return Err(words.error(at..at + name.len(), wrong, right));
-        }
-        if names.iter().any(|known| known == name) {
-            let wrong = format!("'{name}' is named twice");
-            return Err(words.error(at..at + name.len(), wrong, right));
-        }
-        names.push(name.to_owned());
-        if !words.skip(',') {
-            break;
-        }
-    }
-    let label = words.label(right)?;
-    words.end(right)?;
-    Ok(Expectation::Who { form, label, names })
-}
-
-fn found(word: &str) -> String {
-    if word.is_empty() { "the end".to_owned() } else { format!("'{word}'") }
-}
-
-/// Names of clusters, pods, zones and so on, `<unknown>` and `<none>` among them.
-fn is_name(c: char) -> bool {
-    c.is_alphanumeric() || "-._/:<>".contains(c)
-}
-
-struct Words<'a> {
-    text: &'a str,
-    at: usize,
-}
-
-impl<'a> Words<'a> {
-    fn skip_space(&mut self) {
-        let rest = &self.text[self.at..];
-        self.at += rest.len() - rest.trim_start().len();
-    }
-
-    /// The next run of name characters, or one other character.
-    fn next_token(&mut self) -> (usize, &'a str) {
-        self.skip_space();
-        let rest = &self.text[self.at..];
-        let first = rest.chars().next().map_or(0, char::len_utf8);
-        let length = rest.find(|c| !is_name(c)).unwrap_or(rest.len()).max(first);
-        self.take(length)
-    }
-
-    /// The next run of anything but white space.
-    fn next_word(&mut self) -> (usize, &'a str) {
-        self.skip_space();
-        let rest = &self.text[self.at..];
-        let length = rest.find(|c: char| c.is_whitespace() || c == '=').unwrap_or(rest.len());
-        self.take(length)
-    }
-
-    fn take(&mut self, length: usize) -> (usize, &'a str) {
-        let at = self.at;
-        self.at += length;
-        (at, &self.text[at..self.at])
-    }
-
-    fn skip(&mut self, wanted: char) -> bool {
-        self.skip_space();
-        let there = self.text[self.at..].starts_with(wanted);
-        self.at += if there { wanted.len_utf8() } else { 0 };
-        there
-    }
-
-    /// `by LABEL`, or nothing: the cluster.
-    fn label(&mut self, right: &'static str) -> Result<Label, SyntaxError> {
-        self.skip_space();
-        if self.at == self.text.len() {
-            return Ok(Label::Cluster);
-        }
-        let (at, by) = self.next_token();
-        if by != "by" {
-            let wrong = format!("expected ',' or 'by', found '{by}'");
-            return Err(self.error(at..at + by.len(), wrong, right));
-        }
-        let (at, word) = self.next_token();
-        let label = Label::ALL.into_iter().find(|(_, known)| *known == word);
-        label.map(|(label, _)| label).ok_or_else(|| {
-            let labels: Vec<_> = Label::ALL.iter().map(|(_, word)| *word).collect();
-            let wrong = format!("found {} for a label ({})", found(word), labels.join(", "));
-            self.error(at..at + word.len(), wrong, right)
-        })
-    }
-
-    fn end(&mut self, right: &'static str) -> Result<(), SyntaxError> {
-        self.skip_space();
-        let rest = self.text[self.at..].trim_end();
-        if rest.is_empty() {
-            return Ok(());
-        }
-        let wrong = format!("expected the end, found '{rest}'");
-        Err(self.error(self.at..self.at + rest.len(), wrong, right))
-    }
-
-    fn error(&self, at: std::ops::Range<usize>, wrong: String, right: &'static str) -> SyntaxError {
-        SyntaxError { text: self.text.to_owned(), at, wrong, right }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn who(form: Form, label: Label, names: &[&str]) -> Expectation {
-        Expectation::Who { form, label, names: names.iter().map(|&n| n.to_owned()).collect() }
-    }
-
-    #[test]
-    fn every_form_is_read() {
-        for (text, expectation) in [
-            ("errors = 0", Expectation::NoErrors),
-            ("errors=0", Expectation::NoErrors),
-            (" errors  =0 ", Expectation::NoErrors),
-            ("only kops", who(Form::Only, Label::Cluster, &["kops"])),
-            ("reaches kops,gke1", who(Form::Reaches, Label::Cluster, &["kops", "gke1"])),
-            ("exactly kops , gke1", who(Form::Exactly, Label::Cluster, &["kops", "gke1"])),
-            ("only a by pod", who(Form::Only, Label::Pod, &["a"])),
-            ("only <unknown>", who(Form::Only, Label::Cluster, &["<unknown>"])),
-            ("reaches by by zone", who(Form::Reaches, Label::Zone, &["by"])),
-        ] {
-            assert_eq!(parse(text).as_ref(), Ok(&expectation), "{text}");
-        }
-    }
-
-    #[test]
-    fn an_error_points_at_its_place_and_names_the_nearest_form() {
-        for (text, pointer, part) in [
-            ("", "  \n  ^", "nothing is expected"),
-            ("exacty kops", "  exacty kops\n  ^^^^^^", "form is: exactly NAME"),
-            ("reach a", "  reach a\n  ^^^^^", "form is: reaches NAME"),
-            ("errors = 1", "  errors = 1\n           ^", "expected '0', found '1'"),
-            ("errors 0", "  errors 0\n         ^", "expected '=', found '0'"),
-            ("errors", "  errors\n        ^", "expected '=', found the end"),
-            ("errors = 0 0", "  errors = 0 0\n             ^", "expected the end"),
-            ("only", "  only\n      ^", "expected a name, found the end"),
-            ("only kops,", "  only kops,\n            ^", "expected a name"),
-            ("only kops gke1", "  only kops gke1\n            ^^^^", "expected ',' or 'by'"),
-            ("only a,a", "  only a,a\n         ^", "named twice"),
-            ("only a by colour", "  only a by colour\n            ^^^^^^", "for a label"),
-            ("only é = 0", "  only é = 0\n         ^", "expected ',' or 'by', found '='"),
-        ] {
-            let error = parse(text).expect_err(text);
-            assert_eq!(error.pointer(), pointer, "{text}");
-            assert!(error.to_string().contains(part), "{text}: {error}");
-            assert_eq!(error.to_string().lines().count(), 1);
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn no_text_panics_and_what_is_read_prints_and_reads_again(text in "\\PC{0,40}") {
-            match parse(&text) {
-                Ok(read) => prop_assert_eq!(parse(&read.to_string()), Ok(read)),
-                Err(error) => prop_assert_eq!(error.pointer().lines().count(), 2),
-            }
-        }
-
-        #[test]
-        fn near_misses_do_not_panic(
-            text in "(errors|only|reaches|exactly|by|=|0|,| |[a-zé]){0,8}",
-        ) {
-            if let Ok(read) = parse(&text) {
-                prop_assert_eq!(parse(&read.to_string()), Ok(read));
-            }
-        }
-    }
-}
+mod tests;

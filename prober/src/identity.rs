@@ -1,6 +1,8 @@
 //! Who answered, read from a body without `x-echo-*` headers: the JSON reply, else
 //! the text line in either of its forms. Pure.
 
+pub mod pattern;
+
 use std::borrow::Cow;
 
 use echo_reply::{Identity, Reply, TextLine};

@@ -69,6 +69,14 @@ impl Latency {
         (!self.0.is_empty()).then(|| Duration::from_micros(self.0.value_at_quantile(q)))
     }
 
+    /// How many took this long or longer, to the 0.1 % that times are told apart by.
+    #[must_use]
+    pub fn at_least(&self, latency: Duration) -> u64 {
+        let us = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX).clamp(1, LONGEST_US);
+        let below = self.0.count_between(0, us - 1);
+        self.0.len() - below.min(self.0.len())
+    }
+
     /// The longest latency; `None` if nothing was counted.
     #[must_use]
     pub fn max(&self) -> Option<Duration> {

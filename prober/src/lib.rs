@@ -3,13 +3,21 @@
 //! [`run`] is the program; `main` adds arguments, signals and the exit code.
 
 pub mod advice;
+pub mod calibration;
 pub mod cli;
 pub mod clock;
+pub mod compare;
 pub mod connect;
+pub mod each;
+pub mod events;
 pub mod expectation;
+pub mod failover;
+pub mod grpc;
 pub mod identity;
 pub mod latency;
 pub mod matrix;
+pub mod merge;
+pub mod monitor;
 pub mod outcome;
 pub mod overrides;
 pub mod pace;
@@ -18,6 +26,7 @@ pub mod probe;
 pub mod progress;
 pub mod report;
 pub mod resolve;
+pub mod sample_size;
 pub mod schedule;
 pub mod source;
 pub mod stats;
@@ -30,16 +39,19 @@ pub mod workers;
 use std::io::{self, IsTerminal as _, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::CommandFactory as _;
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 
-use cli::{Cli, Command, MatrixArgs, OutputArgs, OutputForm, RunArgs, When};
+use cli::{Cli, Command, JudgeArgs, MatrixArgs, MergeArgs, OutputArgs, OutputForm, RunArgs, When};
 use matrix::file;
 use plan::ProbePlan;
+use progress::view::Goal;
 use progress::{Display, Meter};
 use report::{Report, Row};
+use schedule::End;
 
 /// Why the program could not do what it was asked to. `Display` is one line.
 #[derive(Debug, Error)]
@@ -53,12 +65,39 @@ pub enum Error {
     /// The matrix file cannot be read.
     #[error("cannot read the matrix file {0}: {1}")]
     Unreadable(PathBuf, io::Error),
+    /// A file of expectations cannot be read.
+    #[error("cannot read --expect-file {0}: {1}")]
+    ExpectFile(PathBuf, io::Error),
+    /// A line of it is no expectation.
+    #[error("--expect-file {0}:{1}: {2}")]
+    ExpectLine(PathBuf, usize, expectation::SyntaxError),
+    /// It holds nothing.
+    #[error("--expect-file {0}: it holds no expectation; write one on each line")]
+    NoExpectation(PathBuf),
+    /// A report cannot be read.
+    #[error("cannot read the report {0}: {1}")]
+    ReportFile(PathBuf, io::Error),
+    /// A file is no report.
+    #[error("{0}: {1}")]
+    NoReport(PathBuf, report::json::JsonError),
+    /// Two reports cannot be compared.
+    #[error(transparent)]
+    Compare(#[from] compare::CompareError),
+    /// A sample size cannot be planned.
+    #[error(transparent)]
+    SampleSize(#[from] sample_size::SizeError),
     /// `--only` leaves nothing to run.
     #[error("--only leaves no row; the headings are: {0}")]
     NoRow(String),
     /// A run could not begin.
     #[error(transparent)]
     Engine(#[from] workers::EngineError),
+    /// Reports do not belong together.
+    #[error(transparent)]
+    Merge(#[from] merge::MergeError),
+    /// Nothing can be waited for.
+    #[error("cannot wait: {0}")]
+    Wait(io::Error),
     /// The report cannot be written.
     #[error("cannot write the report: {0}")]
     Output(#[from] io::Error),
@@ -71,6 +110,8 @@ impl Error {
         match self {
             Self::Plan(error) => error.pointer(),
             Self::File(error) => error.pointer(),
+            Self::ExpectLine(_, _, error) => Some(error.pointer()),
+            Self::SampleSize(error) => error.pointer(),
             _ => None,
         }
     }
@@ -78,9 +119,12 @@ impl Error {
 
 /// Does what the command line asks, writes results to `out`, and returns the
 /// exit code. `stop` ends a run early; what there is by then is reported.
-pub fn run(cli: Cli, stop: &CancellationToken, out: &mut dyn Write) -> Result<u8, Error> {
+pub fn run(mut cli: Cli, stop: &CancellationToken, out: &mut dyn Write) -> Result<u8, Error> {
     match cli.command {
-        None => finish(&probe(&cli.run, stop)?, &cli.run.output, out),
+        None => {
+            read_expectations(&mut cli.run.judge)?;
+            finish(&probe(&cli.run, stop)?, &cli.run.output, out)
+        }
         Some(Command::Matrix(args)) => {
             let matrix = read_matrix(&args)?;
             if args.dry_run {
@@ -89,6 +133,17 @@ pub fn run(cli: Cli, stop: &CancellationToken, out: &mut dyn Write) -> Result<u8
             matrix::check(&matrix.rows)?;
             finish(&run_matrix(matrix, &args.output, stop), &args.output, out)
         }
+        Some(Command::Explain(args)) => {
+            write_all(out, sample_size::explain(&args)?.as_bytes())?;
+            Ok(0)
+        }
+        Some(Command::Plan(args)) => {
+            write_all(out, sample_size::plan(&args)?.as_bytes())?;
+            Ok(0)
+        }
+        Some(Command::Compare(args)) => compare_reports(&args, out),
+        Some(Command::Merge(args)) => finish(&merged(&args)?, &args.output, out),
+        Some(Command::Wait) => wait(stop),
         Some(Command::Completions { shell }) => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "prober", &mut script);
@@ -98,20 +153,57 @@ pub fn run(cli: Cli, stop: &CancellationToken, out: &mut dyn Write) -> Result<u8
     }
 }
 
+/// Adds what the files of `--expect-file` hold to the expectations, checked line by line.
+fn read_expectations(args: &mut JudgeArgs) -> Result<(), Error> {
+    for path in &args.expect_files {
+        let unreadable = |error| Error::ExpectFile(path.clone(), error);
+        let text = std::fs::read_to_string(path).map_err(unreadable)?;
+        let before = args.expectations.len();
+        for (n, line) in text.lines().enumerate() {
+            let line = line.split('#').next().unwrap_or_default().trim();
+            if line.is_empty() {
+                continue;
+            }
+            let wrong = |error| Error::ExpectLine(path.clone(), n + 1, error);
+            expectation::parse(line).map_err(wrong)?;
+            args.expectations.push(line.to_owned());
+        }
+        if args.expectations.len() == before {
+            return Err(Error::NoExpectation(path.clone()));
+        }
+    }
+    Ok(())
+}
+
+/// Reads two reports and says whether the second is worse.
+fn read_report(path: &PathBuf) -> Result<Report, Error> {
+    let bytes = std::fs::read(path).map_err(|error| Error::ReportFile(path.clone(), error))?;
+    report::json::parse(&bytes).map_err(|error| Error::NoReport(path.clone(), error))
+}
+
+fn compare_reports(args: &cli::CompareArgs, out: &mut dyn Write) -> Result<u8, Error> {
+    let limits = compare::Limits::read(args)?;
+    let (before, after) = (read_report(&args.before)?, read_report(&args.after)?);
+    let compared = compare::compare(&before, &after, &limits)?;
+    write_all(out, compared.text().as_bytes())?;
+    Ok(compared.exit_code())
+}
+
 /// A plain run: every target in turn.
 fn probe(args: &RunArgs, stop: &CancellationToken) -> Result<Report, Error> {
-    let plans = plan::run(args)?;
+    let plans = each::expand(plan::run(args)?, stop)?;
     let ready: Result<Vec<_>, _> = plans.iter().map(workers::Row::prepare).collect();
     let started = clock::wall();
     let meter = Arc::new(Meter::default());
-    let display = Display::start(&meter, total(plans.iter()), args.output.quiet);
+    let goal = Goal { requests: total(plans.iter()), time: time(&plans), rows: None };
+    let display = display(&meter, goal, &args.output);
     let mut rows = Vec::new();
     for (plan, row) in plans.iter().zip(ready?) {
         if stop.is_cancelled() {
             break;
         }
         if args.output.verbose {
-            note(&plan.summary());
+            display.note(&format!("prober: {}", plan.summary()));
         }
         let tally = row.run(stop, &meter)?;
         rows.push(Row::new(None, plan, Ok(tally)));
@@ -144,10 +236,26 @@ fn run_matrix(matrix: file::Matrix, args: &OutputArgs, stop: &CancellationToken)
     }
     let meter = Arc::new(Meter::default());
     let planned = total(matrix.rows.iter().map(|row| &row.plan));
-    let display = Display::start(&meter, planned, args.quiet);
+    let goal = Goal { requests: planned, time: None, rows: Some(matrix.rows.len() as u64) };
+    let display = display(&meter, goal, args);
     let rows = matrix::run(&matrix.rows, stop, &meter);
     drop(display);
     Report { started, interrupted: stop.is_cancelled(), clusters: matrix.clusters, rows }
+}
+
+/// The sum of the reports in files.
+fn merged(args: &MergeArgs) -> Result<Report, Error> {
+    let read = |file: &PathBuf| Ok((file.to_string_lossy().into_owned(), read_report(file)?));
+    let rules = plan::judging::stated(args.confidence.as_deref(), args.min_share.as_deref())?;
+    let reports: Result<Vec<_>, Error> = args.files.iter().map(read).collect();
+    Ok(merge::merge(reports?, &rules)?)
+}
+
+/// Does nothing until it is told to stop.
+fn wait(stop: &CancellationToken) -> Result<u8, Error> {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(Error::Wait)?;
+    runtime.block_on(stop.cancelled());
+    Ok(0)
 }
 
 /// The commands that a matrix would run, as a person could type them.
@@ -177,11 +285,26 @@ fn total<'a>(mut plans: impl Iterator<Item = &'a ProbePlan>) -> Option<u64> {
     plans.try_fold(0, |sum: u64, plan| Some(sum.saturating_add(plan.planned()?)))
 }
 
+/// How long runs of these plans take, one after the other; `None` if requests end any of them.
+fn time(plans: &[ProbePlan]) -> Option<Duration> {
+    plans.iter().try_fold(Duration::ZERO, |sum, plan| match plan.schedule.end {
+        End::After(duration) => {
+            Some(sum.saturating_add(plan.schedule.warmup).saturating_add(duration))
+        }
+        End::Requests(_) => None,
+    })
+}
+
+fn display(meter: &Arc<Meter>, goal: Goal, args: &OutputArgs) -> Display {
+    let style = style(args, io::stderr().is_terminal());
+    Display::start(meter, goal, progress::form(args.quiet, style))
+}
+
 /// Writes the report, then the advice, and says the exit code.
 fn finish(report: &Report, args: &OutputArgs, out: &mut dyn Write) -> Result<u8, Error> {
     let bytes = match args.output {
         OutputForm::Json => report::json::render(report),
-        OutputForm::Text => report::text::render(report, style(args.color)),
+        OutputForm::Text => report::text::render(report, style(args, io::stdout().is_terminal())),
     };
     write_all(out, &bytes)?;
     if !args.quiet {
@@ -200,17 +323,18 @@ fn write_all(out: &mut dyn Write, bytes: &[u8]) -> Result<(), io::Error> {
     }
 }
 
-fn style(when: When) -> report::text::Style {
+/// The style on a stream, which may be a terminal.
+fn style(args: &OutputArgs, terminal: bool) -> report::text::Style {
     let wanted = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-    let color = match when {
+    let color = match args.color {
         When::Always => true,
         When::Never => false,
         When::Auto => {
             let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-            io::stdout().is_terminal() && !wanted("NO_COLOR") && !dumb
+            terminal && !wanted("NO_COLOR") && !dumb
         }
     };
-    report::text::Style { color }
+    report::text::Style { color, verbose: args.verbose }
 }
 
 #[cfg(test)]
@@ -228,5 +352,15 @@ mod tests {
         let most = (1u64 << 47) - 1;
         assert_eq!(planned(&["-n", &most.to_string()]), Some(2 * most));
         assert_eq!(planned(&["-d", "1"]), None);
+    }
+
+    #[test]
+    fn the_time_of_all_targets_is_known_unless_requests_end_them() {
+        let run = |arguments: &[&str]| {
+            let words = ["prober", "-t", "a", "-t", "b"].iter().chain(arguments);
+            time(&plan::run(&Cli::try_parse_from(words).unwrap().run).unwrap())
+        };
+        assert_eq!(run(&["-d", "3", "--warmup", "2"]), Some(Duration::from_secs(10)));
+        assert_eq!(run(&["-n", "3"]), None);
     }
 }

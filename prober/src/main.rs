@@ -1,6 +1,7 @@
 //! `prober`: arguments, signals and the exit code; the program is `prober::run`.
 
 use std::io::Write as _;
+use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 
 use prober::cli::Cli;
@@ -14,6 +15,7 @@ fn main() -> ExitCode {
     };
     let stop = CancellationToken::new();
     if let Err(error) = stop_on_signals(&stop) {
+        let error = prober::connect::local_limit(&error);
         return usage::complain("prober", &format_args!("cannot watch for signals: {error}"));
     }
     match prober::run(cli, &stop, &mut std::io::stdout().lock()) {
@@ -32,6 +34,9 @@ fn main() -> ExitCode {
 /// second one ends the program, whatever it waits for: a matrix file that is a
 /// pipe, or a reader that does not read.
 fn stop_on_signals(stop: &CancellationToken) -> std::io::Result<()> {
+    // Where tokio gets no descriptors for its signals, it panics. It takes five.
+    let spare: std::io::Result<Vec<_>> = (0..4).map(|_| UnixStream::pair()).collect();
+    drop(spare?);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (mut interrupt, mut terminate) = {
         let _context = runtime.enter();

@@ -47,6 +47,7 @@ impl Row {
                 .map_err(|error| error.to_string()),
             Source::Command { .. } => self.run_behind(stop, meter),
         };
+        meter.row_ended();
         report::Row::new(self.source.clone(), &self.plan, probed)
     }
 
@@ -62,7 +63,7 @@ impl Row {
         let words = self.origin.words(&self.arguments);
         let report = runtime.block_on(source::probe_behind(&words, self.limit(), stop))?;
         let tally = source::whole(report, &self.plan.target.given, self.plan.planned())?;
-        meter.count_all(tally.answers(), tally.failed_requests());
+        meter.count_all(&tally);
         Ok(tally)
     }
 

@@ -135,6 +135,16 @@ pub enum Wire {
     Kept,
 }
 
+/// The other end of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Remote {
+    /// Its address.
+    pub address: SocketAddr,
+    /// Its place among the addresses that the thread has met, so that requests on a kept
+    /// connection need not look it up.
+    pub place: usize,
+}
+
 /// How long a request took, and its parts.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Timings {
@@ -151,6 +161,9 @@ pub struct Timings {
     pub tls: Option<Duration>,
     /// From the sending of the request to the first byte of the response.
     pub first_byte: Option<Duration>,
+    /// The part of it that the nearest Envoy waited for its upstream host, in whole
+    /// milliseconds, by `x-envoy-upstream-service-time`.
+    pub upstream: Option<Duration>,
 }
 
 /// How one request ended.
@@ -164,6 +177,8 @@ pub struct Outcome<'a> {
     pub timings: Timings,
     /// What it did on the network.
     pub wire: Wire,
+    /// Where its connection led; `None` where none was made.
+    pub remote: Option<Remote>,
     /// Addresses of the name that were tried first and failed, and why.
     pub passed_over: Vec<(SocketAddr, String)>,
 }

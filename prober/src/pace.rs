@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Instant;
 
 use rustix::time::{
@@ -22,12 +22,12 @@ use crate::clock;
 pub struct Pacer {
     timer: AsyncFd<OwnedFd>,
     /// In the order of their instants, as they are handed out in it.
-    waiting: RefCell<VecDeque<(Instant, Rc<Notify>)>>,
+    waiting: RefCell<VecDeque<(Instant, Arc<Notify>)>>,
     more: Notify,
 }
 
 impl Pacer {
-    /// A pacer of this thread's runtime.
+    /// A pacer of the runtime that is entered.
     ///
     /// # Errors
     /// If the system has no timer left to give.
@@ -48,11 +48,11 @@ impl Pacer {
         turn.notified().await;
     }
 
-    fn enqueue(&self, due: Instant) -> Rc<Notify> {
-        let turn = Rc::new(Notify::new());
+    fn enqueue(&self, due: Instant) -> Arc<Notify> {
+        let turn = Arc::new(Notify::new());
         let mut waiting = self.waiting.borrow_mut();
         let place = waiting.partition_point(|(other, _)| *other <= due);
-        waiting.insert(place, (due, Rc::clone(&turn)));
+        waiting.insert(place, (due, Arc::clone(&turn)));
         if place == 0 {
             self.more.notify_one();
         }

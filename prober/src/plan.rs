@@ -1,7 +1,11 @@
 //! Flags → a validated plan. All contradictions are refused here, before
 //! anything touches the world. Pure.
 
+mod events;
+pub(crate) mod judging;
+mod protocol;
 mod reuse;
+mod select;
 pub mod target;
 
 use std::path::PathBuf;
@@ -10,12 +14,18 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use thiserror::Error;
 
-use crate::cli::{ArrivalForm, LoadArgs, NetworkArgs, RequestArgs, RunArgs, TlsArgs};
-use crate::expectation::{self, Expectation, SyntaxError};
+use crate::cli::{ArrivalForm, LoadArgs, NetworkArgs, RequestArgs, RunArgs, SelectForm, TlsArgs};
+use crate::events::Event;
+use crate::expectation::{Expectation, SyntaxError};
+use crate::failover::Terms;
+use crate::identity::pattern::{PatternError, Patterns};
 use crate::overrides::{OverrideError, Overrides};
 use crate::resolve::{Family, NamesConfig, NamesError};
 use crate::schedule::{Arrivals, End, Schedule};
+use crate::verdict::{Rules, Sampling};
+pub use protocol::Protocol;
 pub use reuse::Reuse;
+pub use select::Select;
 use target::{Target, TargetError};
 
 /// Requests to each target, unless told otherwise.
@@ -27,6 +37,8 @@ pub const DEFAULT_SHOW: u64 = 4;
 /// More connections than this from one process meet the limits of ports and descriptors.
 const MAX_CONCURRENCY: u64 = 10_000;
 const MAX_THREADS: u64 = 512;
+/// What most servers allow on a connection is 100 to 250.
+const MAX_STREAMS: u64 = 1_000;
 /// Numbers above are those of warm-up requests.
 const MAX_REQUESTS: u64 = crate::schedule::WARMUP_SEQUENCE - 1;
 
@@ -45,6 +57,9 @@ pub enum PlanError {
     /// An override does not parse.
     #[error(transparent)]
     Override(#[from] OverrideError),
+    /// How an answer names its pod is no pattern.
+    #[error(transparent)]
+    Identify(#[from] PatternError),
     /// A DNS server is none.
     #[error(transparent)]
     Names(#[from] NamesError),
@@ -61,9 +76,21 @@ pub enum PlanError {
     /// A count and a time both end the run.
     #[error("-n and -d both say when to end; give one of them")]
     TwoEnds,
+    /// Sampling until decided has another end than the one given.
+    #[error("--max-requests ends sampling that goes on until it is decided; leave -n and -d away")]
+    TwoLimits,
+    /// Times of a fault where none happens.
+    #[error("--expect: '{0}' is about a fault; let one happen, such as --at 5s 'COMMAND'")]
+    Timeline(String),
     /// Arrivals of what?
     #[error("--arrivals says how the requests of --rate are spread; give --rate too")]
     ArrivalsWithoutRate,
+    /// Once before the run, or for every connection?
+    #[error(
+        "--select each looks the name up once, before the run, --re-resolve for every connection; \
+         give one of them"
+    )]
+    EachAnew,
     /// A header does not parse.
     #[error("-H '{given}': {wrong}; write it as 'NAME: VALUE'")]
     Header {
@@ -72,9 +99,63 @@ pub enum PlanError {
         /// What is wrong with it.
         wrong: &'static str,
     },
+    /// HTTP/2 without TLS cannot be negotiated.
+    #[error("--http2 is negotiated by TLS; for a plain target write --http2-prior-knowledge")]
+    PlainHttp2,
+    /// Streams of what?
+    #[error("--streams is of HTTP/2; add --http2, --http2-prior-knowledge or --grpc")]
+    StreamsWithoutHttp2,
+    /// Several streams are several requests on one connection.
+    #[error(
+        "--streams {0} puts {0} requests on a connection at once; allow it with --reuse always"
+    )]
+    StreamsWithoutReuse(u64),
+    /// A gRPC service has paths of its own.
+    #[error("--grpc calls {service}; leave the path '{path}' away from the target")]
+    GrpcPath {
+        /// The path of the service.
+        service: &'static str,
+        /// The path given.
+        path: String,
+    },
     /// A method that is a number: the flag next to it was meant.
     #[error("--request {0} would be the method; for {0} requests write -n {0} or --requests {0}")]
     MethodIsNumber(String),
+    /// A file of events cannot be read.
+    #[error("--event-file {0}: {1}")]
+    EventFile(PathBuf, std::io::Error),
+    /// A line of such a file is none.
+    #[error("{file}, line {line}: '{text}' is no event; write TIME COMMAND, such as 5s date")]
+    EventLine {
+        /// The file.
+        file: String,
+        /// The line's number, from 1.
+        line: usize,
+        /// The line.
+        text: String,
+    },
+    /// An event would come after the end.
+    #[error("--at {at}: the run ends after {end}; let events come before, or the run go on (-d)")]
+    EventAfterEnd {
+        /// The event's instant.
+        at: String,
+        /// How long the run takes.
+        end: String,
+    },
+    /// Until when?
+    #[error("--at happens at an instant of a run of known length; give -d, such as -d 30s")]
+    EventsWithoutEnd,
+    /// Whose events?
+    #[error("--at and --event-file are about one run; give one --target")]
+    EventsOfMany,
+    /// Shares do not parse.
+    #[error("--failover-to '{given}': {wrong}; write NAME[,NAME…] or NAME=PERCENT%[,…]")]
+    FailoverTo {
+        /// As given.
+        given: String,
+        /// What is wrong with it.
+        wrong: String,
+    },
     /// A method is none.
     #[error("-X '{0}' is no HTTP method; write one such as GET or POST")]
     Method(String),
@@ -102,8 +183,12 @@ pub struct ProbePlan {
     pub reuse: Reuse,
     /// How old a connection may get.
     pub connection_lifetime: Option<Duration>,
-    /// How many requests at once.
+    /// How many requests at once; of HTTP/2, how many connections.
     pub concurrency: u64,
+    /// How many requests at once on each connection.
+    pub streams: u64,
+    /// What carries the requests.
+    pub protocol: Protocol,
     /// Threads that send; `None` is one per core.
     pub threads: Option<u64>,
     /// What each request looks like.
@@ -114,22 +199,43 @@ pub struct ProbePlan {
     pub overrides: Overrides,
     /// How names are looked up.
     pub names: NamesConfig,
+    /// Which of a name's addresses a connection goes to.
+    pub select: Select,
     /// How TLS is verified.
     pub tls: TlsPlan,
+    /// How answers name who gave them; `None` if as an echo does.
+    pub identify: Option<Patterns>,
     /// What must hold.
     pub expectations: Vec<Expectation>,
+    /// How that is judged.
+    pub rules: Rules,
     /// How many answers are printed verbatim.
     pub show: u64,
+    /// The width of the timeline's bins, in whole ms; `None` is no timeline.
+    pub timeline: Option<Duration>,
+    /// What happens while the run goes on.
+    pub events: Vec<Event>,
+    /// How long each event may take.
+    pub event_limit: Duration,
+    /// How surviving a fault is measured.
+    pub terms: Terms,
 }
 
 impl ProbePlan {
-    /// How many requests there will be; `None` if time ends the run.
+    /// How many requests there will be; `None` if time or a decision ends the run.
     #[must_use]
     pub fn planned(&self) -> Option<u64> {
         match self.schedule.end {
+            _ if self.rules.sampling == Sampling::UntilDecided => None,
             End::Requests(requests) => Some(requests),
             End::After(_) => None,
         }
+    }
+
+    /// How many requests can be under way at once.
+    #[must_use]
+    pub fn lanes(&self) -> u64 {
+        self.concurrency.saturating_mul(self.streams).max(1)
     }
 
     /// The longest time that the run can take.
@@ -139,11 +245,11 @@ impl ProbePlan {
         let sending = match (self.schedule.end, self.schedule.arrivals) {
             (End::After(duration), _) => duration,
             (End::Requests(requests), Arrivals::Closed) => {
-                let turns = requests.div_ceil(self.concurrency.max(1));
+                let turns = requests.div_ceil(self.lanes());
                 each.saturating_mul(u32::try_from(turns).unwrap_or(u32::MAX))
             }
             (End::Requests(n), Arrivals::Constant(rate) | Arrivals::Poisson(rate, _)) => {
-                let turns = u32::try_from(n.div_ceil(self.concurrency.max(1))).unwrap_or(u32::MAX);
+                let turns = u32::try_from(n.div_ceil(self.lanes())).unwrap_or(u32::MAX);
                 let paced = Duration::try_from_secs_f64(2.0 * n as f64 / rate);
                 paced.unwrap_or(Duration::MAX).max(each.saturating_mul(turns))
             }
@@ -156,11 +262,17 @@ impl ProbePlan {
     pub fn summary(&self) -> String {
         let Self { target, concurrency, reuse, .. } = self;
         let amount = match self.schedule.end {
+            End::Requests(requests) if self.rules.sampling == Sampling::UntilDecided => {
+                format!("requests until decided, at most {requests}")
+            }
             End::Requests(requests) => format!("{requests} requests"),
             End::After(duration) => format!("requests for {duration:?}"),
         };
         let pace = match self.schedule.arrivals {
             Arrivals::Closed => String::new(),
+            Arrivals::Constant(rate) if self.schedule.burst > 1 => {
+                format!(" at {rate}/s in bursts of {}", self.schedule.burst)
+            }
             Arrivals::Constant(rate) => format!(" at {rate}/s"),
             Arrivals::Poisson(rate, seed) => format!(" at {rate}/s (Poisson, seed {seed})"),
         };
@@ -169,9 +281,22 @@ impl ProbePlan {
             Some(addresses) => format!("{addresses:?} port {port} by --resolve"),
             None => format!("{host} port {port}"),
         };
+        let place = match &self.select {
+            Select::First | Select::Each => place,
+            Select::RoundRobin => format!("{place}, addresses in turn"),
+            Select::Random(seed) => format!("{place}, addresses at random (seed {seed})"),
+            Select::Only(address) => format!("{address} of {place}"),
+            Select::Nowhere(why) => format!("nowhere: {why}"),
+        };
+        let at_once = match self.streams {
+            1 => format!("{concurrency} at once"),
+            streams => format!("{concurrency} connections of {streams} streams"),
+        };
         format!(
-            "{} {}: {amount}{pace}, {concurrency} at once, {reuse}, to {place}",
-            self.request.method, target.url
+            "{} {}: {amount}{pace} over {}, {at_once}, {reuse}, to {place}",
+            self.request.method,
+            target.url,
+            self.protocol.name(),
         )
     }
 }
@@ -212,34 +337,86 @@ pub fn run(args: &RunArgs) -> Result<Vec<ProbePlan>, PlanError> {
     if args.targets.is_empty() {
         return Err(PlanError::NoTarget);
     }
-    let schedule = schedule(&args.load)?;
     let load = &args.load;
-    let first = Target::parse(&args.targets[0])?;
+    let expectations = judging::expectations(&args.judge.expectations, args.events.any())?;
+    let (rules, most) = judging::rules(&args.judge, load, &expectations)?;
+    let mut schedule = schedule(load)?;
+    if rules.sampling == Sampling::UntilDecided {
+        schedule.end = End::Requests(most);
+    }
+    let first = target(&args.targets[0], args)?;
+    let protocol = Protocol::of(&args.request, first.tls)?;
+    let reuse = reuse(load.reuse.as_deref())?;
     let common = ProbePlan {
         target: first.clone(),
         schedule,
-        reuse: reuse(load.reuse.as_deref())?,
+        reuse,
         connection_lifetime: load
             .connection_lifetime
             .as_deref()
             .map(|given| seconds("--connection-lifetime", given))
             .transpose()?,
         concurrency: concurrency(load, schedule.end)?,
+        streams: streams(load, protocol, reuse)?,
+        protocol,
         threads: args.load.threads.map(|n| within("--threads", n, MAX_THREADS)).transpose()?,
         request: request(&args.request, &first)?,
         limits: limits(&args.request)?,
         overrides: Overrides::parse(&args.network.resolve, &args.network.connect_to)?,
         names: names(&args.network, &args.request)?,
+        select: select(&args.network, load.seed)?,
         tls: tls(&args.tls),
-        expectations: expectations(&args.expectations)?,
+        identify: Patterns::parse(&args.identify)?,
+        expectations,
+        rules,
         show: args.output.show.unwrap_or(DEFAULT_SHOW),
+        timeline: load.timeline.as_deref().map(timeline).transpose()?,
+        events: events::read(&args.events, schedule)?,
+        event_limit: seconds("--event-timeout", &args.events.event_timeout)?,
+        terms: events::terms(&args.events)?,
     };
+    if !common.events.is_empty() && load.duration.is_none() && load.requests.is_none() {
+        return Err(PlanError::EventsWithoutEnd);
+    }
+    if !common.events.is_empty()
+        && (args.targets.len() > 1 || args.network.select == Some(SelectForm::Each))
+    {
+        return Err(PlanError::EventsOfMany);
+    }
     let plan = |given: &String| {
-        let target = Target::parse(given)?;
+        let target = target(given, args)?;
         let request = request(&args.request, &target)?;
-        Ok(ProbePlan { target, request, ..common.clone() })
+        let protocol = Protocol::of(&args.request, target.tls)?;
+        if protocol.is_http2() {
+            check_authority(&request)?;
+        }
+        Ok(ProbePlan { target, request, protocol, ..common.clone() })
     };
     args.targets.iter().map(plan).collect()
+}
+
+/// The target; a gRPC service has a path of its own.
+fn target(given: &str, args: &RunArgs) -> Result<Target, PlanError> {
+    let target = Target::parse(given)?;
+    match args.request.grpc {
+        None => Ok(target),
+        Some(service) if target.path == "/" => Ok(target.at(service.path())),
+        Some(service) => {
+            let (service, path) = (service.path(), target.path.to_string());
+            Err(PlanError::GrpcPath { service, path })
+        }
+    }
+}
+
+fn streams(load: &LoadArgs, protocol: Protocol, reuse: Reuse) -> Result<u64, PlanError> {
+    let streams = positive("--streams", load.streams, 1, MAX_STREAMS)?;
+    match load.streams {
+        Some(_) if !protocol.is_http2() => Err(PlanError::StreamsWithoutHttp2),
+        Some(_) if streams > 1 && reuse == Reuse::NEVER => {
+            Err(PlanError::StreamsWithoutReuse(streams))
+        }
+        _ => Ok(streams),
+    }
 }
 
 fn schedule(load: &LoadArgs) -> Result<Schedule, PlanError> {
@@ -262,7 +439,18 @@ fn schedule(load: &LoadArgs) -> Result<Schedule, PlanError> {
         }
     };
     let warmup = load.warmup.as_deref().map(|given| seconds("--warmup", given)).transpose()?;
-    Ok(Schedule { end, arrivals, warmup: warmup.unwrap_or_default() })
+    let burst = positive("--burst", load.burst, 1, MAX_CONCURRENCY)?;
+    Ok(Schedule { end, arrivals, burst, warmup: warmup.unwrap_or_default() })
+}
+
+/// The width of a timeline's bins.
+fn timeline(given: &str) -> Result<Duration, PlanError> {
+    let whole = seconds("--timeline", given).ok().filter(|w| w.as_nanos() % 1_000_000 == 0);
+    whole.ok_or_else(|| PlanError::Number {
+        flag: "--timeline",
+        value: format!("'{given}'"),
+        right: "write whole milliseconds or seconds, from 1ms to 86400, such as 100ms".to_owned(),
+    })
 }
 
 /// Requests each second: a number, `/s` allowed behind it.
@@ -319,6 +507,15 @@ fn request(args: &RequestArgs, target: &Target) -> Result<RequestPlan, PlanError
     Ok(RequestPlan { method, headers })
 }
 
+/// HTTP/2 has the host in `:authority`, which is not as free as a header.
+fn check_authority(request: &RequestPlan) -> Result<(), PlanError> {
+    let Some(host) = request.headers.get(header::HOST) else { return Ok(()) };
+    http::uri::Authority::try_from(host.as_bytes()).map(drop).map_err(|_| PlanError::Header {
+        given: format!("Host: {}", String::from_utf8_lossy(host.as_bytes())),
+        wrong: "over HTTP/2 its value must be a host",
+    })
+}
+
 /// `NAME: VALUE`; as in curl, `NAME:` removes one of the program's own headers.
 fn parse_header(given: &str) -> Result<(HeaderName, HeaderValue), PlanError> {
     let wrong = |wrong| PlanError::Header { given: given.escape_debug().to_string(), wrong };
@@ -347,20 +544,23 @@ fn names(network: &NetworkArgs, request: &RequestArgs) -> Result<NamesConfig, Pl
     };
     let servers = NamesConfig::parse_servers(&network.dns_servers)?;
     let timeout = limits(request)?.connect;
-    Ok(NamesConfig { servers, family, timeout, ..NamesConfig::default() })
+    let anew = network.re_resolve;
+    Ok(NamesConfig { servers, family, timeout, anew, ..NamesConfig::default() })
+}
+
+fn select(network: &NetworkArgs, seed: u64) -> Result<Select, PlanError> {
+    Ok(match network.select.unwrap_or(SelectForm::First) {
+        SelectForm::First => Select::First,
+        SelectForm::RoundRobin => Select::RoundRobin,
+        SelectForm::Random => Select::Random(seed),
+        SelectForm::Each if network.re_resolve => return Err(PlanError::EachAnew),
+        SelectForm::Each => Select::Each,
+    })
 }
 
 fn tls(args: &TlsArgs) -> TlsPlan {
     let identity = args.cert.clone().zip(args.key.clone());
     TlsPlan { cacert: args.cacert.clone(), identity, insecure: args.insecure }
-}
-
-/// Without `--expect`, the expectation is `errors = 0`.
-fn expectations(given: &[String]) -> Result<Vec<Expectation>, SyntaxError> {
-    if given.is_empty() {
-        return Ok(vec![Expectation::NoErrors]);
-    }
-    given.iter().map(|text| expectation::parse(text)).collect()
 }
 
 fn positive(

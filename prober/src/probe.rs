@@ -1,22 +1,28 @@
 //! One request → one outcome. Nothing is retried.
 
+mod reading;
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use echo_reply::Identity;
-use http::{Method, StatusCode};
+use http::Method;
 use tokio_rustls::rustls::ClientConfig;
 
 use crate::clock;
-use crate::connect::exchange::{Connection, Response, Stage};
+use crate::connect::exchange::{Connection, Page, Response, Stage};
+use crate::connect::http2::{self, Slot, Template};
 use crate::connect::{self, Opening};
-use crate::identity;
-use crate::outcome::{Answer, Failure, FailureKind, Outcome, Timings, Who, Wire};
+use crate::outcome::{Failure, FailureKind, Outcome, Remote, Timings, Wire};
 use crate::plan::ProbePlan;
 use crate::resolve::Names;
 use crate::watch::{Alarm, Ring};
-use crate::wire::{Field, RequestBytes};
+use crate::wire::RequestBytes;
+use reading::Reading;
 
 /// What all requests of one thread share.
 #[derive(Debug)]
@@ -29,35 +35,171 @@ pub struct Prober<'a> {
     pub tls: Option<Arc<ClientConfig>>,
     /// Begins every probe id, so that an answer of another run is known as such.
     pub run_id: &'a str,
+    /// How many connections the run, on all threads, has begun to open.
+    pub turns: &'a AtomicU64,
+    /// The places of this thread's remote addresses, in the order in which they came.
+    pub places: RefCell<HashMap<SocketAddr, usize>>,
 }
 
 /// What one lane keeps from request to request.
 #[derive(Debug)]
 pub struct Lane {
+    carrier: Carrier,
+    alarm: Rc<Alarm>,
+}
+
+/// What carries a lane's requests.
+#[derive(Debug)]
+enum Carrier {
+    /// HTTP/1.1: a connection of its own.
+    Own(Own),
+    /// HTTP/2: a connection that lanes share.
+    Shared(Shared),
+}
+
+#[derive(Debug)]
+struct Own {
     request: RequestBytes,
     connection: Option<Connection>,
+    /// The page of a lane without a connection: it holds nothing.
+    blank: Page,
     /// How many requests its connection may still carry.
     uses: u64,
-    alarm: Rc<Alarm>,
     /// How many connections it has opened, which varies `--reuse N:M`.
     opened: u64,
+    /// Where its connection leads, or the last one did.
+    remote: Option<Remote>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    request: Template,
+    slot: Rc<Slot>,
+    /// The connection of the request under way.
+    connection: Option<Rc<http2::Connection>>,
+    /// Where the connection of the last request leads.
+    remote: Option<SocketAddr>,
+    page: Page,
 }
 
 impl Lane {
-    /// A lane without a connection.
+    /// A lane without a connection; of HTTP/2, with the place of the one that it shares.
     #[must_use]
-    pub fn new(prober: &Prober<'_>, alarm: Rc<Alarm>) -> Self {
-        let request = RequestBytes::new(prober.plan, prober.run_id);
-        Self { request, connection: None, uses: 0, alarm, opened: 0 }
+    pub fn new(prober: &Prober<'_>, alarm: Rc<Alarm>, slot: Option<Rc<Slot>>) -> Self {
+        let Prober { plan, run_id, .. } = *prober;
+        let carrier = match slot {
+            None => Carrier::Own(Own {
+                request: RequestBytes::new(plan, run_id),
+                connection: None,
+                blank: Page::default(),
+                uses: 0,
+                opened: 0,
+                remote: None,
+            }),
+            Some(slot) => Carrier::Shared(Shared {
+                request: Template::new(plan, run_id),
+                slot,
+                connection: None,
+                remote: None,
+                page: Page::default(),
+            }),
+        };
+        Self { carrier, alarm }
+    }
+
+    /// The bytes of the response that was just read.
+    fn page(&self) -> &Page {
+        match &self.carrier {
+            Carrier::Own(own) => own.connection.as_ref().map_or(&own.blank, Connection::page),
+            Carrier::Shared(shared) => &shared.page,
+        }
+    }
+
+    /// The id of the request sent last.
+    fn probe_id(&self) -> &[u8] {
+        match &self.carrier {
+            Carrier::Own(own) => own.request.id(),
+            Carrier::Shared(shared) => shared.request.id(),
+        }
     }
 
     /// After a request: whether its connection may carry another one.
+    fn settle(&mut self, keep: bool, lifetime: Option<Duration>, now: Instant) {
+        match &mut self.carrier {
+            Carrier::Own(own) => own.settle(keep, lifetime, now),
+            Carrier::Shared(shared) => shared.settle(),
+        }
+    }
+}
+
+impl Own {
+    async fn exchange(
+        &mut self,
+        prober: &Prober<'_>,
+        sequence: u64,
+        opening: &mut Opening,
+        stage: &mut Stage,
+    ) -> Result<Response, Failure> {
+        let plan = prober.plan;
+        if self.connection.is_none() {
+            let stream = prober.open(opening).await?;
+            self.opened += 1;
+            self.uses = plan.reuse.uses(sequence ^ self.opened.rotate_left(32));
+            self.connection = Some(Connection::new(stream, clock::now()));
+        }
+        let Some(connection) = &mut self.connection else { unreachable!("just made") };
+        let to_head = plan.request.method == Method::HEAD;
+        let request = self.request.numbered(sequence);
+        connection.exchange(request, to_head, plan.limits.body, stage).await
+    }
+
     fn settle(&mut self, keep: bool, lifetime: Option<Duration>, now: Instant) {
         self.uses = self.uses.saturating_sub(1);
         let age = |connection: &Connection| now.saturating_duration_since(connection.opened);
         let old = |c: &Connection| lifetime.is_some_and(|most| age(c) >= most);
         if !keep || self.uses == 0 || self.connection.as_ref().is_some_and(old) {
             self.connection = None;
+        }
+    }
+}
+
+impl Shared {
+    async fn exchange(
+        &mut self,
+        prober: &Prober<'_>,
+        sequence: u64,
+        opening: &mut Opening,
+        stage: &mut Stage,
+        kept: &Cell<bool>,
+    ) -> Result<Response, Failure> {
+        let plan = prober.plan;
+        let open = async |opened: u64| {
+            let stream = prober.open(opening).await?;
+            let uses = plan.reuse.uses(sequence ^ opened.rotate_left(32));
+            http2::Connection::new(stream, uses, opening.remote).await
+        };
+        self.remote = None;
+        let (connection, was_open) = self.slot.take(plan.connection_lifetime, open).await?;
+        kept.set(was_open);
+        let connection = self.connection.insert(connection);
+        self.remote = connection.remote;
+        let limit = plan.limits.body;
+        let response =
+            connection.exchange(&mut self.request, sequence, limit, &mut self.page, stage).await;
+        response
+            .map_err(|broken| {
+                if broken.stream_only {
+                    self.connection = None;
+                }
+                broken.failure
+            })
+            .inspect(|_| self.connection = None)
+    }
+
+    /// A connection on which a request is still under way did not answer in time, or broke.
+    fn settle(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            self.slot.retire(&connection);
         }
     }
 }
@@ -83,11 +225,21 @@ impl Prober<'_> {
         record: impl FnOnce(Outcome<'_>),
     ) -> Option<Instant> {
         let Turn { sequence, due, start } = turn;
-        let kept = lane.connection.is_some();
+        let kept = Cell::new(false);
         let mut opening = Opening::default();
-        let exchanged = self.exchanged(lane, turn, &mut opening).await?;
+        let exchanged = self.exchanged(lane, turn, &mut opening, &kept).await?;
         let end = exchanged.as_ref().map_or_else(|_| clock::now(), |response| response.end);
-        let Opening { dns, connect, tls, passed_over } = opening;
+        let Opening { dns, connect, tls, passed_over, remote, .. } = opening;
+        let remote = match (&mut lane.carrier, remote) {
+            (Carrier::Own(own), _) if kept.get() => own.remote,
+            (Carrier::Own(own), remote) => {
+                own.remote = remote.map(|address| self.remote(address));
+                own.remote
+            }
+            (Carrier::Shared(shared), remote) => {
+                remote.or(shared.remote).map(|address| self.remote(address))
+            }
+        };
         let first_byte = exchanged.as_ref().ok().map(|response| response.first_byte);
         let timings = Timings {
             total: end.saturating_duration_since(due),
@@ -96,28 +248,47 @@ impl Prober<'_> {
             connect,
             tls,
             first_byte,
+            upstream: None,
         };
-        let wire = match (kept, connect) {
+        let wire = match (kept.get(), connect) {
             (true, _) => Wire::Kept,
             (false, Some(_)) => Wire::Fresh,
             (false, None) => Wire::None,
         };
         let keep = exchanged.as_ref().is_ok_and(|response| response.keep_alive);
-        match (&exchanged, &lane.connection) {
-            (Ok(response), Some(connection)) => {
+        match &exchanged {
+            Ok(response) => {
                 let mut identity = None;
-                let answer = Reading { response, connection, probe_id: lane.request.id() };
+                let answer = Reading {
+                    response,
+                    page: lane.page(),
+                    probe_id: lane.probe_id(),
+                    plan: self.plan,
+                };
+                let timings = Timings { upstream: answer.upstream(), ..timings };
                 let result = answer.read(sequence < self.plan.show, &mut identity);
-                record(Outcome { sequence, result, timings, wire, passed_over });
+                record(Outcome { sequence, result, timings, wire, remote, passed_over });
             }
-            (Err(failure), _) => {
+            Err(failure) => {
                 let result = Err(failure.clone());
-                record(Outcome { sequence, result, timings, wire, passed_over });
+                record(Outcome { sequence, result, timings, wire, remote, passed_over });
             }
-            (Ok(_), None) => unreachable!("a response comes on a connection"),
         }
         lane.settle(keep, self.plan.connection_lifetime, end);
         Some(end)
+    }
+
+    /// The address with its place among this thread's.
+    fn remote(&self, address: SocketAddr) -> Remote {
+        let mut places = self.places.borrow_mut();
+        let next = places.len();
+        Remote { address, place: *places.entry(address).or_insert(next) }
+    }
+
+    /// Opens a connection: the next one of the run.
+    async fn open(&self, opening: &mut Opening) -> Result<connect::Stream, Failure> {
+        opening.turn = self.turns.fetch_add(1, Ordering::Relaxed);
+        connect::open(self.plan, &self.names, self.tls.as_ref(), opening).await
     }
 
     /// Request and response within the limit; `None` if the run stopped.
@@ -126,22 +297,22 @@ impl Prober<'_> {
         lane: &mut Lane,
         turn: Turn,
         opening: &mut Opening,
+        kept: &Cell<bool>,
     ) -> Option<Result<Response, Failure>> {
         let limit = self.plan.limits.total;
         let mut stage = Stage::Connecting;
         let alarm = Rc::clone(&lane.alarm);
+        let (sequence, stage_of) = (turn.sequence, &mut stage);
         let work = async {
-            if lane.connection.is_none() {
-                let tls = self.tls.as_ref();
-                let stream = connect::open(self.plan, &self.names, tls, opening).await?;
-                lane.opened += 1;
-                lane.uses = self.plan.reuse.uses(turn.sequence ^ lane.opened.rotate_left(32));
-                lane.connection = Some(Connection::new(stream, clock::now()));
+            match &mut lane.carrier {
+                Carrier::Own(own) => {
+                    kept.set(own.connection.is_some());
+                    own.exchange(self, sequence, opening, stage_of).await
+                }
+                Carrier::Shared(shared) => {
+                    shared.exchange(self, sequence, opening, stage_of, kept).await
+                }
             }
-            let Some(connection) = &mut lane.connection else { unreachable!("just made") };
-            let to_head = self.plan.request.method == Method::HEAD;
-            let request = lane.request.numbered(turn.sequence);
-            connection.exchange(request, to_head, self.plan.limits.body, &mut stage).await
         };
         match alarm.guard(Some(turn.start + limit), work).await {
             Ok(result) => Some(result),
@@ -151,87 +322,5 @@ impl Prober<'_> {
                 Some(Err(Failure::new(FailureKind::Timeout, what)))
             }
         }
-    }
-}
-
-/// A whole response, to be read.
-struct Reading<'a> {
-    response: &'a Response,
-    connection: &'a Connection,
-    probe_id: &'a [u8],
-}
-
-impl<'a> Reading<'a> {
-    /// Who answered, if it was an echo and to this request. `identity` is the place of
-    /// one that is read from the body.
-    fn read(&self, show: bool, identity: &'a mut Option<Identity>) -> Result<Answer<'a>, Failure> {
-        let Self { response, connection, .. } = *self;
-        let body = connection.read_body(response);
-        if !(200..300).contains(&response.head.status) {
-            return Err(self.bad_status(body));
-        }
-        if response.cut {
-            let what = format!("the body is longer than {} bytes (--max-body)", body.len());
-            return Err(Failure::new(FailureKind::Protocol, what));
-        }
-        let text = show.then(|| identity::shown(body));
-        if self.field(Field::Pod).is_some() && self.field(Field::Cluster).is_some() {
-            self.is_ours(self.field(Field::Probe))?;
-            let mut names = response.head.identity(connection.buffer());
-            if !names.all(|name| name.iter().all(|byte| (0x20..0x7f).contains(byte))) {
-                let what = "a name in the x-echo headers that cannot be printed";
-                return Err(Failure::new(FailureKind::Unidentified, what));
-            }
-            let attempt = self.field(Field::Attempt).and_then(number);
-            let who = Who::Headers(&response.head, connection.buffer());
-            return Ok(Answer { who, attempt, text });
-        }
-        let claim = identity::from_body(body).ok_or_else(|| {
-            let what = format!("{} from no echo: {}", response.head.status, quoted(body));
-            Failure::new(FailureKind::Unidentified, what)
-        })?;
-        self.is_ours(claim.probe.as_deref().map(str::as_bytes))?;
-        let who = Who::Body(identity.insert(claim.identity));
-        Ok(Answer { who, attempt: claim.attempt, text })
-    }
-
-    fn field(&self, field: Field) -> Option<&'a [u8]> {
-        self.response.head.field(self.connection.buffer(), field)
-    }
-
-    /// An answer that names another request than the one it came for is somebody else's.
-    fn is_ours(&self, probe: Option<&[u8]>) -> Result<(), Failure> {
-        if probe.is_none_or(|probe| probe == self.probe_id) {
-            return Ok(());
-        }
-        let what = "the answer to another request (its x-echo-probe differs)";
-        Err(Failure::new(FailureKind::Unidentified, what))
-    }
-
-    fn bad_status(&self, body: &[u8]) -> Failure {
-        let code = self.response.head.status;
-        let known = StatusCode::from_u16(code).ok().and_then(|status| status.canonical_reason());
-        let status = known.map_or_else(|| code.to_string(), |words| format!("{code} {words}"));
-        let text = |field| self.field(field).map(String::from_utf8_lossy);
-        let what = match (code, text(Field::Location), text(Field::Server)) {
-            (300..400, Some(location), _) => {
-                format!("{status} to {location} (redirects are not followed)")
-            }
-            (_, _, Some(server)) => format!("{status} from {server}: {}", quoted(body)),
-            _ => format!("{status}: {}", quoted(body)),
-        };
-        Failure::new(FailureKind::Status, what)
-    }
-}
-
-fn number(digits: &[u8]) -> Option<u32> {
-    std::str::from_utf8(digits).ok()?.parse().ok()
-}
-
-fn quoted(body: &[u8]) -> String {
-    let text = String::from_utf8_lossy(body);
-    match text.trim() {
-        "" => "no body".to_owned(),
-        text => format!("\"{text}\""),
     }
 }

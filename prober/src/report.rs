@@ -5,9 +5,10 @@ pub mod json;
 pub(crate) mod samples;
 pub mod text;
 
+use std::net::IpAddr;
 use std::time::SystemTime;
 
-use crate::plan::ProbePlan;
+use crate::plan::{ProbePlan, Protocol};
 use crate::tally::{Label, Tally};
 use crate::verdict::{self, Judged, Verdict};
 
@@ -33,6 +34,10 @@ pub struct Row {
     pub target: String,
     /// The URL that was asked.
     pub url: String,
+    /// What carried the requests.
+    pub protocol: Protocol,
+    /// The one address that was asked, where every address of a name is a row.
+    pub address: Option<IpAddr>,
     /// What came of it.
     pub result: RowResult,
 }
@@ -61,20 +66,36 @@ impl Row {
     pub fn new(source: Option<String>, plan: &ProbePlan, probed: Result<Tally, String>) -> Self {
         let result = match probed {
             Ok(tally) => {
-                let judge = |expectation| verdict::judge(&tally, expectation);
+                let judge = |expectation| verdict::judge(&tally, expectation, &plan.rules);
                 let verdicts = plan.expectations.iter().map(judge).collect();
                 RowResult::Probed { tally, verdicts }
             }
             Err(reason) => RowResult::Unreachable { reason },
         };
         let target = &plan.target;
-        Self { source, target: target.given.clone(), url: target.url.clone(), result }
+        Self {
+            source,
+            target: target.given.clone(),
+            url: target.url.clone(),
+            protocol: plan.protocol,
+            address: plan.select.only(),
+            result,
+        }
     }
 
     /// The row's heading.
     #[must_use]
     pub fn heading(&self) -> String {
-        heading(self.source.as_deref(), &self.target)
+        heading(self.source.as_deref(), &self.target_shown())
+    }
+
+    /// The target, with the address where it is one of several rows of a name.
+    #[must_use]
+    pub fn target_shown(&self) -> String {
+        match self.address {
+            Some(address) => format!("{} ({address})", self.target),
+            None => self.target.clone(),
+        }
     }
 
     /// The row's tally, if its source could probe.

@@ -1,6 +1,7 @@
 //! Names to addresses: the hosts file, then DNS by hickory with the search
 //! domains and ndots of resolv.conf. What `--resolve` pins never comes here;
-//! connecting to the addresses is `connect`'s.
+//! connecting to the addresses is `connect`'s. An answer holds for its TTL; one with a
+//! TTL of 0 is asked for anew by the next lookup. See [`Names`].
 
 mod config;
 mod dns;
@@ -17,8 +18,14 @@ use dns::{Dns, Missing};
 pub use error::{LookupError, NamesError};
 use system::HostsFile;
 
-/// Looks names up. Answers of DNS are cached for as long as their TTL says; the
-/// hosts file and resolv.conf are read once, when this is made.
+/// Looks names up. The hosts file and resolv.conf are read once, when this is made;
+/// changes to them while it lives are not seen.
+///
+/// An answer of DNS holds for as long as its TTL says, and is asked for anew by the
+/// first lookup after that. With a TTL of 0 every lookup asks, except that lookups of
+/// one name that are under way at the same time share one answer. Under
+/// [`NamesConfig::anew`] nothing is kept and nothing shared: each lookup sends queries
+/// of its own.
 ///
 /// The background tasks of a lookup live on the runtime that it was started on,
 /// so each runtime needs a `Names` of its own.

@@ -2,22 +2,32 @@
 //! Tallies of several threads or runs merge without loss. Pure.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::collections::btree_map::Entry;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use echo_reply::Identity;
 
+use crate::events::Happened;
+use crate::failover::{Failover, Trail};
 use crate::latency::Latency;
 use crate::outcome::{Failure, FailureKind};
 
+mod order;
 mod recorder;
+pub mod sketch;
+pub mod timeline;
 
+pub use order::{Agreement, Chain, LAGS, Order, Pairs};
 pub use recorder::Recorder;
+use timeline::Timeline;
 
 /// How many different failures are told apart; further ones are counted by kind.
 const MAX_FAILURE_GROUPS: usize = 32;
 /// What further failures of a kind are called.
 const FURTHER: &str = "further failures of this kind";
+/// How many addresses that were passed over are told apart; further ones are counted.
+const MAX_PASSED_OVER: usize = 64;
 
 /// What one backend answered.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -44,12 +54,36 @@ impl BackendTally {
         all
     }
 
+    fn for_verdicts(&self, latencies: bool) -> Self {
+        if latencies {
+            return self.clone();
+        }
+        let Self { answers, retried, connections, .. } = *self;
+        Self { answers, retried, connections, ..Self::default() }
+    }
+
     fn merge(&mut self, other: &Self) {
         self.answers += other.answers;
         self.retried += other.retried;
         self.connections += other.connections;
         self.fresh.merge(&other.fresh);
         self.kept.merge(&other.kept);
+    }
+}
+
+/// What went to one remote address.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AddressTally {
+    /// TCP connections that were opened to it.
+    pub connections: u64,
+    /// Answers that came from it.
+    pub answers: u64,
+}
+
+impl AddressTally {
+    fn merge(&mut self, other: Self) {
+        self.connections += other.connections;
+        self.answers += other.answers;
     }
 }
 
@@ -64,6 +98,10 @@ pub struct Phases {
     pub tls: Latency,
     /// From the sending of a request to the first byte of its response.
     pub first_byte: Latency,
+    /// The part of it that the nearest Envoy waited for its upstream host, where it says so
+    /// (`x-envoy-upstream-service-time`). Envoy counts whole milliseconds; 0 ms is in here
+    /// as the shortest latency there is, 1 µs.
+    pub upstream: Latency,
     /// From the instant at which a request did start to the end of its answer.
     pub service: Latency,
 }
@@ -71,12 +109,13 @@ pub struct Phases {
 impl Phases {
     /// All of them with their names.
     #[must_use]
-    pub fn named(&self) -> [(&'static str, &Latency); 5] {
+    pub fn named(&self) -> [(&'static str, &Latency); 6] {
         [
             ("dns", &self.dns),
             ("connect", &self.connect),
             ("tls", &self.tls),
             ("first_byte", &self.first_byte),
+            ("upstream", &self.upstream),
             ("service", &self.service),
         ]
     }
@@ -86,6 +125,7 @@ impl Phases {
         self.connect.merge(&other.connect);
         self.tls.merge(&other.tls);
         self.first_byte.merge(&other.first_byte);
+        self.upstream.merge(&other.upstream);
         self.service.merge(&other.service);
     }
 }
@@ -130,8 +170,12 @@ pub struct Tally {
     pub failures: Vec<FailureGroup>,
     /// TCP connections that were opened.
     pub connections: u64,
+    /// Where the connections led, and the answers came from.
+    pub addresses: BTreeMap<SocketAddr, AddressTally>,
     /// Dead addresses of names that have others.
     pub passed_over: BTreeMap<SocketAddr, PassedOver>,
+    /// How often addresses were passed over for which there was no more place above.
+    pub passed_over_further: u64,
     /// The first outcomes as lines to print, by request number.
     pub shown: BTreeMap<u64, String>,
     /// Requests under way when the run was interrupted: neither answered nor failed.
@@ -142,8 +186,29 @@ pub struct Tally {
     pub punctuality: Option<Punctuality>,
     /// Requests that ended during the warm-up, and are counted nowhere else.
     pub warmed_up: u64,
+    /// The same over time, where it was asked for.
+    pub timeline: Option<Timeline>,
+    /// What came of each request, until the run ends and it is measured.
+    pub trail: Option<Trail>,
+    /// What happened during the run.
+    pub events: Vec<Happened>,
+    /// How the first of the events was survived.
+    pub failover: Option<Failover>,
     /// How long the row took, the warm-up not included.
     pub elapsed: Duration,
+    /// Which answers followed which.
+    pub order: Order,
+    /// Why sampling ended, where it went on until something was decided.
+    pub stopped: Option<Stopped>,
+}
+
+/// Why a run ended that went on until its expectations were decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stopped {
+    /// Each of them was.
+    Decided,
+    /// There were as many requests as allowed.
+    Exhausted,
 }
 
 impl Tally {
@@ -167,8 +232,12 @@ impl Tally {
     }
 
     fn pass_over(&mut self, address: SocketAddr, more: PassedOver) {
-        let known = self.passed_over.entry(address);
-        known.and_modify(|known| known.count += more.count).or_insert(more);
+        let room = self.passed_over.len() < MAX_PASSED_OVER;
+        match self.passed_over.entry(address) {
+            Entry::Occupied(mut known) => known.get_mut().count += more.count,
+            Entry::Vacant(place) if room => drop(place.insert(more)),
+            Entry::Vacant(_) => self.passed_over_further += more.count,
+        }
     }
 
     /// Adds all of another's: another thread's, or another part of the same row.
@@ -181,6 +250,10 @@ impl Tally {
         }
         for (address, more) in other.passed_over {
             self.pass_over(address, more);
+        }
+        self.passed_over_further += other.passed_over_further;
+        for (address, theirs) in other.addresses {
+            self.addresses.entry(address).or_default().merge(theirs);
         }
         self.connections += other.connections;
         self.shown.extend(other.shown);
@@ -195,7 +268,38 @@ impl Tally {
             }),
             (a, b) => a.or(b),
         };
+        if let Some(theirs) = other.timeline {
+            match &mut self.timeline {
+                Some(own) => own.merge(theirs),
+                none => *none = Some(theirs),
+            }
+        }
+        if let Some(theirs) = other.trail {
+            self.trail.get_or_insert_default().merge(theirs);
+        }
+        self.events.extend(other.events);
+        // Times of two runs are not those of a longer one.
+        self.failover = self.failover.take().xor(other.failover);
         self.elapsed = self.elapsed.max(other.elapsed);
+        self.order.merge(other.order);
+        self.stopped = self.stopped.or(other.stopped);
+    }
+
+    /// What verdicts need of it: no phases and no lines, and latencies only where they are
+    /// asked for.
+    #[must_use]
+    pub fn for_verdicts(&self, latencies: bool) -> Self {
+        let part = |(who, backend): (&Identity, &BackendTally)| {
+            (who.clone(), backend.for_verdicts(latencies))
+        };
+        Self {
+            backends: self.backends.iter().map(part).collect(),
+            failures: self.failures.clone(),
+            connections: self.connections,
+            order: self.order.clone(),
+            elapsed: self.elapsed,
+            ..Self::default()
+        }
     }
 
     /// Requests that ended: answers and failures.
@@ -227,6 +331,17 @@ impl Tally {
     pub fn failures_by_kind(&self) -> Vec<(FailureKind, u64)> {
         let count = |kind| self.failures.iter().filter(|g| g.kind == kind).map(|g| g.count).sum();
         FailureKind::ALL.into_iter().map(|k| (k, count(k))).filter(|(_, n)| *n > 0).collect()
+    }
+
+    /// Answers per remote address, those of its ports together. An answer has exactly one,
+    /// so that they add up to all answers.
+    #[must_use]
+    pub fn answers_by_address(&self) -> BTreeMap<IpAddr, u64> {
+        let mut groups = BTreeMap::new();
+        for (address, counted) in self.addresses.iter().filter(|(_, counted)| counted.answers > 0) {
+            *groups.entry(address.ip()).or_default() += counted.answers;
+        }
+        groups
     }
 
     /// Answers per value of a label, such as per cluster; by name.
@@ -270,6 +385,12 @@ impl Label {
         (Self::Region, "region"),
         (Self::Version, "version"),
     ];
+
+    /// The word for it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        Self::ALL.iter().find(|(label, _)| *label == self).map_or("cluster", |(_, word)| word)
+    }
 
     /// The value of this label; `<none>` where the backend does not state it.
     #[must_use]

@@ -1,13 +1,51 @@
 //! Tally × expectation → pass, fail or inconclusive, with the numbers that say why. Pure.
+//!
+//! Each verdict by itself keeps the stated confidence: what is called a pass is wrong, and
+//! what is called a fail is wrong, in at most that part of all runs.
+
+mod counts;
+mod evidence;
+mod shares;
+mod survival;
+mod who;
 
 use serde::{Deserialize, Serialize};
 
-use crate::expectation::{Expectation, Form};
-use crate::stats;
+use crate::expectation::Expectation;
 use crate::tally::Tally;
+pub use evidence::{Evidence, Sampling, Worth};
 
-/// The confidence of a verdict.
+/// The confidence of a verdict, unless told otherwise.
 pub const CONFIDENCE: f64 = 0.999;
+/// The share that must be ruled out, unless told otherwise.
+pub const MIN_SHARE: f64 = 0.01;
+/// So many requests must have ended well before `errors = 0` counts as met, where sampling
+/// goes on until something is decided.
+pub const ENOUGH_FOR_EXACT: u64 = 100;
+
+/// How tallies are judged.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rules {
+    /// What a verdict is sure at, 0 to 1.
+    pub confidence: f64,
+    /// A group with less than this share, 0 to 1, counts as one that does not answer.
+    pub min_share: f64,
+    /// How the sample came to its size.
+    pub sampling: Sampling,
+    /// Clusters that are there, seen or not.
+    pub clusters: Vec<String>,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self {
+            confidence: CONFIDENCE,
+            min_share: MIN_SHARE,
+            sampling: Sampling::Fixed,
+            clusters: Vec::new(),
+        }
+    }
+}
 
 /// Whether an expectation was met.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -44,101 +82,80 @@ pub struct Judged {
     pub reason: String,
 }
 
+/// A verdict and its reason.
+type Ruling = (Verdict, String);
+
 /// Judges one expectation. Without answers nothing passes.
 #[must_use]
-pub fn judge(tally: &Tally, expectation: &Expectation) -> Judged {
-    let (verdict, reason) = match expectation {
-        Expectation::NoErrors => no_errors(tally),
-        Expectation::Who { .. } if tally.requests() == 0 => nothing_ended(),
-        Expectation::Who { .. } if tally.answers() == 0 => {
-            let requests = tally.requests();
-            (Verdict::Fail, format!("none of {} was answered", count(requests, "request")))
-        }
-        Expectation::Who { form, label, names } => {
-            let answers = tally.answers_by(*label);
-            let only = || only(&answers, names);
-            let reaches = || reaches(&answers, names);
-            match form {
-                Form::Only => only(),
-                Form::Reaches => reaches(),
-                Form::Exactly => both(reaches(), only()),
-            }
-        }
-    };
+pub fn judge(tally: &Tally, expectation: &Expectation, rules: &Rules) -> Judged {
+    let (verdict, reason) = rule(tally, expectation, rules);
     Judged { expectation: expectation.to_string(), verdict, reason }
 }
 
-type Answers<'a> = std::collections::BTreeMap<&'a str, u64>;
+/// Whether nothing that is still to come could be needed to judge these expectations, where
+/// sampling goes on until they are decided. A throughput is what a run has in the end.
+#[must_use]
+pub fn decided(tally: &Tally, expectations: &[Expectation], rules: &Rules) -> bool {
+    expectations.iter().all(|expectation| {
+        let enough = tally.requests() >= ENOUGH_FOR_EXACT;
+        if matches!(expectation, Expectation::Throughput { .. }) {
+            return enough;
+        }
+        match rule(tally, expectation, rules).0 {
+            Verdict::Fail => true,
+            Verdict::Inconclusive => false,
+            Verdict::Pass => expectation.is_statistical() || enough,
+        }
+    })
+}
 
-fn nothing_ended() -> (Verdict, String) {
+fn rule(tally: &Tally, expectation: &Expectation, rules: &Rules) -> Ruling {
+    let evidence = Evidence::new(tally, rules);
+    match expectation {
+        Expectation::NoErrors => counts::no_errors(tally),
+        _ if tally.requests() == 0 => nothing_ended(),
+        Expectation::ErrorRate { percent } => counts::error_rate(&evidence, percent / 100.0),
+        _ if tally.answers() == 0 => {
+            let requests = tally.requests();
+            (Verdict::Fail, format!("none of {} was answered", count(requests, "request")))
+        }
+        Expectation::NoRetries => counts::no_retries(tally),
+        Expectation::Latency { quantile, of, below } => {
+            counts::latency(&evidence, *quantile, of.as_ref(), *below)
+        }
+        Expectation::Throughput { per_second } => counts::throughput(tally, *per_second),
+        Expectation::Who { form, label, names } => who::judge(&evidence, *form, *label, names),
+        Expectation::Balanced { names, label, tolerance } => {
+            shares::balanced(&evidence, names, *label, tolerance / 100.0)
+        }
+        Expectation::Shares { shares, label, tolerance } => {
+            let shares: Vec<_> =
+                shares.iter().map(|(name, percent)| (name.clone(), percent / 100.0)).collect();
+            shares::shares(&evidence, &shares, *label, tolerance / 100.0)
+        }
+        Expectation::Share { group, side, percent } => {
+            shares::share(&evidence, group, *side, percent / 100.0)
+        }
+        Expectation::Failover(_) | Expectation::Failback(_) | Expectation::Lost { .. } => {
+            survival::judge(tally, expectation)
+        }
+    }
+}
+
+fn nothing_ended() -> Ruling {
     (Verdict::Inconclusive, "no request ended".to_owned())
 }
 
-fn no_errors(tally: &Tally) -> (Verdict, String) {
-    let requests = tally.requests();
-    if requests == 0 {
-        return nothing_ended();
-    }
-    let kinds: Vec<_> =
-        tally.failures_by_kind().iter().map(|(kind, n)| format!("{n} {kind}")).collect();
-    if kinds.is_empty() {
-        return (Verdict::Pass, format!("{} answered", all(requests, "request")));
-    }
-    let failed = tally.failed_requests();
-    let list = kinds.join(", ");
-    (Verdict::Fail, format!("{failed} of {} failed: {list}", count(requests, "request")))
-}
-
-fn only(answers: &Answers<'_>, names: &[String]) -> (Verdict, String) {
-    let total: u64 = answers.values().sum();
-    let others: Vec<_> = answers
-        .iter()
-        .filter(|(name, _)| !names.iter().any(|wanted| wanted == *name))
-        .map(|(name, n)| format!("{name} gave {n}"))
-        .collect();
-    if others.is_empty() {
-        let bound = stats::unseen_share(total, CONFIDENCE) * 100.0;
-        let bound =
-            format!("others give less than {bound:.2} % ({:.1} % sure)", CONFIDENCE * 100.0);
-        return (
-            Verdict::Pass,
-            format!("{} came from {}; {bound}", all(total, "answer"), names.join(",")),
-        );
-    }
-    (Verdict::Fail, format!("{} of {}", others.join(", "), count(total, "answer")))
-}
-
-fn reaches(answers: &Answers<'_>, names: &[String]) -> (Verdict, String) {
-    let total: u64 = answers.values().sum();
-    let gave = |name: &String| answers.get(name.as_str()).copied().unwrap_or(0);
-    let missing: Vec<_> = names.iter().filter(|name| gave(name) == 0).map(String::as_str).collect();
-    if missing.is_empty() {
-        let list: Vec<_> = names.iter().map(|name| format!("{name} {}", gave(name))).collect();
-        return (Verdict::Pass, format!("{} of {}", list.join(", "), count(total, "answer")));
-    }
-    let wanted = missing.join(", ");
-    let silent = format!("{wanted} gave none of {}", count(total, "answer"));
-    // An even share among all who are named or were seen.
-    let others = answers.keys().filter(|seen| !names.iter().any(|name| name == **seen)).count();
-    let groups = names.len() + others;
-    let needed = stats::answers_to_miss(1.0 / groups as f64, 1.0 - CONFIDENCE);
-    if total >= needed {
-        return (Verdict::Fail, silent);
-    }
-    (
-        Verdict::Inconclusive,
-        format!("{silent}, and fewer than {needed} cannot tell: send more (-n)"),
-    )
-}
-
-/// Both must hold: the worse verdict counts, and its reason; of two passes, the second's bound too.
-fn both(first: (Verdict, String), second: (Verdict, String)) -> (Verdict, String) {
+/// Both must hold: the worse verdict counts, and its reason; of two passes, the second's bound
+/// too.
+fn both(first: Ruling, second: Ruling) -> Ruling {
     match (first.0, second.0) {
         (Verdict::Pass, Verdict::Pass) => {
             let bound = second.1.split_once("; ").map_or("", |(_, bound)| bound);
             (Verdict::Pass, format!("{}; {bound}", first.1))
         }
-        (a, b) if a == b => (a, format!("{}; {}", first.1, second.1)),
+        (Verdict::Fail, Verdict::Fail) => (Verdict::Fail, format!("{}; {}", first.1, second.1)),
+        (a, b) if a == b => first,
         (a, b) if a > b => first,
         _ => second,
     }
@@ -152,80 +169,21 @@ fn all(n: u64, noun: &str) -> String {
     if n == 1 { format!("the only {noun}") } else { format!("all {n} {noun}s") }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::expectation::parse;
-    use crate::outcome::FailureKind;
-    use crate::tally::{BackendTally, FailureGroup};
-    use echo_reply::Identity;
-
-    fn tally(answers: &[(&str, u64)], failures: u64) -> Tally {
-        let mut tally = Tally::default();
-        for (cluster, n) in answers {
-            let backend = BackendTally { answers: *n, ..BackendTally::default() };
-            tally.backends.insert(Identity::new("p", *cluster), backend);
-        }
-        if failures > 0 {
-            let what = "503".to_owned();
-            let kind = FailureKind::Status;
-            tally.failures.push(FailureGroup { kind, what, count: failures });
-        }
-        tally
-    }
-
-    #[test]
-    fn each_form_passes_fails_and_stays_open() {
-        use Verdict::{Fail, Inconclusive, Pass};
-        for (text, answers, failures, verdict) in [
-            ("errors = 0", &[("kops", 10)][..], 0, Pass),
-            ("errors = 0", &[("kops", 10)], 1, Fail),
-            ("errors = 0", &[], 10, Fail),
-            ("errors = 0", &[], 0, Inconclusive),
-            ("only kops", &[("kops", 10)], 0, Pass),
-            ("only kops", &[("kops", 10)], 5, Pass),
-            ("only kops", &[("kops", 99), ("gke1", 1)], 0, Fail),
-            ("only kops", &[], 10, Fail),
-            ("only kops", &[], 0, Inconclusive),
-            ("reaches kops,gke1", &[("kops", 99), ("gke1", 1)], 0, Pass),
-            ("reaches kops,gke1", &[("kops", 1), ("gke1", 1), ("x", 1)], 0, Pass),
-            ("reaches kops,gke1", &[("kops", 100)], 0, Fail),
-            ("reaches kops,gke1", &[("kops", 4)], 0, Inconclusive),
-            ("reaches gke1", &[("kops", 1)], 0, Inconclusive),
-            ("reaches gke1", &[("kops", 9)], 0, Inconclusive),
-            ("reaches gke1", &[("kops", 10)], 0, Fail),
-            ("reaches kops,gke1", &[], 10, Fail),
-            ("exactly kops,gke1", &[("kops", 5), ("gke1", 5)], 0, Pass),
-            ("exactly kops,gke1", &[("kops", 5), ("gke1", 5), ("x", 1)], 0, Fail),
-            ("exactly kops,gke1", &[("kops", 100)], 0, Fail),
-            ("exactly kops,gke1", &[("kops", 4)], 0, Inconclusive),
-            ("exactly kops,gke1", &[("kops", 3), ("x", 1)], 0, Fail),
-            ("exactly kops", &[("kops", 1)], 0, Pass),
-            ("exactly p by pod", &[("kops", 1), ("gke1", 1)], 0, Pass),
-        ] {
-            let judged = judge(&tally(answers, failures), &parse(text).unwrap());
-            assert_eq!(judged.verdict, verdict, "{text} {answers:?} {failures}: {}", judged.reason);
-            assert_eq!(judged.expectation, text);
-        }
-    }
-
-    #[test]
-    fn reasons_carry_the_numbers() {
-        let reason = |text: &str, answers: &[(&str, u64)], failures| {
-            judge(&tally(answers, failures), &parse(text).unwrap()).reason
-        };
-        assert_eq!(
-            reason("exactly kops,gke1", &[("kops", 60), ("gke1", 40)], 0),
-            "kops 60, gke1 40 of 100 answers; others give less than 6.67 % (99.9 % sure)"
-        );
-        assert_eq!(
-            reason("only kops", &[("kops", 60), ("gke1", 40)], 0),
-            "gke1 gave 40 of 100 answers"
-        );
-        assert_eq!(
-            reason("reaches kops,gke1", &[("kops", 4)], 0),
-            "gke1 gave none of 4 answers, and fewer than 10 cannot tell: send more (-n)"
-        );
-        assert_eq!(reason("errors = 0", &[("kops", 97)], 3), "3 of 100 requests failed: 3 status");
+/// A share in percent with as many decimals as tell it from 0 and 100: `5`, `0.69`, `99.9`.
+pub(crate) fn percent(share: f64) -> String {
+    let percent = share * 100.0;
+    let near = percent.min(100.0 - percent).abs();
+    match near {
+        near if near >= 1.0 => trimmed(format!("{percent:.1}")),
+        near if near >= 0.1 => trimmed(format!("{percent:.2}")),
+        0.0 => format!("{percent:.0}"),
+        _ => trimmed(format!("{percent:.4}")),
     }
 }
+
+fn trimmed(digits: String) -> String {
+    digits.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+#[cfg(test)]
+mod tests;

@@ -18,6 +18,8 @@ pub use chunks::Chunks;
 
 /// The most response headers that are read.
 const MAX_HEADERS: usize = 128;
+/// In ms, how long Envoy waited for its upstream host: `x-envoy-upstream-service-time`.
+pub const UPSTREAM: &str = "x-envoy-upstream-service-time";
 /// Digits of a request's number in its probe id, in hex.
 const DIGITS: usize = 12;
 
@@ -26,6 +28,12 @@ const DIGITS: usize = 12;
 pub struct RequestBytes {
     bytes: Vec<u8>,
     id: Range<usize>,
+}
+
+/// The probe id of a request: which run it belongs to, and its number there.
+#[must_use]
+pub fn probe_id(run_id: &str, sequence: u64) -> String {
+    format!("{run_id}-{sequence:0DIGITS$x}")
 }
 
 impl RequestBytes {
@@ -46,7 +54,7 @@ impl RequestBytes {
         }
         bytes.extend_from_slice(format!("{}: ", names::PROBE_ID).as_bytes());
         let start = bytes.len();
-        bytes.extend_from_slice(format!("{run_id}-{:0DIGITS$x}", 0).as_bytes());
+        bytes.extend_from_slice(probe_id(run_id, 0).as_bytes());
         let id = start..bytes.len();
         bytes.extend_from_slice(b"\r\n\r\n");
         Self { bytes, id }
@@ -133,12 +141,15 @@ pub enum Field {
     Version,
     Attempt,
     Probe,
+    Upstream,
     Server,
     Location,
+    GrpcStatus,
+    GrpcMessage,
 }
 
 /// How many [`Field`]s there are.
-const FIELDS: usize = 12;
+const FIELDS: usize = 15;
 /// How many of them, the first ones, tell who answered.
 pub const IDENTITY_FIELDS: usize = 8;
 
@@ -190,6 +201,26 @@ impl Head {
     pub fn field<'a>(&self, buffer: &'a [u8], field: Field) -> Option<&'a [u8]> {
         let range = self.fields[field as usize].clone();
         (range.start < range.end).then(|| &buffer[range])
+    }
+
+    /// The value of any header by its name, the first one that is not empty. Reads the
+    /// head anew: what is asked of every response is a [`Field`].
+    #[must_use]
+    pub fn header<'a>(&self, buffer: &'a [u8], name: &str) -> Option<&'a [u8]> {
+        let mut rest = &buffer[..self.length];
+        loop {
+            let mut space = [httparse::EMPTY_HEADER; MAX_HEADERS];
+            let mut response = httparse::Response::new(&mut space);
+            let Ok(httparse::Status::Complete(length)) = response.parse(rest) else { return None };
+            // Interim responses before it speak for nobody.
+            if response.code.is_some_and(|code| code < 200) {
+                rest = &rest[length..];
+                continue;
+            }
+            let named = |header: &&httparse::Header<'_>| header.name.eq_ignore_ascii_case(name);
+            let mut values = response.headers.iter().filter(named).map(|h| h.value.trim_ascii());
+            return values.find(|value| !value.is_empty());
+        }
     }
 
     /// The values of the identity's headers, in the order of [`Field`]; empty where missing.
@@ -318,6 +349,9 @@ fn field_of(name: &[u8]) -> Option<Field> {
     match name.len() {
         6 if is(name, b"server") => Some(Field::Server),
         8 if is(name, b"location") => Some(Field::Location),
+        11 if is(name, b"grpc-status") => Some(Field::GrpcStatus),
+        12 if is(name, b"grpc-message") => Some(Field::GrpcMessage),
+        29 if is(name, UPSTREAM.as_bytes()) => Some(Field::Upstream),
         _ => None,
     }
 }

@@ -11,18 +11,26 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use thiserror::Error;
+use tokio::runtime::Runtime;
 use tokio_rustls::rustls::ClientConfig;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock;
-use crate::connect::tls::{self, TlsError};
+use crate::connect::{
+    self,
+    http2::Slot,
+    tls::{self, TlsError},
+};
+use crate::events;
+use crate::failover;
+use crate::monitor::{Checkpoint, Monitor};
 use crate::outcome::Outcome;
 use crate::pace::Pacer;
 use crate::plan::ProbePlan;
 use crate::probe::{Lane, Prober, Turn};
-use crate::progress::{Counts, Meter};
+use crate::progress::{Counter, Meter};
 use crate::resolve::{Names, NamesError};
-use crate::schedule::{End, Share};
+use crate::schedule::{End, Schedule, Share};
 use crate::tally::{Recorder, Tally};
 use crate::watch::Watch;
 
@@ -36,7 +44,7 @@ pub enum EngineError {
     #[error(transparent)]
     Names(#[from] NamesError),
     /// The system gives no thread or no event queue.
-    #[error("cannot start a sending thread: {0}")]
+    #[error("cannot start a sending thread: {}", connect::local_limit(.0))]
     Thread(#[from] io::Error),
 }
 
@@ -50,54 +58,162 @@ pub struct Row<'a> {
 impl<'a> Row<'a> {
     /// Reads what the plan names, so that a bad file is known before anything is sent.
     pub fn prepare(plan: &'a ProbePlan) -> Result<Self, EngineError> {
-        let tls = if plan.target.tls { Some(tls::load(&plan.tls)?) } else { None };
+        let tls = if plan.target.tls { Some(tls::load(&plan.tls, plan.protocol)?) } else { None };
         Ok(Self { plan, tls })
     }
 
     /// Sends the row's requests and returns what came of them. Blocks until
     /// the last one ended, or until `stop`, which abandons those under way.
     pub fn run(&self, stop: &CancellationToken, meter: &Meter) -> Result<Tally, EngineError> {
-        let (lanes, run_id, counter) = (self.plan.concurrency, run_id(), AtomicU64::new(0));
+        let (plan, run_id, turns) = (self.plan, run_id(), AtomicU64::new(0));
+        let mut whole = Tally::default();
+        let mut schedule = plan.schedule;
+        // What seemed decided while requests were under way is so once they have ended, or
+        // sampling goes on: every request that was started counts, the slow ones too.
+        loop {
+            let monitor = Monitor::new(plan, &whole);
+            let counter = AtomicU64::new(whole.requests());
+            let part = Part {
+                schedule,
+                counter: &counter,
+                turns: &turns,
+                run_id: &run_id,
+                monitor: monitor.as_ref(),
+                before: whole.elapsed,
+            };
+            let more = self.part(&part, stop, meter)?;
+            let elapsed = whole.elapsed + more.elapsed;
+            whole.merge(more);
+            whole.elapsed = elapsed;
+            let Some(monitor) = monitor else { return Ok(whole) };
+            whole.stopped = monitor.stopped(&whole);
+            if whole.stopped.is_some() || stop.is_cancelled() {
+                return Ok(whole);
+            }
+            schedule.warmup = Duration::ZERO;
+        }
+    }
+
+    /// The requests of one part of a run.
+    fn part(
+        &self,
+        part: &Part<'_>,
+        stop: &CancellationToken,
+        meter: &Meter,
+    ) -> Result<Tally, EngineError> {
+        let Part { schedule, counter, turns, run_id, monitor, before } = *part;
+        let lanes = self.plan.concurrency;
         let threads = threads(self.plan.threads, lanes);
+        let means: Result<Vec<_>, _> = (0..threads).map(|_| Means::new(self.plan)).collect();
+        let means = means?;
         let start = clock::now();
-        let tallies = thread::scope(|scope| {
-            let spawn = |n: u64| {
+        let mut ended = start;
+        let over = CancellationToken::new();
+        let (tallies, happened) = thread::scope(|scope| {
+            let counted_from = start + schedule.warmup;
+            let (events, limit, over) = (&self.plan.events, self.plan.event_limit, &over);
+            let events = (!events.is_empty())
+                .then(|| {
+                    let work = move || events::run(events, limit, counted_from, over, stop);
+                    thread::Builder::new().name("events".into()).spawn_scoped(scope, work)
+                })
+                .transpose()?;
+            let spawn = |(n, means): (u64, Means)| {
                 let work = Work {
                     row: self,
+                    means,
+                    turns,
                     lanes: lanes / threads + u64::from(n < lanes % threads),
-                    share: Share::new(self.plan.schedule, n, threads, &counter),
-                    run_id: &run_id,
+                    share: Share::new(schedule, n, threads, counter),
+                    run_id,
+                    monitor,
+                    thread: n,
                     start,
+                    counted_from: (start + schedule.warmup).checked_sub(before).unwrap_or(start),
                     stop,
-                    counts: meter.thread(),
+                    counter: meter.thread(),
                 };
                 let name = format!("prober-{n}");
                 thread::Builder::new().name(name).spawn_scoped(scope, move || work.run())
             };
-            let running: Result<Vec<_>, io::Error> = (0..threads).map(spawn).collect();
-            let joined = running?.into_iter().map(|thread| {
+            let running: Result<Vec<_>, io::Error> = (0..threads).zip(means).map(spawn).collect();
+            let joined: Result<Vec<_>, EngineError> = running.map_err(Into::into).map(|running| {
+                let join = running.into_iter().map(|thread| {
+                    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+                });
+                join.collect()
+            });
+            ended = clock::now();
+            // What has not begun by now never will.
+            over.cancel();
+            let happened = events.map(|thread| {
                 thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
             });
-            joined.collect::<Result<Vec<Tally>, EngineError>>()
+            Ok::<_, EngineError>((joined?, happened.unwrap_or_default()))
         })?;
         let mut whole = Tally::default();
         for tally in tallies {
             whole.merge(tally);
         }
-        whole.elapsed = (clock::now() - start).saturating_sub(self.plan.schedule.warmup);
+        whole.elapsed = (ended - start).saturating_sub(schedule.warmup);
+        whole.events = happened;
+        whole.failover = whole.trail.take().and_then(|trail| {
+            let began = whole.events.iter().filter_map(|event| event.began_us);
+            let began: Vec<_> = began.map(Duration::from_micros).collect();
+            failover::measure(&trail, &began, whole.elapsed, &self.plan.terms)
+        });
         Ok(whole)
+    }
+}
+
+/// What the threads of one part of a run share. A run whose size is fixed has one part.
+#[derive(Clone, Copy)]
+struct Part<'a> {
+    schedule: Schedule,
+    /// The number of the next request.
+    counter: &'a AtomicU64,
+    /// The number of the next connection.
+    turns: &'a AtomicU64,
+    run_id: &'a str,
+    monitor: Option<&'a Monitor<'a>>,
+    /// How long the parts before took.
+    before: Duration,
+}
+
+/// What a thread needs of the system. Made for all threads before any of them sends: where
+/// descriptors are short, nothing is sent, instead of a part of it.
+struct Means {
+    runtime: Runtime,
+    names: Names,
+    pacer: Pacer,
+}
+
+impl Means {
+    fn new(plan: &ProbePlan) -> Result<Self, EngineError> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let (names, pacer) = {
+            let _entered = runtime.enter();
+            (Names::new(&plan.names)?, Pacer::new()?)
+        };
+        Ok(Self { runtime, names, pacer })
     }
 }
 
 /// What one thread does.
 struct Work<'a> {
     row: &'a Row<'a>,
+    means: Means,
+    turns: &'a AtomicU64,
     lanes: u64,
     share: Share<'a>,
     run_id: &'a str,
+    monitor: Option<&'a Monitor<'a>>,
+    /// Which of the threads, from 0.
+    thread: u64,
     start: Instant,
+    counted_from: Instant,
     stop: &'a CancellationToken,
-    counts: Arc<Counts>,
+    counter: Counter,
 }
 
 /// What the lanes of one thread share.
@@ -105,45 +221,66 @@ struct Common<'a> {
     prober: Prober<'a>,
     share: RefCell<Share<'a>>,
     recorder: RefCell<Recorder>,
+    checkpoint: Option<Checkpoint<'a>>,
     pacer: Pacer,
     watch: Watch,
     start: Instant,
-    counts: Arc<Counts>,
+    /// Where the run's time begins: the end of the warm-up of its first part.
+    counted_from: Instant,
+    counter: Counter,
 }
 
 impl Work<'_> {
-    fn run(self) -> Result<Tally, EngineError> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    fn run(self) -> Tally {
+        let Self { row, means, turns, lanes, share, run_id, monitor, thread, .. } = self;
+        let Self { start, counted_from, stop, counter, .. } = self;
+        let Means { runtime, names, pacer } = means;
         runtime.block_on(async {
-            let Self { row, lanes, share, run_id, start, stop, counts } = self;
-            let names = Names::new(&row.plan.names)?;
+            let places = RefCell::default();
+            let tls = row.tls.clone();
             let common = Common {
-                prober: Prober { plan: row.plan, names, tls: row.tls.clone(), run_id },
+                prober: Prober { plan: row.plan, names, tls, run_id, turns, places },
                 share: RefCell::new(share),
-                recorder: RefCell::default(),
-                pacer: Pacer::new()?,
+                recorder: RefCell::new(
+                    Recorder::new(row.plan.timeline).with_trail(!row.plan.events.is_empty()),
+                ),
+                checkpoint: monitor.map(|monitor| monitor.checkpoint(thread)),
+                pacer,
                 watch: Watch::default(),
                 start,
-                counts,
+                counted_from,
+                counter,
             };
-            let lanes: Vec<_> = (0..lanes).map(|_| common.lane()).collect();
+            let lanes: Vec<_> = (0..lanes)
+                .flat_map(|_| common.connection_lanes())
+                .enumerate()
+                .map(|(n, slot)| common.lane(n, slot))
+                .collect();
             tokio::select! {
                 _ = join_all(lanes) => {}
                 () = common.pacer.keep() => {}
                 () = common.watch.keep(row.plan.limits.total, stop) => {}
             }
-            Ok(common.recorder.into_inner().into_tally())
+            common.recorder.into_inner().into_tally()
         })
     }
 }
 
 impl Common<'_> {
+    /// What carries the requests of the lanes of one connection: one lane of HTTP/1.1, or
+    /// as many of HTTP/2 as there are streams.
+    fn connection_lanes(&self) -> Vec<Option<Rc<Slot>>> {
+        let plan = self.prober.plan;
+        let slot = plan.protocol.is_http2().then(Rc::<Slot>::default);
+        (0..plan.streams).map(|_| slot.clone()).collect()
+    }
+
     /// One lane: one request after another until the schedule ends.
-    async fn lane(&self) {
+    async fn lane(&self, number: usize, slot: Option<Rc<Slot>>) {
         let alarm = self.watch.alarm();
-        let mut lane = Lane::new(&self.prober, Rc::clone(&alarm));
+        let mut lane = Lane::new(&self.prober, Rc::clone(&alarm), slot);
         let mut now = clock::now();
-        while !alarm.stopped() {
+        while !alarm.stopped() && !self.decided() {
             let next = self.share.borrow_mut().next(now.saturating_duration_since(self.start));
             let Some(next) = next else { return };
             let mut due = now;
@@ -158,7 +295,7 @@ impl Common<'_> {
                 }
             }
             let turn = Turn { sequence: next.sequence, due, start: now };
-            let record = |outcome: Outcome<'_>| self.record(outcome, next.warmup);
+            let record = |outcome: Outcome<'_>| self.record(number, outcome, next.warmup, due);
             match self.prober.once(&mut lane, turn, record).await {
                 Some(end) => now = end,
                 None => {
@@ -190,14 +327,25 @@ impl Common<'_> {
         true
     }
 
-    fn record(&self, outcome: Outcome<'_>, warmup: bool) {
+    /// Whether no more requests are needed.
+    fn decided(&self) -> bool {
+        self.checkpoint.as_ref().is_some_and(Checkpoint::decided)
+    }
+
+    fn record(&self, lane: usize, outcome: Outcome<'_>, warmup: bool, due: Instant) {
         let mut recorder = self.recorder.borrow_mut();
         if warmup {
             recorder.tally_mut().warmed_up += 1;
             return;
         }
-        self.counts.count(outcome.result.is_ok());
-        recorder.record(outcome, self.prober.plan.show);
+        let when = || due.saturating_duration_since(self.counted_from);
+        match recorder.record_on(lane, outcome, self.prober.plan.show, when) {
+            Some(place) => self.counter.answered(place, || recorder.cluster(place)),
+            None => self.counter.failed(),
+        }
+        if let Some(checkpoint) = &self.checkpoint {
+            checkpoint.ended(&mut recorder);
+        }
     }
 }
 

@@ -13,7 +13,7 @@ use crate::outcome::{Failure, FailureKind};
 use crate::wire::{Chunks, Ending, Head, WireError};
 
 /// The most bytes of response head that are read.
-const MAX_HEAD: usize = 65_536;
+pub(super) const MAX_HEAD: usize = 65_536;
 /// How much room a read is given at least.
 const ROOM: usize = 8_192;
 
@@ -21,14 +21,37 @@ const ROOM: usize = 8_192;
 #[derive(Debug)]
 pub struct Connection {
     stream: Stream,
-    /// What was read of the current response, from its first byte on.
-    buffer: Vec<u8>,
-    /// The content of a chunked body.
-    unchunked: Vec<u8>,
+    page: Page,
     /// How many requests it has carried.
     pub requests: u64,
     /// When it was opened.
     pub opened: Instant,
+}
+
+/// The bytes of one response, in buffers that are used again.
+#[derive(Debug, Default)]
+pub struct Page {
+    /// What was read of it, from its first byte on.
+    pub(super) buffer: Vec<u8>,
+    /// The content of a body that came in pieces.
+    pub(super) unchunked: Vec<u8>,
+}
+
+impl Page {
+    /// The bytes that the response's head refers to.
+    #[must_use]
+    pub fn buffer(&self) -> &[u8] {
+        &self.buffer
+    }
+
+    /// The response's body, as far as it was read.
+    #[must_use]
+    pub fn body(&self, response: &Response) -> &[u8] {
+        match response.head.ending {
+            Ending::Chunked => &self.unchunked[..response.body],
+            _ => &self.buffer[response.head.length..response.head.length + response.body],
+        }
+    }
 }
 
 /// How far a request came; kept outside, so that it is known when time runs out.
@@ -60,7 +83,7 @@ pub struct Response {
     /// What its head says.
     pub head: Head,
     /// Bytes of the body that were read.
-    body: usize,
+    pub(super) body: usize,
     /// Whether the body is longer than the limit, and was not read to its end.
     pub cut: bool,
     /// From the sending of the request to the first byte of the response.
@@ -75,8 +98,8 @@ impl Connection {
     /// A connection that was just opened.
     #[must_use]
     pub fn new(stream: Stream, opened: Instant) -> Self {
-        let buffer = Vec::with_capacity(ROOM);
-        Self { stream, buffer, unchunked: Vec::new(), requests: 0, opened }
+        let page = Page { buffer: Vec::with_capacity(ROOM), unchunked: Vec::new() };
+        Self { stream, page, requests: 0, opened }
     }
 
     /// Sends a request and reads its response, of the body at most `limit` bytes.
@@ -88,7 +111,7 @@ impl Connection {
         stage: &mut Stage,
     ) -> Result<Response, Failure> {
         self.requests += 1;
-        self.buffer.clear();
+        self.page.buffer.clear();
         *stage = Stage::Head;
         let sent_at = clock::now();
         // A server that answers early and closes makes the write fail; its answer,
@@ -109,19 +132,10 @@ impl Connection {
         Ok(Response { head, body, cut, first_byte, end, keep_alive })
     }
 
-    /// The bytes that the response's head refers to.
+    /// What was read of the current response.
     #[must_use]
-    pub fn buffer(&self) -> &[u8] {
-        &self.buffer
-    }
-
-    /// The response's body, as far as it was read.
-    #[must_use]
-    pub fn read_body(&self, response: &Response) -> &[u8] {
-        match response.head.ending {
-            Ending::Chunked => &self.unchunked[..response.body],
-            _ => &self.buffer[response.head.length..response.head.length + response.body],
-        }
+    pub fn page(&self) -> &Page {
+        &self.page
     }
 
     async fn send(&mut self, request: &[u8]) -> io::Result<()> {
@@ -134,10 +148,10 @@ impl Connection {
     }
 
     async fn more(&mut self) -> io::Result<usize> {
-        if self.buffer.capacity() - self.buffer.len() < ROOM / 2 {
-            self.buffer.reserve(ROOM);
+        if self.page.buffer.capacity() - self.page.buffer.len() < ROOM / 2 {
+            self.page.buffer.reserve(ROOM);
         }
-        self.stream.read_buf(&mut self.buffer).await
+        self.stream.read_buf(&mut self.page.buffer).await
     }
 
     async fn head(&mut self, to_head: bool) -> Result<(Head, Instant), Failure> {
@@ -148,9 +162,9 @@ impl Connection {
             if read == 0 {
                 return Err(closed(None));
             }
-            match Head::read(&self.buffer, to_head).map_err(|error| against_rules(&error))? {
+            match Head::read(&self.page.buffer, to_head).map_err(|error| against_rules(&error))? {
                 Some(head) => return Ok((head, now)),
-                None if self.buffer.len() > MAX_HEAD => {
+                None if self.page.buffer.len() > MAX_HEAD => {
                     let what = format!("the response header is larger than {MAX_HEAD} bytes");
                     return Err(Failure::new(FailureKind::Protocol, what));
                 }
@@ -166,7 +180,7 @@ impl Connection {
                 let whole = usize::try_from(length).unwrap_or(usize::MAX);
                 let wanted = whole.min(limit);
                 self.until(head.length + wanted, head.length).await?;
-                let surplus = self.buffer.len() > head.length.saturating_add(whole);
+                let surplus = self.page.buffer.len() > head.length.saturating_add(whole);
                 Ok((wanted, whole > limit, surplus))
             }
             Ending::Close => self.until_closed(head.length, limit).await,
@@ -175,8 +189,8 @@ impl Connection {
     }
 
     async fn until(&mut self, wanted: usize, start: usize) -> Result<(), Failure> {
-        while self.buffer.len() < wanted {
-            let so_far = self.buffer.len() - start;
+        while self.page.buffer.len() < wanted {
+            let so_far = self.page.buffer.len() - start;
             match self.more().await {
                 Ok(0) => return Err(closed(Some(so_far))),
                 Ok(_) => {}
@@ -192,7 +206,7 @@ impl Connection {
         limit: usize,
     ) -> Result<(usize, bool, bool), Failure> {
         loop {
-            let so_far = self.buffer.len() - start;
+            let so_far = self.page.buffer.len() - start;
             if so_far > limit {
                 return Ok((limit, true, false));
             }
@@ -209,23 +223,24 @@ impl Connection {
         start: usize,
         limit: usize,
     ) -> Result<(usize, bool, bool), Failure> {
-        self.unchunked.clear();
+        self.page.unchunked.clear();
         let mut chunks = Chunks::default();
         let mut used = start;
         loop {
-            let fresh = &self.buffer[used..];
-            let (read, done) =
-                chunks.read(fresh, &mut self.unchunked).map_err(|error| against_rules(&error))?;
+            let fresh = &self.page.buffer[used..];
+            let (read, done) = chunks
+                .read(fresh, &mut self.page.unchunked)
+                .map_err(|error| against_rules(&error))?;
             used += read;
-            let so_far = self.unchunked.len();
+            let so_far = self.page.unchunked.len();
             if so_far > limit {
                 return Ok((limit, true, false));
             }
             if done {
-                return Ok((so_far, false, self.buffer.len() > used));
+                return Ok((so_far, false, self.page.buffer.len() > used));
             }
             // The head stays, the places in it are still needed; what was read of the body goes.
-            self.buffer.drain(start..used);
+            self.page.buffer.drain(start..used);
             used = start;
             match self.more().await {
                 Ok(0) => return Err(closed(Some(so_far))),
@@ -251,7 +266,7 @@ fn closed(in_body: Option<usize>) -> Failure {
     )
 }
 
-fn broken(error: &io::Error, in_body: Option<usize>) -> Failure {
+pub(super) fn broken(error: &io::Error, in_body: Option<usize>) -> Failure {
     // TLS 1.3 lets a server refuse the client's certificate after the handshake, so
     // that the first to hear of it is who reads the answer.
     let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());

@@ -16,7 +16,7 @@ use tokio_rustls::rustls::{
     self, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
 };
 
-use crate::plan::TlsPlan;
+use crate::plan::{Protocol, TlsPlan};
 
 /// Why TLS cannot be set up. `Display` is one line that names the file.
 #[derive(Debug, Error)]
@@ -65,7 +65,7 @@ pub enum TlsError {
 }
 
 /// Reads the files and builds the client's side of TLS.
-pub fn load(plan: &TlsPlan) -> Result<Arc<ClientConfig>, TlsError> {
+pub fn load(plan: &TlsPlan, protocol: Protocol) -> Result<Arc<ClientConfig>, TlsError> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
@@ -86,7 +86,7 @@ pub fn load(plan: &TlsPlan) -> Result<Arc<ClientConfig>, TlsError> {
                 })?
             }
         };
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config.alpn_protocols = vec![protocol.alpn().to_vec()];
     Ok(Arc::new(config))
 }
 

@@ -156,6 +156,13 @@ impl Reader<'_> {
         for expected in entry.expected(&self.parsed.defaults) {
             self.check_expectation(expected)?;
         }
+        if let Some(select) = entry.selected(&self.parsed.defaults)
+            && select.value == "each"
+        {
+            let what = "'select: each' would make several rows of this target, and a target here \
+                        is one; write a target for each address, with 'resolve'";
+            return Err(self.at(select.referenced, what));
+        }
         let arguments = self.arguments(entry, &url.value, source);
         // The very words that are run elsewhere are read here, so that both mean the same.
         let words = std::iter::once("prober".to_owned()).chain(arguments.iter().cloned());
@@ -179,11 +186,19 @@ impl Reader<'_> {
     }
 
     fn check_expectation(&self, text: &Spanned<String>) -> Result<(), FileError> {
-        let parsed = expectation::parse(&text.value);
-        parsed.map(drop).map_err(|error| FileError {
+        let parsed = expectation::parse(&text.value).map_err(|error| FileError {
             pointer: Some(error.pointer()),
             ..self.at(text.referenced, error)
-        })
+        })?;
+        let clusters = &self.parsed.clusters;
+        let strange = |name: &&str| !name.starts_with('<') && !clusters.iter().any(|c| c == name);
+        match parsed.clusters().into_iter().find(strange) {
+            Some(name) if !clusters.is_empty() => {
+                let right = nearest("cluster", name, clusters.iter().map(String::as_str));
+                Err(self.at(text.referenced, format!("expectation '{}': {right}", text.value)))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The prober's arguments for one row.
@@ -193,6 +208,13 @@ impl Reader<'_> {
         entry.show = self.overrides.show.or(entry.show);
         let mut words = vec![format!("--target={url}")];
         words.extend(entry.flags(&self.parsed.defaults, source));
+        let clusters = &self.parsed.clusters;
+        let balanced = |text: &Spanned<String>| {
+            expectation::parse(&text.value).is_ok_and(|read| read.is_about_all_clusters())
+        };
+        if !clusters.is_empty() && entry.expected(&self.parsed.defaults).iter().any(balanced) {
+            words.push(format!("--clusters={}", clusters.join(",")));
+        }
         words.extend(["--output=json", "--quiet"].map(str::to_owned));
         words
     }

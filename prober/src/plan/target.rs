@@ -87,6 +87,12 @@ impl Target {
         Self::from_url(given, &url)
     }
 
+    /// The same place with a path of plain characters instead of its own.
+    pub(super) fn at(self, path: &'static str) -> Self {
+        let url = format!("{}{path}", self.url.trim_end_matches('/'));
+        Self { url, path: Uri::from_static(path), ..self }
+    }
+
     fn from_url(given: &str, url: &Url) -> Result<Self, TargetError> {
         let host = match url.host() {
             Some(Host::Ipv6(address)) => address.to_string(),

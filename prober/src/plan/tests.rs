@@ -29,6 +29,19 @@ fn no_more_lanes_than_requests() {
 }
 
 #[test]
+fn addresses_are_chosen_as_asked() {
+    let select = |args: &[&str]| plan(&[&["-t", "a"], args].concat()).unwrap()[0].clone();
+    assert_eq!(select(&[]).select, Select::First);
+    assert_eq!(
+        select(&["--select", "round-robin", "--reuse", "always"]).select,
+        Select::RoundRobin
+    );
+    assert_eq!(select(&["--select", "random", "--seed", "7"]).select, Select::Random(7));
+    assert_eq!(select(&["--select", "each"]).select, Select::Each);
+    assert!(!select(&[]).names.anew && select(&["--re-resolve", "--reuse", "always"]).names.anew);
+}
+
+#[test]
 fn own_headers_replace_and_remove_as_in_curl() {
     let plans =
         plan(&["-t", "a", "-H", "user-agent: x", "-H", "Accept:", "-H", "A: 1", "-H", "A: 2"]);
@@ -42,6 +55,35 @@ fn own_headers_replace_and_remove_as_in_curl() {
 }
 
 #[test]
+fn protocols_are_what_the_flags_say() {
+    use crate::cli::GrpcService;
+    for (args, protocol) in [
+        (&["-t", "a"][..], Protocol::Http1),
+        (&["-t", "https://a", "--http1.1"], Protocol::Http1),
+        (&["-t", "https://a", "--http2"], Protocol::Http2),
+        (&["-t", "a", "--http2-prior-knowledge"], Protocol::Http2),
+        (&["-t", "a", "--grpc"], Protocol::Grpc(GrpcService::Echo)),
+        (&["-t", "a", "--grpc=health", "--http2"], Protocol::Grpc(GrpcService::Health)),
+    ] {
+        assert_eq!(plan(args).unwrap()[0].protocol, protocol, "{args:?}");
+    }
+    let health = &plan(&["-t", "a:1", "--grpc=health"]).unwrap()[0].target;
+    assert_eq!(health.url, "http://a:1/grpc.health.v1.Health/Check");
+    assert_eq!((health.given.as_str(), health.path.path()), ("a:1", GrpcService::Health.path()));
+    let shared = ["-t", "a", "--grpc", "--streams", "8", "--reuse", "always", "-c", "3"];
+    assert_eq!(plan(&shared).unwrap()[0].lanes(), 24);
+}
+
+#[test]
+fn a_timeline_has_the_width_asked_for() {
+    let width = |given| plan(&["-t", "a", "--timeline", given]).unwrap()[0].timeline;
+    for (given, ms) in [("100ms", 100), ("1ms", 1), ("0.25", 250), ("3s", 3000), ("1m", 60_000)] {
+        assert_eq!(width(given), Some(Duration::from_millis(ms)), "{given}");
+    }
+    assert_eq!(plan(&["-t", "a"]).unwrap()[0].timeline, None);
+}
+
+#[test]
 fn contradictions_are_refused_in_one_line() {
     for (args, part) in [
         (&[][..], "no target"),
@@ -51,6 +93,7 @@ fn contradictions_are_refused_in_one_line() {
         (&["-t", "a", "--rate", "0"], "--rate '0'"),
         (&["-t", "a", "--rate", "fast"], "--rate 'fast'"),
         (&["-t", "a", "--rate", "inf"], "--rate 'inf'"),
+        (&["-t", "a", "--rate", "9", "--burst", "0"], "--burst 0: write a number from 1"),
         (&["-t", "a", "--arrivals", "poisson"], "give --rate too"),
         (&["-t", "a", "--reuse", "5:2"], "--reuse '5:2'"),
         (&["-t", "a", "--reuse", "0"], "--reuse '0'"),
@@ -59,17 +102,48 @@ fn contradictions_are_refused_in_one_line() {
         (&["-t", "a", "-c", "0"], "-c 0: write a number from 1 to 10000"),
         (&["-t", "a", "-c", "10001"], "-c 10001"),
         (&["-t", "a", "--threads", "0"], "--threads 0"),
+        (&["-t", "a", "--http2"], "for a plain target write --http2-prior-knowledge"),
+        (&["-t", "https://a", "-t", "b", "--http2"], "for a plain target write"),
+        (&["-t", "a", "--streams", "4"], "--streams is of HTTP/2"),
+        (&["-t", "a", "--grpc", "--streams", "4"], "allow it with --reuse always"),
+        (&["-t", "a", "--grpc", "--streams", "0"], "--streams 0: write a number from 1 to 1000"),
+        (&["-t", "a/b", "--grpc"], "leave the path '/b' away"),
+        (&["-t", "a", "--grpc", "-H", "Host: a b"], "over HTTP/2 its value must be a host"),
         (&["-t", "a", "--max-body", "0"], "--max-body 0"),
         (&["-t", "a", "-m", "0"], "--max-time '0'"),
         (&["-t", "a", "-m", "NaN"], "--max-time 'NaN'"),
         (&["-t", "a", "-m", "1h"], "--max-time '1h'"),
+        (&["-t", "a", "--timeline", "0"], "--timeline '0': write whole milliseconds"),
+        (&["-t", "a", "--timeline", "0.5ms"], "from 1ms to 86400"),
+        (&["-t", "a", "--timeline", "1.5ms"], "whole milliseconds"),
+        (&["-t", "a", "--timeline=-1s"], "--timeline '-1s'"),
+        (&["-t", "a", "--timeline", "NaN"], "--timeline 'NaN'"),
+        (&["-t", "a", "--timeline", "1e9"], "--timeline '1e9'"),
         (&["-t", "a", "-H", "x"], "no colon"),
         (&["-t", "a", "-H", "x y: z"], "no header name"),
         (&["-t", "a", "-H", "x: a\nb"], "control character"),
         (&["-t", "a", "-X", "G ET"], "no HTTP method"),
         (&["-t", "a", "-e", "exacty b"], "--expect: expectation 'exacty b', column 1"),
+        (&["-t", "a", "--confidence", "0"], "--confidence '0': write what"),
+        (&["-t", "a", "--confidence", "1"], "--confidence '1'"),
+        (&["-t", "a", "--confidence", "2"], "--confidence '2'"),
+        (&["-t", "a", "--confidence", "NaN"], "--confidence 'NaN'"),
+        (&["-t", "a", "--min-share", "0"], "--min-share '0'"),
+        (&["-t", "a", "--min-share", "100%"], "--min-share '100%'"),
+        (&["-t", "a", "--max-requests", "0"], "--max-requests 0"),
+        (&["-t", "a", "--max-requests", "9", "-n", "9"], "leave -n and -d away"),
+        (&["-t", "a", "-e", "failover < 5s"], "'failover < 5s' is about a fault"),
+        (&["-t", "a", "-e", "lost <= 5"], "'lost <= 5' is about a fault"),
+        (&["-t", "a", "-e", "shares a=90%,b=20% ± 3%"], "the shares sum to 110%"),
+        (&["-t", "a", "-e", "balanced ± -5%"], "it is negative"),
+        (&["-t", "a", "-e", "balanced ± 100%"], "a tolerance is above 0% and below 100%"),
+        (&["-t", "a", "-e", "p99{colour=a} < 5ms"], "for a label (cluster, pod,"),
+        (&["-t", "a", "-e", "median < 5ms"], "'median' begins no expectation"),
+        (&["-t", "a", "-e", "p99 < 5 parsecs"], "for a unit of time"),
+        (&["-t", "a", "-e", "errors = 0 ± 1%"], "a tolerance has no place here"),
         (&["-t", "a", "-t", "b c"], "--target: target 'b c' has a space"),
         (&["-t", "a", "--resolve", "a:80"], "--resolve"),
+        (&["-t", "a", "--select", "each", "--re-resolve"], "give one of them"),
     ] {
         let error = plan(args).expect_err(&format!("{args:?}")).to_string();
         assert!(error.contains(part), "{args:?}: {error}");
@@ -83,4 +157,22 @@ proptest! {
         let _ = parse_header(&text);
         let _ = seconds("-m", &text);
     }
+}
+
+#[test]
+fn without_a_size_statistics_end_the_run() {
+    let planned = |args: &[&str]| {
+        let plan = plan(args).unwrap().remove(0);
+        (plan.rules.sampling, plan.schedule.end)
+    };
+    let until = (Sampling::UntilDecided, End::Requests(20_000));
+    assert_eq!(planned(&["-t", "a", "-e", "balanced ± 5%"]), until);
+    assert_eq!(planned(&["-t", "a", "-e", "errors = 0", "-e", "only a"]), until);
+    let fixed = |n| (Sampling::Fixed, End::Requests(n));
+    assert_eq!(planned(&["-t", "a"]), fixed(100));
+    assert_eq!(planned(&["-t", "a", "-e", "throughput >= 5/s"]), fixed(100));
+    assert_eq!(planned(&["-t", "a", "-n", "5", "-e", "only a"]), fixed(5));
+    let most = ["-t", "a", "-e", "only a", "--max-requests", "5", "--confidence", "95%"];
+    assert_eq!(planned(&most), (Sampling::UntilDecided, End::Requests(5)));
+    assert_eq!(plan(&most).unwrap()[0].rules.confidence, 0.95);
 }

@@ -1,7 +1,10 @@
 //! The report as JSON, schema `prober/1`, and back. Histograms travel as
 //! HdrHistogram V2 compressed, base64, so that nothing is lost on the way.
 
+mod timeline;
+
 use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -14,9 +17,15 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::{Report, Row, RowResult};
+use crate::events::Happened;
+use crate::failover::Failover;
 use crate::latency::Latency;
 use crate::outcome::FailureKind;
-use crate::tally::{BackendTally, FailureGroup, PassedOver, Phases, Punctuality, Tally};
+use crate::plan::Protocol;
+use crate::tally::{
+    AddressTally, Agreement, BackendTally, FailureGroup, LAGS, Order, Pairs, PassedOver, Phases,
+    Punctuality, Stopped, Tally,
+};
 use crate::verdict::{Judged, Verdict};
 
 /// The schema that this module writes and reads.
@@ -66,6 +75,9 @@ struct RowHead {
     source: Option<String>,
     target: String,
     url: String,
+    protocol: Protocol,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    address: Option<IpAddr>,
     verdict: Verdict,
     #[serde(skip_serializing_if = "Option::is_none")]
     unreachable: Option<String>,
@@ -91,12 +103,44 @@ struct Probed {
     seconds: f64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     schedule: Option<PunctualityEntry>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    timeline: Option<timeline::TimelineEntry>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    events: Vec<Happened>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    failover: Option<Failover>,
     phases: BTreeMap<String, LatencyEntry>,
     backends: Vec<Backend>,
+    /// Absent in reports of probers that did not count by address.
+    #[serde(default)]
+    addresses: Vec<AddressEntry>,
     failures: Vec<FailureEntry>,
     passed_over: Vec<PassedOverEntry>,
+    #[serde(default)]
+    passed_over_further: u64,
     shown: BTreeMap<u64, String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    stopped: Option<StoppedWord>,
+    #[serde(default)]
+    order: OrderEntry,
     expectations: Vec<Judged>,
+}
+
+#[derive(Clone, Copy, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum StoppedWord {
+    Decided,
+    MaxRequests,
+}
+
+/// Which answers followed which.
+#[derive(Default, Serialize, Deserialize)]
+struct OrderEntry {
+    /// (the backend before, the backend, on the same connection, by when requests started),
+    /// the backends by their places in the list, from 0.
+    pairs: Vec<(usize, usize, u64, u64)>,
+    /// (answers at the distances 1, 2, …, those of the same backend).
+    lags: Vec<(u64, u64)>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -139,8 +183,15 @@ struct FailureEntry {
 }
 
 #[derive(Serialize, Deserialize)]
+struct AddressEntry {
+    address: SocketAddr,
+    connections: u64,
+    answers: u64,
+}
+
+#[derive(Serialize, Deserialize)]
 struct PassedOverEntry {
-    address: std::net::SocketAddr,
+    address: SocketAddr,
     count: u64,
     why: String,
 }
@@ -173,6 +224,8 @@ fn row_document(row: &Row) -> RowDocument {
         source: row.source.clone(),
         target: row.target.clone(),
         url: row.url.clone(),
+        protocol: row.protocol,
+        address: row.address,
         verdict: row.verdict(),
         unreachable,
     };
@@ -196,10 +249,15 @@ fn probed(tally: &Tally, verdicts: &[Judged]) -> Probed {
         what: group.what.clone(),
         count: group.count,
     };
-    let passed_over = |(address, over): (&std::net::SocketAddr, &PassedOver)| PassedOverEntry {
+    let passed_over = |(address, over): (&SocketAddr, &PassedOver)| PassedOverEntry {
         address: *address,
         count: over.count,
         why: over.why.clone(),
+    };
+    let address = |(address, counted): (&SocketAddr, &AddressTally)| AddressEntry {
+        address: *address,
+        connections: counted.connections,
+        answers: counted.answers,
     };
     Probed {
         requests: tally.requests(),
@@ -215,13 +273,47 @@ fn probed(tally: &Tally, verdicts: &[Judged]) -> Probed {
             dropped: punctuality.dropped,
             worst_us: u64::try_from(punctuality.worst.as_micros()).unwrap_or(u64::MAX),
         }),
+        timeline: tally.timeline.as_ref().map(timeline::entry),
+        events: tally.events.clone(),
+        failover: tally.failover.clone(),
         phases: phases(&tally.phases),
         backends: tally.backends.iter().map(backend).collect(),
+        addresses: tally.addresses.iter().map(address).collect(),
         failures: tally.failures.iter().map(failure).collect(),
         passed_over: tally.passed_over.iter().map(passed_over).collect(),
+        passed_over_further: tally.passed_over_further,
         shown: tally.shown.clone(),
+        stopped: tally.stopped.map(|stopped| match stopped {
+            Stopped::Decided => StoppedWord::Decided,
+            Stopped::Exhausted => StoppedWord::MaxRequests,
+        }),
+        order: order_entry(tally),
         expectations: verdicts.to_vec(),
     }
+}
+
+fn order_entry(tally: &Tally) -> OrderEntry {
+    let place = |who: &Identity| tally.backends.keys().position(|known| known == who);
+    let pairs = tally.order.pairs.iter().filter_map(|((before, after), pairs)| {
+        Some((place(before)?, place(after)?, pairs.kept, pairs.started))
+    });
+    let lags = tally.order.lags.iter().map(|lag| (lag.pairs, lag.same));
+    let lags: Vec<_> = lags.take_while(|(pairs, _)| *pairs > 0).collect();
+    OrderEntry { pairs: pairs.collect(), lags }
+}
+
+fn order(entry: &OrderEntry, backends: &[Identity]) -> Result<Order, JsonError> {
+    let wrong = || JsonError::Counts("the order names a backend that is not listed");
+    let mut order = Order::default();
+    for (before, after, kept, started) in &entry.pairs {
+        let who = |place: &usize| backends.get(*place).cloned().ok_or_else(wrong);
+        let pairs = Pairs { kept: *kept, started: *started };
+        order.pairs.insert((who(before)?, who(after)?), pairs);
+    }
+    for (lag, (pairs, same)) in order.lags.iter_mut().zip(entry.lags.iter().take(LAGS)) {
+        *lag = Agreement { pairs: *pairs, same: *same };
+    }
+    Ok(order)
 }
 
 /// The phases that happened, by name.
@@ -268,7 +360,8 @@ pub fn parse(bytes: &[u8]) -> Result<Report, JsonError> {
 }
 
 fn row(document: serde_json::Value) -> Result<Row, JsonError> {
-    let RowHead { source, target, url, unreachable, .. } = RowHead::deserialize(&document)?;
+    let RowHead { source, target, url, protocol, address, unreachable, .. } =
+        RowHead::deserialize(&document)?;
     let result = match unreachable {
         Some(reason) => RowResult::Unreachable { reason: plain(&reason) },
         None => {
@@ -277,7 +370,7 @@ fn row(document: serde_json::Value) -> Result<Row, JsonError> {
             RowResult::Probed { tally: tally(probed)?, verdicts }
         }
     };
-    Ok(Row { source, target, url, result })
+    Ok(Row { source, target, url, protocol, address, result })
 }
 
 /// A text of a report without what could steer a terminal or forge a line.
@@ -303,11 +396,28 @@ fn check_counts(probed: &Probed) -> Result<(), JsonError> {
             return Err(JsonError::Counts(what));
         }
     }
+    let addresses = &probed.addresses;
+    if !addresses.is_empty() {
+        for (whole, parts, what) in [
+            (probed.answers, sum(&mut addresses.iter().map(|a| a.answers)), "answers of addresses"),
+            (
+                probed.connections,
+                sum(&mut addresses.iter().map(|a| a.connections)),
+                "connections to addresses",
+            ),
+        ] {
+            if u128::from(whole) != parts {
+                return Err(JsonError::Counts(what));
+            }
+        }
+    }
     Ok(())
 }
 
 fn tally(probed: Probed) -> Result<Tally, JsonError> {
     check_counts(&probed)?;
+    let listed: Vec<_> = probed.backends.iter().map(|backend| backend.identity.clone()).collect();
+    let order = order(&probed.order, &listed)?;
     let mut backends = BTreeMap::new();
     for backend in probed.backends {
         if !backend.identity.is_printable() {
@@ -327,12 +437,19 @@ fn tally(probed: Probed) -> Result<Tally, JsonError> {
             return Err(JsonError::Counts("a backend is listed twice"));
         }
     }
+    let mut addresses = BTreeMap::new();
+    for AddressEntry { address, connections, answers } in probed.addresses {
+        if addresses.insert(address, AddressTally { connections, answers }).is_some() {
+            return Err(JsonError::Counts("an address is listed twice"));
+        }
+    }
     let phase = |name: &str| maybe_latency(probed.phases.get(name));
     let phases = Phases {
         dns: phase("dns")?,
         connect: phase("connect")?,
         tls: phase("tls")?,
         first_byte: phase("first_byte")?,
+        upstream: phase("upstream")?,
         service: phase("service")?,
     };
     let failure = |entry: FailureEntry| {
@@ -342,14 +459,25 @@ fn tally(probed: Probed) -> Result<Tally, JsonError> {
     let passed_over = |entry: PassedOverEntry| {
         (entry.address, PassedOver { count: entry.count, why: plain(&entry.why) })
     };
-    Ok(Tally {
+    let event = |mut event: Happened| {
+        event.command = plain(&event.command);
+        event.output = event.output.lines().map(plain).collect::<Vec<_>>().join("\n");
+        event
+    };
+    let tally = Tally {
         backends,
         failures: probed.failures.into_iter().map(failure).collect(),
         connections: probed.connections,
+        addresses,
         passed_over: probed.passed_over.into_iter().map(passed_over).collect(),
+        passed_over_further: probed.passed_over_further,
         shown: probed.shown.into_iter().map(|(n, line)| (n, plain(&line))).collect(),
         abandoned: probed.abandoned,
         warmed_up: probed.warmed_up,
+        timeline: probed.timeline.map(timeline::timeline).transpose()?,
+        trail: None,
+        events: probed.events.into_iter().map(event).collect(),
+        failover: probed.failover,
         phases,
         punctuality: probed.schedule.map(|entry| Punctuality {
             late: entry.late,
@@ -357,7 +485,16 @@ fn tally(probed: Probed) -> Result<Tally, JsonError> {
             worst: Duration::from_micros(entry.worst_us),
         }),
         elapsed: Duration::try_from_secs_f64(probed.seconds).unwrap_or_default(),
-    })
+        order,
+        stopped: probed.stopped.map(|stopped| match stopped {
+            StoppedWord::Decided => Stopped::Decided,
+            StoppedWord::MaxRequests => Stopped::Exhausted,
+        }),
+    };
+    if let Some(timeline) = &tally.timeline {
+        timeline::check(timeline, &tally)?;
+    }
+    Ok(tally)
 }
 
 fn maybe_latency(entry: Option<&LatencyEntry>) -> Result<Latency, JsonError> {
@@ -393,7 +530,7 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_back_without_loss() {
-        for report in [samples::plain(), samples::matrix()] {
+        for report in [samples::plain(), samples::matrix(), samples::each()] {
             assert_eq!(parse(&render(&report)).unwrap(), report);
         }
     }
@@ -416,6 +553,17 @@ mod tests {
             (text.replace("\"failed\": 0", "\"failed\": 7"), "requests are not"),
             (text.replace("\"answers\": 52", "\"answers\": 18446744073709551615"), "backends"),
             (text.replace("\"retried\": 2", "\"retried\": 0"), "retried"),
+            (
+                text.replace(",\n          \"answers\": 100\n", ",\n          \"answers\": 99\n"),
+                "answers of addresses",
+            ),
+            (
+                text.replace(
+                    "\"connections\": 100,\n          \"ans",
+                    "\"connections\": 9,\n          \"ans",
+                ),
+                "connections to",
+            ),
             (text.replace("\"pod\": \"", "\"pod\": \"\\n"), "control characters"),
         ] {
             assert_ne!(bad, text, "{part}");

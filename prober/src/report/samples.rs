@@ -6,7 +6,8 @@ use echo_reply::Identity;
 
 use super::{Report, Row, RowResult};
 use crate::expectation;
-use crate::outcome::{Answer, Failure, FailureKind, Outcome, Timings, Who, Wire};
+use crate::outcome::{Answer, Failure, FailureKind, Outcome, Remote, Timings, Who, Wire};
+use crate::plan::Protocol;
 use crate::tally::{Recorder, Tally};
 use crate::verdict;
 
@@ -15,6 +16,16 @@ pub(crate) fn plain() -> Report {
     let tally = tally(&[("kops", "echo2-64ddccc94f-xdfqr", 52), ("gke1", "echo2-5f-abcde", 48)]);
     let row = row(None, "istio1.xiaowenx.com/echo2", tally, &["exactly kops,gke1"]);
     report(vec![row])
+}
+
+/// Two addresses of one name, each a row.
+pub(crate) fn each() -> Report {
+    let mut report = plain();
+    report.rows.extend(plain().rows);
+    for (row, address) in report.rows.iter_mut().zip(["10.0.0.1", "fd00::1"]) {
+        row.address = Some(address.parse().unwrap());
+    }
+    report
 }
 
 /// Four rows: all well, failures, too few to say, and a source that cannot be reached.
@@ -44,11 +55,45 @@ pub(crate) fn matrix() -> Report {
         source: from("gke1:istio-disabled"),
         target: "echo1:8080".to_owned(),
         url: "http://echo1:8080/".to_owned(),
+        protocol: Protocol::Http1,
+        address: None,
         result: RowResult::Unreachable { reason },
     });
     let mut report = report(rows);
     report.clusters = vec!["kops".to_owned(), "gke1".to_owned()];
     report
+}
+
+/// Two clusters for four seconds, of which one fails in the third; with a timeline.
+pub(crate) fn timeline() -> Report {
+    let (kops, gke1) = (Identity::new("echo2-a", "kops"), Identity::new("echo2-b", "gke1"));
+    let mut recorder = Recorder::new(Some(Duration::from_millis(100)));
+    for n in 0..400 {
+        let broken = (210..285).contains(&n);
+        let who = if n % 2 == 0 || broken && n >= 230 { &kops } else { &gke1 };
+        let result = if broken && n % 2 == 1 && n < 230 {
+            Err(Failure::new(FailureKind::Reset, "the connection was closed before an answer"))
+        } else {
+            let attempt = (n == 231).then_some(2);
+            Ok(Answer { who: Who::Body(who), attempt, text: None })
+        };
+        let mut outcome = outcome(n, result);
+        outcome.timings.total = Duration::from_millis(1 + n % 10);
+        recorder.record_at(outcome, 0, || Duration::from_millis(10 * n));
+    }
+    let tally = Tally { elapsed: Duration::from_millis(4007), ..recorder.into_tally() };
+    report(vec![row(None, "istio1.xiaowenx.com/echo2", tally, &["exactly kops,gke1"])])
+}
+
+/// More pods than a timeline tells apart, for longer than it has bins.
+pub(crate) fn many_pods() -> Report {
+    let mut recorder = Recorder::new(Some(Duration::from_millis(1)));
+    for n in 0..300 {
+        let who = Identity::new(format!("pod-{}", n % 100), "kops");
+        let answer = Answer { who: Who::Body(&who), attempt: None, text: None };
+        recorder.record_at(outcome(n, Ok(answer)), 0, || Duration::from_millis(17 * n));
+    }
+    report(vec![row(None, "a", recorder.into_tally(), &["only kops"])])
 }
 
 fn report(rows: Vec<Row>) -> Report {
@@ -57,11 +102,14 @@ fn report(rows: Vec<Row>) -> Report {
 }
 
 fn row(source: Option<String>, target: &str, tally: Tally, expectations: &[&str]) -> Row {
+    // Samples of a hundred rule out no small share.
+    let rules = verdict::Rules { min_share: 0.13, ..verdict::Rules::default() };
     let parsed = expectations.iter().map(|text| expectation::parse(text).unwrap());
-    let verdicts = parsed.map(|expectation| verdict::judge(&tally, &expectation)).collect();
+    let verdicts = parsed.map(|expectation| verdict::judge(&tally, &expectation, &rules)).collect();
     let url = format!("http://{target}");
     let result = RowResult::Probed { tally, verdicts };
-    Row { source, target: target.to_owned(), url, result }
+    let target = target.to_owned();
+    Row { source, target, url, protocol: Protocol::Http1, address: None, result }
 }
 
 fn tally(backends: &[(&str, &str, u64)]) -> Tally {
@@ -87,5 +135,6 @@ fn answers(recorder: &mut Recorder, backends: &[(&str, &str, u64)]) {
 fn outcome(sequence: u64, result: Result<Answer<'_>, Failure>) -> Outcome<'_> {
     let total = Duration::from_micros(800 + 10 * sequence);
     let timings = Timings { total, service: total, ..Timings::default() };
-    Outcome { sequence, result, timings, wire: Wire::Fresh, passed_over: Vec::new() }
+    let remote = Some(Remote { address: "127.10.1.2:8080".parse().unwrap(), place: 0 });
+    Outcome { sequence, result, timings, wire: Wire::Fresh, remote, passed_over: Vec::new() }
 }

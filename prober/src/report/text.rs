@@ -1,28 +1,39 @@
 //! The report for eyes: per row the answers, who gave them, what failed and
 //! the verdicts; of several rows a table at the end.
 
+mod failover;
 mod table;
+mod timeline;
 
 use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::{Report, Row, RowResult};
-use crate::tally::{Label, Tally};
+use crate::latency::Latency;
+use crate::plan::Protocol;
+use crate::tally::{Label, Phases, Stopped, Tally};
 use crate::verdict::{Judged, Verdict};
 use table::Table;
 
 /// The widest share bar, in characters.
 const BAR: usize = 20;
 
+/// The most lines about addresses that answered, and about those that were passed over.
+const MAX_ADDRESSES: usize = 16;
+const MAX_PASSED_OVER: usize = 8;
+
 /// How text is dressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Style {
     /// Whether meaning is also carried by colour.
     pub color: bool,
+    /// Whether the address is told, too, where there was only one.
+    pub verbose: bool,
 }
 
 impl Style {
-    fn paint(self, code: &str, text: &str) -> String {
+    /// `text` in a colour, given as the number of its escape sequence.
+    pub(crate) fn paint(self, code: &str, text: &str) -> String {
         if self.color { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
     }
 
@@ -77,8 +88,16 @@ fn section(out: &mut String, row: &Row, style: Style) {
                 out.push('\n');
             }
             distribution(out, tally);
+            addresses(out, tally, style);
             failures(out, tally);
-            let _ = writeln!(out, "  {}", summary(tally));
+            if let Some(timeline) = &tally.timeline {
+                timeline::render(out, timeline, style);
+            }
+            failover::render(out, tally);
+            let _ = writeln!(out, "  {}", summary(tally, row.protocol));
+            if let Some(line) = upstream(&tally.phases) {
+                let _ = writeln!(out, "  {line}");
+            }
             judged(out, verdicts, style);
         }
     }
@@ -90,7 +109,8 @@ fn distribution(out: &mut String, tally: &Tally) {
         return;
     }
     let total = tally.answers();
-    let mut table = Table::new(&["CLUSTER", "POD", ">ANSWERS", ">SHARE", "", ">P50", ">P99"]);
+    let mut table =
+        Table::new(&["CLUSTER", "POD", ">ANSWERS", ">CONNS", ">SHARE", "", ">P50", ">P99"]);
     for (cluster, _) in tally.answers_by(Label::Cluster) {
         let mut pods: Vec<_> =
             tally.backends.iter().filter(|(who, _)| who.cluster == cluster).collect();
@@ -102,6 +122,7 @@ fn distribution(out: &mut String, tally: &Tally) {
                 cluster.to_owned(),
                 who.pod.clone(),
                 backend.answers.to_string(),
+                backend.connections.to_string(),
                 percent(share),
                 bar(share),
                 shown_time(latency.quantile(0.5)),
@@ -110,6 +131,32 @@ fn distribution(out: &mut String, tally: &Tally) {
         }
     }
     out.push_str(&table.render("  "));
+}
+
+/// Where the connections led, unless it is as plain as can be; those with most answers first.
+fn addresses(out: &mut String, tally: &Tally, style: Style) {
+    let least = if style.verbose { 1 } else { 2 };
+    if tally.addresses.len() < least {
+        return;
+    }
+    let mut all: Vec<_> = tally.addresses.iter().collect();
+    all.sort_by_key(|(_, counted)| std::cmp::Reverse(counted.answers));
+    let mut table = Table::new(&["ADDRESS", ">CONNECTIONS", ">ANSWERS"]);
+    for (address, counted) in all.iter().take(MAX_ADDRESSES) {
+        let (connections, answers) = (counted.connections, counted.answers);
+        table.row(vec![address.to_string(), connections.to_string(), answers.to_string()]);
+    }
+    out.push_str(&table.render("  "));
+    if let Some(more) = all.get(MAX_ADDRESSES..).filter(|more| !more.is_empty()) {
+        let answers: u64 = more.iter().map(|(_, counted)| counted.answers).sum();
+        let _ = writeln!(
+            out,
+            "  and {} more {} with {answers} {}",
+            more.len(),
+            if more.len() == 1 { "address" } else { "addresses" },
+            plural(answers, "answer")
+        );
+    }
 }
 
 fn failures(out: &mut String, tally: &Tally) {
@@ -126,10 +173,14 @@ fn failures(out: &mut String, tally: &Tally) {
     out.push_str(&table.render("  "));
 }
 
-fn summary(tally: &Tally) -> String {
+fn summary(tally: &Tally, protocol: Protocol) -> String {
     let (requests, connections) = (tally.requests(), tally.connections);
+    let over = match protocol {
+        Protocol::Http1 => String::new(),
+        other => format!(" over {}", other.name()),
+    };
     let mut line = format!(
-        "{requests} {} on {connections} {}, {} failed, {} retried by the mesh, {}",
+        "{requests} {}{over} on {connections} {}, {} failed, {} retried by the mesh, {}",
         plural(requests, "request"),
         plural(connections, "connection"),
         tally.failed_requests(),
@@ -145,13 +196,44 @@ fn summary(tally: &Tally) -> String {
             kept.dropped
         );
     }
+    match tally.stopped {
+        Some(Stopped::Decided) => line.push_str("; ended once all was decided"),
+        Some(Stopped::Exhausted) => line.push_str("; ended at --max-requests"),
+        None => {}
+    }
     if tally.abandoned > 0 {
         let _ = write!(line, "; {} under way when interrupted", tally.abandoned);
     }
-    for (address, over) in &tally.passed_over {
+    passed_over(&mut line, tally);
+    line
+}
+
+/// The addresses that were passed over most; of the others only how many.
+fn passed_over(line: &mut String, tally: &Tally) {
+    let mut all: Vec<_> = tally.passed_over.iter().collect();
+    all.sort_by_key(|(_, over)| std::cmp::Reverse(over.count));
+    for (address, over) in all.iter().take(MAX_PASSED_OVER) {
         let _ = write!(line, "\n  passed over {address} {} times: {}", over.count, over.why);
     }
-    line
+    let more = all.get(MAX_PASSED_OVER..).unwrap_or_default();
+    let times = more.iter().map(|(_, over)| over.count).sum::<u64>() + tally.passed_over_further;
+    if times > 0 {
+        let some = if tally.passed_over_further > 0 { "at least " } else { "" };
+        let others = more.len() as u64 + u64::from(tally.passed_over_further > 0);
+        let noun = if others == 1 { "address" } else { "addresses" };
+        let _ = write!(line, "\n  passed over {some}{others} more {noun} {times} times");
+    }
+}
+
+/// How much of the time was the server's as the nearest Envoy saw it, where it says so.
+fn upstream(phases: &Phases) -> Option<String> {
+    let median = |latency: &Latency| latency.quantile(0.5);
+    let (whole, part) = (median(&phases.first_byte)?, median(&phases.upstream)?);
+    let ms = part.as_millis();
+    let part = if ms == 0 { "less than 1".to_owned() } else { ms.to_string() };
+    let whole = shown_time(Some(whole));
+    let header = crate::wire::UPSTREAM;
+    Some(format!("medians: {whole} to the first byte, {part} ms of it upstream ({header})"))
 }
 
 fn judged(out: &mut String, verdicts: &[Judged], style: Style) {
@@ -169,7 +251,7 @@ fn matrix(out: &mut String, report: &Report, style: Style) {
     let mut table = Table::new(&heads);
     for row in &report.rows {
         let source = row.source.clone().unwrap_or_else(|| "here".to_owned());
-        let mut cells = vec![source, row.target.clone()];
+        let mut cells = vec![source, row.target_shown()];
         match row.tally() {
             Some(tally) => {
                 let answers = tally.answers_by(Label::Cluster);
@@ -211,7 +293,7 @@ fn plural(n: u64, noun: &str) -> String {
 }
 
 /// One decimal; what is not quite all or nothing is not rounded to it.
-fn percent(share: f64) -> String {
+pub(crate) fn percent(share: f64) -> String {
     match share {
         share if share > 0.0 && share < 0.0005 => "<0.1%".to_owned(),
         share if (0.9995..1.0).contains(&share) => ">99.9%".to_owned(),
@@ -220,7 +302,7 @@ fn percent(share: f64) -> String {
 }
 
 /// A bar of eighths: `share` of [`BAR`] characters.
-fn bar(share: f64) -> String {
+pub(crate) fn bar(share: f64) -> String {
     const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
     let eighths = (share.clamp(0.0, 1.0) * (BAR * 8) as f64).round() as usize;
     format!("{}{}", "█".repeat(eighths / 8), EIGHTHS[eighths % 8])

@@ -18,6 +18,8 @@ pub struct NamesConfig {
     pub family: Family,
     /// How long one lookup may take in all.
     pub timeout: Duration,
+    /// Whether every lookup asks DNS, whatever the TTL of the answer before.
+    pub anew: bool,
     /// The hosts file.
     pub hosts_file: PathBuf,
     /// Where servers, search domains, ndots and the rest come from. (On macOS and
@@ -32,6 +34,7 @@ impl Default for NamesConfig {
             servers: Vec::new(),
             family: Family::Any,
             timeout: Duration::from_secs(5),
+            anew: false,
             hosts_file: "/etc/hosts".into(),
             resolv_conf: "/etc/resolv.conf".into(),
         }

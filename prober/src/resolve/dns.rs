@@ -3,8 +3,9 @@
 //! hickory's own search keeps on past a server that is dead and reports only the
 //! last name's error, so the search is done here, as resolv.conf(5) has it.
 
+use std::cell::RefCell;
 use std::future::Future;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::pin::pin;
 use std::time::Duration;
 
@@ -20,17 +21,66 @@ use hickory_resolver::proto::rr::{Name, RecordType};
 
 use super::config::{Family, NamesConfig};
 use super::error::NamesError;
+use crate::connect::local_limit;
 
 /// How long a family may keep one waiting that has its addresses already. Some
 /// networks drop AAAA queries; RFC 8305 gives 50 ms, for a browser.
 const GRACE: Duration = Duration::from_millis(500);
 
-/// A resolver, and the search that it is used with.
+/// Resolvers, and the search that they are used with.
 pub(super) struct Dns {
-    resolver: TokioResolver,
+    resolvers: Resolvers,
     servers: Vec<SocketAddr>,
     search: Vec<Name>,
     ndots: usize,
+}
+
+/// hickory answers equal questions that are asked at the same time by one query, and
+/// later ones from its cache.
+enum Resolvers {
+    /// One for all lookups, which does that.
+    Shared(TokioResolver),
+    /// One without a cache for each lookup under way, so that each sends its own queries.
+    Own { config: ResolverConfig, options: ResolverOpts, idle: RefCell<Vec<TokioResolver>> },
+}
+
+impl Resolvers {
+    fn new(anew: bool, config: ResolverConfig, mut options: ResolverOpts) -> Result<Self, String> {
+        if anew {
+            options.cache_size = 0;
+        }
+        let first = resolver(config.clone(), options.clone())?;
+        Ok(if anew {
+            Self::Own { config, options, idle: RefCell::new(vec![first]) }
+        } else {
+            Self::Shared(first)
+        })
+    }
+
+    /// A resolver that no other lookup uses, where that is asked for; to be given back.
+    fn take(&self) -> Result<TokioResolver, Missing> {
+        match self {
+            Self::Shared(resolver) => Ok(resolver.clone()),
+            Self::Own { config, options, idle } => match idle.borrow_mut().pop() {
+                Some(resolver) => Ok(resolver),
+                None => resolver(config.clone(), options.clone())
+                    .map_err(|reason| Missing::Broken { reason }),
+            },
+        }
+    }
+
+    fn give_back(&self, resolver: TokioResolver) {
+        if let Self::Own { idle, .. } = self {
+            idle.borrow_mut().push(resolver);
+        }
+    }
+}
+
+fn resolver(config: ResolverConfig, options: ResolverOpts) -> Result<TokioResolver, String> {
+    TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
+        .with_options(options)
+        .build()
+        .map_err(|error| one_line(&error.to_string()))
 }
 
 /// Why DNS gives no address.
@@ -67,12 +117,10 @@ impl Dns {
         options.num_concurrent_reqs = servers.len().max(1);
         options.use_hosts_file = ResolveHosts::Never;
         let addresses = servers.iter().map(address).collect();
-        let config = ResolverConfig::from_parts(None, vec![], servers);
-        let resolver = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
-            .with_options(options)
-            .build()
-            .map_err(|error| NamesError::Resolver(error.to_string()))?;
-        Ok(Self { resolver, servers: addresses, search, ndots })
+        let parts = ResolverConfig::from_parts(None, vec![], servers);
+        let resolvers =
+            Resolvers::new(config.anew, parts, options).map_err(NamesError::Resolver)?;
+        Ok(Self { resolvers, servers: addresses, search, ndots })
     }
 
     pub(super) fn servers(&self) -> Vec<SocketAddr> {
@@ -84,41 +132,63 @@ impl Dns {
     /// end, as it may have been the one; no answer ends the search.
     pub(super) async fn search(&self, name: &str, family: Family) -> Result<Vec<IpAddr>, Missing> {
         let candidates = candidates(name, &self.search, self.ndots)?;
-        let mut worst = Missing::NotFound { tried: Vec::new() };
-        for candidate in &candidates {
-            match self.ask(candidate, family).await {
-                Ok(addresses) => return Ok(addresses),
-                Err(Missing::Timeout) => return Err(Missing::Timeout),
-                Err(missing) => worst = graver(worst, missing),
+        // Of a lookup that is given up on, it ends with it.
+        let resolver = self.resolvers.take()?;
+        let found = first_of(&resolver, &candidates, family).await;
+        self.resolvers.give_back(resolver);
+        found
+    }
+}
+
+/// The addresses of the first of `candidates` that has any.
+async fn first_of(
+    resolver: &TokioResolver,
+    candidates: &[Name],
+    family: Family,
+) -> Result<Vec<IpAddr>, Missing> {
+    let mut worst = Missing::NotFound { tried: Vec::new() };
+    for candidate in candidates {
+        match ask(resolver, candidate, family).await {
+            Ok(addresses) => return Ok(addresses),
+            Err(Missing::Timeout) => return Err(Missing::Timeout),
+            Err(missing) => worst = graver(worst, missing),
+        }
+    }
+    if let Missing::NotFound { tried } = &mut worst {
+        *tried = candidates.iter().map(plain).collect();
+    }
+    Err(worst)
+}
+
+async fn ask(
+    resolver: &TokioResolver,
+    name: &Name,
+    family: Family,
+) -> Result<Vec<IpAddr>, Missing> {
+    match family {
+        Family::V4 => query(resolver, name, RecordType::A).await,
+        Family::V6 => query(resolver, name, RecordType::AAAA).await,
+        Family::Any => {
+            let (v4, v6) =
+                both(query(resolver, name, RecordType::A), query(resolver, name, RecordType::AAAA))
+                    .await;
+            match (v4, v6) {
+                (Ok(v4), Ok(v6)) => Ok([v4, v6].concat()),
+                (Ok(found), Err(_)) | (Err(_), Ok(found)) => Ok(found),
+                (Err(v4), Err(v6)) => Err(graver(v4, v6)),
             }
         }
-        if let Missing::NotFound { tried } = &mut worst {
-            *tried = candidates.iter().map(plain).collect();
-        }
-        Err(worst)
     }
+}
 
-    async fn ask(&self, name: &Name, family: Family) -> Result<Vec<IpAddr>, Missing> {
-        match family {
-            Family::V4 => self.query(name, RecordType::A).await,
-            Family::V6 => self.query(name, RecordType::AAAA).await,
-            Family::Any => {
-                let (v4, v6) =
-                    both(self.query(name, RecordType::A), self.query(name, RecordType::AAAA)).await;
-                match (v4, v6) {
-                    (Ok(v4), Ok(v6)) => Ok([v4, v6].concat()),
-                    (Ok(found), Err(_)) | (Err(_), Ok(found)) => Ok(found),
-                    (Err(v4), Err(v6)) => Err(graver(v4, v6)),
-                }
-            }
-        }
-    }
-
-    async fn query(&self, name: &Name, kind: RecordType) -> Result<Vec<IpAddr>, Missing> {
-        let found = self.resolver.lookup(name.clone(), kind).await.map_err(missing)?;
-        let found = addresses(&found);
-        if found.is_empty() { Err(Missing::NoAddress) } else { Ok(found) }
-    }
+async fn query(
+    resolver: &TokioResolver,
+    name: &Name,
+    kind: RecordType,
+) -> Result<Vec<IpAddr>, Missing> {
+    let found = resolver.lookup(name.clone(), kind).await.map_err(missing)?;
+    let found = addresses(&found);
+    if found.is_empty() { Err(Missing::NoAddress) } else { Ok(found) }
 }
 
 /// The addresses in an answer; the CNAMEs that led to them are left out.
@@ -189,10 +259,20 @@ fn missing(error: NetError) -> Missing {
         NetError::Dns(DnsError::ResponseCode(code)) => {
             Missing::ServerFailure { code: mnemonic(code) }
         }
-        NetError::NoConnections => {
-            Missing::Broken { reason: "no connection to any server".to_owned() }
-        }
+        NetError::Io(error) => Missing::Broken { reason: one_line(&local_limit(&error)) },
+        NetError::NoConnections => Missing::Broken { reason: unconnected() },
         other => Missing::Broken { reason: one_line(&other.to_string()) },
+    }
+}
+
+/// Why no server could be asked. hickory keeps the system's error to itself, but
+/// what it could not do most often still cannot be done.
+fn unconnected() -> String {
+    match UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)) {
+        Err(error) => local_limit(&error),
+        Ok(_) => "no connection to any server, or for a moment no file descriptor for one; \
+                  raise 'ulimit -n' or lower -c if they are close"
+            .to_owned(),
     }
 }
 

@@ -2,11 +2,16 @@
 //! no lock. One for each thread; what it holds in the end is a [`Tally`].
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::time::Duration;
 
 use echo_reply::Identity;
 
-use super::{BackendTally, PassedOver, Tally};
-use crate::outcome::{Answer, Outcome, Timings, Who, Wire};
+use super::order::Follower;
+use super::timeline::Bins;
+use super::{AddressTally, BackendTally, PassedOver, Tally};
+use crate::failover::{Entry, Trail};
+use crate::outcome::{Answer, Outcome, Remote, Timings, Who, Wire};
 use crate::wire::Head;
 
 /// Between the values of a key; it stands in no header value.
@@ -18,39 +23,143 @@ pub struct Recorder {
     /// Everything but the backends.
     tally: Tally,
     backends: Vec<(Identity, BackendTally)>,
+    /// By the thread's places; a place that only the warm-up used is empty.
+    addresses: Vec<Option<(SocketAddr, AddressTally)>>,
     /// Values of the identity's headers → place in `backends`.
     by_key: HashMap<Box<[u8]>, usize>,
     /// The key of the answer before, and its place: most often the next one's too.
     last: (Vec<u8>, usize),
     /// The key of this answer; kept for its room.
     key: Vec<u8>,
+    /// Which answers followed which.
+    follower: Follower,
+    /// The timeline, where it was asked for.
+    bins: Option<Bins>,
+    /// Each request, where something happens during the run; clusters are places of backends.
+    trail: Option<Trail>,
 }
 
 impl Recorder {
-    /// Counts one outcome; its line is kept while its number is below `show`.
+    /// Counts nothing yet; with a timeline if a width of its bins is given.
+    #[must_use]
+    pub fn new(width: Option<Duration>) -> Self {
+        Self { bins: width.map(Bins::new), ..Self::default() }
+    }
+
+    /// Keeps what came of each request too.
+    #[must_use]
+    pub fn with_trail(mut self, wanted: bool) -> Self {
+        self.trail = wanted.then(Trail::default);
+        self
+    }
+
+    /// Counts one outcome of the only lane at the beginning of the run; see
+    /// [`Recorder::record_on`].
     pub fn record(&mut self, outcome: Outcome<'_>, show: u64) {
-        let Outcome { sequence, result, timings, wire, passed_over } = outcome;
+        self.record_at(outcome, show, || Duration::ZERO);
+    }
+
+    /// Counts one outcome of the only lane; see [`Recorder::record_on`].
+    pub fn record_at(
+        &mut self,
+        outcome: Outcome<'_>,
+        show: u64,
+        when: impl Fn() -> Duration,
+    ) -> Option<usize> {
+        self.record_on(0, outcome, show, when)
+    }
+
+    /// Counts one outcome of a lane; its line is kept while its number is below `show`. `when`
+    /// says when it should have started, from the end of the warm-up; it is asked only for a
+    /// timeline. Returns the place of the backend that answered, if one did.
+    pub fn record_on(
+        &mut self,
+        lane: usize,
+        outcome: Outcome<'_>,
+        show: u64,
+        when: impl Fn() -> Duration,
+    ) -> Option<usize> {
+        let Outcome { sequence, result, timings, wire, remote, passed_over } = outcome;
         self.tally.connections += u64::from(wire == Wire::Fresh);
+        if let Some(remote) = remote {
+            let address = self.address(remote);
+            address.connections += u64::from(wire == Wire::Fresh);
+            address.answers += u64::from(result.is_ok());
+        }
+        let retried = result.as_ref().is_ok_and(|answer| answer.attempt > Some(1));
         for (address, why) in passed_over {
             self.tally.pass_over(address, PassedOver { count: 1, why });
         }
-        let line = match result {
-            Ok(answer) => self.answered(answer, &timings, wire),
-            Err(failure) => Some(self.tally.failed(failure)),
+        let (line, place) = match result {
+            Ok(answer) => {
+                let (line, place) = self.answered(answer, retried, &timings, wire);
+                self.follower.answered(lane, sequence, place, wire == Wire::Kept);
+                if let Some(bins) = &mut self.bins {
+                    bins.answered(when(), place, timings.total, retried);
+                }
+                (line, Some(place))
+            }
+            Err(failure) => {
+                self.follower.broken(lane);
+                if let Some(bins) = &mut self.bins {
+                    bins.failed(when(), failure.kind);
+                }
+                (Some(self.tally.failed(failure)), None)
+            }
         };
+        if let Some(trail) = &mut self.trail {
+            let cluster = place.map(|place| u32::try_from(place).unwrap_or(u32::MAX));
+            trail.note(Entry { due: when(), took: timings.total, cluster, retried });
+        }
         if sequence < show
             && let Some(line) = line
         {
             self.tally.shown.insert(sequence, line);
         }
+        place
+    }
+
+    /// The cluster of the backend at a place.
+    #[must_use]
+    pub fn cluster(&self, place: usize) -> &str {
+        &self.backends[place].0.cluster
     }
 
     /// Everything counted.
     #[must_use]
-    pub fn into_tally(self) -> Tally {
+    pub fn into_tally(mut self) -> Tally {
         let mut tally = self.tally;
+        tally.order = self.follower.order(self.backends.iter().map(|(identity, _)| identity));
+        tally.timeline = self
+            .bins
+            .map(|bins| bins.into_timeline(self.backends.iter().map(|(identity, _)| identity)));
+        tally.trail = self.trail.map(|mut trail| {
+            trail.clusters =
+                self.backends.iter().map(|(identity, _)| identity.cluster.clone()).collect();
+            // Several pods of a cluster are one place from here on.
+            let mut by_name = Trail::default();
+            by_name.merge(trail);
+            by_name
+        });
         for (identity, counted) in self.backends {
             tally.backends.entry(identity).or_default().merge(&counted);
+        }
+        for (address, counted) in self.addresses.into_iter().flatten() {
+            tally.addresses.entry(address).or_default().merge(counted);
+        }
+        tally
+    }
+
+    /// What verdicts need of everything counted so far: no phases and no lines, and
+    /// latencies only where they are asked for.
+    #[must_use]
+    pub fn so_far(&mut self, latencies: bool) -> Tally {
+        let order = self.follower.order(self.backends.iter().map(|(identity, _)| identity));
+        let failures = self.tally.failures.clone();
+        let mut tally = Tally { failures, order, ..Tally::default() };
+        for (identity, counted) in &self.backends {
+            let part = counted.for_verdicts(latencies);
+            tally.backends.entry(identity.clone()).or_default().merge(&part);
         }
         tally
     }
@@ -60,14 +169,28 @@ impl Recorder {
         &mut self.tally
     }
 
-    fn answered(&mut self, answer: Answer<'_>, timings: &Timings, wire: Wire) -> Option<String> {
+    fn address(&mut self, Remote { address, place }: Remote) -> &mut AddressTally {
+        if self.addresses.len() <= place {
+            self.addresses.resize(place + 1, None);
+        }
+        let (_, counted) = self.addresses[place].get_or_insert((address, AddressTally::default()));
+        counted
+    }
+
+    fn answered(
+        &mut self,
+        answer: Answer<'_>,
+        retried: bool,
+        timings: &Timings,
+        wire: Wire,
+    ) -> (Option<String>, usize) {
         let place = match answer.who {
             Who::Headers(head, buffer) => self.place_of(head, buffer),
             Who::Body(identity) => self.place_of_identity(identity),
         };
         let (_, backend) = &mut self.backends[place];
         backend.answers += 1;
-        backend.retried += u64::from(answer.attempt.is_some_and(|attempt| attempt > 1));
+        backend.retried += u64::from(retried);
         if wire == Wire::Kept {
             backend.kept.record(timings.total);
         } else {
@@ -80,6 +203,7 @@ impl Recorder {
             (timings.connect, &mut phases.connect),
             (timings.tls, &mut phases.tls),
             (timings.first_byte, &mut phases.first_byte),
+            (timings.upstream, &mut phases.upstream),
         ];
         for (time, phase) in parts {
             if let Some(time) = time {
@@ -87,7 +211,7 @@ impl Recorder {
             }
         }
         phases.service.record(timings.service);
-        answer.text
+        (answer.text, place)
     }
 
     fn place_of(&mut self, head: &Head, buffer: &[u8]) -> usize {

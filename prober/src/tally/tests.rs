@@ -1,7 +1,7 @@
 //! Counting and merging.
 
 use super::*;
-use crate::outcome::{Answer, Outcome, Timings, Who, Wire};
+use crate::outcome::{Answer, Outcome, Remote, Timings, Who, Wire};
 use proptest::prelude::*;
 
 fn answer(identity: &Identity, sequence: u64) -> Outcome<'_> {
@@ -21,7 +21,19 @@ fn outcome(sequence: u64, result: Result<Answer<'_>, Failure>) -> Outcome<'_> {
     let total = Duration::from_micros(100 + sequence);
     let timings = Timings { total, service: total, ..Timings::default() };
     let wire = if sequence.is_multiple_of(3) { Wire::Kept } else { Wire::Fresh };
-    Outcome { sequence, result, timings, wire, passed_over: Vec::new() }
+    Outcome {
+        sequence,
+        result,
+        timings,
+        wire,
+        remote: Some(remote(sequence as usize % 3)),
+        passed_over: Vec::new(),
+    }
+}
+
+/// A thread's address at a place; which one, the place tells.
+fn remote(place: usize) -> Remote {
+    Remote { address: SocketAddr::from(([127, 0, 0, 1 + place as u8], 80)), place }
 }
 
 #[test]
@@ -69,6 +81,48 @@ fn an_identity_is_one_backend_wherever_it_was_read() {
     assert_eq!(counts, [(kops, 2), (other, 1)]);
 }
 
+#[test]
+fn connections_and_answers_are_counted_by_address() {
+    let kops = Identity::new("kops-pod", "kops");
+    let mut recorder = Recorder::default();
+    // Place 0 was used by a warm-up alone, so that nothing of it comes here.
+    for (n, place, wire) in [(0, 2, Wire::Fresh), (1, 2, Wire::Kept), (2, 1, Wire::Fresh)] {
+        recorder.record(Outcome { remote: Some(remote(place)), wire, ..answer(&kops, n) }, 0);
+    }
+    let reset = failure(FailureKind::Reset, "gone", 3);
+    recorder.record(Outcome { remote: Some(remote(1)), wire: Wire::Fresh, ..reset }, 0);
+    let refused = failure(FailureKind::Connect, "refused", 4);
+    recorder.record(Outcome { remote: None, wire: Wire::None, ..refused }, 0);
+    let tally = recorder.into_tally();
+    let counts: Vec<_> =
+        tally.addresses.iter().map(|(a, c)| (*a, c.connections, c.answers)).collect();
+    assert_eq!(counts, [(remote(1).address, 2, 1), (remote(2).address, 1, 2)]);
+    let answers = tally.answers_by_address();
+    assert_eq!(answers.values().sum::<u64>(), tally.answers());
+    assert_eq!(answers[&remote(2).address.ip()], 2);
+}
+
+#[test]
+fn addresses_that_are_passed_over_are_bounded_and_all_counted() {
+    let mut recorder = Recorder::default();
+    for n in 0..200u8 {
+        let dead = SocketAddr::from(([127, 1, 1, n], 80));
+        let passed_over =
+            vec![(dead, "refused".to_owned()), (remote(0).address, "refused".to_owned())];
+        let failed = failure(FailureKind::Connect, "refused", u64::from(n));
+        recorder.record(Outcome { passed_over, ..failed }, 0);
+    }
+    let mut tally = recorder.into_tally();
+    assert_eq!(tally.passed_over.len(), MAX_PASSED_OVER);
+    assert_eq!(tally.passed_over[&remote(0).address].count, 200, "a known one is counted on");
+    let all = |tally: &Tally| {
+        tally.passed_over.values().map(|over| over.count).sum::<u64>() + tally.passed_over_further
+    };
+    assert_eq!(all(&tally), 400);
+    tally.merge(tally.clone());
+    assert_eq!((tally.passed_over.len(), all(&tally)), (MAX_PASSED_OVER, 800));
+}
+
 proptest! {
     /// However the outcomes are spread over threads, the whole is the same.
     #[test]
@@ -95,9 +149,91 @@ proptest! {
         }
         let whole = whole.into_tally();
         prop_assert_eq!(merged.requests(), events.len() as u64);
+        prop_assert_eq!(&merged.addresses, &whole.addresses);
+        prop_assert_eq!(merged.addresses.values().map(|a| a.answers).sum::<u64>(), merged.answers());
         prop_assert_eq!(merged.failures_by_kind(), whole.failures_by_kind());
         prop_assert_eq!(&merged.backends, &whole.backends);
         prop_assert_eq!(&merged.shown, &whole.shown);
         prop_assert_eq!(merged.answers_by(Label::Cluster), whole.answers_by(Label::Cluster));
     }
+
+    /// Every request that was started and ended is an answer or a failure, however the
+    /// outcomes are spread over threads, in whatever order their tallies are merged, and
+    /// however many different failures there are.
+    #[test]
+    fn answers_and_failures_are_what_was_started(
+        events in prop::collection::vec((0u8..9, 0usize..5, any::<u8>()), 0..300),
+        order in Just((0..5usize).collect::<Vec<_>>()).prop_shuffle(),
+    ) {
+        let pods: Vec<_> = (0..4).map(|n| Identity::new(format!("p{n}"), format!("c{}", n % 2))).collect();
+        let mut shards: Vec<_> = (0..5).map(|_| Recorder::default()).collect();
+        let mut answered = 0;
+        for (n, (what, shard, which)) in events.iter().enumerate() {
+            let (n, which) = (n as u64, usize::from(*which));
+            let ended = match what {
+                0..4 => {
+                    answered += 1;
+                    answer(&pods[which % pods.len()], n)
+                }
+                // More different texts than are told apart, and a kind for each.
+                4 => failure(FailureKind::Status, &format!("{which}"), n),
+                5 => failure(FailureKind::Reset, &format!("after {which} bytes"), n),
+                _ => failure(FailureKind::ALL[which % FailureKind::ALL.len()], "same", n),
+            };
+            shards[*shard].record(ended, 4);
+        }
+        let tallies: Vec<_> = shards.into_iter().map(Recorder::into_tally).collect();
+        let merged = |order: &[usize]| {
+            let mut whole = Tally::default();
+            order.iter().for_each(|&place| whole.merge(tallies[place].clone()));
+            whole
+        };
+        let whole = merged(&order);
+        prop_assert_eq!(whole.requests(), events.len() as u64);
+        prop_assert_eq!(whole.answers(), answered);
+        prop_assert_eq!(whole.failed_requests(), events.len() as u64 - answered);
+        let by_backend = |tally: &Tally| tally.backends.values().map(|b| b.latency().histogram().len()).sum::<u64>();
+        prop_assert_eq!(by_backend(&whole), answered, "each answer has its latency");
+        prop_assert!(whole.failures.len() <= MAX_FAILURE_GROUPS + FailureKind::ALL.len());
+        // As they are, and one into the other before all of it is merged.
+        let mut paired = merged(&order[..2]);
+        paired.merge(merged(&order[2..]));
+        for other in [merged(&[0, 1, 2, 3, 4]), paired] {
+            prop_assert_eq!(&other.backends, &whole.backends);
+            prop_assert_eq!(&other.phases, &whole.phases);
+            prop_assert_eq!(&other.shown, &whole.shown);
+            prop_assert_eq!(other.connections, whole.connections);
+            prop_assert_eq!(other.failures_by_kind(), whole.failures_by_kind());
+        }
+    }
+}
+
+#[test]
+fn the_order_is_that_of_starts_and_of_connections() {
+    let (kops, gke1) = (Identity::new("a", "kops"), Identity::new("b", "gke1"));
+    let mut recorder = Recorder::default();
+    // Requests 0 to 3999 go to kops and gke1 in turn, each lane to one of them; gke1 answers
+    // ten requests later.
+    let mut late = std::collections::VecDeque::new();
+    for n in 0..4_000u64 {
+        if n % 2 == 0 {
+            recorder.record_on(0, answer(&kops, n), 0, || Duration::ZERO);
+        } else {
+            late.push_back(n);
+        }
+        if late.len() > 10 {
+            recorder.record_on(1, answer(&gke1, late.pop_front().unwrap()), 0, || Duration::ZERO);
+        }
+    }
+    late.into_iter().for_each(|n| {
+        recorder.record_on(1, answer(&gke1, n), 0, || Duration::ZERO);
+    });
+    let order = recorder.into_tally().order;
+    let (kept, started) = order.chains(Label::Cluster, "kops");
+    // Every third of the test's requests comes on a kept connection.
+    assert_eq!((kept.hit_miss, kept.miss_hit), (0, 0));
+    assert!(kept.hit_hit > 600 && kept.miss_miss > 600, "{kept:?}");
+    assert_eq!((started.hit_hit, started.miss_miss), (0, 0), "{started:?}");
+    assert_eq!(started.hit_miss + started.miss_hit, 3_999);
+    assert_eq!(order.period(), Some(2));
 }

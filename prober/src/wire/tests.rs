@@ -136,6 +136,17 @@ fn chunks_are_joined_and_their_rules_kept() {
     assert_eq!(chunked(&"1".repeat(5000)), Err(WireError::Chunk), "a size without end");
 }
 
+#[test]
+fn any_header_is_found_by_its_name() {
+    let text = "HTTP/1.1 103 Early Hints\r\nX-Pod: early\r\n\r\nHTTP/1.1 200 OK\r\n\
+                x-pod:\r\nX-POD:  p \r\nx-pod: q\r\ncontent-length: 9\r\n\r\nx-late: body";
+    let head = whole(text);
+    let value = |name| head.header(text.as_bytes(), name);
+    assert_eq!(value("x-pod"), Some(b"p".as_slice()));
+    assert_eq!(value("Content-Length"), Some(b"9".as_slice()));
+    assert_eq!((value("x-late"), value("x-po")), (None, None));
+}
+
 proptest! {
     #[test]
     fn no_bytes_panic(bytes in any::<Vec<u8>>()) {

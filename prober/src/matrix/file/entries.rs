@@ -75,14 +75,24 @@ pub(super) struct Entry {
     pub(super) url: Option<Spanned<String>>,
     #[serde(default)]
     pub(super) expect: Vec<Spanned<String>>,
+    #[serde(default)]
+    identify: Vec<String>,
     pub(super) requests: Option<u64>,
+    confidence: Option<Scalar>,
+    min_share: Option<Scalar>,
+    max_requests: Option<u64>,
     concurrency: Option<u64>,
     threads: Option<u64>,
     duration: Option<Seconds>,
     rate: Option<f64>,
+    burst: Option<u64>,
     warmup: Option<Seconds>,
     reuse: Option<Scalar>,
     connection_lifetime: Option<Seconds>,
+    streams: Option<u64>,
+    /// `http1.1`, `http2`, `http2-prior-knowledge`, `grpc` or `grpc=health`: the flag's name.
+    protocol: Option<ProtocolFlag>,
+    timeline: Option<Seconds>,
     pub(super) show: Option<u64>,
     method: Option<String>,
     #[serde(default)]
@@ -96,10 +106,40 @@ pub(super) struct Entry {
     connect_to: Vec<String>,
     #[serde(default)]
     dns_servers: Vec<String>,
+    select: Option<Spanned<String>>,
+    seed: Option<u64>,
+    re_resolve: Option<bool>,
     cacert: Option<String>,
     cert: Option<String>,
     key: Option<String>,
     insecure: Option<bool>,
+}
+
+/// The flag that chooses the protocol.
+#[derive(Clone, Copy, Debug, Deserialize)]
+enum ProtocolFlag {
+    #[serde(rename = "http1.1")]
+    Http1,
+    #[serde(rename = "http2")]
+    Http2,
+    #[serde(rename = "http2-prior-knowledge")]
+    Http2PriorKnowledge,
+    #[serde(rename = "grpc")]
+    Grpc,
+    #[serde(rename = "grpc=health")]
+    GrpcHealth,
+}
+
+impl ProtocolFlag {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Http1 => "--http1.1",
+            Self::Http2 => "--http2",
+            Self::Http2PriorKnowledge => "--http2-prior-knowledge",
+            Self::Grpc => "--grpc",
+            Self::GrpcHealth => "--grpc=health",
+        }
+    }
 }
 
 /// Seconds: a number, or a text with a unit such as `500ms`.
@@ -152,13 +192,25 @@ impl Entry {
         if !own.dns_servers.is_empty() {
             words.push(format!("--dns-servers={}", own.dns_servers.join(",")));
         }
+        // A label twice would be refused: one's own patterns stand for all of the defaults'.
+        let own = if self.identify.is_empty() { defaults } else { self };
+        words.extend(own.identify.iter().map(|given| format!("--identify={given}")));
         for expected in self.expected(defaults) {
             words.push(format!("--expect={}", expected.value));
         }
+        words.extend(self.protocol.or(defaults.protocol).map(|flag| flag.word().to_owned()));
         if self.insecure.or(defaults.insecure) == Some(true) {
             words.push("--insecure".to_owned());
         }
+        if self.re_resolve.or(defaults.re_resolve) == Some(true) {
+            words.push("--re-resolve".to_owned());
+        }
         words
+    }
+
+    /// What decides among a name's addresses: its own word, else the defaults'.
+    pub(super) fn selected<'a>(&'a self, defaults: &'a Self) -> Option<&'a Spanned<String>> {
+        self.select.as_ref().or(defaults.select.as_ref())
     }
 
     fn single_flags(&self, defaults: &Self, words: &mut Vec<String>) {
@@ -167,18 +219,29 @@ impl Entry {
         };
         let number =
             |own: Option<u64>, default: Option<u64>| own.or(default).map(|n| n.to_string());
-        flag("--requests", number(self.requests, defaults.requests));
+        let requests = number(self.requests, defaults.requests);
+        let open = requests.is_none() && self.duration.is_none() && defaults.duration.is_none();
+        flag("--requests", requests);
+        // A row that has its size does not go on until it is decided.
+        flag("--max-requests", number(self.max_requests, defaults.max_requests).filter(|_| open));
         flag("--concurrency", number(self.concurrency, defaults.concurrency));
+        flag("--burst", number(self.burst, defaults.burst));
+        flag("--streams", number(self.streams, defaults.streams));
         flag("--threads", number(self.threads, defaults.threads));
+        flag("--seed", number(self.seed, defaults.seed));
+        flag("--select", self.selected(defaults).map(|select| select.value.clone()));
         flag("--show", number(self.show, defaults.show));
         flag("--max-body", number(self.max_body, defaults.max_body));
         let seconds = |own: &Option<Seconds>, default: &Option<Seconds>| {
             own.as_ref().or(default.as_ref()).map(Scalar::to_string)
         };
+        flag("--confidence", seconds(&self.confidence, &defaults.confidence));
+        flag("--min-share", seconds(&self.min_share, &defaults.min_share));
         flag("--duration", seconds(&self.duration, &defaults.duration));
         flag("--warmup", seconds(&self.warmup, &defaults.warmup));
         let lifetime = seconds(&self.connection_lifetime, &defaults.connection_lifetime);
         flag("--connection-lifetime", lifetime);
+        flag("--timeline", seconds(&self.timeline, &defaults.timeline));
         flag("--reuse", seconds(&self.reuse, &defaults.reuse));
         flag("--rate", self.rate.or(defaults.rate).map(|rate| rate.to_string()));
         flag("--max-time", seconds(&self.max_time, &defaults.max_time));

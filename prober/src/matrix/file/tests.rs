@@ -1,6 +1,7 @@
 //! What a matrix file means, and every way in which it is refused.
 
 use super::*;
+use crate::plan::Select;
 use proptest::prelude::*;
 
 const WHOLE: &str = "\
@@ -58,6 +59,35 @@ fn the_more_special_setting_wins() {
 }
 
 #[test]
+fn own_patterns_stand_for_those_of_the_defaults() {
+    let text = "\
+defaults: {identify: [podinfo, 'cluster=header:x-c']}
+targets:
+  - {url: a}
+  - {url: b, identify: [whoami]}
+";
+    let words = |row: &Row| {
+        let words = row.arguments.iter().filter_map(|word| word.strip_prefix("--identify="));
+        words.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let matrix = read(text).unwrap();
+    assert_eq!(words(&matrix.rows[0]), ["podinfo", "cluster=header:x-c"]);
+    assert_eq!(words(&matrix.rows[1]), ["whoami"]);
+    assert!(matrix.rows.iter().all(|row| row.plan.identify.is_some()));
+    let error = read(&text.replace("[whoami]", "[whoam]")).unwrap_err().to_string();
+    assert_eq!(error, "mesh.yaml:4: --identify 'whoam': not known; did you mean 'whoami'?");
+}
+
+#[test]
+fn a_timeline_can_be_asked_for_as_any_load() {
+    let text = "defaults: {timeline: 100ms}\ntargets: [{url: a}, {url: b, timeline: 0.02}]\n";
+    let widths = read(text).unwrap().rows.into_iter().map(|row| row.plan.timeline.unwrap());
+    assert_eq!(widths.map(|width| width.as_millis()).collect::<Vec<_>>(), [100, 20]);
+    let error = read("targets:\n  - {url: a, timeline: 0}\n").unwrap_err().to_string();
+    assert!(error.starts_with("mesh.yaml:2: --timeline '0'"), "{error}");
+}
+
+#[test]
 fn a_target_without_a_source_is_asked_from_here() {
     let matrix = read(WHOLE).unwrap();
     assert_eq!(matrix.rows[2].heading(), "curl istio1.xiaowenx.com/echo1");
@@ -103,15 +133,32 @@ fn what_is_wrong_is_said_with_its_line() {
             "targets:\n  - url: a\n    expect:\n      - exacty b\n",
             "mesh.yaml:4: expectation 'exacty b', column 1",
         ),
+        (
+            "clusters: [kops, gke1]\ntargets:\n  - url: a\n    expect: [exactly kops, 'reaches gke2']\n",
+            "mesh.yaml:4: expectation 'reaches gke2': unknown cluster 'gke2'; did you mean 'gke1'?",
+        ),
         ("targets:\n  - {url: a, requests: 0}\n", "mesh.yaml:2: -n 0"),
+        ("targets:\n  - {url: a, confidence: 2}\n", "mesh.yaml:2: --confidence '2'"),
         ("targets:\n  - {url: a, requests: many}\n", "mesh.yaml:2: "),
         ("defaults: {url: a}\ntargets:\n  - {url: a}\n", "'from' and 'url' belong to a target"),
         ("targets:\n  - {url: a, resolve: ['a:80']}\n", "mesh.yaml:2: "),
+        ("targets:\n  - url: a\n    select: each\n", "mesh.yaml:3: 'select: each' would make"),
+        ("defaults: {select: each}\ntargets:\n  - url: a\n", "mesh.yaml:1: 'select: each' would"),
+        ("targets:\n  - {url: a, select: foo}\n", "mesh.yaml:2: "),
     ] {
         let error = read(text).expect_err(text).to_string();
         assert!(error.contains(said), "{text:?}: {error}");
         assert_eq!(error.lines().count(), 1, "{error}");
     }
+}
+
+#[test]
+fn addresses_are_chosen_as_in_the_flags() {
+    let text = "defaults: {select: round-robin, re-resolve: true}\n\
+                targets: [{url: a}, {url: a, select: random, seed: 7, re-resolve: false}]\n";
+    let plans: Vec<_> = read(text).unwrap().rows.into_iter().map(|row| row.plan).collect();
+    assert_eq!((&plans[0].select, plans[0].names.anew), (&Select::RoundRobin, true));
+    assert_eq!((&plans[1].select, plans[1].names.anew), (&Select::Random(7), false));
 }
 
 #[test]
@@ -137,4 +184,17 @@ fn every_dns_server_of_a_target_is_asked_else_the_defaults() {
     };
     assert_eq!(servers(0), ["10.0.0.1:53", "10.0.0.2:53"]);
     assert_eq!(servers(1), ["10.0.0.3:53", "10.0.0.4:53"]);
+}
+
+#[test]
+fn a_row_without_a_size_goes_on_until_it_is_decided_about_all_clusters() {
+    let text = "clusters: [kops, gke1]\n\
+                defaults: {max-requests: 9000, min-share: 5%, confidence: 99%}\n\
+                targets: [{url: a, expect: ['balanced ± 5%']}, {url: a, requests: 7}]\n";
+    let matrix = parse("m.yaml", text, &Overrides::default()).unwrap();
+    let plan = &matrix.rows[0].plan;
+    assert_eq!((plan.planned(), plan.schedule.end), (None, crate::schedule::End::Requests(9000)));
+    assert_eq!(plan.rules.clusters, ["kops", "gke1"]);
+    assert_eq!((plan.rules.min_share, plan.rules.confidence), (0.05, 0.99));
+    assert_eq!(matrix.rows[1].plan.planned(), Some(7), "no --max-requests beside -n");
 }

@@ -7,20 +7,55 @@ use crate::report::samples;
 #[test]
 fn a_plain_run() {
     let report = samples::plain();
-    insta::assert_snapshot!(String::from_utf8(render(&report, Style { color: false })).unwrap());
+    insta::assert_snapshot!(
+        String::from_utf8(render(&report, Style { color: false, verbose: false })).unwrap()
+    );
 }
 
 #[test]
 fn a_matrix_with_failures_and_an_unreachable_source() {
     let report = samples::matrix();
-    insta::assert_snapshot!(String::from_utf8(render(&report, Style { color: false })).unwrap());
+    insta::assert_snapshot!(
+        String::from_utf8(render(&report, Style { color: false, verbose: false })).unwrap()
+    );
+}
+
+#[test]
+fn rows_of_one_name_tell_their_addresses() {
+    let text = render(&samples::each(), Style { color: false, verbose: false });
+    let text = String::from_utf8(text).unwrap();
+    for shown in ["istio1.xiaowenx.com/echo2 (10.0.0.1)", "istio1.xiaowenx.com/echo2 (fd00::1)"] {
+        let section = text.contains(&format!("curl {shown}\n"));
+        let matrix = text.lines().any(|line| line.starts_with(&format!("here    {shown}")));
+        assert!(section && matrix, "{text}");
+    }
+}
+
+#[test]
+fn a_timeline_with_failures() {
+    let report = samples::timeline();
+    insta::assert_snapshot!(
+        String::from_utf8(render(&report, Style { color: false, verbose: false })).unwrap()
+    );
+}
+
+#[test]
+fn a_timeline_of_many_bins_and_more_pods_than_it_tells_apart() {
+    let report = samples::many_pods();
+    let text = String::from_utf8(render(&report, Style { color: false, verbose: false })).unwrap();
+    let (_, picture) = text.split_once("  OVER TIME").unwrap();
+    let (picture, _) = picture.split_once("\n  300 requests").unwrap();
+    insta::assert_snapshot!(picture);
+    assert!(picture.lines().all(|line| line.chars().count() <= 80), "{picture}");
 }
 
 #[test]
 fn colour_only_adds_codes() {
-    let report = samples::matrix();
-    let plain = String::from_utf8(render(&report, Style { color: false })).unwrap();
-    let mut colored = String::from_utf8(render(&report, Style { color: true })).unwrap();
+    let mut report = samples::matrix();
+    report.rows.extend(samples::timeline().rows);
+    let plain = String::from_utf8(render(&report, Style { color: false, verbose: false })).unwrap();
+    let mut colored =
+        String::from_utf8(render(&report, Style { color: true, verbose: false })).unwrap();
     assert_ne!(colored, plain);
     for code in ["0", "1", "31", "32", "33"] {
         colored = colored.replace(&format!("\u{1b}[{code}m"), "");
@@ -32,14 +67,15 @@ fn colour_only_adds_codes() {
 fn an_interrupted_run_says_so() {
     let mut report = samples::plain();
     report.interrupted = true;
-    let text = String::from_utf8(render(&report, Style { color: false })).unwrap();
+    let text = String::from_utf8(render(&report, Style { color: false, verbose: false })).unwrap();
     assert!(text.ends_with("\nINTERRUPTED: this report is partial\n"), "{text}");
 }
 
 #[test]
 fn no_line_has_trailing_space_and_the_last_one_ends() {
-    for report in [samples::plain(), samples::matrix()] {
-        let text = String::from_utf8(render(&report, Style { color: false })).unwrap();
+    for report in [samples::plain(), samples::matrix(), samples::timeline()] {
+        let text =
+            String::from_utf8(render(&report, Style { color: false, verbose: false })).unwrap();
         assert!(text.lines().all(|line| line == line.trim_end()));
         assert!(text.ends_with('\n') && !text.ends_with("\n\n"));
     }
@@ -69,14 +105,69 @@ fn every_kind_of_failure_has_a_word_in_the_table() {
     for kind in FailureKind::ALL {
         tally.failures.push(crate::tally::FailureGroup { kind, what: "x".into(), count: 1 });
     }
-    let text = String::from_utf8(render(&report, Style { color: false })).unwrap();
+    let text = String::from_utf8(render(&report, Style { color: false, verbose: false })).unwrap();
     for kind in FailureKind::ALL {
         assert!(text.contains(&format!("\n  {kind}")), "{kind}: {text}");
     }
 }
 
 #[test]
+fn addresses_are_told_where_there_are_several_or_more_is_to_be_said() {
+    let text = |addresses: u8, verbose| {
+        let mut report = samples::plain();
+        let RowResult::Probed { tally, .. } = &mut report.rows[0].result else { unreachable!() };
+        let counted = |n| crate::tally::AddressTally { connections: 2, answers: n };
+        tally.addresses =
+            (1..=addresses).map(|n| (([10, 0, 0, n], 80).into(), counted(u64::from(n)))).collect();
+        String::from_utf8(render(&report, Style { color: false, verbose })).unwrap()
+    };
+    assert!(!text(1, false).contains("ADDRESS"), "{}", text(1, false));
+    assert!(text(1, true).contains("\n  10.0.0.1:80            2        1\n"), "{}", text(1, true));
+    let two = text(2, false);
+    assert!(two.find("10.0.0.2:80").unwrap() < two.find("10.0.0.1:80").unwrap(), "{two}");
+    let many = text(18, false);
+    assert_eq!(many.matches("10.0.0.").count(), MAX_ADDRESSES);
+    assert!(many.contains("\n  and 2 more addresses with 3 answers\n"), "{many}");
+}
+
+#[test]
+fn only_the_addresses_passed_over_most_have_a_line() {
+    let text = |addresses: u8, further| {
+        let mut report = samples::plain();
+        let RowResult::Probed { tally, .. } = &mut report.rows[0].result else { unreachable!() };
+        let over = |n: u8| crate::tally::PassedOver { count: n.into(), why: "refused".into() };
+        tally.passed_over =
+            (1..=addresses).map(|n| (([10, 0, 0, n], 80).into(), over(n))).collect();
+        tally.passed_over_further = further;
+        String::from_utf8(render(&report, Style { color: false, verbose: false })).unwrap()
+    };
+    assert!(!text(8, 0).contains("more"));
+    assert!(text(9, 0).contains("\n  passed over 1 more address 1 times\n"), "{}", text(9, 0));
+    let many = text(10, 4);
+    assert!(many.contains("passed over 10.0.0.10:80 10 times: refused"), "{many}");
+    assert!(many.contains("\n  passed over at least 3 more addresses 7 times\n"), "{many}");
+}
+
+#[test]
 fn a_share_is_all_or_nothing_only_if_it_is() {
     let shown = [0.0, 1.0 / 2500.0, 0.0005, 0.5, 0.9994, 2499.0 / 2500.0, 1.0].map(percent);
     assert_eq!(shown, ["0.0%", "<0.1%", "0.1%", "50.0%", "99.9%", ">99.9%", "100.0%"]);
+}
+
+#[test]
+fn the_upstreams_part_of_the_first_byte_is_said_where_an_envoy_states_it() {
+    for (ms, said) in [(0, "less than 1 ms of it upstream"), (2, "2 ms of it upstream")] {
+        let mut report = samples::plain();
+        let RowResult::Probed { tally, .. } = &mut report.rows[0].result else { unreachable!() };
+        for _ in 0..3 {
+            tally.phases.first_byte.record(Duration::from_micros(3_200));
+            tally.phases.upstream.record(Duration::from_millis(ms));
+        }
+        let text =
+            String::from_utf8(render(&report, Style { color: false, verbose: false })).unwrap();
+        let line = format!("\n  medians: 3.20 ms to the first byte, {said}");
+        assert!(text.contains(&line), "{text}");
+        let read = crate::report::json::parse(&crate::report::json::render(&report)).unwrap();
+        assert_eq!(read, report, "and JSON keeps it");
+    }
 }

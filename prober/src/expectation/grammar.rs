@@ -1,0 +1,303 @@
+//! The parser of expectations: one function for each form. Pure.
+
+use std::ops::Range;
+use std::time::Duration;
+
+use super::words::{SyntaxError, Words, found};
+use super::{Expectation, Form, Group, Side};
+use crate::tally::Label;
+
+/// The forms of the grammar and the words that they begin with.
+const FORMS: [(&str, &str); 14] = [
+    ("errors", "errors = 0"),
+    ("error-rate", "error-rate <= 0.1%"),
+    ("retried", "retried = 0"),
+    ("p99", "p99 < 80ms, or p99{cluster=NAME} < 80ms"),
+    ("throughput", "throughput >= 500/s"),
+    ("only", "only NAME[,NAME…] [by LABEL]"),
+    ("reaches", "reaches NAME[,NAME…] [by LABEL]"),
+    ("exactly", "exactly NAME[,NAME…] [by LABEL]"),
+    ("balanced", "balanced [NAME,NAME…] [by LABEL] ± 5%"),
+    ("shares", "shares NAME=90%,NAME=10% [by LABEL] ± 3%"),
+    ("share", "share{pod=NAME} >= 20%"),
+    ("failover", "failover < 5s"),
+    ("failback", "failback < 60s"),
+    ("lost", "lost <= 20"),
+];
+
+/// Shares may miss a sum of 100 % by so many points, so that thirds can be written.
+const ROUNDING: f64 = 0.1;
+
+/// Reads one expectation.
+pub fn parse(text: &str) -> Result<Expectation, SyntaxError> {
+    // Control characters would break the pointer's lines; they fit no form anyway.
+    let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let mut words = Words::new(&text, FORMS[7].1);
+    let (at, word) = words.keyword();
+    let quantile = quantile(word);
+    let keyword = if quantile.is_some() { "p99" } else { word };
+    let Some((_, right)) = FORMS.iter().find(|(known, _)| *known == keyword) else {
+        return Err(unknown_form(&mut words, at, word));
+    };
+    words.right = right;
+    let read = match (keyword, quantile) {
+        ("errors", _) => equals_zero(&mut words).map(|()| Expectation::NoErrors),
+        ("retried", _) => equals_zero(&mut words).map(|()| Expectation::NoRetries),
+        ("error-rate", _) => error_rate(&mut words),
+        (_, Some(quantile)) => latency(&mut words, at, quantile),
+        ("throughput", _) => throughput(&mut words),
+        ("only", _) => who(&mut words, Form::Only),
+        ("reaches", _) => who(&mut words, Form::Reaches),
+        ("exactly", _) => who(&mut words, Form::Exactly),
+        ("balanced", _) => balanced(&mut words),
+        ("shares", _) => shares(&mut words),
+        ("share", _) => share(&mut words),
+        ("failover", _) => within(&mut words).map(Expectation::Failover),
+        ("failback", _) => within(&mut words).map(Expectation::Failback),
+        _ => lost(&mut words),
+    }?;
+    words.end()?;
+    Ok(read)
+}
+
+fn unknown_form(words: &mut Words<'_>, at: Range<usize>, word: &str) -> SyntaxError {
+    let near = usage::nearest(word, FORMS.iter().map(|(word, _)| *word));
+    if let Some((_, right)) = FORMS.iter().find(|(word, _)| near == Some(word)) {
+        words.right = right;
+    }
+    let wrong = if word.is_empty() {
+        "nothing is expected".to_owned()
+    } else {
+        format!("'{word}' begins no expectation")
+    };
+    words.error(at, wrong)
+}
+
+/// `p50`, `p99.9` and so on, in percent, as written.
+fn quantile(word: &str) -> Option<f64> {
+    let digits = word.strip_prefix('p')?;
+    let numeric = !digits.is_empty() && digits.chars().all(|c| c.is_ascii_digit() || c == '.');
+    digits.parse().ok().filter(|_| numeric)
+}
+
+fn equals_zero(words: &mut Words<'_>) -> Result<(), SyntaxError> {
+    words.expect("=")?;
+    let (at, value, unit) = words.quantity()?;
+    if value == 0.0 && unit.is_empty() {
+        return Ok(());
+    }
+    Err(words.error(at, format!("expected '0', found '{value}{unit}'")))
+}
+
+fn error_rate(words: &mut Words<'_>) -> Result<Expectation, SyntaxError> {
+    words.expect("<=")?;
+    let (at, percent) = percent(words)?;
+    inside(words, at, percent, "write errors = 0 for no errors at all")?;
+    Ok(Expectation::ErrorRate { percent })
+}
+
+fn latency(
+    words: &mut Words<'_>,
+    at: Range<usize>,
+    quantile: f64,
+) -> Result<Expectation, SyntaxError> {
+    if !(1.0..=99.999).contains(&quantile) {
+        let wrong = format!("'p{quantile}' is no quantile from p1 to p99.999");
+        return Err(words.error(at, wrong));
+    }
+    let of = if words.skip("{") { Some(group(words)?) } else { None };
+    let below = within(words)?;
+    Ok(Expectation::Latency { quantile, of, below })
+}
+
+/// `LABEL=NAME}`, after the brace.
+fn group(words: &mut Words<'_>) -> Result<Group, SyntaxError> {
+    let label = label(words)?;
+    words.expect("=")?;
+    let (_, name) = words.name()?;
+    words.expect("}")?;
+    Ok(Group { label, name: name.to_owned() })
+}
+
+/// `< TIME`.
+fn within(words: &mut Words<'_>) -> Result<Duration, SyntaxError> {
+    words.expect("<")?;
+    let (at, value, unit) = words.quantity()?;
+    let nanoseconds = match unit {
+        "us" | "µs" => 1e3,
+        "ms" => 1e6,
+        "s" => 1e9,
+        "m" => 60e9,
+        _ => {
+            let wrong = format!("found {} for a unit of time (us, ms, s, m)", found(unit));
+            return Err(words.error(at, wrong));
+        }
+    };
+    let whole = (value * nanoseconds).round();
+    if !(1e3..=86_400e9).contains(&whole) {
+        return Err(words.error(at, "it is no time from 1us to a day".to_owned()));
+    }
+    Ok(Duration::from_nanos(whole as u64))
+}
+
+fn throughput(words: &mut Words<'_>) -> Result<Expectation, SyntaxError> {
+    words.expect(">=")?;
+    let (at, per_second, unit) = words.quantity()?;
+    if unit != "/s" {
+        let wrong = format!("found {} for the unit '/s'", found(unit));
+        return Err(words.error(at, wrong));
+    }
+    if per_second == 0.0 {
+        return Err(words.error(at, "every run has that".to_owned()));
+    }
+    Ok(Expectation::Throughput { per_second })
+}
+
+fn who(words: &mut Words<'_>, form: Form) -> Result<Expectation, SyntaxError> {
+    let names = names(words)?;
+    let label = by(words, "',' or 'by'", false)?;
+    Ok(Expectation::Who { form, label, names })
+}
+
+fn names(words: &mut Words<'_>) -> Result<Vec<String>, SyntaxError> {
+    let mut names: Vec<String> = Vec::new();
+    loop {
+        let (at, name) = words.name()?;
+        if names.iter().any(|known| known == name) {
+            return Err(words.error(at, format!("'{name}' is named twice")));
+        }
+        names.push(name.to_owned());
+        if !words.skip(",") {
+            return Ok(names);
+        }
+    }
+}
+
+fn balanced(words: &mut Words<'_>) -> Result<Expectation, SyntaxError> {
+    let next = words.peek().1;
+    let named = !(next.is_empty() || next == "±" || next == "+" || next == "by");
+    let names = if named { names(words)? } else { Vec::new() };
+    if names.len() == 1 {
+        let (at, _) = words.peek();
+        return Err(words.error(at, "one name alone has nothing to be balanced with".to_owned()));
+    }
+    let label = by(words, "'by' or '±'", true)?;
+    let (_, tolerance) = tolerance(words)?;
+    Ok(Expectation::Balanced { names, label, tolerance })
+}
+
+fn shares(words: &mut Words<'_>) -> Result<Expectation, SyntaxError> {
+    let mut shares: Vec<(String, f64)> = Vec::new();
+    let start = words.peek().0.start;
+    loop {
+        let (at, name) = words.name()?;
+        if shares.iter().any(|(known, _)| known == name) {
+            return Err(words.error(at, format!("'{name}' is named twice")));
+        }
+        words.expect("=")?;
+        let (at, share) = percent(words)?;
+        if share > 100.0 {
+            return Err(words.error(at, "it is more than 100%".to_owned()));
+        }
+        shares.push((name.to_owned(), share));
+        if words.skip(",") {
+            continue;
+        }
+        let sum: f64 = shares.iter().map(|(_, share)| share).sum();
+        if (sum - 100.0).abs() > ROUNDING + 1e-9 {
+            let sum = (sum * 1e6).round() / 1e6;
+            return Err(
+                words.error(start..at.end, format!("the shares sum to {sum}%, not to 100%"))
+            );
+        }
+        break;
+    }
+    let label = by(words, "',', 'by' or '±'", true)?;
+    let (_, tolerance) = tolerance(words)?;
+    Ok(Expectation::Shares { shares, label, tolerance })
+}
+
+fn share(words: &mut Words<'_>) -> Result<Expectation, SyntaxError> {
+    words.expect("{")?;
+    let group = group(words)?;
+    let side = if words.skip("<=") {
+        Side::AtMost
+    } else {
+        words.expect(">=")?;
+        Side::AtLeast
+    };
+    let (at, percent) = percent(words)?;
+    inside(words, at, percent, "use 'only' or 'reaches' for all or nothing")?;
+    Ok(Expectation::Share { group, side, percent })
+}
+
+fn lost(words: &mut Words<'_>) -> Result<Expectation, SyntaxError> {
+    words.expect("<=")?;
+    let (at, value, unit) = words.quantity()?;
+    if !unit.is_empty() || value.fract() != 0.0 || value > 1e15 {
+        return Err(words.error(at, format!("expected a count of requests, found '{value}{unit}'")));
+    }
+    Ok(Expectation::Lost { most: value as u64 })
+}
+
+/// `± N%`.
+fn tolerance(words: &mut Words<'_>) -> Result<(Range<usize>, f64), SyntaxError> {
+    if !words.skip("±") && !words.skip("+-") {
+        let (at, word) = words.peek();
+        return Err(words.error(at, format!("expected '± N%', found {}", found(word))));
+    }
+    let (at, tolerance) = percent(words)?;
+    if tolerance == 0.0 || tolerance >= 100.0 {
+        let wrong = "a tolerance is above 0% and below 100%".to_owned();
+        return Err(words.error(at, wrong));
+    }
+    Ok((at, tolerance))
+}
+
+fn percent(words: &mut Words<'_>) -> Result<(Range<usize>, f64), SyntaxError> {
+    let (at, value, unit) = words.quantity()?;
+    if unit != "%" {
+        return Err(words.error(at, format!("found {} for the unit '%'", found(unit))));
+    }
+    Ok((at, value))
+}
+
+fn inside(
+    words: &Words<'_>,
+    at: Range<usize>,
+    percent: f64,
+    remedy: &str,
+) -> Result<(), SyntaxError> {
+    if percent > 0.0 && percent < 100.0 {
+        return Ok(());
+    }
+    Err(words.error(at, format!("it is not above 0% and below 100%; {remedy}")))
+}
+
+/// `by LABEL`, or nothing: the cluster. `more` says whether something may follow.
+fn by(words: &mut Words<'_>, wanted: &str, more: bool) -> Result<Label, SyntaxError> {
+    let (at, next) = words.peek();
+    if words.ended() || (more && (next == "±" || next == "+")) {
+        return Ok(Label::Cluster);
+    }
+    if words.skip_word("by") {
+        return label(words);
+    }
+    if next == "±" || next == "+" {
+        // Its end will say that a tolerance has no place here.
+        return Ok(Label::Cluster);
+    }
+    Err(words.error(at, format!("expected {wanted}, found '{next}'")))
+}
+
+fn label(words: &mut Words<'_>) -> Result<Label, SyntaxError> {
+    let (at, word) = words.peek();
+    let label = Label::ALL.into_iter().find(|(_, known)| *known == word);
+    let Some((label, word)) = label else {
+        let labels: Vec<_> = Label::ALL.iter().map(|(_, word)| *word).collect();
+        let wrong = format!("found {} for a label ({})", found(word), labels.join(", "));
+        return Err(words.error(at, wrong));
+    };
+    words.skip(word);
+    Ok(label)
+}

@@ -1,0 +1,161 @@
+//! Every form, and every way to write it wrong.
+
+use super::*;
+use proptest::prelude::*;
+
+fn who(form: Form, label: Label, names: &[&str]) -> Expectation {
+    Expectation::Who { form, label, names: names.iter().map(|&n| n.to_owned()).collect() }
+}
+
+fn group(label: Label, name: &str) -> Group {
+    Group { label, name: name.to_owned() }
+}
+
+fn balanced(names: &[&str], label: Label, tolerance: f64) -> Expectation {
+    Expectation::Balanced { names: names.iter().map(|&n| n.to_owned()).collect(), label, tolerance }
+}
+
+fn latency(quantile: f64, of: Option<Group>, microseconds: u64) -> Expectation {
+    Expectation::Latency { quantile, of, below: Duration::from_micros(microseconds) }
+}
+
+#[test]
+fn every_form_is_read() {
+    let shares = |list: &[(&str, f64)], label, tolerance| Expectation::Shares {
+        shares: list.iter().map(|(name, share)| ((*name).to_owned(), *share)).collect(),
+        label,
+        tolerance,
+    };
+    for (text, expectation) in [
+        ("errors = 0", Expectation::NoErrors),
+        ("errors=0", Expectation::NoErrors),
+        (" errors  =0 ", Expectation::NoErrors),
+        ("retried = 0", Expectation::NoRetries),
+        ("error-rate <= 0.1%", Expectation::ErrorRate { percent: 0.1 }),
+        ("p99 < 80ms", latency(99.0, None, 80_000)),
+        ("p99.9<1.5s", latency(99.9, None, 1_500_000)),
+        ("p50 < 300us", latency(50.0, None, 300)),
+        ("p99{cluster=gke1} < 120ms", latency(99.0, Some(group(Label::Cluster, "gke1")), 120_000)),
+        ("throughput >= 500/s", Expectation::Throughput { per_second: 500.0 }),
+        ("only kops", who(Form::Only, Label::Cluster, &["kops"])),
+        ("reaches kops,gke1", who(Form::Reaches, Label::Cluster, &["kops", "gke1"])),
+        ("exactly kops , gke1", who(Form::Exactly, Label::Cluster, &["kops", "gke1"])),
+        ("only a by pod", who(Form::Only, Label::Pod, &["a"])),
+        ("only <unknown>", who(Form::Only, Label::Cluster, &["<unknown>"])),
+        ("reaches by by zone", who(Form::Reaches, Label::Zone, &["by"])),
+        ("balanced ± 5%", balanced(&[], Label::Cluster, 5.0)),
+        ("balanced +- 5%", balanced(&[], Label::Cluster, 5.0)),
+        ("balanced by pod +-2.5%", balanced(&[], Label::Pod, 2.5)),
+        ("balanced kops,gke1 ± 5%", balanced(&["kops", "gke1"], Label::Cluster, 5.0)),
+        ("balanced a,b by zone±5%", balanced(&["a", "b"], Label::Zone, 5.0)),
+        (
+            "shares kops=90%,gke1=10% ± 3%",
+            shares(&[("kops", 90.0), ("gke1", 10.0)], Label::Cluster, 3.0),
+        ),
+        (
+            "shares a=33.3%, b=33.3%, c=33.3% by version +- 3%",
+            shares(&[("a", 33.3), ("b", 33.3), ("c", 33.3)], Label::Version, 3.0),
+        ),
+        (
+            "share{pod=echo2-abc} >= 20%",
+            Expectation::Share {
+                group: group(Label::Pod, "echo2-abc"),
+                side: Side::AtLeast,
+                percent: 20.0,
+            },
+        ),
+        (
+            "share{cluster=gke1}<=20%",
+            Expectation::Share {
+                group: group(Label::Cluster, "gke1"),
+                side: Side::AtMost,
+                percent: 20.0,
+            },
+        ),
+        ("failover < 5s", Expectation::Failover(Duration::from_secs(5))),
+        ("failback < 1m", Expectation::Failback(Duration::from_secs(60))),
+        ("lost <= 20", Expectation::Lost { most: 20 }),
+    ] {
+        assert_eq!(parse(text).as_ref(), Ok(&expectation), "{text}");
+        assert_eq!(parse(&expectation.to_string()).as_ref(), Ok(&expectation), "{text}");
+    }
+}
+
+#[test]
+fn an_error_points_at_its_place_and_names_the_nearest_form() {
+    for (text, pointer, part) in [
+        ("", "  \n  ^", "nothing is expected"),
+        ("exacty kops", "  exacty kops\n  ^^^^^^", "form is: exactly NAME"),
+        ("reach a", "  reach a\n  ^^^^^", "form is: reaches NAME"),
+        ("ballanced ± 5%", "  ballanced ± 5%\n  ^^^^^^^^^", "form is: balanced"),
+        ("mean < 80ms", "  mean < 80ms\n  ^^^^", "begins no expectation"),
+        ("errors = 1", "  errors = 1\n           ^", "expected '0', found '1'"),
+        ("errors = 0%", "  errors = 0%\n           ^^", "expected '0', found '0%'"),
+        ("errors 0", "  errors 0\n         ^", "expected '=', found '0'"),
+        ("errors", "  errors\n        ^", "expected '=', found the end"),
+        ("errors <= 0", "  errors <= 0\n         ^^", "expected '=', found '<='"),
+        ("errors = 0 0", "  errors = 0 0\n             ^", "expected the end"),
+        ("errors = 0 ± 1%", "  errors = 0 ± 1%\n             ^^^^", "a tolerance has no place"),
+        ("only a ± 1%", "  only a ± 1%\n         ^^^^", "a tolerance has no place"),
+        ("p99 < 80ms +- 1%", "  p99 < 80ms +- 1%\n             ^^^^^", "a tolerance has no"),
+        ("only", "  only\n      ^", "expected a name, found the end"),
+        ("only kops,", "  only kops,\n            ^", "expected a name"),
+        ("only kops gke1", "  only kops gke1\n            ^^^^", "expected ',' or 'by'"),
+        ("only a,a", "  only a,a\n         ^", "named twice"),
+        ("only a by colour", "  only a by colour\n            ^^^^^^", "for a label"),
+        ("only é = 0", "  only é = 0\n         ^", "expected ',' or 'by', found '='"),
+        ("balanced", "  balanced\n          ^", "expected '± N%', found the end"),
+        ("balanced ± 0%", "  balanced ± 0%\n             ^^", "above 0% and below 100%"),
+        ("balanced ± 100%", "  balanced ± 100%\n             ^^^^", "above 0% and below 100%"),
+        ("balanced ± -5%", "  balanced ± -5%\n             ^^^", "it is negative"),
+        ("balanced ± 5", "  balanced ± 5\n             ^", "for the unit '%'"),
+        ("balanced ± five%", "  balanced ± five%\n             ^^^^", "expected a number"),
+        ("balanced kops ± 5%", "  balanced kops ± 5%\n                ^", "one name alone"),
+        (
+            "shares a=90%,b=20% ± 3%",
+            "  shares a=90%,b=20% ± 3%\n         ^^^^^^^^^^^",
+            "the shares sum to 110%, not to 100%",
+        ),
+        ("shares a=90,b=10 ± 3%", "  shares a=90,b=10 ± 3%\n           ^^", "for the unit '%'"),
+        ("shares a=9%,a=1% ± 3%", "  shares a=9%,a=1% ± 3%\n              ^", "named twice"),
+        ("share{color=a} >= 20%", "  share{color=a} >= 20%\n        ^^^^^", "for a label"),
+        (
+            "share{pod=a} > 20%",
+            "  share{pod=a} > 20%\n               ^",
+            "expected '>=', found '>'",
+        ),
+        ("share{pod=a} >= 0%", "  share{pod=a} >= 0%\n                  ^^", "use 'only' or"),
+        ("error-rate <= 100%", "  error-rate <= 100%\n                ^^^^", "not above 0%"),
+        ("error-rate < 1%", "  error-rate < 1%\n             ^", "expected '<=', found '<'"),
+        ("p99 < 80", "  p99 < 80\n        ^^", "for a unit of time"),
+        ("p99 < 80kg", "  p99 < 80kg\n        ^^^^", "found 'kg' for a unit of time"),
+        ("p100 < 80ms", "  p100 < 80ms\n  ^^^^", "no quantile from p1"),
+        ("p99{cluster} < 1s", "  p99{cluster} < 1s\n             ^", "expected '=', found '}'"),
+        ("throughput >= 500", "  throughput >= 500\n                ^^^", "for the unit '/s'"),
+        ("lost <= 2.5", "  lost <= 2.5\n          ^^^", "a count of requests"),
+    ] {
+        let error = parse(text).expect_err(text);
+        assert_eq!(error.pointer(), pointer, "{text}");
+        assert!(error.to_string().contains(part), "{text}: {error}");
+        assert_eq!(error.to_string().lines().count(), 1);
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_text_panics_and_what_is_read_prints_and_reads_again(text in "\\PC{0,40}") {
+        match parse(&text) {
+            Ok(read) => prop_assert_eq!(parse(&read.to_string()), Ok(read)),
+            Err(error) => prop_assert_eq!(error.pointer().lines().count(), 2),
+        }
+    }
+
+    #[test]
+    fn near_misses_do_not_panic(
+        text in "(errors|only|balanced|shares|share|p99|by|pod|=|<|>=|0|5%|±|\\{|\\}|,| |[a-zé]){0,9}",
+    ) {
+        if let Ok(read) = parse(&text) {
+            prop_assert_eq!(parse(&read.to_string()), Ok(read));
+        }
+    }
+}

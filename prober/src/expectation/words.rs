@@ -1,0 +1,182 @@
+//! The words of an expectation's text, and errors that point at them. Pure.
+
+use std::fmt;
+use std::ops::Range;
+
+/// Why a text is no expectation. `Display` is one line; [`SyntaxError::pointer`]
+/// shows the place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SyntaxError {
+    text: String,
+    /// Place of what is wrong, in bytes; the end of the text if something is missing.
+    at: Range<usize>,
+    wrong: String,
+    right: &'static str,
+}
+
+impl std::error::Error for SyntaxError {}
+
+impl fmt::Display for SyntaxError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let column = self.text[..self.at.start].chars().count() + 1;
+        let Self { text, wrong, right, .. } = self;
+        write!(f, "expectation '{text}', column {column}: {wrong}; the nearest form is: {right}")
+    }
+}
+
+impl SyntaxError {
+    /// The text, and below it carets under the place.
+    #[must_use]
+    pub fn pointer(&self) -> String {
+        let before = self.text[..self.at.start].chars().count();
+        let carets = self.text[self.at.clone()].chars().count().max(1);
+        format!("  {}\n  {}{}", self.text, " ".repeat(before), "^".repeat(carets))
+    }
+}
+
+/// How an error calls what stands at a place.
+pub(super) fn found(word: &str) -> String {
+    if word.is_empty() { "the end".to_owned() } else { format!("'{word}'") }
+}
+
+/// Names of clusters, pods, zones and so on, `<unknown>` and `<none>` among them.
+fn is_name(c: char) -> bool {
+    c.is_alphanumeric() || "-._/:<>".contains(c)
+}
+
+/// A place in the text; words are taken from it one by one.
+#[derive(Clone, Debug)]
+pub(super) struct Words<'a> {
+    text: &'a str,
+    at: usize,
+    /// The form that errors name as the nearest one.
+    pub(super) right: &'static str,
+}
+
+/// A word and where it stands.
+pub(super) type Word<'a> = (Range<usize>, &'a str);
+
+impl<'a> Words<'a> {
+    pub(super) fn new(text: &'a str, right: &'static str) -> Self {
+        Self { text, at: 0, right }
+    }
+
+    fn rest(&mut self) -> &'a str {
+        let rest = &self.text[self.at..];
+        self.at += rest.len() - rest.trim_start().len();
+        &self.text[self.at..]
+    }
+
+    fn take(&mut self, length: usize) -> Word<'a> {
+        let at = self.at;
+        self.at += length;
+        (at..self.at, &self.text[at..self.at])
+    }
+
+    /// The first word: a run of what keywords are made of, or anything up to a space.
+    pub(super) fn keyword(&mut self) -> Word<'a> {
+        let rest = self.rest();
+        let keyword = |c: char| c.is_alphanumeric() || "-._".contains(c);
+        match rest.find(|c| !keyword(c)).unwrap_or(rest.len()) {
+            0 => self.take(rest.find(char::is_whitespace).unwrap_or(rest.len())),
+            length => self.take(length),
+        }
+    }
+
+    /// A run of name characters, or one other character.
+    fn token(&mut self) -> Word<'a> {
+        let rest = self.rest();
+        let first = rest.chars().next().map_or(0, char::len_utf8);
+        let length = rest.find(|c| !is_name(c)).unwrap_or(rest.len()).max(first);
+        self.take(length)
+    }
+
+    /// Whether `wanted` is next; if so, it is taken.
+    pub(super) fn skip(&mut self, wanted: &str) -> bool {
+        let there = self.rest().starts_with(wanted);
+        self.at += if there { wanted.len() } else { 0 };
+        there
+    }
+
+    /// Whether there is nothing more.
+    pub(super) fn ended(&mut self) -> bool {
+        self.rest().is_empty()
+    }
+
+    /// `wanted`, an operator or a mark.
+    pub(super) fn expect(&mut self, wanted: &str) -> Result<(), SyntaxError> {
+        if self.skip(wanted) {
+            return Ok(());
+        }
+        let operator = |c: char| "<>=".contains(c);
+        let rest = self.rest();
+        let length = rest.find(|c| !operator(c)).unwrap_or(rest.len());
+        let (at, word) = if length > 0 { self.take(length) } else { self.token() };
+        Err(self.error(at, format!("expected '{wanted}', found {}", found(word))))
+    }
+
+    /// A name; `ends` are characters that end it, although names may hold them.
+    pub(super) fn name(&mut self) -> Result<Word<'a>, SyntaxError> {
+        let (at, name) = self.token();
+        if name.is_empty() || !name.chars().all(is_name) {
+            return Err(self.error(at, format!("expected a name, found {}", found(name))));
+        }
+        Ok((at, name))
+    }
+
+    /// The word after a name if it is `wanted`; it is taken.
+    pub(super) fn skip_word(&mut self, wanted: &str) -> bool {
+        let before = self.at;
+        if self.token().1 == wanted {
+            return true;
+        }
+        self.at = before;
+        false
+    }
+
+    /// The next token without taking it.
+    pub(super) fn peek(&self) -> Word<'a> {
+        self.clone().token()
+    }
+
+    /// A number that is not negative, and the unit behind it: letters, `%`, `/s`, or nothing.
+    pub(super) fn quantity(&mut self) -> Result<(Range<usize>, f64, &'a str), SyntaxError> {
+        let rest = self.rest();
+        let start = self.at;
+        let sign = rest.len() - rest.trim_start_matches('-').len();
+        let part = |c: char| c.is_ascii_digit() || c == '.';
+        let length = rest[sign..].find(|c| !part(c)).unwrap_or(rest.len() - sign);
+        let digits = &rest[..sign + length];
+        let value = digits.parse::<f64>().ok().filter(|value| value.is_finite());
+        let Some(value) = value else {
+            let (at, word) = self.token();
+            return Err(self.error(at, format!("expected a number, found {}", found(word))));
+        };
+        self.at += digits.len();
+        let rest = &self.text[self.at..];
+        let unit = |c: char| c.is_alphabetic() || "%/".contains(c);
+        let (at, unit) = self.take(rest.find(|c| !unit(c)).unwrap_or(rest.len()));
+        if value < 0.0 {
+            return Err(self.error(start..at.end, "it is negative".to_owned()));
+        }
+        Ok((start..at.end, value, unit))
+    }
+
+    pub(super) fn end(&mut self) -> Result<(), SyntaxError> {
+        let rest = self.rest().trim_end();
+        if rest.is_empty() {
+            return Ok(());
+        }
+        let exact = rest.starts_with('±') || rest.starts_with("+-");
+        let wrong = if exact {
+            format!("a tolerance has no place here, found '{rest}'")
+        } else {
+            format!("expected the end, found '{rest}'")
+        };
+        Err(self.error(self.at..self.at + rest.len(), wrong))
+    }
+
+    pub(super) fn error(&self, at: Range<usize>, wrong: String) -> SyntaxError {
+        SyntaxError { text: self.text.to_owned(), at, wrong, right: self.right }
+    }
+}

@@ -1,0 +1,122 @@
+//! Which of a name's addresses a connection goes to. Pure.
+
+use std::net::IpAddr;
+
+use crate::schedule::SplitMix;
+
+/// Which of a name's addresses a connection goes to, and which ones it tries after that.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Select {
+    /// The first, and the others in order, as curl does.
+    First,
+    /// Each connection of the run begins at the next one, and goes on in order.
+    RoundRobin,
+    /// All in an order drawn for each connection; the number is the seed.
+    Random(u64),
+    /// Every address is a row of its own. A plan of this is made into plans of
+    /// [`Select::Only`] or [`Select::Nowhere`] before anything is sent.
+    Each,
+    /// This address and no other: a row of [`Select::Each`].
+    Only(IpAddr),
+    /// [`Select::Each`] of a name without address: why there is none.
+    Nowhere(String),
+}
+
+impl Select {
+    /// The one address, if there can be no other.
+    #[must_use]
+    pub fn only(&self) -> Option<IpAddr> {
+        match self {
+            Self::Only(address) => Some(*address),
+            _ => None,
+        }
+    }
+
+    /// What a look-up found, in the order to choose from. DNS servers turn their answers
+    /// round, and each thread has an answer of its own: whoever counts through the
+    /// addresses needs them in one order.
+    #[must_use]
+    pub fn arranged(&self, mut found: Vec<IpAddr>) -> Vec<IpAddr> {
+        if matches!(self, Self::RoundRobin | Self::Random(_)) {
+            found.sort_unstable();
+        }
+        found
+    }
+
+    /// The addresses in the order in which connection number `turn` of the run tries them.
+    #[must_use]
+    pub fn order(&self, mut addresses: Vec<IpAddr>, turn: u64) -> Vec<IpAddr> {
+        let count = addresses.len() as u64;
+        match self {
+            Self::RoundRobin if count > 0 => addresses.rotate_left((turn % count) as usize),
+            Self::Random(seed) => {
+                let mut random = SplitMix::new(seed.wrapping_add(turn));
+                // Fisher and Yates's shuffle.
+                for last in (1..addresses.len()).rev() {
+                    addresses.swap(last, random.below(last as u64 + 1) as usize);
+                }
+            }
+            _ => {}
+        }
+        addresses
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use super::*;
+
+    fn ips(count: u8) -> Vec<IpAddr> {
+        (1..=count).map(|n| IpAddr::from([127, 0, 0, n])).collect()
+    }
+
+    /// How often each address comes first in the given turns.
+    fn firsts(select: &Select, count: u8, turns: u64) -> BTreeMap<IpAddr, u64> {
+        let mut firsts = BTreeMap::new();
+        for turn in 0..turns {
+            let order = select.order(ips(count), turn);
+            let all: BTreeSet<_> = order.iter().copied().collect();
+            assert_eq!(all.into_iter().collect::<Vec<_>>(), ips(count), "each once");
+            *firsts.entry(order[0]).or_default() += 1;
+        }
+        firsts
+    }
+
+    #[test]
+    fn first_stays_and_round_robin_goes_round() {
+        assert_eq!(Select::First.order(ips(3), 7), ips(3));
+        let orders: Vec<_> = (0..4).map(|turn| Select::RoundRobin.order(ips(3), turn)).collect();
+        let [a, b, c] = ips(3).try_into().unwrap();
+        assert_eq!(orders, [vec![a, b, c], vec![b, c, a], vec![c, a, b], vec![a, b, c]]);
+        assert_eq!(
+            firsts(&Select::RoundRobin, 3, 300),
+            ips(3).into_iter().map(|ip| (ip, 100)).collect()
+        );
+        assert_eq!(Select::RoundRobin.order(Vec::new(), 1), Vec::<IpAddr>::new());
+    }
+
+    #[test]
+    fn random_is_even_and_repeats_by_its_seed() {
+        // 3000 of a binomial with p = 1/3: 1000 ± 26; a fixed seed cannot fail by chance.
+        let counts = firsts(&Select::Random(1), 3, 3000);
+        assert!(
+            counts.len() == 3 && counts.values().all(|n| (900..1100).contains(n)),
+            "{counts:?}"
+        );
+        let orders = |seed| -> Vec<_> {
+            (0..20).map(|turn| Select::Random(seed).order(ips(5), turn)).collect()
+        };
+        assert_eq!(orders(1), orders(1));
+        assert_ne!(orders(1), orders(100));
+    }
+
+    #[test]
+    fn what_counts_through_addresses_has_them_in_one_order() {
+        let turned = || ips(3).into_iter().rev().collect::<Vec<_>>();
+        assert_eq!(Select::First.arranged(turned()), turned());
+        assert_eq!(Select::RoundRobin.arranged(turned()), ips(3));
+        assert_eq!(Select::Random(1).arranged(turned()), ips(3));
+    }
+}

@@ -1,0 +1,99 @@
+//! A timeline as a small picture: a line of blocks for each cluster, one for failures.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use super::table::Table;
+use super::{Style, shown_time};
+use crate::tally::timeline::{Cell, Timeline};
+
+/// The widest picture, in characters.
+const COLUMNS: usize = 60;
+/// From few to most; nothing is a space.
+const BLOCKS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+
+/// Answers per cluster and failures over time, all on one scale.
+pub(super) fn render(out: &mut String, timeline: &Timeline, style: Style) {
+    let bins = timeline.bins();
+    if bins == 0 {
+        return;
+    }
+    let group = bins.div_ceil(COLUMNS);
+    let columns = bins.div_ceil(group);
+    let mut clusters: BTreeMap<&str, Vec<u64>> = BTreeMap::new();
+    for (who, cells) in &timeline.backends {
+        count(clusters.entry(&who.cluster).or_insert_with(|| vec![0; columns]), cells, group);
+    }
+    let mut others = vec![0; columns];
+    count(&mut others, &timeline.others, group);
+    let mut failed = vec![0; columns];
+    for (place, bin) in timeline.failures.iter().enumerate() {
+        failed[place / group] += bin.iter().sum::<u64>();
+    }
+    let lines: Vec<_> = clusters
+        .into_iter()
+        .chain([("other pods", others)])
+        .filter(|(_, line)| line.iter().any(|count| *count > 0))
+        .collect();
+    let most = lines.iter().flat_map(|(_, line)| line).chain(&failed).max().copied().unwrap_or(1);
+    let width = Duration::from_millis(timeline.width_ms);
+    let each = width.saturating_mul(u32::try_from(group).unwrap_or(u32::MAX));
+    let head = format!("each {}, at most {most}", shown_width(each));
+    let mut table = Table::new(&["OVER TIME", head.as_str()]);
+    for (name, line) in &lines {
+        table.row(vec![(*name).to_owned(), picture(line, most)]);
+    }
+    if failed.iter().any(|count| *count > 0) {
+        table.row(vec!["failed".to_owned(), style.paint("31", &picture(&failed, most))]);
+    }
+    let end = shown_time(Some(width.saturating_mul(u32::try_from(bins).unwrap_or(u32::MAX))));
+    table.row(vec![String::new(), axis(columns, &end)]);
+    out.push_str(&table.render("  "));
+    if let Some(span) = span(timeline, width) {
+        let _ = writeln!(out, "  {span}");
+    }
+}
+
+fn count(line: &mut [u64], cells: &[Cell], group: usize) {
+    for (place, cell) in cells.iter().enumerate() {
+        line[place / group] += cell.answers;
+    }
+}
+
+fn picture(line: &[u64], most: u64) -> String {
+    let block = |count: &u64| match (u128::from(*count) * 8).div_ceil(u128::from(most.max(1))) {
+        0 => ' ',
+        eighths => BLOCKS[eighths as usize - 1],
+    };
+    line.iter().map(block).collect::<String>().trim_end().to_owned()
+}
+
+/// `0` under the first column, and the end under the last one if there is room between.
+fn axis(columns: usize, end: &str) -> String {
+    let room = columns.saturating_sub(end.chars().count()).max(2);
+    format!("0{}{end}", " ".repeat(room - 1))
+}
+
+/// When requests failed: what a picture of few columns cannot tell.
+fn span(timeline: &Timeline, width: Duration) -> Option<String> {
+    let some = |bin: &[u64]| bin.iter().any(|count| *count > 0);
+    let first = timeline.failures.iter().position(|bin| some(bin))?;
+    let last = timeline.failures.iter().rposition(|bin| some(bin))? + 1;
+    let time =
+        |bins: usize| shown_width(width.saturating_mul(u32::try_from(bins).unwrap_or(u32::MAX)));
+    let count: u64 = timeline.failures.iter().flatten().sum();
+    Some(format!(
+        "failed: {count} of the requests that started between {} and {}",
+        time(first),
+        time(last)
+    ))
+}
+
+/// A time of whole ms, exactly: `100 ms`, `1.2 s`.
+fn shown_width(width: Duration) -> String {
+    match width.as_millis() {
+        ms if ms < 1000 => format!("{ms} ms"),
+        ms => format!("{} s", ms as f64 / 1000.0),
+    }
+}

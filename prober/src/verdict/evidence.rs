@@ -1,0 +1,163 @@
+//! What a tally proves of a share: the one place where samples become evidence. Pure.
+
+use super::Rules;
+use crate::stats::order::{self, Correlation};
+use crate::stats::sequence::{self, Sample};
+use crate::stats::{exact, unseen_share};
+use crate::tally::{Label, Tally};
+
+/// How a sample came to its size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sampling {
+    /// It was fixed before: exact binomial tests.
+    Fixed,
+    /// It was looked at while it grew, and ended when that was enough: anytime-valid tests.
+    UntilDecided,
+}
+
+/// What a group's answers are worth as independent ones.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Worth {
+    /// The group's answers among all, in units of independent ones.
+    pub sample: Sample,
+    /// Why they are worth less than they are many; `None` if they are not.
+    pub why: Option<&'static str>,
+}
+
+/// A tally and the rules by which it is judged.
+#[derive(Clone, Copy, Debug)]
+pub struct Evidence<'a> {
+    /// What was counted.
+    pub tally: &'a Tally,
+    /// How it is judged.
+    pub rules: &'a Rules,
+}
+
+/// With less than this part of the answers' worth, it is said.
+const NOTABLE: f64 = 0.9;
+
+impl<'a> Evidence<'a> {
+    /// A tally under rules.
+    #[must_use]
+    pub fn new(tally: &'a Tally, rules: &'a Rules) -> Self {
+        Self { tally, rules }
+    }
+
+    /// The risk of being wrong.
+    #[must_use]
+    pub fn risk(&self) -> f64 {
+        1.0 - self.rules.confidence
+    }
+
+    /// `99.9 % sure`.
+    pub(super) fn sure(&self) -> String {
+        format!("{} % sure", super::percent(self.rules.confidence))
+    }
+
+    /// What the answers of one group among all are worth. Answers on a connection of their
+    /// own are independent, unless their order says otherwise; those on kept connections are
+    /// as dependent as their order cannot rule out: one group's connection may be pinned to it.
+    #[must_use]
+    pub fn worth(&self, label: Label, name: &str) -> Worth {
+        let hits = self.tally.answers_by(label).get(name).copied().unwrap_or(0) as f64;
+        let answers = self.tally.answers() as f64;
+        let opened = |one: bool| -> f64 {
+            let all = self.tally.backends.iter();
+            all.filter(|(who, _)| !one || label.of(who) == name)
+                .map(|(_, b)| b.connections)
+                .sum::<u64>() as f64
+        };
+        let (kept, started) = self.tally.order.chains(label, name);
+        let share = if answers > 0.0 { hits / answers } else { 0.0 };
+        let connections = opened(false).max(1.0);
+        let (mut worth, mut share, mut why) = (answers, share, None);
+        if connections < answers {
+            let within = Correlation::of(&kept).map_or(1.0, |correlation| correlation.upper());
+            worth = order::worth_of_connections(answers, answers / connections, within);
+            why = Some("kept connections may be pinned");
+            if worth < connections * 1.5 {
+                // The first answer of each: what the balancer decided, once for each.
+                (worth, share) = (connections, opened(true) / connections);
+            }
+        }
+        if let Some(order) = Correlation::of(&started).filter(Correlation::clusters) {
+            let chained = order::worth_of_chain(answers, order.upper());
+            if chained < worth {
+                (worth, why) = (chained, Some("answers of a kind follow each other"));
+            }
+        }
+        let why = why.filter(|_| worth < answers * NOTABLE);
+        Worth { sample: Sample { hits: share * worth, trials: worth }, why }
+    }
+
+    /// What all answers are worth where one group is all there is, or none of it was seen.
+    #[must_use]
+    pub fn worth_of_all(&self, label: Label) -> Worth {
+        let groups = self.tally.answers_by(label);
+        let worths = groups.keys().map(|name| self.worth(label, name));
+        let least = worths.min_by(|a, b| a.sample.trials.total_cmp(&b.sample.trials));
+        least.unwrap_or(Worth { sample: Sample { hits: 0.0, trials: 0.0 }, why: None })
+    }
+
+    /// The largest share that a group can have which did not answer.
+    #[must_use]
+    pub fn unseen(&self, label: Label) -> f64 {
+        let worth = self.worth_of_all(label).sample.trials;
+        unseen_share(worth.floor() as u64, self.rules.confidence)
+    }
+
+    /// Whether the share is above `null`, at a risk that several tests share. `around` is the
+    /// share that is hoped for, if any, and `scale` is what a difference worth finding is like.
+    #[must_use]
+    pub fn above(
+        &self,
+        sample: Sample,
+        null: f64,
+        around: Option<f64>,
+        scale: f64,
+        risk: f64,
+    ) -> bool {
+        if null < 0.0 {
+            return true;
+        }
+        if null >= 1.0 || sample.trials <= 0.0 || sample.share() <= null {
+            return false;
+        }
+        match self.rules.sampling {
+            Sampling::Fixed => exact::at_least(sample.hits, sample.trials, null) <= risk,
+            Sampling::UntilDecided => {
+                let alternatives = match around {
+                    Some(target) => sequence::around(target, null, scale),
+                    None => sequence::beyond(null, scale),
+                };
+                sequence::ln_evidence_above(sample, null, &alternatives) >= -risk.ln()
+            }
+        }
+    }
+
+    /// Whether the share is below `null`; as [`Self::above`].
+    #[must_use]
+    pub fn below(
+        &self,
+        sample: Sample,
+        null: f64,
+        around: Option<f64>,
+        scale: f64,
+        risk: f64,
+    ) -> bool {
+        self.above(sample.mirrored(), 1.0 - null, around.map(|target| 1.0 - target), scale, risk)
+    }
+
+    /// Between which shares the true one is.
+    #[must_use]
+    pub fn interval(&self, sample: Sample) -> (f64, f64) {
+        let risk = self.risk();
+        match self.rules.sampling {
+            Sampling::Fixed => (
+                exact::lower(sample.hits, sample.trials, risk / 2.0),
+                exact::upper(sample.hits, sample.trials, risk / 2.0),
+            ),
+            Sampling::UntilDecided => sequence::interval(sample, risk),
+        }
+    }
+}

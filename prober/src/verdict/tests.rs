@@ -1,0 +1,257 @@
+//! Every form passes, fails and stays open; reasons carry the numbers.
+
+use std::time::Duration;
+
+use super::*;
+use crate::expectation::parse;
+use crate::outcome::FailureKind;
+use crate::tally::{BackendTally, FailureGroup, Pairs};
+use echo_reply::Identity;
+
+/// One pod in each cluster; each answer on a connection of its own, in 10 ms.
+fn tally(answers: &[(&str, u64)], failures: u64) -> Tally {
+    let mut tally = Tally { elapsed: Duration::from_secs(1), ..Tally::default() };
+    for (cluster, n) in answers {
+        let mut backend = BackendTally { answers: *n, connections: *n, ..BackendTally::default() };
+        for _ in 0..*n {
+            backend.fresh.record(Duration::from_millis(10));
+        }
+        tally.backends.insert(Identity::new("p", *cluster), backend);
+    }
+    if failures > 0 {
+        let what = "503".to_owned();
+        let kind = FailureKind::Status;
+        tally.failures.push(FailureGroup { kind, what, count: failures });
+    }
+    tally
+}
+
+fn ruling(text: &str, tally: &Tally, sampling: Sampling) -> Judged {
+    judge(tally, &parse(text).unwrap(), &Rules { sampling, ..Rules::default() })
+}
+
+#[test]
+fn each_form_passes_fails_and_stays_open() {
+    use Verdict::{Fail, Inconclusive, Pass};
+    for (text, answers, failures, verdict) in [
+        ("errors = 0", &[("kops", 10)][..], 0, Pass),
+        ("errors = 0", &[("kops", 10)], 1, Fail),
+        ("errors = 0", &[], 10, Fail),
+        ("errors = 0", &[], 0, Inconclusive),
+        ("retried = 0", &[("kops", 10)], 0, Pass),
+        ("retried = 0", &[], 10, Fail),
+        ("error-rate <= 1%", &[("kops", 2_000)], 0, Pass),
+        ("error-rate <= 1%", &[("kops", 100)], 0, Inconclusive),
+        ("error-rate <= 1%", &[("kops", 100)], 1, Inconclusive),
+        ("error-rate <= 1%", &[("kops", 100)], 20, Fail),
+        ("error-rate <= 1%", &[], 5, Fail),
+        ("p99 < 80ms", &[("kops", 2_000)], 0, Pass),
+        ("p99 < 80ms", &[("kops", 100)], 0, Inconclusive),
+        ("p99 < 5ms", &[("kops", 100)], 0, Fail),
+        ("p50 < 80ms", &[("kops", 20)], 0, Pass),
+        ("p99{cluster=gke1} < 80ms", &[("kops", 2_000)], 0, Inconclusive),
+        ("p99{cluster=kops} < 80ms", &[("kops", 2_000), ("gke1", 1)], 0, Pass),
+        ("throughput >= 100/s", &[("kops", 100)], 0, Pass),
+        ("throughput >= 101/s", &[("kops", 100)], 0, Fail),
+        ("throughput >= 1/s", &[], 9, Fail),
+        ("only kops", &[("kops", 700)], 0, Pass),
+        ("only kops", &[("kops", 700)], 5, Pass),
+        ("only kops", &[("kops", 600)], 0, Inconclusive),
+        ("only kops", &[("kops", 99), ("gke1", 1)], 0, Fail),
+        ("only kops", &[], 10, Fail),
+        ("only kops", &[], 0, Inconclusive),
+        ("reaches kops,gke1", &[("kops", 99), ("gke1", 1)], 0, Pass),
+        ("reaches kops,gke1", &[("kops", 1), ("gke1", 1), ("x", 1)], 0, Pass),
+        ("reaches kops,gke1", &[("kops", 700)], 0, Fail),
+        ("reaches kops,gke1", &[("kops", 600)], 0, Inconclusive),
+        ("reaches kops,gke1", &[], 10, Fail),
+        ("exactly kops,gke1", &[("kops", 350), ("gke1", 350)], 0, Pass),
+        ("exactly kops,gke1", &[("kops", 5), ("gke1", 5)], 0, Inconclusive),
+        ("exactly kops,gke1", &[("kops", 5), ("gke1", 5), ("x", 1)], 0, Fail),
+        ("exactly kops,gke1", &[("kops", 700)], 0, Fail),
+        ("exactly kops,gke1", &[("kops", 3), ("x", 1)], 0, Fail),
+        ("exactly p by pod", &[("kops", 350), ("gke1", 350)], 0, Pass),
+        ("balanced ± 5%", &[("kops", 2_000), ("gke1", 2_000)], 0, Pass),
+        ("balanced ± 5%", &[("kops", 50), ("gke1", 50)], 0, Inconclusive),
+        ("balanced ± 5%", &[("kops", 1_400), ("gke1", 600)], 0, Fail),
+        ("balanced ± 5%", &[("kops", 60)], 0, Inconclusive),
+        ("balanced ± 5%", &[("kops", 4_000)], 0, Fail),
+        ("balanced ± 5%", &[], 10, Fail),
+        ("balanced ± 5%", &[], 0, Inconclusive),
+        ("balanced kops,gke1 ± 5%", &[("kops", 40)], 0, Fail),
+        ("balanced kops,gke1 ± 5%", &[("kops", 8)], 0, Inconclusive),
+        ("balanced kops,gke1 ± 60%", &[("kops", 600)], 0, Inconclusive),
+        ("balanced kops,gke1 ± 60%", &[("kops", 4_000)], 0, Fail),
+        ("balanced kops,gke1 ± 5%", &[("kops", 300), ("gke1", 300), ("x", 400)], 0, Fail),
+        ("balanced kops,gke1 ± 5%", &[("kops", 4_000), ("gke1", 4_000), ("x", 40)], 0, Pass),
+        ("shares kops=90%,gke1=10% ± 3%", &[("kops", 9_000), ("gke1", 1_000)], 0, Pass),
+        ("shares kops=90%,gke1=10% ± 3%", &[("kops", 90), ("gke1", 10)], 0, Inconclusive),
+        ("shares kops=90%,gke1=10% ± 3%", &[("kops", 500), ("gke1", 500)], 0, Fail),
+        ("share{cluster=gke1} >= 20%", &[("kops", 700), ("gke1", 300)], 0, Pass),
+        ("share{cluster=gke1} >= 20%", &[("kops", 80), ("gke1", 20)], 0, Inconclusive),
+        ("share{cluster=gke1} >= 20%", &[("kops", 100)], 0, Fail),
+        ("share{cluster=gke1} <= 20%", &[("kops", 100)], 0, Pass),
+        ("share{cluster=gke1} <= 20%", &[("kops", 80), ("gke1", 20)], 0, Inconclusive),
+        ("share{cluster=gke1} <= 20%", &[("kops", 50), ("gke1", 50)], 0, Fail),
+    ] {
+        let tally = tally(answers, failures);
+        for sampling in [Sampling::Fixed, Sampling::UntilDecided] {
+            let judged = ruling(text, &tally, sampling);
+            let reason = &judged.reason;
+            assert_eq!(
+                judged.verdict, verdict,
+                "{text} {answers:?} {failures} {sampling:?}: {reason}"
+            );
+            assert_eq!(judged.expectation, text);
+            assert_eq!(reason.lines().count(), 1);
+        }
+    }
+}
+
+#[test]
+fn a_retry_is_missed_though_all_was_answered() {
+    let mut tally = tally(&[("kops", 100)], 0);
+    tally.backends.values_mut().for_each(|backend| backend.retried = 1);
+    let judged = ruling("retried = 0", &tally, Sampling::Fixed);
+    assert_eq!(judged.verdict, Verdict::Fail);
+    assert_eq!(judged.reason, "the mesh retried 1 of 100 answers");
+}
+
+#[test]
+fn a_cluster_that_a_matrix_names_cannot_hide() {
+    let tally = tally(&[("kops", 100)], 0);
+    let clusters = vec!["kops".to_owned(), "gke1".to_owned()];
+    let rules = Rules { clusters, ..Rules::default() };
+    let judged = judge(&tally, &parse("balanced ± 5%").unwrap(), &rules);
+    assert_eq!(judged.verdict, Verdict::Fail, "{}", judged.reason);
+}
+
+/// Ten kept connections, each with 400 answers of one cluster.
+fn pinned() -> Tally {
+    let mut tally = tally(&[("kops", 2_000), ("gke1", 2_000)], 0);
+    for backend in tally.backends.values_mut() {
+        backend.connections = 5;
+    }
+    for cluster in ["kops", "gke1"] {
+        let who = Identity::new("p", cluster);
+        tally.order.pairs.insert((who.clone(), who), Pairs { kept: 1_995, started: 0 });
+    }
+    tally
+}
+
+#[test]
+fn pinned_connections_are_worth_what_they_are_many() {
+    for sampling in [Sampling::Fixed, Sampling::UntilDecided] {
+        let judged = ruling("balanced ± 5%", &pinned(), sampling);
+        assert_eq!(judged.verdict, Verdict::Inconclusive, "{}", judged.reason);
+        let part = "worth 10 independent ones: kept connections may be pinned";
+        assert!(judged.reason.contains(part), "{}", judged.reason);
+        let judged = ruling("exactly kops,gke1", &pinned(), sampling);
+        assert_eq!(judged.verdict, Verdict::Inconclusive, "{}", judged.reason);
+    }
+}
+
+#[test]
+fn kept_connections_that_mix_are_worth_more() {
+    let mut tally = pinned();
+    tally.order.pairs.clear();
+    // 400 connections of 10 answers each, of which the one says nothing of the next.
+    tally.backends.values_mut().for_each(|backend| backend.connections = 200);
+    for (a, b) in [("kops", "gke1"), ("gke1", "kops"), ("kops", "kops"), ("gke1", "gke1")] {
+        let pair = (Identity::new("p", a), Identity::new("p", b));
+        tally.order.pairs.insert(pair, Pairs { kept: 900, started: 0 });
+    }
+    let rules = Rules::default();
+    let worth = Evidence::new(&tally, &rules).worth(crate::tally::Label::Cluster, "kops");
+    assert!((2_500.0..3_000.0).contains(&worth.sample.trials), "{worth:?}");
+}
+
+#[test]
+fn answers_that_come_in_clusters_are_worth_less_though_each_has_its_connection() {
+    let mut tally = tally(&[("kops", 2_000), ("gke1", 2_000)], 0);
+    let mut pair = |a: &str, b: &str, started| {
+        let pair = (Identity::new("p", a), Identity::new("p", b));
+        tally.order.pairs.insert(pair, Pairs { kept: 0, started });
+    };
+    pair("kops", "kops", 1_900);
+    pair("gke1", "gke1", 1_900);
+    pair("kops", "gke1", 100);
+    pair("gke1", "kops", 99);
+    let judged = ruling("balanced ± 5%", &tally, Sampling::Fixed);
+    assert_eq!(judged.verdict, Verdict::Inconclusive, "{}", judged.reason);
+    assert!(judged.reason.contains("follow each other"), "{}", judged.reason);
+}
+
+#[test]
+fn reasons_carry_the_numbers() {
+    for (text, answers, failures, reason) in [
+        (
+            "exactly kops,gke1",
+            &[("kops", 600), ("gke1", 400)][..],
+            0,
+            "kops 600, gke1 400 of 1000 answers; others give less than 0.69 % (99.9 % sure)",
+        ),
+        ("only kops", &[("kops", 60), ("gke1", 40)], 0, "gke1 gave 40 of 100 answers"),
+        (
+            "reaches kops,gke1",
+            &[("kops", 4)],
+            0,
+            "gke1 gave none of 4 answers: less than 82.2 % (99.9 % sure), and 1 % must be ruled \
+             out: it takes 688 independent answers, or a larger --min-share",
+        ),
+        ("errors = 0", &[("kops", 97)], 3, "3 of 100 requests failed: 3 status"),
+        (
+            "balanced ± 5%",
+            &[("kops", 2_010), ("gke1", 1_990)],
+            0,
+            "gke1 49.8 %, kops 50.2 % of 4000 answers: each within 5 points of its share (99.9 % sure)",
+        ),
+        (
+            "balanced kops,gke1 ± 5%",
+            &[("kops", 700), ("gke1", 300)],
+            0,
+            "kops 70 %, gke1 30 % of 1000 answers: kops is above 55 % (99.9 % sure)",
+        ),
+        (
+            "balanced kops,gke1 ± 5%",
+            &[("kops", 60), ("gke1", 40)],
+            0,
+            "kops 60 %, gke1 40 % of 100 answers: kops is between 43.1 and 75.4 % (99.9 % sure), which \
+             neither proves nor excludes 45 to 55 %",
+        ),
+        (
+            "p99 < 80ms",
+            &[("kops", 2_000)],
+            0,
+            "p99 is 10ms, 0 of 2000 answers took 80ms or longer: below 80ms (99.9 % sure)",
+        ),
+        (
+            "error-rate <= 1%",
+            &[("kops", 2_000)],
+            0,
+            "0 of 2000 requests failed: less than 1 % (99.9 % sure)",
+        ),
+        ("throughput >= 50/s", &[("kops", 100)], 0, "100 answers in 1.000 s: 100.0/s"),
+    ] {
+        assert_eq!(
+            ruling(text, &tally(answers, failures), Sampling::Fixed).reason,
+            reason,
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn sampling_goes_on_until_all_is_decided_and_enough_was_asked() {
+    let rules = Rules { sampling: Sampling::UntilDecided, ..Rules::default() };
+    let until = |texts: &[&str], answers: &[(&str, u64)], failures| {
+        let expectations: Vec<_> = texts.iter().map(|text| parse(text).unwrap()).collect();
+        decided(&tally(answers, failures), &expectations, &rules)
+    };
+    assert!(until(&["reaches kops"], &[("kops", 1)], 0));
+    assert!(!until(&["errors = 0", "reaches kops"], &[("kops", 99)], 0));
+    assert!(until(&["errors = 0", "reaches kops"], &[("kops", 100)], 0));
+    assert!(until(&["errors = 0", "reaches kops"], &[("kops", 5)], 1));
+    assert!(!until(&["throughput >= 1/s", "reaches kops"], &[("kops", 5)], 1));
+    assert!(!until(&["reaches kops", "balanced ± 5%"], &[("kops", 50), ("gke1", 50)], 0));
+}
