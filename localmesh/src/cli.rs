@@ -34,6 +34,41 @@ pub(crate) enum Command {
         #[arg(last = true, value_name = "PROBER_ARGS")]
         prober: Vec<OsString>,
     },
+    /// Change the mesh that runs, as istiod or the kubelet would
+    ///
+    /// Returns once the change is in force. Exit code 2 and one line if it
+    /// cannot be made.
+    Do {
+        #[command(flatten)]
+        which: BlockArgs,
+        /// Such as `kill gke1/echo2`; `localmesh do help` lists all
+        #[arg(
+            trailing_var_arg = true,
+            allow_hyphen_values = true,
+            required = true,
+            value_name = "ACTION"
+        )]
+        words: Vec<String>,
+    },
+    /// Run scenarios, each on a mesh of its own, and print how each was survived
+    ///
+    /// Exit code 0 if all showed what they should, 1 if one did not, 2 if one
+    /// could not run.
+    Run {
+        #[command(flatten)]
+        mesh: ScenarioArgs,
+        /// Files of scenarios, or folders of them
+        #[arg(required = true, value_name = "SCENARIO")]
+        scenarios: Vec<PathBuf>,
+    },
+    /// Show what each Envoy of the mesh that runs holds, beside what it was told
+    State {
+        #[command(flatten)]
+        which: BlockArgs,
+        /// Form of what is printed
+        #[arg(short, long, value_enum, default_value = "text")]
+        output: Form,
+    },
     /// Print a completion script for a shell
     Completions {
         /// Which shell
@@ -49,6 +84,43 @@ pub(crate) enum Command {
         #[arg(last = true, required = true)]
         command: Vec<OsString>,
     },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ScenarioArgs {
+    /// Use the addresses 127.N.0.0/16
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_BLOCK,
+          value_parser = clap::value_parser!(u8).range(1..=254))]
+    pub(crate) block: u8,
+    /// The Envoy to run [default: $ENVOY, what `make envoy` installed, PATH]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) envoy: Option<PathBuf>,
+    /// Where echo and prober are [default: beside localmesh]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) bin_dir: Option<PathBuf>,
+    /// Keep reports, files and logs here, a folder for each scenario
+    #[arg(long, value_name = "DIR")]
+    pub(crate) keep: Option<PathBuf>,
+    /// Tell each scenario's story before its line
+    #[arg(long)]
+    pub(crate) stories: bool,
+}
+
+/// Form of what is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Form {
+    /// For eyes
+    Text,
+    /// For programs
+    Json,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BlockArgs {
+    /// The mesh on 127.N.0.0/16
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_BLOCK,
+          value_parser = clap::value_parser!(u8).range(1..=254))]
+    pub(crate) block: u8,
 }
 
 #[derive(Debug, Args)]

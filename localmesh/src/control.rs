@@ -95,7 +95,7 @@ impl Mesh {
     }
 
     /// Stops what of `chosen` runs, starts all of it, and waits until it is ready.
-    fn restart(&mut self, chosen: impl Fn(&Process) -> bool) -> Result<(), Error> {
+    pub(crate) fn restart(&mut self, chosen: impl Fn(&Process) -> bool) -> Result<(), Error> {
         let mut those: Vec<_> = self.processes.iter_mut().filter(|p| chosen(p)).collect();
         stop_all(those.iter_mut().map(|process| &mut **process));
         for process in &mut those {

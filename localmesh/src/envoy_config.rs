@@ -1,5 +1,5 @@
-//! What each Envoy is told: topology → bootstrap, endpoints and secrets, as
-//! JSON. Follows what istiod would generate. Pure: writes no file, reads no
+//! What each Envoy is told: topology → bootstrap, listeners, routes, clusters,
+//! endpoints and secrets, as JSON. Follows what istiod would generate. Pure: writes no file, reads no
 //! certificate; golden files in `tests/golden` hold the result.
 //!
 //! Deliberately unlike istiod: no xDS server but files replaced by rename;
@@ -19,15 +19,78 @@ use serde_json::{Value, json};
 
 use crate::topology::{Cluster, Pod, Role, Topology};
 
-pub use endpoints::{EndpointsFile, endpoints};
+pub use endpoints::endpoints;
 pub use tls::{PEER_ROOTS, Secret, WORKLOAD_CERTIFICATE, secret_file, secrets};
+
+/// A file that an Envoy watches, to lie in its folder.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ConfigFile {
+    /// Its name in that folder.
+    pub name: String,
+    /// Its content.
+    pub content: Value,
+    /// What Envoy's statistics of its updates begin with.
+    pub statistics: String,
+}
+
+/// The file of listeners in an Envoy's folder.
+const LISTENERS: &str = "lds.json";
+/// The file of clusters.
+const CLUSTERS: &str = "cds.json";
+/// The file of routes.
+const ROUTES: &str = "rds.json";
+
+/// Everything that the Envoy in `pod` watches but its secrets, in the order in which istiod
+/// would send it: endpoints before the clusters that need them, routes last. Empty for a pod
+/// without an Envoy.
+#[must_use]
+pub fn dynamic(topology: &Topology, home: &Cluster, pod: &Pod, files: &Path) -> Vec<ConfigFile> {
+    let Some(told) = resources(topology, home, pod, files) else { return Vec::new() };
+    let resources = |message: &str, list: Vec<Value>| {
+        let list: Vec<_> = list.into_iter().map(|fields| typed(message, fields)).collect();
+        json!({ "resources": list })
+    };
+    let mut all = endpoints(topology, home, pod);
+    if !clusters_stay(pod) {
+        all.push(ConfigFile {
+            name: CLUSTERS.into(),
+            content: resources("envoy.config.cluster.v3.Cluster", told.clusters),
+            statistics: "cluster_manager.cds".into(),
+        });
+    }
+    if !listener_stays(pod) {
+        all.push(ConfigFile {
+            name: LISTENERS.into(),
+            content: resources("envoy.config.listener.v3.Listener", vec![told.listener]),
+            statistics: "listener_manager.lds".into(),
+        });
+    }
+    all.extend(told.routes.map(|routes| ConfigFile {
+        name: ROUTES.into(),
+        content: resources("envoy.config.route.v3.RouteConfiguration", vec![routes.table]),
+        statistics: routes.statistics,
+    }));
+    all
+}
 
 /// The bootstrap of the Envoy in `pod`, which finds its endpoints and secrets
 /// in the folder `files` and writes its access log there. `None` for a pod
 /// without an Envoy.
 #[must_use]
 pub fn bootstrap(topology: &Topology, home: &Cluster, pod: &Pod, files: &Path) -> Option<Value> {
-    let (listeners, clusters) = resources(topology, home, pod, files)?;
+    let told = resources(topology, home, pod, files)?;
+    let mut fixed = json!({});
+    let mut watched = json!({});
+    if clusters_stay(pod) {
+        fixed["clusters"] = told.clusters.into();
+    } else {
+        watched["cds_config"] = file_source(&files.join(CLUSTERS));
+    }
+    if listener_stays(pod) {
+        fixed["listeners"] = json!([told.listener]);
+    } else {
+        watched["lds_config"] = file_source(&files.join(LISTENERS));
+    }
     let kind = match pod.role {
         Role::IngressGateway | Role::EastWestGateway => "router",
         Role::Echo { .. } | Role::Client => "sidecar",
@@ -37,7 +100,7 @@ pub fn bootstrap(topology: &Topology, home: &Cluster, pod: &Pod, files: &Path) -
         "node": {
             "id": format!("{kind}~{address}~{name}.{namespace}~{namespace}.svc.cluster.local"),
             "cluster": format!("{account}.{namespace}"),
-            "locality": { "region": home.locality.region, "zone": home.locality.zone },
+            "locality": { "region": pod.locality.region, "zone": pod.locality.zone },
             "metadata": {
                 "CLUSTER_ID": home.name,
                 "NETWORK": home.network,
@@ -48,37 +111,60 @@ pub fn bootstrap(topology: &Topology, home: &Cluster, pod: &Pod, files: &Path) -
         },
         "admin": { "address": socket(pod.envoy_admin().ip(), pod.envoy_admin().port()) },
         "overload_manager": { "resource_monitors": [unlimited_connections()] },
-        "static_resources": { "listeners": listeners, "clusters": clusters },
+        "static_resources": fixed,
+        "dynamic_resources": watched,
     }))
 }
 
-/// The listeners and clusters of `pod`, by its role.
-fn resources(
-    topology: &Topology,
-    home: &Cluster,
-    pod: &Pod,
-    files: &Path,
-) -> Option<(Vec<Value>, Vec<Value>)> {
-    let outbound = || topology.services.iter().map(|service| cluster::outbound(service, files));
-    match &pod.role {
-        Role::IngressGateway => {
-            let listener = listener::ingress(topology, home, pod, files);
-            Some((vec![listener], outbound().collect()))
-        }
-        Role::Client => {
-            Some((vec![listener::outbound(topology, pod, files)], outbound().collect()))
-        }
+/// Whether nothing that can be done to a mesh changes the clusters of this Envoy. What stays is
+/// not watched: each file that is costs an inotify instance, of which a user has 128.
+fn clusters_stay(pod: &Pod) -> bool {
+    matches!(pod.role, Role::EastWestGateway | Role::Echo { .. })
+}
+
+/// Whether nothing changes its listener: only a server's has more than its routes to change.
+fn listener_stays(pod: &Pod) -> bool {
+    !matches!(pod.role, Role::Echo { .. })
+}
+
+/// What one Envoy is told.
+struct Told {
+    listener: Value,
+    clusters: Vec<Value>,
+    routes: Option<http::Routes>,
+}
+
+/// The listener, clusters and routes of `pod`, by its role.
+fn resources(topology: &Topology, home: &Cluster, pod: &Pod, files: &Path) -> Option<Told> {
+    let outbound = || {
+        let services = topology.services.iter();
+        services.flat_map(|service| cluster::outbound(topology, service, files)).collect()
+    };
+    Some(match &pod.role {
+        Role::IngressGateway => Told {
+            listener: listener::ingress(topology, pod, files),
+            clusters: outbound(),
+            routes: Some(http::ingress_routes(topology, home)),
+        },
+        Role::Client => Told {
+            listener: listener::outbound(pod, files),
+            clusters: outbound(),
+            routes: Some(http::outbound_routes(topology, pod)),
+        },
         Role::EastWestGateway => {
             let passed = || topology.services.iter().filter(|service| service.sidecar);
-            let clusters = passed().map(|service| cluster::pass_through(service, files));
-            Some((vec![listener::east_west(passed(), pod, files)], clusters.collect()))
+            Told {
+                listener: listener::east_west(passed(), pod, files),
+                clusters: passed().map(|service| cluster::pass_through(service, files)).collect(),
+                routes: None,
+            }
         }
-        Role::Echo { service, behind_sidecar } => {
-            let app = (*behind_sidecar)?;
-            let service = topology.services.get(*service)?;
-            Some((vec![listener::inbound(service, pod, files)], vec![cluster::inbound(app)]))
-        }
-    }
+        Role::Echo { service, behind_sidecar } => Told {
+            listener: listener::inbound(topology.services.get(*service)?, pod, files),
+            clusters: vec![cluster::inbound((*behind_sidecar)?)],
+            routes: Some(http::inbound_routes(pod)),
+        },
+    })
 }
 
 /// Istio's own limit, which is none; without one Envoy warns at every start.

@@ -110,6 +110,69 @@ pub enum Error {
     /// No cluster has this name.
     #[error("no cluster is called {0:?}")]
     NoSuchCluster(String),
+    /// Nothing has this name.
+    #[error("nothing is called {name:?}; there are: {known}")]
+    NoSuchTarget {
+        /// The name asked for.
+        name: String,
+        /// All clusters and pods.
+        known: String,
+    },
+    /// No workload has this name.
+    #[error("no workload is called {name:?}; there are: {known}")]
+    NoSuchWorkload {
+        /// The name asked for.
+        name: String,
+        /// All workloads.
+        known: String,
+    },
+    /// No service has this name.
+    #[error("no service is called {name:?}; there are: {known}")]
+    NoSuchService {
+        /// The name asked for.
+        name: String,
+        /// All services.
+        known: String,
+    },
+    /// A cluster needs no remote secret of itself.
+    #[error("{0} sees itself without a remote secret; name another cluster")]
+    OwnSecret(String),
+    /// Faults are made by a sidecar.
+    #[error("{0} has no sidecar in front of an application, which faults need")]
+    NoSidecar(String),
+    /// An Envoy refused what it was told.
+    #[error("{envoy} refused its configuration: {said}")]
+    Refused {
+        /// The Envoy.
+        envoy: String,
+        /// The last line of its log.
+        said: String,
+    },
+    /// No mesh runs there.
+    #[error("no mesh runs on 127.{0}.0.0/16; start one with `localmesh up`, or name its --block")]
+    NotRunning(u8),
+    /// The running mesh did not answer, or not in a form that is known.
+    #[error("the mesh on 127.{block}.0.0/16 does not answer: {why}")]
+    Silent {
+        /// Its block.
+        block: u8,
+        /// Why not.
+        why: String,
+    },
+    /// The mesh belongs to somebody else.
+    #[error("the mesh on 127.{0}.0.0/16 belongs to another user")]
+    Foreign(u8),
+    /// What was asked of a running mesh was not done; the mesh's own words.
+    #[error("{0}")]
+    NotDone(String),
+    /// A scenario file is none.
+    #[error("{file}: {wrong}")]
+    Scenario {
+        /// The file.
+        file: String,
+        /// What is wrong.
+        wrong: String,
+    },
     /// An Envoy has no statistic of this name.
     #[error("{envoy} has no statistic {name:?}")]
     NoSuchStatistic {

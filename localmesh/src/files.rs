@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::Error;
 use crate::authorities::Authorities;
-use crate::envoy_config::{bootstrap, endpoints, secret_file, secrets};
+use crate::envoy_config::{ConfigFile, bootstrap, dynamic, secret_file, secrets};
 use crate::programs::{bootstrap_file, folder};
 use crate::topology::{Cluster, Pod, Role, Topology};
 
@@ -51,29 +51,48 @@ pub(crate) fn write_all(
 ) -> Result<(), Error> {
     for cluster in &topology.clusters {
         for pod in &cluster.pods {
-            let folder = folder(dir, cluster, pod);
-            make_folder(&folder)?;
-            if let Some(config) = bootstrap(topology, cluster, pod, &folder) {
-                write_json(&bootstrap_file(&folder), &config)?;
-            }
-            write_endpoints(topology, cluster, pod, dir)?;
-            write_secrets(authorities, cluster, pod, dir)?;
+            write_pod(topology, authorities, cluster, pod, dir)?;
         }
     }
     Ok(())
 }
 
-/// Writes the endpoints that the Envoy in `pod` holds.
-pub(crate) fn write_endpoints(
+/// Writes everything that the Envoy in `pod` reads.
+pub(crate) fn write_pod(
     topology: &Topology,
+    authorities: &Authorities,
     cluster: &Cluster,
     pod: &Pod,
     dir: &Path,
 ) -> Result<(), Error> {
     let folder = folder(dir, cluster, pod);
-    endpoints(topology, cluster, pod)
-        .iter()
-        .try_for_each(|file| write_json(&folder.join(&file.name), &file.content))
+    make_folder(&folder)?;
+    if let Some(config) = bootstrap(topology, cluster, pod, &folder) {
+        write_json(&bootstrap_file(&folder), &config)?;
+    }
+    for file in dynamic(topology, cluster, pod, &folder) {
+        write_json(&folder.join(&file.name), &file.content)?;
+    }
+    write_secrets(authorities, cluster, pod, dir)
+}
+
+/// Whether a file stands in `folder` as it should.
+pub(crate) fn holds(file: &ConfigFile, folder: &Path) -> bool {
+    let bytes = fs::read(folder.join(&file.name)).ok();
+    let old: Option<Value> = bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+    old.as_ref() == Some(&file.content)
+}
+
+/// Replaces the files that are not as they should be; what Envoy's statistics of their updates
+/// begin with.
+pub(crate) fn write_changed(files: &[ConfigFile], folder: &Path) -> Result<Vec<String>, Error> {
+    let differ = files.iter().filter(|file| !holds(file, folder));
+    differ
+        .map(|file| {
+            write_json(&folder.join(&file.name), &file.content)?;
+            Ok(file.statistics.clone())
+        })
+        .collect()
 }
 
 /// Writes new secrets for the Envoy in `pod`, unless it needs none: an

@@ -53,12 +53,22 @@ impl Http {
         if let Some(host) = host {
             request = request.header("host", host);
         }
+        self.send(request, url)
+    }
+
+    fn send(&self, request: reqwest::RequestBuilder, url: String) -> Result<Answer, Error> {
         let answer = self.runtime.block_on(async {
             let response = request.send().await?;
             let status = response.status().as_u16();
             Ok(Answer { status, body: response.text().await? })
         });
         answer.map_err(|error: reqwest::Error| Error::Http { url, why: chain(&error) })
+    }
+
+    /// Posts nothing to `path`; for the commands of an Envoy's admin interface.
+    pub(crate) fn post(&self, to: SocketAddrV4, path: &str) -> Result<Answer, Error> {
+        let url = format!("http://{to}{path}");
+        self.send(self.client.post(&url), url)
     }
 
     /// An Envoy's counters and gauges whose names contain a match of `pattern`

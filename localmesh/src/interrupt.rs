@@ -2,15 +2,15 @@
 //! live as long as its child processes, can work without watching.
 
 use std::io;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Whether the user has asked to stop.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Interrupt {
-    state: Arc<(Mutex<bool>, Condvar)>,
+    asked: Arc<AtomicBool>,
 }
 
 impl Interrupt {
@@ -32,9 +32,7 @@ impl Interrupt {
                     _ = hup.recv() => {}
                 }
             });
-            let (asked, bell) = &*shared.state;
-            *asked.lock().unwrap_or_else(PoisonError::into_inner) = true;
-            bell.notify_all();
+            shared.asked.store(true, Ordering::Release);
             // Further signals are heard and ignored: the stop is bounded.
             runtime.block_on(std::future::pending::<()>());
         });
@@ -43,14 +41,6 @@ impl Interrupt {
 
     /// Whether a signal has come.
     pub(crate) fn asked(&self) -> bool {
-        *self.state.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Waits for a signal, at most for `time`; whether one has come.
-    pub(crate) fn wait(&self, time: Duration) -> bool {
-        let (asked, bell) = &*self.state;
-        let guard = asked.lock().unwrap_or_else(PoisonError::into_inner);
-        let waited = bell.wait_timeout_while(guard, time, |asked| !*asked);
-        *waited.unwrap_or_else(PoisonError::into_inner).0
+        self.asked.load(Ordering::Acquire)
     }
 }

@@ -2,6 +2,7 @@
 //! (`topology`), what Envoy is told (`envoy_config`), and a running [`Mesh`].
 //! Nothing that is shipped depends on this crate.
 
+pub mod action;
 mod authorities;
 mod companion;
 mod control;
@@ -14,11 +15,14 @@ mod http;
 mod lock;
 pub mod matrix;
 mod mesh;
+mod perform;
 mod ports;
 mod process;
 mod programs;
 mod ready;
-
+pub mod remote;
+pub mod scenario;
+pub mod state;
 pub mod summary;
 mod tools;
 pub mod topology;

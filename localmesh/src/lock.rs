@@ -8,27 +8,37 @@ use rustix::net::sockopt::socket_peercred;
 
 use crate::Error;
 
-/// Held while a mesh runs: a socket in the kernel's abstract name space. It
+/// Held while a mesh runs, and its ear (`remote`): a socket in the kernel's abstract name space. It
 /// vanishes with its process, needs no file that another user may not touch,
 /// and, like the addresses, belongs to the network namespace.
 #[derive(Debug)]
 pub(crate) struct Lock {
-    _socket: UnixListener,
+    socket: UnixListener,
+}
+
+/// The socket's name.
+pub(crate) fn name(block: u8) -> String {
+    format!("localmesh/127.{block}")
 }
 
 impl Lock {
     /// Takes the block, or says who has it.
     pub(crate) fn take(block: u8) -> Result<Self, Error> {
-        let name = format!("localmesh/127.{block}");
+        let name = name(block);
         let failed = |reason| Error::File { path: format!("@{name}").into(), reason };
         let address = SocketAddr::from_abstract_name(&name).map_err(failed)?;
         match UnixListener::bind_addr(&address) {
-            Ok(socket) => Ok(Self { _socket: socket }),
+            Ok(socket) => Ok(Self { socket }),
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
                 Err(Error::Taken { block, pid: owner(&address) })
             }
             Err(error) => Err(failed(error)),
         }
+    }
+
+    /// The socket, on which others may ask (`remote`).
+    pub(crate) fn listener(&self) -> &UnixListener {
+        &self.socket
     }
 }
 

@@ -6,22 +6,27 @@ mod interrupt;
 use std::ffi::OsString;
 use std::fmt::Display;
 use std::io::Write as _;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
 use clap::CommandFactory as _;
+use localmesh::action::{self, Action};
+use localmesh::scenario::{self, Outcome, Place};
 use localmesh::summary::{headline, summary};
 use localmesh::topology::Shape;
-use localmesh::{Companion, Error, Mesh, Options, Tools, guard};
+use localmesh::{Companion, Error, Mesh, Options, Tools, guard, remote};
 
-use crate::cli::{Cli, Command, MeshArgs};
+use crate::cli::{Cli, Command, Form, MeshArgs, ScenarioArgs};
 use crate::interrupt::Interrupt;
 
 /// The exit code after ctrl-c.
 const INTERRUPTED: u8 = 130;
 /// How often the processes are looked at.
 const WATCH: Duration = Duration::from_millis(100);
+/// How often a program in the foreground is looked at.
+const POLL: Duration = Duration::from_millis(20);
 /// Certificates last a day; they are renewed at half of it, as in Istio.
 const RENEW: Duration = Duration::from_secs(12 * 60 * 60);
 
@@ -33,6 +38,9 @@ fn main() -> ExitCode {
     let done = match cli.command {
         Command::Up(args) => up(&args),
         Command::Demo { mesh, prober } => demo(&mesh, &prober),
+        Command::Do { which, words } => act(which.block, &words),
+        Command::Run { mesh, scenarios } => run(&mesh, &scenarios),
+        Command::State { which, output } => state(which.block, output),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "localmesh", &mut script);
@@ -54,7 +62,7 @@ fn main() -> ExitCode {
 /// Runs the mesh until it is asked to stop.
 fn up(args: &MeshArgs) -> anyhow::Result<ExitCode> {
     let interrupt = Interrupt::listen().context("signals")?;
-    let tools = find_tools(args)?;
+    let tools = find_tools(args.envoy.as_deref(), args.bin_dir.as_deref())?;
     let mut mesh = match start(args, &tools, &interrupt) {
         Err(Error::Interrupted) => return Ok(ExitCode::SUCCESS),
         started => started?,
@@ -65,9 +73,11 @@ fn up(args: &MeshArgs) -> anyhow::Result<ExitCode> {
     let _ = write!(stdout, "{}", summary(&mesh, &tools, &cwd)).and_then(|()| stdout.flush());
 
     let mut issued = SystemTime::now();
-    while !interrupt.wait(WATCH) {
+    while !interrupt.asked() {
+        // Whoever asks is answered at once; a signal waits for at most this long.
+        mesh.serve(WATCH).context("the mesh's socket")?;
         tell_ended(&mut mesh);
-        if mesh.programs().all(|(_, pid)| pid.is_none()) {
+        if mesh.died_out() {
             anyhow::bail!("no process of the mesh is left");
         }
         // Wall-clock time: certificates age while a laptop sleeps.
@@ -80,10 +90,36 @@ fn up(args: &MeshArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Changes a mesh that runs in another process.
+fn act(block: u8, words: &[String]) -> anyhow::Result<ExitCode> {
+    if words == ["help"] {
+        let _ = write!(std::io::stdout(), "{}", action::help());
+        return Ok(ExitCode::SUCCESS);
+    }
+    // Wrong words are known without a mesh.
+    if let Err(why) = Action::parse(words) {
+        anyhow::bail!("{why} (see localmesh do help)");
+    }
+    remote::perform(block, words)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Shows what a mesh that runs in another process holds.
+fn state(block: u8, form: Form) -> anyhow::Result<ExitCode> {
+    let state = remote::state(block)?;
+    let text = match form {
+        Form::Text => localmesh::state::text(&state),
+        Form::Json => serde_json::to_string_pretty(&state)? + "\n",
+    };
+    // A reader who has gone away has seen enough.
+    let _ = write!(std::io::stdout(), "{text}");
+    Ok(ExitCode::SUCCESS)
+}
+
 /// Tests the mesh once; the exit code is prober's.
 fn demo(args: &MeshArgs, prober_args: &[OsString]) -> anyhow::Result<ExitCode> {
     let interrupt = Interrupt::listen().context("signals")?;
-    let tools = find_tools(args)?;
+    let tools = find_tools(args.envoy.as_deref(), args.bin_dir.as_deref())?;
     let mut mesh = start(args, &tools, &interrupt)?;
     tell(&headline(&mesh, &tools));
 
@@ -97,7 +133,8 @@ fn demo(args: &MeshArgs, prober_args: &[OsString]) -> anyhow::Result<ExitCode> {
             let code = status.code().and_then(|code| u8::try_from(code).ok());
             return code.map(ExitCode::from).with_context(|| format!("prober: {status}"));
         }
-        if interrupt.wait(WATCH) {
+        mesh.serve(POLL).context("the mesh's socket")?;
+        if interrupt.asked() {
             prober.interrupt();
             mesh.stop();
             return Ok(ExitCode::from(INTERRUPTED));
@@ -105,8 +142,36 @@ fn demo(args: &MeshArgs, prober_args: &[OsString]) -> anyhow::Result<ExitCode> {
     }
 }
 
-fn find_tools(args: &MeshArgs) -> Result<Tools, Error> {
-    let tools = Tools::find(args.envoy.as_deref(), args.bin_dir.as_deref())?;
+/// Runs scenarios one after the other, and prints a line for each.
+fn run(args: &ScenarioArgs, paths: &[PathBuf]) -> anyhow::Result<ExitCode> {
+    let scenarios = scenario::read(paths)?;
+    let interrupt = Interrupt::listen().context("signals")?;
+    let tools = find_tools(args.envoy.as_deref(), args.bin_dir.as_deref())?;
+    let place = Place { block: args.block, tools: &tools, keep: args.keep.as_deref() };
+    let mut stdout = std::io::stdout().lock();
+    // A reader who has gone away is no reason to stop.
+    let _ = writeln!(stdout, "{}", Outcome::heading());
+    let mut missed = 0;
+    for scenario in &scenarios {
+        if args.stories {
+            let _ = writeln!(stdout, "\n{}", scenario.story);
+        }
+        let outcome = match scenario::run(scenario, &place, &|| interrupt.asked()) {
+            Err(Error::Interrupted) => return Ok(ExitCode::from(INTERRUPTED)),
+            // It names its scenario itself.
+            Err(error @ Error::Scenario { .. }) => return Err(error.into()),
+            outcome => outcome.with_context(|| scenario.name.clone())?,
+        };
+        missed += usize::from(!outcome.passed());
+        let _ = writeln!(stdout, "{}", outcome.line());
+    }
+    let passed = scenarios.len() - missed;
+    let _ = writeln!(stdout, "\n{passed} of {} scenarios show what they should", scenarios.len());
+    Ok(ExitCode::from(u8::from(missed > 0)))
+}
+
+fn find_tools(envoy: Option<&Path>, bin_dir: Option<&Path>) -> Result<Tools, Error> {
+    let tools = Tools::find(envoy, bin_dir)?;
     if let Some(warning) = tools.envoy.warning() {
         tell(&format_args!("localmesh: warning: {warning}"));
     }

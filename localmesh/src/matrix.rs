@@ -14,7 +14,7 @@ pub fn matrix(topology: &Topology) -> String {
     );
     // Writing to a String cannot fail.
     let _ = writeln!(text, "clusters: [{}]", names.join(", "));
-    text.push_str("defaults: {requests: 100, show: 4}\nsources:\n");
+    text.push_str("defaults: {requests: 100, min-share: 10%, show: 4}\nsources:\n");
     for cluster in &topology.clusters {
         for service in &topology.services {
             text.push_str(&source(cluster, service, topology));
@@ -108,7 +108,7 @@ mod tests {
         let (sources, targets) = text.split_once("targets:\n").unwrap();
         assert!(sources.ends_with(
             r#"clusters: [kops, gke1]
-defaults: {requests: 100, show: 4}
+defaults: {requests: 100, min-share: 10%, show: 4}
 sources:
   - {name: "kops:istio-disabled", cluster: kops, here: true, resolve: ["echo1:8080:127.10.1.11"]}
   - {name: "kops:istio-enabled", cluster: kops, here: true, resolve: ["echo2:8080:127.10.1.22"]}

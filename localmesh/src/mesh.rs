@@ -52,7 +52,7 @@ pub struct Mesh {
     pub(crate) folder: Folder,
     matrix_path: PathBuf,
     startup: Duration,
-    _lock: Lock,
+    pub(crate) lock: Lock,
 }
 
 impl Mesh {
@@ -89,7 +89,7 @@ impl Mesh {
             folder,
             matrix_path,
             startup: Duration::ZERO,
-            _lock: lock,
+            lock,
         };
         for program in programs {
             mesh.processes.push(Process::start(&tools.launcher, program)?);
@@ -109,6 +109,12 @@ impl Mesh {
     /// The programs of the mesh, each with its process id while it runs.
     pub fn programs(&self) -> impl Iterator<Item = (&Program, Option<u32>)> {
         self.processes.iter().map(|process| (&process.program, process.pid()))
+    }
+
+    /// Whether every process has ended, and not because it was asked for.
+    #[must_use]
+    pub fn died_out(&self) -> bool {
+        self.processes.iter().all(|process| process.pid().is_none() && !process.asked_to_end())
     }
 
     /// The file to give to `prober matrix`.

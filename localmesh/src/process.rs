@@ -5,13 +5,16 @@
 //! only from a thread that lives as long as the mesh.
 
 use std::fs::File;
-use std::io::{Read as _, Seek as _, SeekFrom};
+use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open, pidfd_send_signal};
 
 use crate::Error;
 use crate::programs::Program;
@@ -27,6 +30,8 @@ pub(crate) struct Process {
     pub(crate) program: Program,
     child: Option<Child>,
     ended: Option<ExitStatus>,
+    frozen: bool,
+    throttle: Option<Throttle>,
 }
 
 /// A command that becomes `program` and dies with this process (rather, with
@@ -40,7 +45,7 @@ pub(crate) fn guarded(launcher: &Path, program: &Path) -> Command {
 impl Process {
     /// Starts the program behind the guard that `launcher` has.
     pub(crate) fn start(launcher: &Path, program: Program) -> Result<Self, Error> {
-        let mut process = Self { program, child: None, ended: None };
+        let mut process = Self { program, child: None, ended: None, frozen: false, throttle: None };
         process.start_again(launcher)?;
         Ok(process)
     }
@@ -65,6 +70,7 @@ impl Process {
             .map_err(|reason| Error::Spawn { name: name.clone(), reason })?;
         self.child = Some(child);
         self.ended = None;
+        self.frozen = false;
         Ok(())
     }
 
@@ -89,8 +95,45 @@ impl Process {
         }
     }
 
+    /// Whether it has ended because somebody of the mesh wanted it to.
+    pub(crate) fn asked_to_end(&self) -> bool {
+        self.child.is_none() && self.ended.is_none()
+    }
+
+    /// Whether it runs, so that it hears what it is told.
+    pub(crate) fn hears(&self) -> bool {
+        self.child.is_some() && !self.frozen
+    }
+
+    /// Lets it hang, or go on.
+    pub(crate) fn freeze(&mut self, frozen: bool) {
+        self.throttle = None;
+        self.frozen = frozen;
+        self.signal(if frozen { Signal::STOP } else { Signal::CONT });
+    }
+
+    /// Lets it stand still for so many percent of each [`PERIOD`]; 0 ends that.
+    pub(crate) fn throttle(&mut self, percent: u8) -> Result<(), Error> {
+        self.throttle = None;
+        if percent == 0 {
+            return Ok(());
+        }
+        if let Some(child) = &self.child {
+            let failed = |reason: io::Error| Error::Spawn {
+                name: format!("throttle of {}", self.program.name),
+                reason,
+            };
+            // Not the number, which the system may give to another process after the end.
+            let process = pidfd_open(Pid::from_child(child), PidfdFlags::empty())
+                .map_err(|errno| failed(errno.into()))?;
+            self.throttle = Some(Throttle::start(process, percent).map_err(failed)?);
+        }
+        Ok(())
+    }
+
     /// Waits for the end until `deadline`, then kills.
     fn wait_or_kill(&mut self, deadline: Instant) {
+        self.throttle = None;
         let Some(mut child) = self.child.take() else { return };
         while Instant::now() < deadline {
             match child.try_wait() {
@@ -114,15 +157,58 @@ impl Process {
 
     /// The error of a process that ended while the mesh started.
     pub(crate) fn died(&self, status: ExitStatus) -> Error {
-        let lines = self.log_tail(20);
+        // A backtrace may follow the line that tells.
+        let lines = self.log_tail(80);
+        let assert = lines.iter().find(|line| line.contains("[critical]"));
         let telling = lines.iter().rev().find(|line| {
             ["critical", "error", "panic"].iter().any(|w| line.to_lowercase().contains(w))
         });
         Error::Died {
             name: self.program.name.clone(),
             status,
-            last: telling.or(lines.last()).map_or_else(|| "no log".into(), Clone::clone),
+            last: assert.or(telling).or(lines.last()).map_or_else(|| "no log".into(), Clone::clone),
             log: self.program.log.clone(),
+        }
+    }
+}
+
+/// The period of a CPU limit in Linux.
+const PERIOD: Duration = Duration::from_millis(100);
+
+/// Stops and continues a process by turns until dropped.
+#[derive(Debug)]
+struct Throttle {
+    end: mpsc::Sender<()>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Throttle {
+    fn start(process: OwnedFd, percent: u8) -> io::Result<Self> {
+        let (end, ended) = mpsc::channel::<()>();
+        let still = PERIOD * u32::from(percent) / 100;
+        let send = move |signal| pidfd_send_signal(&process, signal).is_ok();
+        let work = move || {
+            let over = |time| ended.recv_timeout(time) != Err(RecvTimeoutError::Timeout);
+            loop {
+                let lives = send(Signal::STOP);
+                let over = over(still) || !lives || !send(Signal::CONT) || over(PERIOD - still);
+                if over {
+                    send(Signal::CONT);
+                    return;
+                }
+            }
+        };
+        let thread = std::thread::Builder::new().name("throttle".into()).spawn(work)?;
+        Ok(Self { end, thread: Some(thread) })
+    }
+}
+
+impl Drop for Throttle {
+    fn drop(&mut self) {
+        // It may have ended with its process.
+        let _ = self.end.send(());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
         }
     }
 }
@@ -145,7 +231,7 @@ pub(crate) fn stop_all<'a>(processes: impl IntoIterator<Item = &'a mut Process>)
 
 /// The last `lines` lines of a file, of its last 16 KiB; none if it cannot be read.
 fn tail(path: &Path, lines: usize) -> Vec<String> {
-    let read = || -> std::io::Result<Vec<u8>> {
+    let read = || -> io::Result<Vec<u8>> {
         let mut file = File::open(path)?;
         let start = file.metadata()?.len().saturating_sub(16 * 1024);
         file.seek(SeekFrom::Start(start))?;

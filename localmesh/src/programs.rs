@@ -46,11 +46,22 @@ pub(crate) fn programs(topology: &Topology, tools: &Tools, dir: &Path) -> Vec<Pr
     let mut programs = Vec::new();
     for cluster in &topology.clusters {
         for pod in &cluster.pods {
-            programs.extend(envoy(topology, cluster, pod, tools, dir));
-            programs.extend(echo(cluster, pod, tools, dir));
+            programs.extend(of_pod(topology, cluster, pod, tools, dir));
         }
     }
     programs
+}
+
+/// The programs of one pod.
+pub(crate) fn of_pod(
+    topology: &Topology,
+    cluster: &Cluster,
+    pod: &Pod,
+    tools: &Tools,
+    dir: &Path,
+) -> Vec<Program> {
+    let envoy = envoy(topology, cluster, pod, tools, dir);
+    envoy.into_iter().chain(echo(cluster, pod, tools, dir)).collect()
 }
 
 /// The folder of a pod's files.
@@ -79,6 +90,8 @@ fn envoy(
     let mut args: Vec<OsString> = vec!["-c".into(), bootstrap_file(&folder).into()];
     // One worker: a second one would have connections and a balancer of its own.
     args.extend(["--disable-hot-restart", "--concurrency", "1"].map(Into::into));
+    // As Istio's agent starts it: once asked to drain, every answer ends its connection.
+    args.extend(["--drain-time-s", "45", "--drain-strategy", "immediate"].map(Into::into));
     // Access logs come at once; Envoy's default is 10 s.
     args.extend(["--file-flush-interval-msec", "50", "--log-level", "info"].map(Into::into));
     Some(Program {
@@ -120,8 +133,8 @@ fn echo(cluster: &Cluster, pod: &Pod, tools: &Tools, dir: &Path) -> Option<Progr
             ("POD_NAME", pod.name.clone()),
             ("POD_NAMESPACE", pod.namespace.clone()),
             ("NODE_NAME", format!("node1.{}", cluster.name)),
-            ("REGION", cluster.locality.region.clone()),
-            ("ZONE", cluster.locality.zone.clone()),
+            ("REGION", pod.locality.region.clone()),
+            ("ZONE", pod.locality.zone.clone()),
             ("NETWORK", cluster.network.clone()),
             ("VERSION", "v1".into()),
         ],

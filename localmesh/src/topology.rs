@@ -1,11 +1,14 @@
 //! Which clusters, pods and services the mesh has, and at which addresses.
 //! Pure values: the only module that knows an address. Starts nothing.
 
+use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddrV4};
 
 mod names;
+mod policy;
 
 pub use names::{Mtls, Service, TRUST_DOMAIN};
+pub use policy::{Balancer, Fault, LocalityLb, Outlier, Policy};
 
 /// The port of the echoes, and of the services in front of them.
 pub const SERVICE_PORT: u16 = 8080;
@@ -50,10 +53,12 @@ pub struct Cluster {
     pub host: String,
     /// All its pods, gateways first.
     pub pods: Vec<Pod>,
+    /// The clusters whose remote secret its istiod lacks: it knows none of their pods.
+    pub unseen: BTreeSet<String>,
 }
 
 /// Where a node is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Locality {
     /// Region, as the cloud calls it.
     pub region: String,
@@ -76,6 +81,12 @@ pub struct Pod {
     pub address: Ipv4Addr,
     /// What it does.
     pub role: Role,
+    /// Where its node is.
+    pub locality: Locality,
+    /// Whether it is ready: one that is not stands in no list of endpoints.
+    pub ready: bool,
+    /// What its application is made to do.
+    pub fault: Option<Fault>,
 }
 
 /// What a pod does.
@@ -220,6 +231,7 @@ impl Topology {
             locality: cluster.locality.clone(),
             host: format!("istio{number}.xiaowenx.com"),
             pods: pods(cluster, &shape.services, Ipv4Addr::new(127, block, number, 0)),
+            unseen: BTreeSet::new(),
         });
         Self { block, ingress_port, clusters: clusters.collect(), services: shape.services.clone() }
     }
@@ -229,6 +241,44 @@ impl Topology {
     pub fn cluster(&self, name: &str) -> Option<&Cluster> {
         self.clusters.iter().find(|cluster| cluster.name == name)
     }
+
+    /// Gives a service so many pods in a cluster, at most [`MAX_REPLICAS`]; the labels of the
+    /// pods that are new, and of those that are gone. New ones are not ready.
+    pub(crate) fn scale(&mut self, cluster: usize, service: usize, to: u8) -> Scaled {
+        let services = &self.services;
+        let home = &mut self.clusters[cluster];
+        let subnet = home.pods[0].address.octets();
+        let subnet = Ipv4Addr::new(subnet[0], subnet[1], subnet[2], 0);
+        let labels = |n: u8| replica_label(&services[service], n);
+        let mut scaled = Scaled::default();
+        for replica in 1..=MAX_REPLICAS {
+            let label = labels(replica);
+            let place = home.pods.iter().position(|pod| pod.label == label);
+            match place {
+                None if replica <= to => {
+                    let mut pod =
+                        replica_pod(&home.name, &home.locality, services, service, replica, subnet);
+                    pod.ready = false;
+                    home.pods.push(pod);
+                    scaled.new.push(label);
+                }
+                Some(place) if replica > to => {
+                    scaled.gone.push(home.pods.remove(place));
+                }
+                _ => {}
+            }
+        }
+        scaled
+    }
+}
+
+/// What changed by [`Topology::scale`].
+#[derive(Debug, Default)]
+pub(crate) struct Scaled {
+    /// Labels of new pods.
+    pub(crate) new: Vec<String>,
+    /// Pods that are no more.
+    pub(crate) gone: Vec<Pod>,
 }
 
 fn pods(cluster: &ClusterShape, services: &[Service], subnet: Ipv4Addr) -> Vec<Pod> {
@@ -240,6 +290,9 @@ fn pods(cluster: &ClusterShape, services: &[Service], subnet: Ipv4Addr) -> Vec<P
         account: account.into(),
         address: at(host),
         role,
+        locality: cluster.locality.clone(),
+        ready: true,
+        fault: None,
     };
     let mut pods = vec![
         single("ingressgateway", "istio-system", "istio-ingressgateway", 2, Role::IngressGateway),
@@ -251,26 +304,51 @@ fn pods(cluster: &ClusterShape, services: &[Service], subnet: Ipv4Addr) -> Vec<P
             Role::EastWestGateway,
         ),
     ];
-    for (index, service) in services.iter().enumerate() {
+    for index in 0..services.len() {
         let replicas = cluster.replicas.get(index).copied().unwrap_or(0).min(MAX_REPLICAS);
         for replica in 1..=replicas {
-            // Services take turns: echo1 has .11, .13, …, echo2 has .12, .14, …
-            let offset = index + services.len() * (usize::from(replica) - 1);
-            let host = 11 + u8::try_from(offset).unwrap_or(u8::MAX - 11);
-            let label = match replica {
-                1 => service.name.clone(),
-                _ => format!("{}-{replica}", service.name),
-            };
-            let behind_sidecar = service.sidecar.then(|| at(host + 100));
-            pods.push(Pod {
-                name: format!("{}-{}-{replica}", service.name, cluster.name),
-                role: Role::Echo { service: index, behind_sidecar },
-                ..single(&label, &service.namespace, &service.account, host, Role::Client)
-            });
+            let (name, locality) = (&cluster.name, &cluster.locality);
+            pods.push(replica_pod(name, locality, services, index, replica, subnet));
         }
     }
     pods.push(single("client", "istio-enabled", "client", 22, Role::Client));
     pods
+}
+
+/// `echo2`, and `echo2-2` for the second one.
+fn replica_label(service: &Service, replica: u8) -> String {
+    match replica {
+        1 => service.name.clone(),
+        _ => format!("{}-{replica}", service.name),
+    }
+}
+
+/// Pod number `replica`, from 1, of the service with this index.
+fn replica_pod(
+    cluster: &str,
+    locality: &Locality,
+    services: &[Service],
+    index: usize,
+    replica: u8,
+    subnet: Ipv4Addr,
+) -> Pod {
+    let at = |host: u8| Ipv4Addr::from(u32::from(subnet) + u32::from(host));
+    let service = &services[index];
+    // Services take turns: echo1 has .11, .13, …, echo2 has .12, .14, …
+    let offset = index + services.len() * (usize::from(replica) - 1);
+    let host = 11 + u8::try_from(offset).unwrap_or(u8::MAX - 11);
+    let behind_sidecar = service.sidecar.then(|| at(host + 100));
+    Pod {
+        label: replica_label(service, replica),
+        name: format!("{}-{cluster}-{replica}", service.name),
+        namespace: service.namespace.clone(),
+        account: service.account.clone(),
+        address: at(host),
+        role: Role::Echo { service: index, behind_sidecar },
+        locality: locality.clone(),
+        ready: true,
+        fault: None,
+    }
 }
 
 #[cfg(test)]

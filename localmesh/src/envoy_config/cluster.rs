@@ -2,24 +2,62 @@
 
 use std::net::Ipv4Addr;
 use std::path::Path;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::{endpoints, file_source, socket, tls, typed};
-use crate::topology::{SERVICE_PORT, Service};
+use crate::topology::{LocalityLb, Policy, SERVICE_PORT, Service, Topology};
 
-/// The cluster of a service as clients and ingress gateways see it.
-pub(super) fn outbound(service: &Service, files: &Path) -> Value {
-    let mut cluster = discovered(&service.outbound(), service, files);
-    cluster["transport_socket_matches"] = tls::client_matches(service, files);
-    cluster["typed_extension_protocol_options"] = http1();
+/// The clusters of a service as clients and ingress gateways see it: all of it, and where a
+/// VirtualService splits it, a subset for each cluster of the mesh.
+pub(super) fn outbound(topology: &Topology, service: &Service, files: &Path) -> Vec<Value> {
+    let one = |name: &str, subset: Option<&str>| {
+        let mut cluster = discovered(name, &files.join(endpoints::file_name(service, subset)));
+        cluster["transport_socket_matches"] = tls::client_matches(service, files);
+        cluster["typed_extension_protocol_options"] = http1();
+        treated(cluster, &service.policy)
+    };
+    let all = one(&service.outbound(), None);
+    let named = topology.clusters.iter().filter(|_| service.policy.subsets);
+    let subsets = named.map(|c| one(&service.subset(&c.name), Some(&c.name)));
+    std::iter::once(all).chain(subsets).collect()
+}
+
+/// A cluster with a DestinationRule's traffic policy.
+fn treated(mut cluster: Value, policy: &Policy) -> Value {
+    cluster["lb_policy"] = policy.balancer.envoy().into();
+    if let Some(outlier) = &policy.outlier {
+        // Istio turns Envoy's other detectors off.
+        cluster["outlier_detection"] = json!({
+            "consecutive_5xx": outlier.consecutive,
+            "enforcing_consecutive_5xx": 100,
+            "consecutive_gateway_failure": outlier.consecutive,
+            "enforcing_consecutive_gateway_failure": 0,
+            "enforcing_success_rate": 0,
+            "interval": seconds(outlier.interval),
+            "base_ejection_time": seconds(outlier.ejection_time),
+            "max_ejection_percent": outlier.max_percent,
+        });
+        cluster["common_lb_config"]["healthy_panic_threshold"] =
+            json!({ "value": outlier.panic_percent });
+    }
+    if matches!(policy.locality, LocalityLb::Distribute(_)) {
+        // Without this Envoy ignores the weights of localities.
+        cluster["common_lb_config"]["locality_weighted_lb_config"] = json!({});
+    }
     cluster
+}
+
+/// A duration as protobuf's JSON has it.
+pub(super) fn seconds(duration: Duration) -> String {
+    format!("{}s", duration.as_secs_f64())
 }
 
 /// The cluster of a service as an east-west gateway sees it: own pods only,
 /// and bytes passed on as they come, TLS and all.
 pub(super) fn pass_through(service: &Service, files: &Path) -> Value {
-    discovered(&service.sni(), service, files)
+    discovered(&service.sni(), &files.join(endpoints::file_name(service, None)))
 }
 
 /// The application behind a sidecar.
@@ -41,13 +79,13 @@ pub(super) fn inbound(app: Ipv4Addr) -> Value {
 }
 
 /// A cluster whose endpoints stand in a file, with Istio's defaults.
-fn discovered(name: &str, service: &Service, files: &Path) -> Value {
+fn discovered(name: &str, file: &Path) -> Value {
     json!({
         "name": name,
         "type": "EDS",
         "eds_cluster_config": {
             "service_name": name,
-            "eds_config": file_source(&files.join(endpoints::file_name(service))),
+            "eds_config": file_source(file),
         },
         "connect_timeout": "10s",
         "lb_policy": "LEAST_REQUEST",

@@ -4,19 +4,20 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use super::cluster::seconds;
 use super::listener::access_log;
-use super::typed;
-use crate::topology::{Cluster, Pod, SERVICE_PORT, Service, Topology};
+use super::{ROUTES, file_source, typed};
+use crate::topology::{Cluster, Fault, Pod, Policy, SERVICE_PORT, Service, Topology};
 
 /// Istio's default: what surely did not reach an application is tried again,
 /// twice, elsewhere. A 503 is not.
-fn retries() -> Value {
+fn retries(times: u32) -> Value {
     let elsewhere =
         typed("envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate", json!({}));
     json!({
         "retry_on":
             "connect-failure,refused-stream,unavailable,cancelled,retriable-status-codes",
-        "num_retries": 2,
+        "num_retries": times,
         "retry_host_predicate": [
             { "name": "envoy.retry_host_predicates.previous_hosts", "typed_config": elsewhere },
         ],
@@ -24,22 +25,42 @@ fn retries() -> Value {
     })
 }
 
+/// A table of routes, in a file of its own: a change of routes ends no connection.
+pub(super) struct Routes {
+    pub(super) table: Value,
+    /// What Envoy's statistics of its updates begin with.
+    pub(super) statistics: String,
+}
+
+impl Routes {
+    fn new(manager: &str, table: Value) -> Self {
+        let name = table["name"].as_str().unwrap_or_default();
+        Self { statistics: format!("http.{manager}.rds.{name}"), table }
+    }
+}
+
 /// What an ingress gateway routes: `/echo2…` of its public name to the service
 /// `echo2`, with and without a port in the name.
-pub(super) fn ingress_routes(topology: &Topology, home: &Cluster) -> Value {
+pub(super) fn ingress_routes(topology: &Topology, home: &Cluster) -> Routes {
     let routes: Vec<_> = topology
         .services
         .iter()
-        .map(|service| route(&format!("/{}", service.name), &service.outbound(), retries()))
+        .map(|service| route(&format!("/{}", service.name), service))
         .collect();
-    routing(
-        &format!("http.{}", topology.ingress_port),
+    let port = topology.ingress_port;
+    let table = routing(
+        &ingress_table(port),
         &[virtual_host(&home.host, std::slice::from_ref(&home.host), &routes)],
-    )
+    );
+    Routes::new(&format!("outbound_0.0.0.0_{port}"), table)
+}
+
+fn ingress_table(port: u16) -> String {
+    format!("http.{port}")
 }
 
 /// What a client's sidecar routes: every service, by each of its names.
-pub(super) fn outbound_routes(topology: &Topology, pod: &Pod) -> Value {
+pub(super) fn outbound_routes(topology: &Topology, pod: &Pod) -> Routes {
     let of_address = topology.services.iter().find(|s| s.namespace == pod.namespace);
     let hosts: Vec<_> = topology
         .services
@@ -57,31 +78,56 @@ pub(super) fn outbound_routes(topology: &Topology, pod: &Pod) -> Value {
             if of_address == Some(service) {
                 domains.push(pod.address.to_string());
             }
-            let routes = [route("/", &service.outbound(), retries())];
+            let routes = [route("/", service)];
             virtual_host(&format!("{}:{SERVICE_PORT}", service.host()), &domains, &routes)
         })
         .collect();
-    routing(&SERVICE_PORT.to_string(), &hosts)
+    let table = routing(&SERVICE_PORT.to_string(), &hosts);
+    Routes::new(&format!("outbound_0.0.0.0_{SERVICE_PORT}"), table)
 }
 
-fn inbound_routes() -> Value {
-    let cluster = format!("inbound|{SERVICE_PORT}||");
+fn inbound_table() -> String {
+    format!("inbound|{SERVICE_PORT}||")
+}
+
+/// What a server's sidecar routes: everything to the application. A fault stands
+/// here for an application that is slow or fails.
+pub(super) fn inbound_routes(pod: &Pod) -> Routes {
     // Istio since 1.24: retried here is only what was not sent at all, such as on
     // a kept connection that the application closed. With the application dead it
     // makes the 503 slow (some 40 ms), and LEAST_REQUEST avoids what is slow: of
     // parallel requests fewer than half fail, of sequential ones half.
     let retries = json!({ "retry_on": "reset-before-request", "num_retries": 2 });
-    let routes = [route("/", &cluster, retries)];
-    let mut host = virtual_host(&format!("inbound|http|{SERVICE_PORT}"), &["*".into()], &routes);
+    let mut route = route_with("/", json!({ "cluster": inbound_table() }), retries);
+    if let Some(fault) = &pod.fault {
+        route["typed_per_filter_config"] = json!({ FAULT: faulty(fault) });
+    }
+    let mut host = virtual_host(&format!("inbound|http|{SERVICE_PORT}"), &["*".into()], &[route]);
     // The attempts that the application reads are those of the client's sidecar.
     host["include_request_attempt_count"] = false.into();
-    routing(&cluster, &[host])
+    let table = routing(&inbound_table(), &[host]);
+    Routes::new(&format!("inbound_0.0.0.0_{SERVICE_PORT}"), table)
+}
+
+/// The filter that makes faults; without a route's own settings it does nothing.
+const FAULT: &str = "envoy.filters.http.fault";
+
+fn faulty(fault: &Fault) -> Value {
+    let percentage = json!({ "numerator": fault.percent, "denominator": "HUNDRED" });
+    let mut fields = json!({});
+    if let Some(delay) = fault.delay {
+        fields["delay"] = json!({ "fixed_delay": seconds(delay), "percentage": percentage });
+    }
+    if let Some(status) = fault.abort {
+        fields["abort"] = json!({ "http_status": status, "percentage": percentage });
+    }
+    typed("envoy.extensions.filters.http.fault.v3.HTTPFault", fields)
 }
 
 /// The manager of an ingress gateway: the first hop, so it believes no header
 /// about where a request came from.
-pub(super) fn ingress_manager(port: u16, routes: &Value, files: &Path) -> Value {
-    let mut fields = manager(&format!("outbound_0.0.0.0_{port}"), routes, files);
+pub(super) fn ingress_manager(port: u16, files: &Path) -> Value {
+    let mut fields = manager(&format!("outbound_0.0.0.0_{port}"), &ingress_table(port), files);
     fields["use_remote_address"] = true.into();
     fields["forward_client_cert_details"] = "SANITIZE_SET".into();
     fields["set_current_client_cert_details"] = client_certificate_details();
@@ -89,13 +135,19 @@ pub(super) fn ingress_manager(port: u16, routes: &Value, files: &Path) -> Value 
 }
 
 /// The manager of a client's sidecar.
-pub(super) fn outbound_manager(routes: &Value, files: &Path) -> Value {
-    filter(manager(&format!("outbound_0.0.0.0_{SERVICE_PORT}"), routes, files))
+pub(super) fn outbound_manager(files: &Path) -> Value {
+    let table = SERVICE_PORT.to_string();
+    filter(manager(&format!("outbound_0.0.0.0_{SERVICE_PORT}"), &table, files))
 }
 
 /// The manager of a server's sidecar: adds who called to the headers.
 pub(super) fn inbound_manager(files: &Path) -> Value {
-    let mut fields = manager(&format!("inbound_0.0.0.0_{SERVICE_PORT}"), &inbound_routes(), files);
+    let mut fields = manager(&format!("inbound_0.0.0.0_{SERVICE_PORT}"), &inbound_table(), files);
+    let fault = typed("envoy.extensions.filters.http.fault.v3.HTTPFault", json!({}));
+    let fault = json!({ "name": FAULT, "typed_config": fault });
+    if let Some(filters) = fields["http_filters"].as_array_mut() {
+        filters.insert(0, fault);
+    }
     fields["forward_client_cert_details"] = "APPEND_FORWARD".into();
     fields["set_current_client_cert_details"] = client_certificate_details();
     filter(fields)
@@ -106,11 +158,14 @@ const FORMAT: &str = "[%START_TIME%] \"%REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-PATH
     host=%REQ(:AUTHORITY)% attempts=%UPSTREAM_REQUEST_ATTEMPT_COUNT% to=%UPSTREAM_HOST% \
     ms=%DURATION% failure=%UPSTREAM_TRANSPORT_FAILURE_REASON%\n";
 
-fn manager(stat_prefix: &str, routes: &Value, files: &Path) -> Value {
+fn manager(stat_prefix: &str, table: &str, files: &Path) -> Value {
     let router = typed("envoy.extensions.filters.http.router.v3.Router", json!({}));
     json!({
         "stat_prefix": stat_prefix,
-        "route_config": routes,
+        "rds": {
+            "route_config_name": table,
+            "config_source": file_source(&files.join(ROUTES)),
+        },
         "use_remote_address": false,
         "server_name": "istio-envoy",
         "normalize_path": true,
@@ -151,14 +206,24 @@ fn virtual_host(name: &str, domains: &[String], routes: &[Value]) -> Value {
     })
 }
 
-fn route(prefix: &str, cluster: &str, retries: Value) -> Value {
-    json!({
-        "match": { "prefix": prefix },
-        "route": {
-            "cluster": cluster,
-            "timeout": "0s",
-            "max_stream_duration": { "max_stream_duration": "0s", "grpc_timeout_header_max": "0s" },
-            "retry_policy": retries,
-        },
-    })
+/// A route to a service, split by a VirtualService where it has weights.
+fn route(prefix: &str, service: &Service) -> Value {
+    let Policy { split, retries: times, .. } = &service.policy;
+    let weighted: Vec<_> = split
+        .iter()
+        .map(|(cluster, weight)| json!({ "name": service.subset(cluster), "weight": weight }))
+        .collect();
+    let to = match weighted.is_empty() {
+        true => json!({ "cluster": service.outbound() }),
+        false => json!({ "weighted_clusters": { "clusters": weighted } }),
+    };
+    route_with(prefix, to, retries(*times))
+}
+
+fn route_with(prefix: &str, mut action: Value, retries: Value) -> Value {
+    action["timeout"] = "0s".into();
+    action["max_stream_duration"] =
+        json!({ "max_stream_duration": "0s", "grpc_timeout_header_max": "0s" });
+    action["retry_policy"] = retries;
+    json!({ "match": { "prefix": prefix }, "route": action })
 }

@@ -7,21 +7,19 @@ use serde_json::{Value, json};
 
 use super::tls::{self, ISTIO_ALPNS};
 use super::{http, socket, typed};
-use crate::topology::{Cluster, EAST_WEST_PORT, Pod, SERVICE_PORT, Service, Topology};
+use crate::topology::{EAST_WEST_PORT, Pod, SERVICE_PORT, Service, Topology};
 
 /// Takes requests from outside and routes them by host name and path.
-pub(super) fn ingress(topology: &Topology, home: &Cluster, pod: &Pod, files: &Path) -> Value {
-    let routes = http::ingress_routes(topology, home);
-    let filters = json!([http::ingress_manager(topology.ingress_port, &routes, files)]);
+pub(super) fn ingress(topology: &Topology, pod: &Pod, files: &Path) -> Value {
+    let filters = json!([http::ingress_manager(topology.ingress_port, files)]);
     let chains = json!([{ "filters": filters }]);
     listener(pod, topology.ingress_port, "outbound", &chains)
 }
 
 /// Takes a client pod's requests. It stands where iptables would send all
 /// that the pod sends to the services' addresses.
-pub(super) fn outbound(topology: &Topology, pod: &Pod, files: &Path) -> Value {
-    let routes = http::outbound_routes(topology, pod);
-    let chains = json!([{ "filters": [http::outbound_manager(&routes, files)] }]);
+pub(super) fn outbound(pod: &Pod, files: &Path) -> Value {
+    let chains = json!([{ "filters": [http::outbound_manager(files)] }]);
     listener(pod, SERVICE_PORT, "outbound", &chains)
 }
 

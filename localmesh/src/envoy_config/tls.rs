@@ -67,7 +67,9 @@ pub fn secrets(chain_pem: &str, key_pem: &str, roots_pem: &str) -> [Secret; 2] {
 /// How a client sends to one of two kinds of endpoints: mTLS to those marked
 /// `tlsMode: istio`, plaintext to the others.
 pub(super) fn client_matches(service: &Service, files: &Path) -> Value {
-    let exactly = json!({ "san_type": "URI", "matcher": { "exact": service.spiffe() } });
+    let exactly = service.accepted().into_iter();
+    let exactly: Vec<_> =
+        exactly.map(|id| json!({ "san_type": "URI", "matcher": { "exact": id } })).collect();
     let context = typed(
         "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext",
         json!({ "sni": service.sni(), "common_tls_context": common(&HTTP1_ALPNS, &exactly, files) }),
@@ -101,7 +103,7 @@ pub(super) fn server_chains(service: &Service, filters: &Value, files: &Path) ->
         "envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
         json!({
             "require_client_certificate": true,
-            "common_tls_context": common(&["h2", "http/1.1"], &mesh, files),
+            "common_tls_context": common(&["h2", "http/1.1"], &[mesh], files),
         }),
     );
     let matched = match service.mtls {
@@ -129,7 +131,7 @@ pub(super) fn server_chains(service: &Service, filters: &Value, files: &Path) ->
 }
 
 /// What both sides share: versions, protocols, own certificate, peer's check.
-fn common(alpns: &[&str], peer: &Value, files: &Path) -> Value {
+fn common(alpns: &[&str], peers: &[Value], files: &Path) -> Value {
     let source =
         |name: &str| json!({ "name": name, "sds_config": file_source(&secret_file(files, name)) });
     json!({
@@ -140,7 +142,7 @@ fn common(alpns: &[&str], peer: &Value, files: &Path) -> Value {
         "alpn_protocols": alpns,
         "tls_certificate_sds_secret_configs": [source(WORKLOAD_CERTIFICATE)],
         "combined_validation_context": {
-            "default_validation_context": { "match_typed_subject_alt_names": [peer] },
+            "default_validation_context": { "match_typed_subject_alt_names": peers },
             "validation_context_sds_secret_config": source(PEER_ROOTS),
         },
     })

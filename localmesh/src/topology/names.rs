@@ -1,13 +1,13 @@
 //! The names that Istio derives from a service: host, Envoy cluster, server
 //! name, SPIFFE id. Pure.
 
-use super::SERVICE_PORT;
+use super::{Policy, SERVICE_PORT};
 
 /// The trust domain of every SPIFFE id.
 pub const TRUST_DOMAIN: &str = "cluster.local";
 
 /// Whether a sidecar also takes plaintext.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Mtls {
     /// mTLS from the mesh, plaintext from others: Istio's default.
     #[default]
@@ -30,6 +30,8 @@ pub struct Service {
     pub sidecar: bool,
     /// What its sidecars take.
     pub mtls: Mtls,
+    /// How clients are told to treat it.
+    pub policy: Policy,
 }
 
 impl Service {
@@ -42,6 +44,7 @@ impl Service {
             account: name.into(),
             sidecar,
             mtls: Mtls::default(),
+            policy: Policy::default(),
         }
     }
 
@@ -55,6 +58,18 @@ impl Service {
     #[must_use]
     pub fn outbound(&self) -> String {
         format!("outbound|{SERVICE_PORT}||{}", self.host())
+    }
+
+    /// The Envoy cluster of its subset in one cluster of the mesh.
+    #[must_use]
+    pub fn subset(&self, cluster: &str) -> String {
+        format!("outbound|{SERVICE_PORT}|{cluster}|{}", self.host())
+    }
+
+    /// The SPIFFE ids that clients accept of its pods.
+    #[must_use]
+    pub fn accepted(&self) -> Vec<String> {
+        self.policy.sans.clone().unwrap_or_else(|| vec![self.spiffe()])
     }
 
     /// The server name that clients ask for, and the Envoy cluster that

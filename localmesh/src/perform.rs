@@ -1,0 +1,432 @@
+//! Doing what an [`Action`] says to a running mesh: what istiod or the kubelet would do. An
+//! action returns once it is in force.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use crate::Error;
+use crate::action::{Action, OutlierArgs, Switch};
+use crate::authorities::Trust;
+use crate::envoy_config::dynamic;
+use crate::files;
+use crate::mesh::Mesh;
+use crate::process::{Process, stop_all};
+use crate::programs::{Kind, folder, of_pod};
+use crate::ready;
+use crate::topology::{Fault, LocalityLb, Outlier, Pod, Role, Service};
+
+/// How long an Envoy may take to take a file.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a pod's connections may take to end when it is drained, as in Istio's agent.
+const DRAIN: Duration = Duration::from_secs(5);
+const POLL: Duration = Duration::from_millis(5);
+/// The statistics by which an Envoy says that it took a file, or did not.
+const UPDATES: &str =
+    r"\.update_(success|rejected|failure)$|^listener_manager\.total_listeners_warming$";
+
+impl Mesh {
+    /// Does what `action` says and returns once it is in force.
+    ///
+    /// # Errors
+    /// If it names what is not there, an Envoy refuses what it is told, or something does not
+    /// start again.
+    pub fn perform(&mut self, action: &Action) -> Result<(), Error> {
+        match action {
+            Action::Kill { target } => self.on_processes(target, Process::kill),
+            Action::Stop { target } => {
+                let chosen = self.matching(target)?;
+                stop_all(chosen);
+                Ok(())
+            }
+            Action::Start { target } => self.start_ended(target),
+            Action::Freeze { target } => self.on_processes(target, |process| process.freeze(true)),
+            Action::Thaw { target } => self.on_processes(target, |process| process.freeze(false)),
+            Action::Throttle { target, percent } => {
+                let percent = *percent;
+                self.matching(target)?.into_iter().try_for_each(|p| p.throttle(percent))
+            }
+            Action::Unready { pod } => self.mark(pod, false),
+            Action::Ready { pod } => self.mark(pod, true),
+            Action::Drain { pod } => {
+                self.mark(pod, false)?;
+                self.end_drained(pod)
+            }
+            Action::Scale { workload, replicas } => self.scale(workload, *replicas),
+            Action::Restart { workload, abrupt } => self.restart_rolling(workload, *abrupt),
+            Action::Locality { target, locality } => {
+                let mut found = false;
+                for cluster in &mut self.topology.clusters {
+                    for pod in &mut cluster.pods {
+                        let name = format!("{}/{}", cluster.name, pod.label);
+                        if *target == cluster.name || *target == name {
+                            pod.locality = locality.clone();
+                            found = true;
+                        }
+                    }
+                }
+                if found { self.publish() } else { Err(self.no_such_target(target)) }
+            }
+            Action::Delay { pod, delay, percent } => {
+                let delay = (!delay.is_zero()).then_some(*delay);
+                self.fault(pod, |fault| fault.delay = delay, *percent)
+            }
+            Action::Abort { pod, status, percent } => {
+                let abort = (*status != 200).then_some(*status);
+                self.fault(pod, |fault| fault.abort = abort, *percent)
+            }
+            Action::RemoteSecret { cluster, of, switch } => {
+                self.known_cluster(of)?;
+                let at = self.known_cluster(cluster)?;
+                if cluster == of {
+                    return Err(Error::OwnSecret(cluster.clone()));
+                }
+                let unseen = &mut self.topology.clusters[at].unseen;
+                match switch {
+                    Switch::On => unseen.remove(of),
+                    Switch::Off => unseen.insert(of.clone()),
+                };
+                self.publish()
+            }
+            Action::SwapRoot { cluster, both_roots } => {
+                self.known_cluster(cluster)?;
+                self.swap_root(cluster, if *both_roots { Trust::BothRoots } else { Trust::NewRoot })
+            }
+            Action::Account { pod, account } => {
+                let (cluster, at) = self.find_pod(pod)?;
+                self.topology.clusters[cluster].pods[at].account.clone_from(account);
+                let home = &self.topology.clusters[cluster];
+                files::write_secrets(&self.authorities, home, &home.pods[at], self.folder.path())?;
+                let admin = home.pods[at].envoy_admin();
+                // Kept connections would go on with the old certificate.
+                self.restart(|process| process.program.admin == admin)
+            }
+            Action::Split { service, weights } => {
+                self.known_clusters(&weights.0)?;
+                let weights = weights.0.clone();
+                self.change(service, |service| {
+                    service.policy.subsets |= !weights.is_empty();
+                    service.policy.split = weights;
+                })
+            }
+            Action::Distribute { service, weights } => {
+                self.known_clusters(&weights.0)?;
+                let locality = match weights.0.is_empty() {
+                    true => LocalityLb::Failover,
+                    false => LocalityLb::Distribute(weights.0.clone()),
+                };
+                self.change(service, |service| service.policy.locality = locality)
+            }
+            Action::Failover { service, switch } => self.change(service, |service| {
+                service.policy.locality = match switch {
+                    Switch::On => LocalityLb::Failover,
+                    Switch::Off => LocalityLb::Off,
+                };
+            }),
+            Action::Outlier(args) => self.change(&args.service, |service| {
+                service.policy.outlier = outlier(args);
+            }),
+            Action::Balancer { service, policy } => {
+                self.change(service, |service| service.policy.balancer = *policy)
+            }
+            Action::Mtls { service, mode } => self.change(service, |service| service.mtls = *mode),
+            Action::Retries { service, times } => {
+                self.change(service, |service| service.policy.retries = *times)
+            }
+            Action::San { service, account } => self.change(service, |service| {
+                service.policy.sans = (account != "off").then(|| {
+                    let own = service.spiffe();
+                    let to = own.rfind('/').map_or(0, |slash| slash + 1);
+                    vec![format!("{}{account}", &own[..to])]
+                });
+            }),
+        }
+    }
+
+    /// Brings every Envoy to what the topology says: writes the files that differ, and waits
+    /// until the Envoys that can have taken them.
+    pub(crate) fn publish(&mut self) -> Result<(), Error> {
+        let mut waits = Vec::new();
+        for cluster in &self.topology.clusters {
+            for pod in cluster.pods.iter().filter(|pod| pod.has_envoy()) {
+                let folder = folder(self.folder.path(), cluster, pod);
+                let files = dynamic(&self.topology, cluster, pod, &folder);
+                // One that hangs or is dead reads them later, if ever.
+                let hears = self
+                    .processes
+                    .iter()
+                    .find(|process| process.program.admin == pod.envoy_admin() && process.hears());
+                let differs = files.iter().any(|file| !files::holds(file, &folder));
+                if !differs {
+                    continue;
+                }
+                let before = hears
+                    .and_then(|process| self.http.statistics(process.program.admin, UPDATES).ok());
+                let changed = files::write_changed(&files, &folder)?;
+                if let Some((process, before)) = hears.zip(before) {
+                    waits.push((process, before, changed));
+                }
+            }
+        }
+        let deadline = Instant::now() + PATIENCE;
+        for (process, before, changed) in waits {
+            self.taken(process, &before, &changed, deadline)?;
+        }
+        Ok(())
+    }
+
+    /// Waits until an Envoy has taken its changed files.
+    fn taken(
+        &self,
+        process: &Process,
+        before: &BTreeMap<String, u64>,
+        changed: &[String],
+        deadline: Instant,
+    ) -> Result<(), Error> {
+        let name = &process.program.name;
+        let grown = |now: &BTreeMap<String, u64>, statistic: &str| {
+            now.get(statistic).copied().unwrap_or(0) > before.get(statistic).copied().unwrap_or(0)
+        };
+        loop {
+            let now = self.http.statistics(process.program.admin, UPDATES)?;
+            for prefix in changed {
+                for wrong in ["update_rejected", "update_failure"] {
+                    if grown(&now, &format!("{prefix}.{wrong}")) {
+                        let said = process.log_tail(1).join(" ");
+                        return Err(Error::Refused { envoy: name.clone(), said });
+                    }
+                }
+            }
+            let warming = now.get("listener_manager.total_listeners_warming").copied();
+            let all = changed.iter().all(|prefix| grown(&now, &format!("{prefix}.update_success")));
+            if all && warming.unwrap_or(0) == 0 {
+                return Ok(());
+            }
+            if Instant::now() > deadline {
+                let what = format!("{name} has not taken {}", changed.join(", "));
+                return Err(Error::NotReady { what, after: PATIENCE });
+            }
+            std::thread::sleep(POLL);
+        }
+    }
+
+    fn change(&mut self, service: &str, change: impl FnOnce(&mut Service)) -> Result<(), Error> {
+        let known = || {
+            let names: Vec<_> = self.topology.services.iter().map(|s| s.name.as_str()).collect();
+            names.join(", ")
+        };
+        let Some(at) = self.topology.services.iter().position(|other| other.name == service) else {
+            return Err(Error::NoSuchService { name: service.to_owned(), known: known() });
+        };
+        change(&mut self.topology.services[at]);
+        self.publish()
+    }
+
+    fn mark(&mut self, pod: &str, ready: bool) -> Result<(), Error> {
+        let (cluster, at) = self.find_pod(pod)?;
+        self.topology.clusters[cluster].pods[at].ready = ready;
+        self.publish()
+    }
+
+    fn fault(
+        &mut self,
+        pod: &str,
+        change: impl FnOnce(&mut Fault),
+        percent: u32,
+    ) -> Result<(), Error> {
+        let (cluster, at) = self.find_pod(pod)?;
+        let found = &mut self.topology.clusters[cluster].pods[at];
+        if !matches!(found.role, Role::Echo { behind_sidecar: Some(_), .. }) {
+            return Err(Error::NoSidecar(pod.to_owned()));
+        }
+        let none = Fault { delay: None, abort: None, percent };
+        let mut fault = found.fault.take().unwrap_or(none);
+        fault.percent = percent;
+        change(&mut fault);
+        found.fault = (fault.delay.is_some() || fault.abort.is_some()).then_some(fault);
+        self.publish()
+    }
+
+    fn scale(&mut self, workload: &str, replicas: u8) -> Result<(), Error> {
+        let (cluster, service) = self.find_workload(workload)?;
+        let scaled = self.topology.scale(cluster, service, replicas);
+        let labels = &scaled.new;
+        let dir = self.folder.path();
+        let home = &self.topology.clusters[cluster];
+        for pod in home.pods.iter().filter(|pod| labels.contains(&pod.label)) {
+            files::write_pod(&self.topology, &self.authorities, home, pod, dir)?;
+        }
+        // Away: out of the endpoints first, then drained and ended.
+        self.publish()?;
+        for pod in &scaled.gone {
+            let name = format!("{}/{}", self.topology.clusters[cluster].name, pod.label);
+            self.end_drained(&name)?;
+            self.processes.retain(|process| !belongs(process, &name));
+        }
+        // New: started, and in the endpoints once ready.
+        for label in labels {
+            let home = &self.topology.clusters[cluster];
+            let Some(pod) = home.pods.iter().find(|pod| pod.label == *label) else { continue };
+            let dir = self.folder.path();
+            let programs = of_pod(&self.topology, home, pod, &self.tools, dir);
+            for program in programs {
+                let process = Process::start(&self.tools.launcher, program)?;
+                self.processes.push(process);
+            }
+        }
+        let home = self.topology.clusters[cluster].name.clone();
+        let new = |process: &&mut Process| {
+            process.program.cluster == home && labels.contains(&process.program.pod)
+        };
+        ready::wait_for_processes(self.processes.iter_mut().filter(new), &self.http, &|| false)?;
+        for pod in &mut self.topology.clusters[cluster].pods {
+            pod.ready |= labels.contains(&pod.label);
+        }
+        self.publish()
+    }
+
+    fn restart_rolling(&mut self, workload: &str, abrupt: bool) -> Result<(), Error> {
+        let (cluster, service) = self.find_workload(workload)?;
+        let home = &self.topology.clusters[cluster];
+        let pods: Vec<_> =
+            home.echoes(service).map(|pod| format!("{}/{}", home.name, pod.label)).collect();
+        for pod in pods {
+            if abrupt {
+                stop_all(self.matching(&pod)?);
+            } else {
+                self.mark(&pod, false)?;
+                self.end_drained(&pod)?;
+            }
+            self.start_ended(&pod)?;
+            self.mark(&pod, true)?;
+        }
+        Ok(())
+    }
+
+    /// Ends a pod as Istio's agent and the kubelet do together: its sidecar asks for every
+    /// connection to end, and once they have, or after [`DRAIN`], the processes end in order.
+    fn end_drained(&mut self, pod: &str) -> Result<(), Error> {
+        let deadline = Instant::now() + DRAIN;
+        let sidecars: Vec<_> = self
+            .matching(pod)?
+            .into_iter()
+            .filter(|process| process.program.kind == Kind::Envoy && process.hears())
+            .map(|process| process.program.admin)
+            .collect();
+        for admin in sidecars {
+            // Not all can be drained: what answers nothing is ended as it is.
+            if self.http.post(admin, "/drain_listeners?inboundonly&graceful&skip_exit").is_err() {
+                continue;
+            }
+            let active = r"^http\.inbound_0\.0\.0\.0_8080\.downstream_(cx|rq)_active$";
+            while Instant::now() < deadline {
+                let left = self.http.statistics(admin, active).unwrap_or_default();
+                if left.values().all(|count| *count == 0) {
+                    break;
+                }
+                std::thread::sleep(POLL);
+            }
+        }
+        stop_all(self.matching(pod)?);
+        Ok(())
+    }
+
+    fn start_ended(&mut self, target: &str) -> Result<(), Error> {
+        let launcher = self.tools.launcher.clone();
+        let mut chosen = self.matching(target)?;
+        chosen.retain(|process| process.pid().is_none());
+        for process in &mut chosen {
+            process.start_again(&launcher)?;
+        }
+        let names: Vec<_> = chosen.iter().map(|process| process.program.name.clone()).collect();
+        let started = self.processes.iter_mut().filter(|p| names.contains(&p.program.name));
+        ready::wait_for_processes(started, &self.http, &|| false)
+    }
+
+    fn on_processes(&mut self, target: &str, act: impl Fn(&mut Process)) -> Result<(), Error> {
+        self.matching(target)?.into_iter().for_each(act);
+        Ok(())
+    }
+
+    /// The processes that `target` names; at least one.
+    fn matching(&mut self, target: &str) -> Result<Vec<&mut Process>, Error> {
+        let unknown = self.no_such_target(target);
+        let chosen: Vec<_> =
+            self.processes.iter_mut().filter(|process| belongs(process, target)).collect();
+        if chosen.is_empty() { Err(unknown) } else { Ok(chosen) }
+    }
+
+    fn no_such_target(&self, name: &str) -> Error {
+        let clusters = self.topology.clusters.iter().map(|cluster| cluster.name.clone());
+        let pods = self.topology.clusters.iter().flat_map(|cluster| {
+            cluster.pods.iter().map(|pod| format!("{}/{}", cluster.name, pod.label))
+        });
+        let known: Vec<_> = clusters.chain(pods).collect();
+        Error::NoSuchTarget { name: name.to_owned(), known: known.join(", ") }
+    }
+
+    fn find_pod(&self, name: &str) -> Result<(usize, usize), Error> {
+        let is = |cluster: &str, pod: &Pod| name == format!("{cluster}/{}", pod.label);
+        let mut clusters = self.topology.clusters.iter().enumerate();
+        clusters
+            .find_map(|(at, cluster)| {
+                let pod = cluster.pods.iter().position(|pod| is(&cluster.name, pod))?;
+                Some((at, pod))
+            })
+            .ok_or_else(|| self.no_such_target(name))
+    }
+
+    fn find_workload(&self, name: &str) -> Result<(usize, usize), Error> {
+        let found = name.split_once('/').and_then(|(cluster, service)| {
+            let at = self.topology.clusters.iter().position(|c| c.name == cluster)?;
+            let service = self.topology.services.iter().position(|s| s.name == service)?;
+            Some((at, service))
+        });
+        found.ok_or_else(|| {
+            let known: Vec<_> = self
+                .topology
+                .clusters
+                .iter()
+                .flat_map(|c| {
+                    self.topology.services.iter().map(move |s| format!("{}/{}", c.name, s.name))
+                })
+                .collect();
+            Error::NoSuchWorkload { name: name.to_owned(), known: known.join(", ") }
+        })
+    }
+
+    fn known_cluster(&self, name: &str) -> Result<usize, Error> {
+        let place = self.topology.clusters.iter().position(|cluster| cluster.name == name);
+        place.ok_or_else(|| Error::NoSuchCluster(name.to_owned()))
+    }
+
+    fn known_clusters(&self, weights: &[(String, u32)]) -> Result<(), Error> {
+        weights.iter().try_for_each(|(name, _)| self.known_cluster(name).map(|_| ()))
+    }
+}
+
+fn outlier(args: &OutlierArgs) -> Option<Outlier> {
+    let default = Outlier::default();
+    (args.switch == Switch::On).then(|| Outlier {
+        consecutive: args.consecutive.unwrap_or(default.consecutive),
+        interval: args.interval.unwrap_or(default.interval),
+        ejection_time: args.ejection_time.unwrap_or(default.ejection_time),
+        max_percent: args.max_percent.unwrap_or(default.max_percent),
+        panic_percent: args.panic_percent.unwrap_or(default.panic_percent),
+    })
+}
+
+/// Whether `target` names this process: by its cluster, its pod, or itself.
+fn belongs(process: &Process, target: &str) -> bool {
+    let program = &process.program;
+    let mut parts = target.splitn(3, '/');
+    if parts.next() != Some(program.cluster.as_str()) {
+        return false;
+    }
+    if parts.next().is_some_and(|pod| pod != program.pod) {
+        return false;
+    }
+    parts.next().is_none_or(|part| match program.kind {
+        Kind::Echo => part == "app",
+        Kind::Envoy => part == "sidecar",
+    })
+}

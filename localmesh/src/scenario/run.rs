@@ -1,0 +1,195 @@
+//! Running scenarios: a fresh mesh for each, prober beside it, its report judged.
+
+use std::fmt::Write as _;
+use std::fs::File;
+use std::path::Path;
+use std::process::{Child, Stdio};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::{SERVICE, Scenario, Way};
+use crate::Error;
+use crate::action::Action;
+use crate::files;
+use crate::mesh::{Mesh, Options};
+use crate::process::guarded;
+use crate::tools::Tools;
+use crate::topology::SERVICE_PORT;
+
+/// How often prober is looked at while the mesh waits for its events.
+const POLL: Duration = Duration::from_millis(20);
+
+/// Where scenarios run.
+#[derive(Clone, Copy, Debug)]
+pub struct Place<'a> {
+    /// The second byte of the addresses.
+    pub block: u8,
+    /// The programs.
+    pub tools: &'a Tools,
+    /// A folder for reports and logs, if they are to be kept.
+    pub keep: Option<&'a Path>,
+}
+
+/// How a scenario ended.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// Its name.
+    pub name: String,
+    /// prober's row of it.
+    pub row: Value,
+    /// What was not as expected: the expectation, and what was seen.
+    pub missed: Vec<(String, String)>,
+}
+
+impl Outcome {
+    /// Whether all was as expected.
+    #[must_use]
+    pub fn passed(&self) -> bool {
+        self.missed.is_empty()
+    }
+
+    /// The heading of the lines of [`Outcome::line`].
+    #[must_use]
+    pub fn heading() -> String {
+        format!(
+            "{:<30} {:>8} {:>8} {:>9} {:>9}  VERDICT",
+            "SCENARIO", "REQUESTS", "LOST", "FAILOVER", "FAILBACK"
+        )
+    }
+
+    /// Its line in the table, and a line for each thing missed.
+    #[must_use]
+    pub fn line(&self) -> String {
+        let times = &self.row["failover"];
+        let lost = times["lost"].as_u64().or(self.row["failed"].as_u64()).unwrap_or(0);
+        let time = |field: &str, there: bool| match times[field].as_f64() {
+            Some(us) => format!("{:.2} s", us / 1e6),
+            None if there => "never".to_owned(),
+            None => "–".to_owned(),
+        };
+        let mut text = format!(
+            "{:<30} {:>8} {:>8} {:>9} {:>9}  {}",
+            self.name,
+            self.row["requests"].as_u64().unwrap_or(0),
+            lost,
+            time("failover_us", times.is_object()),
+            time("failback_us", times["recovery_us"].is_u64()),
+            if self.passed() { "PASS" } else { "FAIL" },
+        );
+        for (expected, seen) in &self.missed {
+            let _ = write!(text, "\n    expected {expected}; seen: {seen}");
+        }
+        text
+    }
+}
+
+/// Runs one scenario. `interrupted` is asked now and then; `true` ends it.
+///
+/// # Errors
+/// If the mesh does not start, a step cannot be done, or prober says no report.
+pub fn run(
+    scenario: &Scenario,
+    place: &Place<'_>,
+    interrupted: &dyn Fn() -> bool,
+) -> Result<Outcome, Error> {
+    let failed = |wrong: String| Error::Scenario { file: scenario.name.clone(), wrong };
+    let dir = place.keep.map(|keep| keep.join(&scenario.name));
+    let options = Options {
+        shape: scenario.shape.clone(),
+        block: place.block,
+        dir: dir.clone(),
+        ..Options::default()
+    };
+    let mut mesh = Mesh::start(&options, place.tools, interrupted)?;
+    for words in &scenario.setup {
+        let action = Action::parse(words).map_err(failed)?;
+        mesh.perform(&action)?;
+    }
+    let report = mesh.dir().join("report.json");
+    let log = mesh.dir().join("prober.log");
+    let create = |path: &Path| File::create(path).map_err(Error::file(path));
+    let mut prober = guarded(&place.tools.launcher, &place.tools.prober)
+        .args(arguments(scenario, &mesh, place)?)
+        .stdin(Stdio::null())
+        .stdout(create(&report)?)
+        .stderr(create(&log)?)
+        .spawn()
+        .map(Running)
+        .map_err(|reason| Error::Spawn { name: "prober".into(), reason })?;
+    while prober.0.try_wait().map_err(Error::file("prober"))?.is_none() {
+        if interrupted() {
+            return Err(Error::Interrupted);
+        }
+        mesh.serve(POLL).map_err(Error::file("the mesh's socket"))?;
+        mesh.ended();
+    }
+    let text = std::fs::read_to_string(&report).map_err(Error::file(report.as_path()))?;
+    let document: Value = serde_json::from_str(&text).map_err(|_| {
+        let said = std::fs::read_to_string(&log).unwrap_or_default();
+        failed(format!("prober gave no report: {}", said.lines().next().unwrap_or_default()))
+    })?;
+    let row = document["rows"][0].clone();
+    for event in row["events"].as_array().into_iter().flatten() {
+        if event["end"]["exit"] != 0 {
+            let (command, end) = (&event["command"], &event["end"]);
+            return Err(failed(format!("{command}: {end}: {}", event["output"])));
+        }
+    }
+    let counter = |envoy: &str, name: &str| {
+        let pattern: String =
+            name.chars().map(|c| if c == '.' { "\\.".into() } else { c.to_string() }).collect();
+        let found = mesh.counters(envoy, &format!("{pattern}$")).ok()?;
+        Some(found.values().sum::<u64>() as f64)
+    };
+    let missed = scenario.expect.iter().filter_map(|expect| {
+        expect.judge(&row, &counter).err().map(|seen| (expect.to_string(), seen))
+    });
+    let missed = missed.collect();
+    if let Some(dir) = dir {
+        files::replace(&dir.join("story.txt"), format!("{}\n", scenario.story).as_bytes())?;
+    }
+    mesh.stop();
+    Ok(Outcome { name: scenario.name.clone(), row, missed })
+}
+
+/// prober, ended with the scenario.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Both fail harmlessly if it has ended.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// The command line of prober.
+fn arguments(scenario: &Scenario, mesh: &Mesh, place: &Place<'_>) -> Result<Vec<String>, Error> {
+    let mut arguments: Vec<String> = ["--output", "json", "--quiet"].map(Into::into).into();
+    let cluster = &scenario.from.cluster;
+    let home =
+        mesh.topology().cluster(cluster).ok_or_else(|| Error::NoSuchCluster(cluster.clone()))?;
+    let port = mesh.topology().ingress_port;
+    let service = mesh.topology().services.iter().position(|s| s.name == SERVICE);
+    let (target, to) = match scenario.from.way {
+        Way::Sidecar => (format!("{SERVICE}:{SERVICE_PORT}"), home.clients().next()),
+        Way::Plain => {
+            (format!("{SERVICE}:{SERVICE_PORT}"), home.echoes(service.unwrap_or_default()).next())
+        }
+        Way::Ingress => (format!("{}/{SERVICE}", home.host), home.ingress_gateways().next()),
+    };
+    let to = to.ok_or_else(|| Error::NoSuchCluster(cluster.clone()))?.listens(port);
+    arguments.extend(["--target".into(), target, "--connect-to".into(), format!("::{to}")]);
+    arguments.extend(scenario.load.iter().cloned());
+    for (at, actions) in &scenario.events {
+        let launcher = place.tools.launcher.display().to_string().replace('\'', r"'\''");
+        let commands = actions
+            .iter()
+            .map(|words| format!("'{launcher}' do --block {} {}", place.block, words.join(" ")));
+        arguments.push("--at".into());
+        arguments.push(format!("{}s", at.as_secs_f64()));
+        arguments.push(commands.collect::<Vec<_>>().join(" && "));
+    }
+    Ok(arguments)
+}

@@ -1,0 +1,311 @@
+//! What each Envoy that chooses endpoints holds, beside what it was told: `localmesh state`.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::envoy_config::endpoints;
+use crate::mesh::Mesh;
+use crate::topology::Role;
+
+/// The state of a mesh.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct State {
+    /// Its processes, in order of name.
+    pub processes: Vec<ProcessState>,
+    /// The Envoys that choose endpoints: clients' sidecars, gateways.
+    pub envoys: Vec<EnvoyState>,
+}
+
+/// A process.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProcessState {
+    /// Its name, such as `gke1/echo2 app`.
+    pub name: String,
+    /// `runs`, `frozen` or `ended`.
+    pub state: String,
+}
+
+/// One Envoy.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EnvoyState {
+    /// Its name.
+    pub name: String,
+    /// Why it could not be asked, if so; then it is not known what it holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub silent: Option<String>,
+    /// Its endpoints, held or told, by Envoy cluster and address.
+    pub endpoints: Vec<EndpointState>,
+}
+
+/// One endpoint of one Envoy cluster.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EndpointState {
+    /// The Envoy cluster.
+    pub cluster: String,
+    /// `127.10.2.3:15443`.
+    pub address: String,
+    /// Where it is: `region/zone`.
+    pub locality: String,
+    /// What the Envoy was told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub told: Option<Place>,
+    /// What it holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held: Option<Place>,
+    /// What it thinks of it: `healthy`, or why not, such as `ejected`.
+    pub health: String,
+    /// Requests (or connections, of a gateway that passes bytes on) sent there.
+    pub sent: u64,
+    /// How many of them failed.
+    pub failed: u64,
+}
+
+/// The place of an endpoint among the others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// Its weight.
+    pub weight: u64,
+    /// Its priority; 0 comes first.
+    pub priority: u64,
+}
+
+type Endpoints = BTreeMap<(String, String, String), EndpointState>;
+
+impl Mesh {
+    /// What every Envoy that chooses endpoints holds, beside what it was told.
+    #[must_use]
+    pub fn state(&self) -> State {
+        let processes = self.processes.iter().map(|process| ProcessState {
+            name: process.program.name.clone(),
+            state: match (process.pid(), process.hears()) {
+                (None, _) => "ended",
+                (Some(_), true) => "runs",
+                (Some(_), false) => "frozen",
+            }
+            .into(),
+        });
+        let mut envoys = Vec::new();
+        for cluster in &self.topology.clusters {
+            let choosing = cluster.pods.iter().filter(|pod| {
+                matches!(pod.role, Role::Client | Role::IngressGateway | Role::EastWestGateway)
+            });
+            for pod in choosing {
+                let admin = pod.envoy_admin();
+                let process = self.processes.iter().find(|p| p.program.admin == admin);
+                let mut found = Endpoints::new();
+                for file in endpoints(&self.topology, cluster, pod) {
+                    told(&file.content, &mut found);
+                }
+                let answer = match process.is_some_and(|process| process.hears()) {
+                    true => self.http.get(admin, "/clusters?format=json", None),
+                    false => Err(crate::Error::NotDone("it does not run".into())),
+                };
+                let held = answer.map_err(|error| error.to_string()).and_then(|answer| {
+                    serde_json::from_str(&answer.body).map_err(|error| error.to_string())
+                });
+                let silent = match held {
+                    Ok(page) => {
+                        held_by(&page, &mut found);
+                        None
+                    }
+                    Err(why) => Some(why),
+                };
+                let name = process.map(|process| process.program.name.clone());
+                envoys.push(EnvoyState {
+                    name: name.unwrap_or_else(|| format!("{}/{}", cluster.name, pod.label)),
+                    silent,
+                    endpoints: found.into_values().collect(),
+                });
+            }
+        }
+        State { processes: processes.collect(), envoys }
+    }
+}
+
+fn entry<'a>(
+    all: &'a mut Endpoints,
+    cluster: &str,
+    address: &Value,
+    locality: &Value,
+) -> &'a mut EndpointState {
+    let socket = &address["socket_address"];
+    let address = format!("{}:{}", socket["address"].as_str().unwrap_or("?"), socket["port_value"]);
+    let part = |name: &str| locality[name].as_str().unwrap_or_default();
+    let locality = format!("{}/{}", part("region"), part("zone"));
+    let key = (cluster.to_owned(), address.clone(), locality.clone());
+    all.entry(key).or_insert_with(|| EndpointState {
+        cluster: cluster.to_owned(),
+        address,
+        locality,
+        told: None,
+        held: None,
+        health: "unknown".into(),
+        sent: 0,
+        failed: 0,
+    })
+}
+
+/// Adds what a file of endpoints says.
+fn told(content: &Value, all: &mut Endpoints) {
+    let assignment = &content["resources"][0];
+    let cluster = assignment["cluster_name"].as_str().unwrap_or_default();
+    for group in array(&assignment["endpoints"]) {
+        for endpoint in array(&group["lb_endpoints"]) {
+            let found = entry(all, cluster, &endpoint["endpoint"]["address"], &group["locality"]);
+            found.told = Some(Place {
+                weight: endpoint["load_balancing_weight"].as_u64().unwrap_or(1),
+                priority: group["priority"].as_u64().unwrap_or(0),
+            });
+        }
+    }
+}
+
+/// Adds what an Envoy's `/clusters` says.
+fn held_by(page: &Value, all: &mut Endpoints) {
+    for cluster in array(&page["cluster_statuses"]) {
+        let name = cluster["name"].as_str().unwrap_or_default();
+        // The sidecar's own application, and Envoy's own.
+        if !name.starts_with("outbound") {
+            continue;
+        }
+        for host in array(&cluster["host_statuses"]) {
+            let found = entry(all, name, &host["address"], &host["locality"]);
+            found.held = Some(Place {
+                weight: host["weight"].as_u64().unwrap_or(1),
+                priority: host["priority"].as_u64().unwrap_or(0),
+            });
+            found.health = health(&host["health_status"]);
+            let count = |name: &str| {
+                let all = array(&host["stats"]).iter();
+                let one = all.filter(|stat| stat["name"] == name).find_map(|stat| {
+                    let value = &stat["value"];
+                    value.as_u64().or_else(|| value.as_str()?.parse().ok())
+                });
+                one.unwrap_or(0)
+            };
+            (found.sent, found.failed) = match count("rq_total") {
+                0 => (count("cx_total"), count("cx_connect_fail")),
+                requests => (requests, count("rq_error")),
+            };
+        }
+    }
+}
+
+fn health(status: &Value) -> String {
+    for (flag, word) in [
+        ("failed_outlier_check", "ejected"),
+        ("failed_active_health_check", "failed health check"),
+        ("pending_dynamic_removal", "removed"),
+    ] {
+        if status[flag] == true {
+            return word.into();
+        }
+    }
+    match status["eds_health_status"].as_str() {
+        None | Some("HEALTHY" | "UNKNOWN") => "healthy".into(),
+        Some(other) => other.to_lowercase(),
+    }
+}
+
+fn array(value: &Value) -> &[Value] {
+    value.as_array().map_or(&[], Vec::as_slice)
+}
+
+/// The state as text: what ended or hangs first, then a table for each Envoy.
+#[must_use]
+pub fn text(state: &State) -> String {
+    let mut text = String::new();
+    for process in state.processes.iter().filter(|process| process.state != "runs") {
+        let _ = writeln!(text, "{}: {}", process.name, process.state);
+    }
+    for envoy in &state.envoys {
+        let _ = writeln!(text, "{}", envoy.name);
+        if let Some(why) = &envoy.silent {
+            let _ = writeln!(text, "  cannot be asked: {why}");
+        }
+        let mut last = "";
+        for endpoint in &envoy.endpoints {
+            if endpoint.cluster != last {
+                let _ = writeln!(text, "  {}", endpoint.cluster);
+                last = &endpoint.cluster;
+            }
+            let EndpointState { address, locality, health, sent, failed, .. } = endpoint;
+            let same = if endpoint.told == endpoint.held { "" } else { "  ← not as told" };
+            let _ = writeln!(
+                text,
+                "    {address:<20} {locality:<24} told {:<12} holds {:<12} {health:<8} \
+                 sent {sent}, failed {failed}{same}",
+                place(endpoint.told),
+                place(endpoint.held),
+            );
+        }
+    }
+    text
+}
+
+/// `w1 p0`, or a dash.
+fn place(place: Option<Place>) -> String {
+    place.map_or_else(|| "–".into(), |place| format!("w{} p{}", place.weight, place.priority))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn address(last: u8, port: u16) -> Value {
+        let address = format!("127.10.{last}.3");
+        json!({ "socket_address": { "address": address, "port_value": port } })
+    }
+
+    #[test]
+    fn what_is_held_stands_beside_what_was_told() {
+        let mut all = Endpoints::new();
+        let locality = json!({ "region": "r", "zone": "z" });
+        let one = |weight: u64, last: u8| {
+            json!({ "endpoint": { "address": address(last, 8080) },
+            "load_balancing_weight": weight })
+        };
+        told(
+            &json!({ "resources": [{ "cluster_name": "outbound|8080||e", "endpoints": [
+                { "locality": locality, "priority": 1, "lb_endpoints": [one(3, 1), one(1, 2)] },
+            ] }] }),
+            &mut all,
+        );
+        held_by(
+            &json!({ "cluster_statuses": [
+                { "name": "inbound|8080||", "host_statuses": [{ "address": address(9, 1) }] },
+                { "name": "outbound|8080||e", "host_statuses": [
+                    { "address": address(1, 8080), "locality": locality, "weight": 2,
+                      "priority": 1,
+                      "health_status": { "failed_outlier_check": true,
+                                         "eds_health_status": "HEALTHY" },
+                      "stats": [{ "name": "rq_total", "value": "7" },
+                                { "name": "rq_error", "value": 2 }] },
+                ] },
+            ] }),
+            &mut all,
+        );
+        let all: Vec<_> = all.into_values().collect();
+        assert_eq!(all.len(), 2);
+        assert_eq!(all[0].told, Some(Place { weight: 3, priority: 1 }));
+        assert_eq!(all[0].held, Some(Place { weight: 2, priority: 1 }));
+        assert_eq!((all[0].health.as_str(), all[0].sent, all[0].failed), ("ejected", 7, 2));
+        assert_eq!((all[1].held, all[1].health.as_str()), (None, "unknown"));
+
+        let envoy = EnvoyState { name: "kops/client sidecar".into(), silent: None, endpoints: all };
+        let process =
+            |name: &str, state: &str| ProcessState { name: name.into(), state: state.into() };
+        let processes = vec![process("gke1/echo2 app", "ended"), process("kops/x", "runs")];
+        let shown = text(&State { processes, envoys: vec![envoy] });
+        let lines: Vec<_> = shown.lines().collect();
+        assert_eq!(lines[0], "gke1/echo2 app: ended");
+        assert_eq!(lines[1..3], ["kops/client sidecar", "  outbound|8080||e"]);
+        assert!(lines[3].contains("told w3 p1") && lines[3].contains("holds w2 p1"), "{shown}");
+        assert!(lines[3].contains("ejected") && lines[3].ends_with("← not as told"), "{shown}");
+        assert!(lines[4].contains("holds –"), "{shown}");
+    }
+}
