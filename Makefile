@@ -5,18 +5,21 @@ CARGO ?= cargo
 # Where cargo puts what it builds; its own variable is kept.
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help build demo test ci bench fmt lint envoy clean
+.PHONY: help build demo scenarios test ci bench calibration fmt lint envoy grpcio kube-tools clean
 
 help: ## List these commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: build envoy ## Bring two clusters up on this machine, and show who answers
 	@$(TARGET_DIR)/release/localmesh demo
 
+scenarios: build envoy ## Break the mesh in every known way, and show how each is survived
+	@$(TARGET_DIR)/release/localmesh run localmesh/scenarios
+
 build: ## Build the programs into target/release
 	@$(CARGO) build --release --locked
 
-test: envoy ## Run all tests, on real Envoy
+test: envoy grpcio kube-tools ## Run all tests, on real Envoy
 	@$(CARGO) test --workspace --locked
 
 lint: ## Check the form of the code, and clippy's lints
@@ -29,11 +32,24 @@ fmt: ## Bring the code into its form
 ci: ## Run all that CI runs
 	@.ci/run
 
-bench: build ## Measure prober beside wrk, ab and hey, where they are installed
+bench: build ## Measure prober beside its peers, and echo beside nginx
+	@tools/install-peers
 	@python3 bench/engine.py --bin-dir $(TARGET_DIR)/release
+	@python3 bench/echo.py --bin-dir $(TARGET_DIR)/release
+
+calibration: ## Measure how often verdicts are wrong, 20,000 runs a case, as a table in Markdown
+	@$(CARGO) run --quiet --release --locked -p prober --example calibration
 
 envoy: ## Fetch Envoy, pinned by hash, into .tools (demo and test do it)
 	@tools/install-envoy
+
+grpcio: ## Fetch Python's gRPC client, pinned by hash, into .tools (test does it)
+	@tools/install-grpcio
+
+include k8s.mk
+
+kube-tools: ## Fetch kubectl, hadolint and schemas, pinned, into .tools (test does it)
+	@tools/install-kube-tools
 
 clean: ## Remove what was built and fetched
 	@$(CARGO) clean

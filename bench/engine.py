@@ -1,41 +1,56 @@
 #!/usr/bin/env python3
-"""Measures prober beside wrk, ab and hey: client CPU per request, and rate.
+"""Measures prober beside its peers: client CPU per request, rate, memory, punctuality.
 
-Each program asks the same echo; the echo is pinned to one core and the client to
-another. Programs alternate, round after round, so that a machine whose speed
-drifts treats all alike; medians are printed, and ratios to the peer of the same
-round. Writes Markdown to the file named by --markdown. Only loopback is asked.
+Each program asks the same echo over loopback; the echo is pinned to one core and the
+client to another, unless a table says otherwise. Programs alternate, round after round,
+so that a machine whose speed drifts treats all alike; medians are printed, and ratios to
+the peer of the same round. "All on" is prober with 12 backends, a timeline and JSON
+output. Writes Markdown to the file named by --markdown.
 """
 
 import argparse
+import json
 import os
 import re
 import shutil
+import socket
 import statistics
 import subprocess
 import sys
+import threading
 import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 HOST = "127.0.0.1"
 PORT = 18080
 POD = "echo2-64ddccc94f-xdfqr"
+NAME = "echo2.bench"
+# Addresses of the backends of "all on"; loopback, each with an echo of its own.
+BACKENDS = [f"127.0.7.{n}" for n in range(1, 13)]
+PEERS = ("wrk", "ab", "hey", "oha", "h2load", "fortio")
+# As many threads as the core that a client is pinned to can run at once.
+ONE_THREAD = {"TOKIO_WORKER_THREADS": "1", "GOMAXPROCS": "1"}
 
 
 class Run:
     """What one run of a client took."""
 
-    def __init__(self, requests, cpu, wall):
+    def __init__(self, requests, cpu, wall, output):
         self.micros = cpu / requests * 1e6
         self.rate = requests / wall
+        self.output = output
 
 
-def measure(command, requests_in, core):
-    """Runs a client pinned to a core; the kernel's own accounting of it."""
+def measure(command, requests_in, core=None, environment=None):
+    """Runs a client, pinned to a core if one is named; the kernel's own accounting of it."""
     read, write = os.pipe()
+    pinned = [] if core is None else ["taskset", "-c", str(core)]
     begin = time.monotonic()
     child = subprocess.Popen(
-        ["taskset", "-c", str(core), *command], stdout=write, stderr=subprocess.DEVNULL
+        [*pinned, *command],
+        stdout=write,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, **(environment or {})},
     )
     os.close(write)
     with os.fdopen(read, "rb") as pipe:
@@ -45,8 +60,7 @@ def measure(command, requests_in, core):
     wall = time.monotonic() - begin
     if child.returncode != 0:
         sys.exit(f"bench: {' '.join(command)} ended with {child.returncode}:\n{output[-2000:]}")
-    requests = requests_in(output)
-    return Run(requests, usage.ru_utime + usage.ru_stime, wall)
+    return Run(requests_in(output), usage.ru_utime + usage.ru_stime, wall, output)
 
 
 def first_number(pattern):
@@ -63,7 +77,7 @@ def all_answered(requests):
     """prober's report must say that every request was answered; else the figure is worth nothing."""
 
     def found(output):
-        answers = first_number(r'"answers": (\d+)')(output)
+        answers = json.loads(output)["rows"][0]["answers"]
         if answers != requests:
             sys.exit(f"bench: {answers} of {requests} requests were answered")
         return requests
@@ -71,78 +85,251 @@ def all_answered(requests):
     return found
 
 
+def prober(programs, kept, connections, requests, target=f"http://{HOST}:{PORT}/"):
+    command = [programs["prober"], "-t", target, "-n", str(requests), "-c", str(connections)]
+    command += ["--threads", "1", "--reuse", "always" if kept else "never"]
+    return command + ["--show", "0", "--quiet", "-o", "json"]
+
+
+def all_on(command):
+    """The same with every feature that costs something: 12 backends, a timeline."""
+    at = command.index("-t") + 1
+    target = f"http://{NAME}:{PORT}/"
+    resolve = f"{NAME}:{PORT}:{','.join(BACKENDS)}"
+    return (
+        command[:at]
+        + [target]
+        + command[at + 1 :]
+        + ["--resolve", resolve, "--select", "round-robin", "--timeline", "100ms"]
+    )
+
+
 def clients(programs, kept, connections, requests):
     """Name → command and how its output tells the number of requests."""
     url = f"http://{HOST}:{PORT}/"
-    reuse = "always" if kept else "never"
-    prober = [programs["prober"], "-t", url, "-n", str(requests), "-c", str(connections)]
-    prober += ["--threads", "1", "--reuse", reuse, "--show", "0", "--quiet", "-o", "json"]
-    table = {"prober": (prober, all_answered(requests))}
-    if kept and "wrk" in programs:
+    plain = prober(programs, kept, connections, requests)
+    table = {"prober": (plain, all_answered(requests))}
+    table["prober, all on"] = (all_on(plain), all_answered(requests))
+    count = requests // connections * connections
+
+    def peer(name, command, requests_in):
+        if name in programs:
+            table[name] = ([programs[name], *command, url], requests_in)
+
+    n, c = str(requests), str(connections)
+    if kept:
         # wrk is told a time, not a number; it counts.
-        command = [programs["wrk"], "-t1", f"-c{connections}", "-d3", url]
-        table["wrk"] = (command, first_number(r"(\d+) requests in"))
-    if "ab" in programs:
-        command = [programs["ab"], "-q", "-n", str(requests), "-c", str(connections)]
-        command += (["-k"] if kept else []) + [url]
-        table["ab"] = (command, first_number(r"Complete requests:\s+(\d+)"))
-    if "hey" in programs:
-        count = requests // connections * connections
-        command = [programs["hey"], "-n", str(count), "-c", str(connections), "-cpus", "1"]
-        command += ([] if kept else ["-disable-keepalive"]) + [url]
-        table["hey"] = (command, first_number(r"\[200\]\s+(\d+) responses"))
+        peer("wrk", ["-t1", f"-c{c}", "-d3"], first_number(r"(\d+) requests in"))
+    peer(
+        "ab",
+        ["-q", "-n", n, "-c", c] + (["-k"] if kept else []),
+        first_number(r"Complete requests:\s+(\d+)"),
+    )
+    peer(
+        "hey",
+        ["-n", str(count), "-c", c, "-cpus", "1"] + ([] if kept else ["-disable-keepalive"]),
+        first_number(r"\[200\]\s+(\d+) responses"),
+    )
+    peer(
+        "oha",
+        ["-n", n, "-c", c, "--no-tui"] + ([] if kept else ["--disable-keepalive"]),
+        first_number(r"\[200\]\s+(\d+) responses"),
+    )
+    if kept:
+        peer(
+            "h2load",
+            ["--h1", "-n", n, "-c", c, "-t", "1"],
+            first_number(r"(\d+) succeeded"),
+        )
+        peer(
+            "fortio",
+            ["load", "-quiet", "-qps", "0", "-n", str(count), "-c", c],
+            first_number(r"Code 200 : (\d+)"),
+        )
     return table
 
 
-def compare(programs, kept, connections, requests, rounds):
-    table = clients(programs, kept, connections, requests)
+def http2_clients(programs, requests):
+    """One connection with 32 streams."""
+    url = f"http://{HOST}:{PORT}/"
+    own = prober(programs, True, 1, requests) + ["--http2-prior-knowledge", "--streams", "32"]
+    table = {"prober": (own, all_answered(requests))}
+    if "h2load" in programs:
+        command = [programs["h2load"], "-n", str(requests), "-c", "1", "-m", "32", "-t", "1", url]
+        table["h2load"] = (command, first_number(r"(\d+) succeeded"))
+    if "oha" in programs:
+        command = [programs["oha"], "-n", str(requests), "-c", "1", "-p", "32", "--http2", "--no-tui"]
+        table["oha"] = ([*command, url], first_number(r"\[200\]\s+(\d+) responses"))
+    return table
+
+
+def compare(table, rounds, core, environment=None):
     runs = {name: [] for name in table}
     for turn in range(rounds + 1):
         for name, (command, requests_in) in table.items():
-            run = measure(command, requests_in, 1 % os.cpu_count())
+            run = measure(command, requests_in, core, environment)
             if turn > 0:  # the first round warms up
                 runs[name].append(run)
     return runs
 
 
 def lines(title, runs):
-    yield f"| {title} | CPU µs/request | prober to it | requests/s |"
-    yield "|---|---|---|---|"
+    yield f"| {title} | CPU µs/request | prober to it | all on to it | requests/s |"
+    yield "|---|---|---|---|---|"
+
+    def ratio(own, those):
+        if own not in runs:
+            return "–"
+        pairs = zip(runs[own], those)
+        return f"{statistics.median(own.micros / other.micros for own, other in pairs):.2f}"
+
     for name, those in runs.items():
-        ratios = [own.micros / other.micros for own, other in zip(runs["prober"], those)]
-        median = lambda of: statistics.median(of(run) for run in those)
+        micros = statistics.median(run.micros for run in those)
+        rate = statistics.median(run.rate for run in those)
         yield (
-            f"| {name} | {median(lambda r: r.micros):.2f} | {statistics.median(ratios):.2f} "
-            f"| {median(lambda r: r.rate):,.0f} |"
+            f"| {name} | {micros:.2f} | {ratio('prober', those)} "
+            f"| {ratio('prober, all on', those)} | {rate:,.0f} |"
         )
     yield ""
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    parser.add_argument("--bin-dir", default=os.path.join(ROOT, "target", "release"))
-    parser.add_argument("--rounds", type=int, default=5, help="counted rounds (5)")
-    parser.add_argument("--markdown", help="also write the tables to this file")
-    arguments = parser.parse_args()
-    programs = {name: shutil.which(name) for name in ("wrk", "ab", "hey")}
-    programs = {name: path for name, path in programs.items() if path}
-    for name in ("prober", "echo"):
-        programs[name] = os.path.join(arguments.bin_dir, name)
-        if not os.access(programs[name], os.X_OK):
-            sys.exit(f"bench: no {programs[name]}; run `make build`")
-    missing = [name for name in ("wrk", "ab", "hey") if name not in programs]
-    if missing:
-        print(f"bench: not compared, as not installed: {', '.join(missing)}", file=sys.stderr)
-    server = subprocess.Popen(
-        ["taskset", "-c", "0", programs["echo"], "--host", HOST, "--port", str(PORT)]
+def both_cores(programs, requests, rounds):
+    """Nothing is pinned and every program has two threads: requests each second."""
+    url = f"http://{HOST}:{PORT}/"
+    own = prober(programs, True, 64, requests)
+    own[own.index("--threads") + 1] = "2"
+    table = {"prober": (own, all_answered(requests))}
+    if "wrk" in programs:
+        table["wrk"] = (
+            [programs["wrk"], "-t2", "-c64", "-d3", url],
+            first_number(r"(\d+) requests in"),
+        )
+    runs = compare(table, rounds, None)
+    yield "| both cores free, 64 kept connections | requests/s | prober to it |"
+    yield "|---|---|---|"
+    for name, those in runs.items():
+        ratios = [own.rate / other.rate for own, other in zip(runs["prober"], those)]
+        rate = statistics.median(run.rate for run in those)
+        yield f"| {name} | {rate:,.0f} | {statistics.median(ratios):.2f} |"
+    yield ""
+
+
+def peak_memory(command):
+    """The most resident memory of a program, in MB: what the kernel says while it lives.
+
+    The accounting at its end would do for a program that was not forked by a large one.
+    """
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    output = []
+    reader = threading.Thread(target=lambda: output.append(child.stdout.read()))
+    reader.start()
+    peak = 0
+    name = os.path.basename(command[0])
+    while child.poll() is None:
+        try:
+            with open(f"/proc/{child.pid}/status", encoding="ascii") as file:
+                status = file.read()
+        except OSError:
+            break
+        found = re.search(r"VmHWM:\s+(\d+) kB", status)
+        # Until it is the program itself, it is a copy of this one.
+        if found and f"Name:\t{name}" in status:
+            peak = max(peak, int(found.group(1)))
+        time.sleep(0.01)
+    reader.join()
+    if child.wait() != 0:
+        sys.exit(f"bench: {' '.join(command)} ended with {child.returncode}")
+    all_answered(int(command[command.index("-n") + 1]))(output[0])
+    return peak / 1000
+
+
+def memory(programs):
+    yield "| peak memory, 12 backends, timeline, 36 kept connections | MB |"
+    yield "|---|---|"
+    for requests in (200_000, 5_000_000):
+        peak = peak_memory(all_on(prober(programs, True, 36, requests)))
+        yield f"| {requests:,} requests | {peak:.1f} |"
+    yield ""
+
+
+def punctuality(programs):
+    rate, seconds = 20_000, 10
+    command = [programs["prober"], "-t", f"http://{HOST}:{PORT}/", "-d", str(seconds)]
+    command += ["--rate", str(rate), "-c", "64", "--reuse", "always", "--threads", "1"]
+    command += ["--show", "0", "--quiet", "-o", "json"]
+    run = measure(command, lambda output: json.loads(output)["rows"][0]["requests"], 1)
+    row = json.loads(run.output)["rows"][0]
+    kept = row["schedule"]
+    planned = rate * seconds
+    punctual = (planned - kept["late"] - kept["dropped"]) / planned
+    yield f"| open loop, {rate:,}/s for {seconds} s | |"
+    yield "|---|---|"
+    yield f"| started within 1 ms of their instant | {punctual:.3%} |"
+    yield f"| late, and said so | {kept['late']:,} |"
+    yield f"| never started, and said so | {kept['dropped']:,} |"
+    yield f"| latest start | {kept['worst_us'] / 1000:.2f} ms |"
+    yield ""
+
+
+def start_to_first_request(programs, rounds):
+    """From the program's start to the first byte of its first request, the fork included."""
+
+    def first_byte(command):
+        listener = socket.create_server((HOST, 0))
+        port = listener.getsockname()[1]
+        begin = time.monotonic()
+        child = subprocess.Popen(
+            [part.replace("PORT", str(port)) for part in command],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        connection, _ = listener.accept()
+        connection.recv(1)
+        took = time.monotonic() - begin
+        connection.close()
+        listener.close()
+        child.kill()
+        child.wait()
+        return took * 1000
+
+    own = [programs["prober"], "-t", f"http://{HOST}:PORT/", "-n", "1", "--quiet"]
+    table = {"prober": own}
+    if "wrk" in programs:
+        table["wrk"] = [programs["wrk"], "-t1", "-c1", "-d1", f"http://{HOST}:PORT/"]
+    if shutil.which("curl"):
+        table["curl"] = ["curl", "-s", f"http://{HOST}:PORT/"]
+    runs = {name: [] for name in table}
+    for _ in range(4 * rounds + 1):
+        for name, command in table.items():
+            runs[name].append(first_byte(command))
+    yield "| start to first request | ms |"
+    yield "|---|---|"
+    for name, those in runs.items():
+        yield f"| {name} | {statistics.median(those):.1f} |"
+    yield ""
+
+
+def start_echo(programs, host, port, pod):
+    return subprocess.Popen(
+        ["taskset", "-c", "0", programs["echo"], "--host", host, "--port", str(port)]
         + ["--admin-port", str(PORT + 1), "--threads", "1", "--log", "warn"]
-        + ["--cluster", "kops", "--pod", POD]
+        + ["--cluster", "kops", "--pod", pod]
     )
-    try:
-        time.sleep(0.5)
-        if server.poll() is not None:
-            sys.exit("bench: the echo did not start")
-        report = []
+
+
+def wait_until_listening(host, process):
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline and process.poll() is None:
+        with socket.socket() as probe:
+            if probe.connect_ex((host, PORT)) == 0:
+                return
+        time.sleep(0.01)
+    sys.exit(f"bench: the echo at {host}:{PORT} did not start")
+
+
+def tables(programs, rounds, wanted):
+    core = 1 % os.cpu_count()
+    if "cpu" in wanted:
         for kept, connections, requests in (
             (True, 1, 50_000),
             (True, 32, 200_000),
@@ -150,15 +337,59 @@ def main():
             (False, 32, 20_000),
         ):
             kind = "kept" if kept else "fresh"
-            runs = compare(programs, kept, connections, requests, arguments.rounds)
-            report += lines(f"{connections} {kind} connections", runs)
-            print("\n".join(report[-len(runs) - 3 :]), flush=True)
+            table = clients(programs, kept, connections, requests)
+            runs = compare(table, rounds, core, ONE_THREAD)
+            yield lines(f"{connections} {kind} connection{'s' * (connections > 1)}", runs)
+        runs = compare(http2_clients(programs, 200_000), rounds, core, ONE_THREAD)
+        yield lines("HTTP/2, 1 connection, 32 streams", runs)
+    if "rate" in wanted:
+        yield both_cores(programs, 300_000, rounds)
+    if "memory" in wanted:
+        yield memory(programs)
+    if "schedule" in wanted:
+        yield punctuality(programs)
+    if "start" in wanted:
+        yield start_to_first_request(programs, rounds)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("--bin-dir", default=os.path.join(ROOT, "target", "release"))
+    parser.add_argument("--rounds", type=int, default=5, help="counted rounds (5)")
+    parser.add_argument("--markdown", help="also write the tables to this file")
+    every = ["cpu", "rate", "memory", "schedule", "start"]
+    parser.add_argument("--only", nargs="+", choices=every, default=every, help="these tables")
+    arguments = parser.parse_args()
+    peers = os.path.join(ROOT, ".tools", "peers", "bin")
+    path = os.pathsep.join([peers, os.environ.get("PATH", "")])
+    programs = {name: shutil.which(name, path=path) for name in PEERS}
+    programs = {name: path for name, path in programs.items() if path}
+    for name in ("prober", "echo"):
+        programs[name] = os.path.join(arguments.bin_dir, name)
+        if not os.access(programs[name], os.X_OK):
+            sys.exit(f"bench: no {programs[name]}; run `make build`")
+    missing = [name for name in PEERS if name not in programs]
+    if missing:
+        print(f"bench: not compared, as not installed: {', '.join(missing)}", file=sys.stderr)
+    echoes = {HOST: start_echo(programs, HOST, PORT, POD)}
+    try:
+        for n, address in enumerate(BACKENDS):
+            echoes[address] = start_echo(programs, address, PORT, f"echo2-{n}")
+        for address, process in echoes.items():
+            wait_until_listening(address, process)
+        report = []
+        for table in tables(programs, arguments.rounds, arguments.only):
+            table = list(table)
+            print("\n".join(table), flush=True)
+            report += table
         if arguments.markdown:
             with open(arguments.markdown, "w", encoding="utf-8") as file:
                 file.write("\n".join(report))
     finally:
-        server.terminate()
-        server.wait()
+        for process in echoes.values():
+            process.terminate()
+        for process in echoes.values():
+            process.wait()
 
 
 if __name__ == "__main__":

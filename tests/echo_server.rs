@@ -1,5 +1,6 @@
 //! The built `echo`, asked by real curl and over raw sockets: what it answers,
-//! and who it says it is. Submodules: hostile input, the drain, wrong usage.
+//! and who it says it is. Submodules: one for each thing it
+//! speaks or does beside.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -7,17 +8,26 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 
-use crate::harness::{Background, DEADLINE, command, finish, run};
+use crate::harness::{Background, DEADLINE, command, finish, run, wait_until};
 
 mod bad_input;
+mod calls;
 mod drain;
+mod faults;
+mod grpc;
 mod hostile;
+mod limits;
+mod restart;
+mod streams;
+mod tls;
 
 /// A running echo on free ports of loopback.
 struct Echo {
     process: Background,
     address: SocketAddr,
     admin: SocketAddr,
+    /// The ports that were asked for beside, by their schemes.
+    further: Vec<(String, SocketAddr)>,
 }
 
 impl Echo {
@@ -29,17 +39,44 @@ impl Echo {
     /// An echo with these flags and variables.
     #[track_caller]
     fn with(flags: &[&str], variables: &[(&str, &str)]) -> Self {
+        Self::at((0, 0), flags, variables)
+    }
+
+    /// The same, its echo port and its admin port given.
+    #[track_caller]
+    fn at((port, admin): (u16, u16), flags: &[&str], variables: &[(&str, &str)]) -> Self {
+        let (port, admin) = (port.to_string(), admin.to_string());
         let mut program = command("echo");
-        program.args(["--host", "127.0.0.1", "--port", "0", "--admin-port", "0"]).args(flags);
+        program.args(["--host", "127.0.0.1", "--port", &port, "--admin-port", &admin]).args(flags);
         program.envs(variables.iter().copied());
         let mut process = Background::start(&mut program);
-        let (address, admin) = process.wait_for("the line with the ports", |line| {
+        let (address, admin, further) = process.wait_for("the line with the ports", |line| {
             let (_, rest) = line.split_once("listening on http://")?;
             let (address, rest) = rest.split_once(" (admin http://")?;
-            let (admin, _) = rest.split_once(')')?;
-            Some((address.parse().ok()?, admin.parse().ok()?))
+            let (admin, rest) = rest.split_once(')')?;
+            let further = rest.split(" and ").filter_map(|url| {
+                let (scheme, address) = url.split_once("://")?;
+                Some((scheme.to_owned(), address.trim_end_matches('"').parse().ok()?))
+            });
+            Some((address.parse().ok()?, admin.parse().ok()?, further.collect()))
         });
-        Self { process, address, admin }
+        Self { process, address, admin, further }
+    }
+
+    /// The address of a port that was asked for beside.
+    #[track_caller]
+    fn further(&self, scheme: &str) -> SocketAddr {
+        let found = self.further.iter().find(|(known, _)| known == scheme);
+        found.unwrap_or_else(|| panic!("no {scheme} among {:?}", self.further)).1
+    }
+
+    /// The sum of a metric over all of its labels that hold these words.
+    fn counted(&self, name: &str, words: &[&str]) -> f64 {
+        let text = self.admin("/metrics").1;
+        let lines = text.lines().filter(|line| {
+            line.split(['{', ' ']).next() == Some(name) && words.iter().all(|w| line.contains(w))
+        });
+        lines.filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok()).sum()
     }
 
     /// What curl prints for a path of the echo port.
@@ -200,7 +237,9 @@ fn every_method_and_path_is_answered_and_admin_is_elsewhere() {
     assert_eq!(echo.admin("/readyz"), ("200".into(), "ready\n".into()));
     let (status, metrics) = echo.admin("/metrics");
     assert_eq!(status, "200");
-    assert!(metrics.contains("echo_requests_total{class=\"2xx\"} 49\n"), "{metrics}");
+    assert_eq!(echo.counted("echo_requests_total", &["class=\"2xx\""]), 49.0, "{metrics}");
+    assert_eq!(echo.counted("echo_requests_total", &["method=\"other\""]), 6.0, "{metrics}");
+    assert_eq!(echo.counted("echo_request_duration_seconds_count", &[]), 49.0, "{metrics}");
     assert!(metrics.contains("echo_build_info{version="), "{metrics}");
     let (status, hint) = echo.admin("/hello");
     assert_eq!(status, "404");
@@ -287,6 +326,13 @@ fn the_access_log_has_one_line_per_request_and_no_secrets() {
     }
     assert!(!echo.process.said().contains("s3cret"), "{}", echo.process.said());
 
+    let sampled = Echo::with(&["--log-sample", "10"], &[]);
+    for _ in 0..25 {
+        sampled.curl("/", &[]);
+    }
+    let lines = |echo: &Echo| echo.process.said().matches(" answered ").count();
+    wait_until("every tenth request is logged", || (lines(&sampled) == 3).then_some(()));
+
     let quiet = Echo::start();
     assert!(!quiet.process.said().contains('\u{1b}'), "no colours but on a terminal");
 }
@@ -321,8 +367,22 @@ fn help_version_and_completions_go_to_stdout() {
     let version = run("echo", ["--version"]);
     assert_eq!((version.code, version.stdout.as_str()), (0, "echo 0.1.0\n"));
     let help = run("echo", ["--help"]).stdout;
-    for flag in ["--host", "--port", "--admin-port", "--cluster", "--drain-timeout", "[env: PORT]"]
-    {
+    for flag in [
+        "--host",
+        "--port",
+        "--admin-port",
+        "--tcp-port",
+        "--tls-port",
+        "--tls-client-auth",
+        "--cluster",
+        "--faults",
+        "--allow-call",
+        "--max-connections",
+        "--drain-delay",
+        "--drain-timeout",
+        "--log-sample",
+        "[env: PORT]",
+    ] {
         assert!(help.contains(flag), "{flag} is missing in:\n{help}");
     }
     let script = run("echo", ["--completions", "bash"]);

@@ -215,3 +215,53 @@ fn engine_memory_is_flat_however_many_pods_answer() {
     assert_ne!(said.code, -1, "not killed for want of memory: {}", said.stderr);
     assert!(said.stdout.contains("5000 requests"), "{}", said.stdout.lines().last().unwrap_or(""));
 }
+
+/// The numbers of a bin over all backends, or of one kind of failure.
+fn bins(of: &Value) -> Vec<u64> {
+    of.as_array().expect("a list").iter().map(|count| count.as_u64().expect("a count")).collect()
+}
+
+#[test]
+fn engine_a_timeline_says_when_requests_failed() {
+    // Fifty requests in the middle fail, in the order in which one connection carries them.
+    let count = Arc::new(AtomicU64::new(0));
+    let server = Server::start(move |mut stream, _| {
+        while !read_head(&stream).is_empty() {
+            let status = match count.fetch_add(1, Ordering::SeqCst) {
+                100..150 => "503 Service Unavailable",
+                _ => "200 OK",
+            };
+            let _ = stream.write_all(response(status, "", &line("p", "kops")).as_bytes());
+        }
+    });
+    let open = ["-n", "300", "--rate", "400", "-c", "1", "--threads", "1", "--reuse", "always"];
+    let row =
+        row(&[&["-t", &server.target(), "--timeline", "25ms", "-e", "only kops"], &open[..]]
+            .concat());
+    let timeline = &row["timeline"];
+    assert_eq!((&timeline["width_ms"], &timeline["bins"]), (&25.into(), &30.into()), "{timeline}");
+    // 400/s is ten in 25 ms: by the instants of the schedule, however late each started.
+    let failed: Vec<u64> =
+        (0..30).map(|bin| if (10..15).contains(&bin) { 10 } else { 0 }).collect();
+    let answered: Vec<u64> = failed.iter().map(|failed| 10 - failed).collect();
+    assert_eq!(bins(&timeline["failures"]["status"]), failed);
+    assert_eq!(bins(&timeline["backends"][0]["answers"]), answered);
+    assert_eq!(timeline["backends"].as_array().map(Vec::len), Some(1));
+}
+
+#[test]
+fn engine_a_timeline_begins_after_the_warm_up_and_merges_threads() {
+    let server = keeping(u64::MAX);
+    let load =
+        ["-d", "600ms", "--warmup", "300ms", "-c", "4", "--threads", "2", "--reuse", "always"];
+    let row = row(&[&["-t", &server.target(), "--timeline", "50ms"], &load[..]].concat());
+    let timeline = &row["timeline"];
+    let backends = timeline["backends"].as_array().expect("a list");
+    let answers: u64 = backends.iter().flat_map(|backend| bins(&backend["answers"])).sum();
+    assert_eq!(Some(answers), row["answers"].as_u64(), "{row}");
+    assert!(row["warmed_up"].as_u64() > Some(0), "{row}");
+    let count = timeline["bins"].as_u64().expect("a number");
+    assert!((1..=12).contains(&count), "requests start for 600 ms: {count} bins");
+    let first: u64 = backends.iter().map(|backend| bins(&backend["answers"])[0]).sum();
+    assert!(first > 0, "the first bin is the first after the warm-up: {timeline}");
+}

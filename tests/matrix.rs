@@ -63,7 +63,7 @@ exec "$@"
 fn two_clusters(kops: &Server, gke1: &Server) -> String {
     format!(
         "clusters: [kops, gke1]
-defaults: {{requests: 20, show: 2, expect: [errors = 0]}}
+defaults: {{requests: 20, min-share: 70%, show: 2, expect: [errors = 0]}}
 sources:
   - {{name: 'kops:istio-disabled', cluster: kops, resolve: ['echo1:{kops}:127.0.0.1'],
      kubectl: {{context: kops, namespace: istio-disabled, workload: deploy/sleep, container: prober}}}}
@@ -295,4 +295,22 @@ fn a_second_ctrl_c_ends_it_where_it_is_stuck() {
     prober.signal(rustix::process::Signal::INT);
     assert_eq!(prober.wait(), 130);
     drop(silent);
+}
+
+#[test]
+fn a_timeline_comes_back_from_behind_a_command() {
+    let server = Server::start(text_echo("p", "kops"));
+    let bench = Bench::new();
+    let text = format!(
+        "sources: [{{name: far, command: [env]}}]\n\
+         targets: [{{from: far, url: '{}', requests: 30, timeline: 1ms}}]\n",
+        server.target()
+    );
+    let said = finish(&mut bench.matrix(&text, &["--output=json", "--quiet"]));
+    assert_eq!(said.code, 0, "{said:?}");
+    let report: Value = serde_json::from_str(&said.stdout).expect("JSON");
+    let backend = &report["rows"][0]["timeline"]["backends"][0];
+    let answers = backend["answers"].as_array().expect("a list").iter();
+    assert_eq!(answers.map(|count| count.as_u64().expect("a count")).sum::<u64>(), 30, "{report}");
+    assert!(backend["sketch"].as_str().is_some_and(|sketch| sketch.len() > 30), "{report}");
 }

@@ -4,8 +4,9 @@
 use std::cell::Cell;
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -14,6 +15,7 @@ use hickory_resolver::proto::op::{Message, ResponseCode};
 use hickory_resolver::proto::rr::rdata::CNAME;
 use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
 use prober::resolve::{Family, LookupError, Names, NamesConfig};
+use rustix::net::{AddressFamily, SocketType};
 
 /// Long enough to say "at once" of on a busy machine.
 const SOON: Duration = Duration::from_secs(2);
@@ -23,12 +25,19 @@ const TTL: u32 = 60;
 pub(crate) enum Reply {
     /// Those of the addresses that are of the type asked for.
     Addresses(&'static [&'static str]),
+    /// The same, for so many seconds; where they are many, over TCP alone.
+    Lasting(u32, Vec<String>),
+    /// These bytes, made from the query's.
+    Raw(FromQuery),
     Alias(&'static str),
     Code(ResponseCode),
     Never,
     /// Truncated over UDP; over TCP as [`Reply::Addresses`].
     OverTcp(&'static [&'static str]),
 }
+
+/// Makes the bytes of an answer from those of a query.
+pub(crate) type FromQuery = fn(&[u8]) -> Vec<u8>;
 
 pub(crate) const NXDOMAIN: Reply = Reply::Code(ResponseCode::NXDomain);
 
@@ -38,12 +47,37 @@ pub(crate) struct Server {
     /// `name TYPE` of each question, in order.
     asked: Arc<Mutex<Vec<String>>>,
     stop: Arc<AtomicBool>,
+    _reserved: Option<OwnedFd>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Server {
     pub(crate) fn start(answer: impl Fn(&str, RecordType) -> Reply + Send + 'static) -> Self {
         let (udp, tcp) = sockets();
+        Self::serve(udp, Some(tcp), answer)
+    }
+
+    /// The same, refusing TCP.
+    pub(crate) fn start_without_tcp(
+        answer: impl Fn(&str, RecordType) -> Reply + Send + 'static,
+    ) -> Self {
+        let (udp, tcp) = sockets();
+        let address = udp.local_addr().expect("bound");
+        drop(tcp);
+        // Bound without listening: every connection is refused, and nobody else gets the port.
+        let reserved = rustix::net::socket(AddressFamily::INET, SocketType::STREAM, None);
+        let reserved = reserved.expect("a socket");
+        rustix::net::bind(&reserved, &address).expect("it was free a moment ago");
+        let mut server = Self::serve(udp, None, answer);
+        server._reserved = Some(reserved);
+        server
+    }
+
+    fn serve(
+        udp: UdpSocket,
+        tcp: Option<TcpListener>,
+        answer: impl Fn(&str, RecordType) -> Reply + Send + 'static,
+    ) -> Self {
         let address = udp.local_addr().expect("bound");
         let asked = Arc::new(Mutex::new(Vec::new()));
         let stop = Arc::new(AtomicBool::new(false));
@@ -51,7 +85,7 @@ impl Server {
         let thread = std::thread::spawn(move || {
             let mut packet = [0; 4096];
             while !stopped.load(Ordering::Relaxed) {
-                if let Ok((mut stream, _)) = tcp.accept() {
+                if let Some(Ok((mut stream, _))) = tcp.as_ref().map(TcpListener::accept) {
                     let mut length = [0; 2];
                     stream.set_nonblocking(false).expect("blocking");
                     stream.read_exact(&mut length).expect("a length");
@@ -75,10 +109,10 @@ impl Server {
                 }
             }
         });
-        Self { address, asked, stop, thread: Some(thread) }
+        Self { address, asked, stop, _reserved: None, thread: Some(thread) }
     }
 
-    fn asked(&self) -> Vec<String> {
+    pub(crate) fn asked(&self) -> Vec<String> {
         self.asked.lock().expect("no panic holds it").clone()
     }
 
@@ -119,16 +153,24 @@ fn respond(
     let text = name.to_ascii().to_ascii_lowercase();
     let text = text.trim_end_matches('.');
     log.lock().expect("no panic holds it").push(format!("{text} {kind}"));
+    let mut add = |ttl: u32, addresses: &mut dyn Iterator<Item = &str>| {
+        let records = addresses.map(|text| text.parse::<IpAddr>().expect("an address").into());
+        for data in records.filter(|data: &RData| data.record_type() == kind) {
+            message.add_answer(Record::from_rdata(name.clone(), ttl, data));
+        }
+    };
     match answer(text, kind) {
+        Reply::Raw(make) => return Some(make(packet)),
         Reply::Never => return None,
         Reply::Code(code) => message.metadata.response_code = code,
         Reply::OverTcp(_) if !tcp => message.metadata.truncation = true,
+        // Without EDNS an answer over UDP has 512 bytes at most.
+        Reply::Lasting(_, addresses) if !tcp && addresses.len() > 28 => {
+            message.metadata.truncation = true;
+        }
+        Reply::Lasting(ttl, addresses) => add(ttl, &mut addresses.iter().map(String::as_str)),
         Reply::Addresses(addresses) | Reply::OverTcp(addresses) => {
-            let records =
-                addresses.iter().map(|text| text.parse::<IpAddr>().expect("an address").into());
-            for data in records.filter(|data: &RData| data.record_type() == kind) {
-                message.add_answer(Record::from_rdata(name.clone(), TTL, data));
-            }
+            add(TTL, &mut addresses.iter().copied());
         }
         Reply::Alias(target) => {
             let target = RData::CNAME(CNAME(Name::from_ascii(target).expect("a name")));
@@ -425,4 +467,81 @@ fn what_cannot_be_a_name_is_refused() {
     assert!(failed(&long).contains("is not a name that can be looked up"), "{long:?}");
     assert!(failed(&blank).contains("'a b' is not a name"), "{blank:?}");
     assert_eq!(server.asked(), [""; 0]);
+}
+
+/// Looks `echo.test` up until `enough`, at most until the deadline; each answer with the
+/// time from the first question to it.
+fn watch(
+    config: &NamesConfig,
+    enough: impl Fn(&[(Duration, IpAddr)]) -> bool,
+) -> Vec<(Duration, IpAddr)> {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let names = Names::new(config).expect("a resolver");
+    let start = Instant::now();
+    let mut seen = Vec::new();
+    crate::harness::wait_until("the answers are as they should be", || {
+        let found = runtime.block_on(names.lookup("echo.test")).expect("found");
+        seen.push((start.elapsed(), found[0]));
+        enough(&seen).then_some(())
+    });
+    seen
+}
+
+/// Answers each query with another address: 10.9.9.1, 10.9.9.2 and so on, for `ttl` seconds.
+fn changing(ttl: u32) -> Server {
+    let count = AtomicU32::new(0);
+    Server::start(move |_, _| {
+        let n = count.fetch_add(1, Ordering::Relaxed) + 1;
+        Reply::Lasting(ttl, vec![format!("10.9.9.{n}")])
+    })
+}
+
+#[test]
+fn an_answer_holds_for_its_ttl_and_not_longer() {
+    let server = changing(1);
+    let seen = watch(&server.config(Family::V4), |seen| {
+        seen.last().is_some_and(|(_, address)| address.to_string() == "10.9.9.3")
+    });
+    let first = |address: &str| {
+        let at = seen.iter().find(|(_, found)| found.to_string() == address);
+        at.unwrap_or_else(|| panic!("{address} was skipped: {seen:?}")).0
+    };
+    let ttl = Duration::from_secs(1);
+    assert!(first("10.9.9.2") >= ttl, "{seen:?}");
+    assert!(first("10.9.9.3") >= 2 * ttl, "{seen:?}");
+    assert_eq!(server.asked().len(), 3);
+}
+
+#[test]
+fn an_answer_without_a_ttl_is_asked_for_each_time() {
+    let server = changing(0);
+    let seen = watch(&server.config(Family::V4), |seen| seen.len() == 5);
+    let last: Vec<_> = seen.iter().map(|(_, address)| address.to_string()).collect();
+    assert_eq!(last, ["10.9.9.1", "10.9.9.2", "10.9.9.3", "10.9.9.4", "10.9.9.5"]);
+}
+
+#[test]
+fn looking_up_anew_asks_each_time_and_shares_no_answer() {
+    let server = changing(60);
+    let config = NamesConfig { anew: true, ..server.config(Family::V4) };
+    let seen = watch(&config, |seen| seen.len() == 5);
+    assert_eq!(server.asked().len(), 5, "{seen:?}");
+    assert_ne!(seen[0].1, seen[4].1);
+
+    // Under way at the same time: as many queries as look-ups, and only one otherwise.
+    for (anew, queries) in [(true, 6), (false, 1)] {
+        let server = changing(60);
+        let config = NamesConfig { anew, ..server.config(Family::V4) };
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let names = Names::new(&config).expect("a resolver");
+        runtime.block_on(async {
+            let look_up = || names.lookup("echo.test");
+            let (a, b, c, d, e, f) =
+                tokio::join!(look_up(), look_up(), look_up(), look_up(), look_up(), look_up());
+            assert!([a, b, c, d, e, f].iter().all(Result::is_ok));
+        });
+        assert_eq!(server.asked().len(), queries, "anew: {anew}");
+    }
 }

@@ -25,7 +25,9 @@ pub(crate) fn row(args: &[&str]) -> (i32, Value) {
 }
 
 /// Runs 4 requests that must all fail in the same way, within 5 s; what was said of them.
-fn all_fail(kind: &str, args: &[&str]) -> String {
+pub(crate) fn all_fail(kind: &str, args: &[&str]) -> String {
+    // Building it, once per test run, takes no time of the first test's.
+    bin("prober");
     let start = Instant::now();
     let (code, row) = row(&[args, &["-n", "4"]].concat());
     assert!(start.elapsed() < Duration::from_secs(5), "took {:?}", start.elapsed());
@@ -74,8 +76,20 @@ fn every_request_has_a_connection_of_its_own_and_carries_what_was_asked() {
         servers::linger(&stream);
     });
     let target = format!("{}/a?b=1", server.target());
-    let (code, row) =
-        row(&["-t", &target, "-n", "20", "-X", "PUT", "-H", "X-A: 1", "-e", "only kops"]);
+    let (code, row) = row(&[
+        "-t",
+        &target,
+        "-n",
+        "20",
+        "-X",
+        "PUT",
+        "-H",
+        "X-A: 1",
+        "-e",
+        "only kops",
+        "--min-share",
+        "50%",
+    ]);
     assert_eq!(code, 0, "{row}");
     assert_eq!((server.accepted(), &row["connections"]), (20, &20.into()));
     assert_eq!(row["retried"], 20, "attempt 2 is a retry of the mesh");
@@ -235,7 +249,8 @@ fn headers_without_a_cluster_or_with_odd_bytes_are_nobodys() {
 fn headers_come_before_the_body() {
     let headers = "x-echo-pod: echo2-y\r\nx-echo-cluster: kops\r\n";
     let server = Server::start(answering(response("200 OK", headers, &line("echo2-x", "gke1"))));
-    let (code, row) = row(&["-t", &server.target(), "-n", "3", "-e", "only kops"]);
+    let (code, row) =
+        row(&["-t", &server.target(), "-n", "3", "-e", "only kops", "--min-share", "99%"]);
     assert_eq!((code, &row["backends"][0]["pod"]), (0, &"echo2-y".into()), "{row}");
 }
 
@@ -277,7 +292,18 @@ fn a_dead_address_of_a_name_is_passed_over_and_said() {
     let server = Server::start_at(SocketAddr::new(two[1], port), text_echo("p", "kops"));
     let target = format!("echo2:{port}");
     let resolve = format!("echo2:{port}:127.0.0.2,127.0.0.3");
-    let (code, row) = row(&["-t", &target, "-n", "5", "--resolve", &resolve, "-e", "only kops"]);
+    let (code, row) = row(&[
+        "-t",
+        &target,
+        "-n",
+        "5",
+        "--resolve",
+        &resolve,
+        "-e",
+        "only kops",
+        "--min-share",
+        "90%",
+    ]);
     assert_eq!((code, server.accepted()), (0, 5));
     let over = &row["passed_over"][0];
     assert_eq!(
@@ -291,7 +317,10 @@ fn each_target_has_a_table_and_the_worst_verdict_counts() {
     let kops = Server::start(text_echo("echo2-a", "kops"));
     let gke1 = Server::start(text_echo("echo2-b", "gke1"));
     let targets = ["-t", &kops.target(), "-t", &gke1.target()];
-    let said = run("prober", [&targets[..], &["-n", "12", "-e", "only kops"]].concat());
+    let said = run(
+        "prober",
+        [&targets[..], &["-n", "12", "-e", "only kops", "--min-share", "50%"]].concat(),
+    );
     assert_eq!(said.code, 1);
     assert!(
         said.stdout.contains("  PASS  only kops: all 12 answers came from kops"),
@@ -332,6 +361,69 @@ fn an_interrupted_run_prints_what_there_is_and_is_marked() {
 }
 
 #[test]
+fn an_interrupted_run_is_json_that_holds_together() {
+    for signal in [rustix::process::Signal::INT, rustix::process::Signal::TERM] {
+        let server = Server::start(text_echo("p", "kops"));
+        let mut command = Command::new(bin("prober"));
+        command.args(["-t", &server.target(), "-d", "3600", "-c", "2", "--timeline", "10ms"]);
+        let mut prober = Background::start(command.args(["--output=json", "--quiet"]));
+        crate::harness::wait_until("answers came", || (server.accepted() > 20).then_some(()));
+        prober.signal(signal);
+        assert_eq!(prober.wait(), 130);
+        let said = prober.said_all();
+        let value: Value = serde_json::from_str(&said).expect("whole JSON");
+        assert_eq!((&value["interrupted"], &value["exit_code"]), (&true.into(), &130.into()));
+        // Reading it checks every sum, those of the timeline too.
+        let report = prober::report::json::parse(said.as_bytes()).expect("a report");
+        let tally = report.rows[0].tally().expect("probed");
+        assert!(tally.answers() > 0 && tally.timeline.is_some(), "{tally:?}");
+    }
+}
+
+#[test]
+fn a_reader_that_leaves_in_the_middle_changes_no_exit_code() {
+    let server = Server::start(text_echo("p", "kops"));
+    // More than a pipe holds, so that the writing itself meets the closed end.
+    for (form, expect, code) in
+        [("text", "only kops", "0"), ("text", "only gke1", "1"), ("json", "only gke1", "1")]
+    {
+        let script = format!(
+            "'{}' -t {} -n 1500 --show 1500 --quiet -o {form} -e '{expect}' | head -c 100 >/dev/null; \
+             echo ${{PIPESTATUS[0]}}",
+            bin("prober").display(),
+            server.target()
+        );
+        let said = finish(Command::new("bash").args(["-c", &script]));
+        assert_eq!((said.stdout.trim(), said.stderr.as_str()), (code, ""), "{form} {expect}");
+    }
+}
+
+#[test]
+fn an_interrupted_run_whose_reader_has_gone_ends_quietly() {
+    let server = Server::start(text_echo("p", "kops"));
+    let mut command = Command::new(bin("prober"));
+    command.args(["-t", &server.target(), "-d", "3600", "-c", "2"]);
+    // Only the pipe to the reader; what it says on stderr is collected.
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let mut child = command
+        .stdin(std::process::Stdio::null())
+        .stdout(writer)
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    drop(command);
+    crate::harness::wait_until("answers came", || (server.accepted() > 20).then_some(()));
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("it lives");
+    let ended = crate::harness::wait_until("it ends", || child.try_wait().expect("can be asked"));
+    let mut said = String::new();
+    let stderr = child.stderr.as_mut().expect("piped");
+    std::io::Read::read_to_string(stderr, &mut said).expect("text");
+    assert_eq!((ended.code(), said.as_str()), (Some(130), ""));
+}
+
+#[test]
 fn a_closed_pipe_is_no_error() {
     let server = Server::start(text_echo("p", "kops"));
     let script = format!(
@@ -368,6 +460,7 @@ fn wrong_usage_is_one_line_and_exit_2() {
     refused(&["-t", "a", "--resolve", "a:80:[::1"], &["--resolve", "bracket"]);
     refused(&["-t", "a", "--connect-to", "a"], &["--connect-to"]);
     refused(&["-t", "a", "--dns-servers", "x"], &["--dns-servers", "'x'"]);
+    refused(&["-t", "a", "--timeline", "0"], &["--timeline '0'", "100ms"]);
     refused(&["-t", "a", "-4", "-6"], &["--ipv4", "--ipv6"]);
     refused(&["-t", "a", "--cert", "x"], &["--key"]);
     refused(&["matrix"], &["FILE"]);
@@ -421,7 +514,9 @@ fn help_fits_80_columns_and_completions_name_every_flag() {
     let script = run("prober", ["completions", "bash"]);
     assert_eq!(script.code, 0);
     for word in help.split_whitespace().filter(|word| word.starts_with("--")) {
-        let flag = word.trim_end_matches(|c: char| !c.is_alphanumeric());
+        // What stands behind a flag that may have a value is not its name.
+        let flag = word.split(['[', '=']).next().unwrap_or(word);
+        let flag = flag.trim_end_matches(|c: char| !c.is_alphanumeric());
         assert!(script.stdout.contains(flag), "{flag} is not completed");
     }
     assert_eq!(

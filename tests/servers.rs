@@ -124,7 +124,7 @@ pub(crate) fn answering(answer: String) -> impl Fn(TcpStream, u64) + Send + Sync
 }
 
 /// An echo's text answers only, as the original sample gives them.
-pub(crate) fn text_echo(pod: &str, cluster: &str) -> impl Fn(TcpStream, u64) + Send + Sync {
+pub(crate) fn text_echo(pod: &str, cluster: &str) -> impl Fn(TcpStream, u64) + Send + Sync + use<> {
     answering(response("200 OK", "", &line(pod, cluster)))
 }
 

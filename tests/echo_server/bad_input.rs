@@ -21,6 +21,9 @@ fn a_port_in_use_is_named_with_its_remedy() {
 #[test]
 fn one_port_cannot_serve_both() {
     run("echo", ["--port", "8081"]).refused(&["both 8081", "--port or --admin-port"]);
+    run("echo", ["--tcp-port", "8080"])
+        .refused(&["the echo port and the TCP port are both 8080", "--port or --tcp-port"]);
+    run("echo", ["--tls-port", "8081"]).refused(&["both 8081", "--admin-port or --tls-port"]);
 }
 
 #[test]
@@ -51,6 +54,15 @@ fn wrong_values_are_refused_by_flag() {
         (&["--zone", "zürich"], &["--zone", fits]),
         (&["--app-version", &long], &["--app-version", fits]),
         (&["--completions", "tcsh"], &["bash", "zsh"]),
+        (&["--max-connections", "0"], &["--max-connections", "from 1"]),
+        (&["--max-head", "4KiB"], &["--max-head", "from 8KiB to 1MiB"]),
+        (&["--max-body", "1GB"], &["--max-body", "8MiB"]),
+        (&["--idle-timeout", "10ms"], &["--idle-timeout", "at least 1s"]),
+        (&["--drain-delay", "2h"], &["--drain-delay", "at most 1h"]),
+        (&["--log-sample", "0"], &["--log-sample", "from 1"]),
+        (&["--allow-call", "http://echo2/"], &["--allow-call", "echo2:8080"]),
+        (&["--allow-call", "echo2,a b"], &["--allow-call", "'a b'"]),
+        (&["--tcp-port", "x"], &["--tcp-port", "0 to 65535"]),
         (&["--clutser", "kops"], &["--clutser", "'--cluster'"]),
         (&["stray"], &["'stray'"]),
     ] {
@@ -66,6 +78,17 @@ fn wrong_values_are_refused_by_variable() {
         ("HOST", "echo.example", "IP address"),
         ("THREADS", "many", "from 1 to"),
         ("DRAIN_TIMEOUT", "soon", "30s"),
+        ("FAULTS", "perhaps", "boolean"),
+        ("ALLOW_CALL", "*", "echo2:8080"),
+        ("TCP_PORT", "x", "0 to 65535"),
+        ("TLS_PORT", "x", "0 to 65535"),
+        ("TLS_CLIENT_AUTH", "maybe", "require, optional, none"),
+        ("MAX_CONNECTIONS", "x", "from 1"),
+        ("MAX_HEAD", "x", "64KiB"),
+        ("MAX_BODY", "x", "64KiB"),
+        ("IDLE_TIMEOUT", "x", "30s"),
+        ("DRAIN_DELAY", "x", "30s"),
+        ("LOG_SAMPLE", "x", "from 1"),
         ("LOG_LEVEL", "verbose", "off, error, warn, info, debug"),
         ("LOG_FORMAT", "yaml", "text, json"),
         ("CLUSTER", "a\u{1b}b", "printable ASCII"),

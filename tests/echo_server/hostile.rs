@@ -56,7 +56,7 @@ fn a_forwarded_certificate_is_parsed() {
 }
 
 /// The most memory that echo ever used, in KiB.
-fn peak_memory(echo: &Echo) -> u64 {
+pub(super) fn peak_memory(echo: &Echo) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", echo.process.pid()));
     let status = status.expect("it lives");
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("Linux says so");
@@ -141,4 +141,57 @@ fn a_tunnel_a_broken_chunk_and_half_a_request_do_no_harm() {
         half.0.shutdown(std::net::Shutdown::Write).expect("its own side");
         assert!(half.rest().contains("/half] on [pod: echo1-x]"));
     }
+}
+
+/// A small generator with a fixed seed (xorshift64*), so that a failure comes again.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) as usize % bound
+    }
+}
+
+#[test]
+fn mutated_requests_neither_stop_it_nor_come_back_unclean() {
+    let echo = Echo::with(&["--cluster", "kops", "--pod", "echo1-x", "--faults"], &[]);
+    let seeds: [&[u8]; 4] = [
+        b"GET /a?status=201 HTTP/1.1\r\nHost: h\r\nx-probe-id: 7\r\nAccept: application/json\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+        b"PUT / HTTP/1.0\r\nContent-Length: 3\r\nx-echo-fault: size=9\r\n\r\nabc",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0\0\0\x05\x01\x05\0\0\0\x01\x82\x84\x86\x41\x01h",
+    ];
+    let mut dice = Dice(20_250_101);
+    for turn in 0..600 {
+        let mut request = seeds[turn % seeds.len()].to_vec();
+        for _ in 0..=dice.below(4) {
+            let at = dice.below(request.len().max(1));
+            if request.is_empty() {
+                break;
+            }
+            match dice.below(4) {
+                0 => request[at] = dice.below(256) as u8,
+                1 => request.insert(at, b"\r\n\0\x1b :;=,\x85"[dice.below(10)]),
+                2 => drop(request.remove(at)),
+                _ => request.truncate(at),
+            }
+        }
+        let mut raw = echo.connect();
+        raw.send(&request);
+        // Whatever is missing will not come.
+        let _ = raw.0.shutdown(std::net::Shutdown::Write);
+        let said = raw.rest();
+        if said.starts_with("HTTP/1.") {
+            let clean = said.replace("\r\n", "").replace('\n', "");
+            assert!(!clean.contains(char::is_control), "turn {turn}: {request:?} got {said:?}");
+        }
+    }
+    assert!(echo.curl("/", &[]).ends_with(super::TAIL), "it lives");
+    wait_until("nothing is left of them", || {
+        (echo.counted("echo_connections_open", &[]) == 0.0).then_some(())
+    });
+    assert!(!echo.process.said().contains("panicked"), "{}", echo.process.said());
 }

@@ -47,6 +47,25 @@ fn mesh_view_the_demo_shows_eight_sections_and_the_table() {
 }
 
 #[test]
+fn mesh_view_an_ingress_says_how_long_its_upstream_took() {
+    let shared = Shared::get();
+    let mesh = &shared.mesh;
+    let outside = from_outside(mesh, "kops", "echo2");
+    let through = format!("--connect-to=::{}", outside.to);
+    let target = format!("{}{}", outside.host, outside.path);
+    let (code, row) = crate::probing::row(&["-t", &target, "-n", "20", &through]);
+    assert_eq!(code, 0, "{row}");
+    let median = |phase: &str| row["phases"][phase]["p50_us"].as_u64().expect(phase);
+    // Envoy cuts to whole milliseconds, so that the part is never more than the whole.
+    assert!(median("upstream") <= median("first_byte"), "{row}");
+
+    // No Envoy is on the way to a pod without a sidecar.
+    let (code, row) = crate::probing::row(&["-t", &straight(mesh, "kops", 0).to.to_string()]);
+    assert_eq!(code, 0, "{row}");
+    assert!(row["phases"].get("upstream").is_none(), "{row}");
+}
+
+#[test]
 fn mesh_view_up_prints_commands_that_work_from_another_shell() {
     let mut up = Background::start(&mut localmesh("up", block::VIEW_UP));
     let pick = |word: &'static str| {
