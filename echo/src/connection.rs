@@ -135,6 +135,9 @@ pub(crate) async fn serve(
     loop {
         tokio::select! {
             biased;
+            // Before the answer goes out: a client that has it would else ask again on this
+            // connection, just when GOAWAY comes.
+            () = close.notified() => serving.as_mut().graceful_shutdown(),
             result = serving.as_mut() => {
                 if let Err(error) = result {
                     debug!(connection = ?facts.id, %error, "the connection failed");
@@ -153,7 +156,6 @@ pub(crate) async fn serve(
                 told = false;
                 serving.as_mut().graceful_shutdown();
             }
-            () = close.notified() => serving.as_mut().graceful_shutdown(),
             () = check.as_mut() => match activity.verdict(Instant::now()) {
                 Verdict::KeepFor(time) => check.as_mut().reset(Instant::now() + time),
                 Verdict::Idle => {
