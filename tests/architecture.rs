@@ -10,8 +10,8 @@ use serde_json::Value;
 use crate::harness::{finish, workspace};
 
 /// Documents whose paths must exist.
-const DOCUMENTS: [&str; 4] =
-    ["ARCHITECTURE.md", "CONTRIBUTING.md", "README.md", "docs/kubernetes.md"];
+const DOCUMENTS: [&str; 5] =
+    ["ARCHITECTURE.md", "CONTRIBUTING.md", "README.md", "docs/kubernetes.md", "docs/reports.md"];
 
 /// Crates that reach the world: sockets, files, processes, runtimes.
 const IO: [&str; 11] = [

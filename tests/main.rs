@@ -20,6 +20,7 @@ mod names;
 mod overrides_vs_curl;
 mod probing;
 mod progress;
+mod reports;
 mod scenarios;
 mod servers;
 mod verdicts;

@@ -78,6 +78,8 @@ pub enum Command {
     Compare(CompareArgs),
     /// Add up JSON reports of the same targets, exactly: parts of one run on many machines
     Merge(MergeArgs),
+    /// Show a JSON report again, in any form
+    Report(ReportArgs),
     /// Do nothing until SIGTERM: what a client pod runs, so that others can be run in it
     Wait,
     /// Print a completion script for a shell
@@ -116,6 +118,9 @@ pub struct RunArgs {
     /// What must hold, and how sure a verdict is.
     #[command(flatten)]
     pub judge: JudgeArgs,
+    /// Print the first N answers verbatim [default: 4]
+    #[arg(long, value_name = "N", help_heading = "Output")]
+    pub show: Option<u64>,
     /// How results are printed.
     #[command(flatten)]
     pub output: OutputArgs,
@@ -354,9 +359,10 @@ pub struct OutputArgs {
     /// Form of the report on stdout
     #[arg(short, long, value_enum, default_value = "text")]
     pub output: OutputForm,
-    /// Print the first N answers verbatim [default: 4]
-    #[arg(long, value_name = "N")]
-    pub show: Option<u64>,
+    /// Write the report to this file, too; its ending says in which form: .csv, .json;
+    /// repeatable
+    #[arg(long = "report", value_name = "FILE")]
+    pub reports: Vec<PathBuf>,
     /// When to use colour
     #[arg(long, value_enum, default_value = "auto")]
     pub color: When,
@@ -375,6 +381,10 @@ pub enum OutputForm {
     Text,
     /// For programs: schema prober/1
     Json,
+    /// The same on one line, behind a line each second of what was done until then
+    Ndjson,
+    /// For spreadsheets: a line for each backend
+    Csv,
 }
 
 /// When to use colour.
@@ -402,6 +412,9 @@ pub struct MatrixArgs {
     /// Print the commands that would run, and stop
     #[arg(long)]
     pub dry_run: bool,
+    /// Print the first N answers verbatim [default: 4]
+    #[arg(long, value_name = "N", help_heading = "Output")]
+    pub show: Option<u64>,
     /// How results are printed.
     #[command(flatten)]
     pub output: OutputArgs,
@@ -481,6 +494,16 @@ pub struct MergeArgs {
     /// Share below which a group counts as one that does not answer [default: 1%]
     #[arg(long, value_name = "PERCENT")]
     pub min_share: Option<String>,
+    /// How results are printed.
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+/// The flags of `prober report`.
+#[derive(Debug, Args)]
+pub struct ReportArgs {
+    /// The report, as --output json prints it
+    pub file: PathBuf,
     /// How results are printed.
     #[command(flatten)]
     pub output: OutputArgs,

@@ -8,6 +8,7 @@ pub mod cli;
 pub mod clock;
 pub mod compare;
 pub mod connect;
+pub mod delivery;
 pub mod each;
 pub mod events;
 pub mod expectation;
@@ -45,7 +46,8 @@ use clap::CommandFactory as _;
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 
-use cli::{Cli, Command, JudgeArgs, MatrixArgs, MergeArgs, OutputArgs, OutputForm, RunArgs, When};
+use cli::{Cli, Command, JudgeArgs, MatrixArgs, MergeArgs, OutputArgs, RunArgs, When};
+use delivery::Delivery;
 use matrix::file;
 use plan::ProbePlan;
 use progress::view::Goal;
@@ -98,8 +100,11 @@ pub enum Error {
     /// Nothing can be waited for.
     #[error("cannot wait: {0}")]
     Wait(io::Error),
-    /// The report cannot be written.
-    #[error("cannot write the report: {0}")]
+    /// A report cannot be written where it should be.
+    #[error(transparent)]
+    Delivery(#[from] delivery::DeliveryError),
+    /// What was asked for cannot be printed.
+    #[error("cannot write to stdout: {0}")]
     Output(#[from] io::Error),
 }
 
@@ -122,32 +127,39 @@ impl Error {
 pub fn run(mut cli: Cli, stop: &CancellationToken, out: &mut dyn Write) -> Result<u8, Error> {
     match cli.command {
         None => {
+            let output = &cli.run.output;
+            let delivery = delivery(output)?;
             read_expectations(&mut cli.run.judge)?;
-            finish(&probe(&cli.run, stop)?, &cli.run.output, out)
+            finish(&probe(&cli.run, stop)?, &delivery, output, out)
         }
         Some(Command::Matrix(args)) => {
-            let matrix = read_matrix(&args)?;
+            let (delivery, matrix) = (delivery(&args.output)?, read_matrix(&args)?);
             if args.dry_run {
                 return dry_run(&matrix, out);
             }
             matrix::check(&matrix.rows)?;
-            finish(&run_matrix(matrix, &args.output, stop), &args.output, out)
+            finish(&run_matrix(matrix, &args.output, stop), &delivery, &args.output, out)
         }
         Some(Command::Explain(args)) => {
-            write_all(out, sample_size::explain(&args)?.as_bytes())?;
+            delivery::print(out, sample_size::explain(&args)?.as_bytes())?;
             Ok(0)
         }
         Some(Command::Plan(args)) => {
-            write_all(out, sample_size::plan(&args)?.as_bytes())?;
+            delivery::print(out, sample_size::plan(&args)?.as_bytes())?;
             Ok(0)
         }
         Some(Command::Compare(args)) => compare_reports(&args, out),
-        Some(Command::Merge(args)) => finish(&merged(&args)?, &args.output, out),
+        Some(Command::Merge(args)) => {
+            finish(&merged(&args)?, &delivery(&args.output)?, &args.output, out)
+        }
+        Some(Command::Report(args)) => {
+            finish(&read_report(&args.file)?, &delivery(&args.output)?, &args.output, out)
+        }
         Some(Command::Wait) => wait(stop),
         Some(Command::Completions { shell }) => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "prober", &mut script);
-            write_all(out, &script)?;
+            delivery::print(out, &script)?;
             Ok(0)
         }
     }
@@ -175,17 +187,17 @@ fn read_expectations(args: &mut JudgeArgs) -> Result<(), Error> {
     Ok(())
 }
 
-/// Reads two reports and says whether the second is worse.
 fn read_report(path: &PathBuf) -> Result<Report, Error> {
     let bytes = std::fs::read(path).map_err(|error| Error::ReportFile(path.clone(), error))?;
     report::json::parse(&bytes).map_err(|error| Error::NoReport(path.clone(), error))
 }
 
+/// Reads two reports and says whether the second is worse.
 fn compare_reports(args: &cli::CompareArgs, out: &mut dyn Write) -> Result<u8, Error> {
     let limits = compare::Limits::read(args)?;
     let (before, after) = (read_report(&args.before)?, read_report(&args.after)?);
     let compared = compare::compare(&before, &after, &limits)?;
-    write_all(out, compared.text().as_bytes())?;
+    delivery::print(out, compared.text().as_bytes())?;
     Ok(compared.exit_code())
 }
 
@@ -215,7 +227,7 @@ fn probe(args: &RunArgs, stop: &CancellationToken) -> Result<Report, Error> {
 fn read_matrix(args: &MatrixArgs) -> Result<file::Matrix, Error> {
     let unreadable = |error| Error::Unreadable(args.file.clone(), error);
     let text = std::fs::read_to_string(&args.file).map_err(unreadable)?;
-    let overrides = file::Overrides { requests: args.requests, show: args.output.show };
+    let overrides = file::Overrides { requests: args.requests, show: args.show };
     let mut matrix = file::parse(&args.file.to_string_lossy(), &text, &overrides)?;
     if !args.only.is_empty() {
         let headings: Vec<_> = matrix.rows.iter().map(matrix::Row::heading).collect();
@@ -264,7 +276,7 @@ fn dry_run(matrix: &file::Matrix, out: &mut dyn Write) -> Result<u8, Error> {
     for row in &matrix.rows {
         text.push_str(&format!("# {}\n{}\n", row.heading(), command_line(row)));
     }
-    write_all(out, text.as_bytes())?;
+    delivery::print(out, text.as_bytes())?;
     Ok(0)
 }
 
@@ -300,27 +312,25 @@ fn display(meter: &Arc<Meter>, goal: Goal, args: &OutputArgs) -> Display {
     Display::start(meter, goal, progress::form(args.quiet, style))
 }
 
+/// Where the report will go, checked before anything is sent.
+fn delivery(args: &OutputArgs) -> Result<Delivery, Error> {
+    Ok(Delivery::prepare(args, style(args, io::stdout().is_terminal()))?)
+}
+
 /// Writes the report, then the advice, and says the exit code.
-fn finish(report: &Report, args: &OutputArgs, out: &mut dyn Write) -> Result<u8, Error> {
-    let bytes = match args.output {
-        OutputForm::Json => report::json::render(report),
-        OutputForm::Text => report::text::render(report, style(args, io::stdout().is_terminal())),
-    };
-    write_all(out, &bytes)?;
+fn finish(
+    report: &Report,
+    delivery: &Delivery,
+    args: &OutputArgs,
+    out: &mut dyn Write,
+) -> Result<u8, Error> {
+    delivery.deliver(report, out)?;
     if !args.quiet {
         for line in advice::of(report) {
             note(&format!("advice: {line}"));
         }
     }
     Ok(report.exit_code())
-}
-
-/// A reader that closed its end has read enough.
-fn write_all(out: &mut dyn Write, bytes: &[u8]) -> Result<(), io::Error> {
-    match out.write_all(bytes).and_then(|()| out.flush()) {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        result => result,
-    }
 }
 
 /// The style on a stream, which may be a terminal.

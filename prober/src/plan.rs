@@ -369,7 +369,7 @@ pub fn run(args: &RunArgs) -> Result<Vec<ProbePlan>, PlanError> {
         identify: Patterns::parse(&args.identify)?,
         expectations,
         rules,
-        show: args.output.show.unwrap_or(DEFAULT_SHOW),
+        show: args.show.unwrap_or(DEFAULT_SHOW),
         timeline: load.timeline.as_deref().map(timeline).transpose()?,
         events: events::read(&args.events, schedule)?,
         event_limit: seconds("--event-timeout", &args.events.event_timeout)?,

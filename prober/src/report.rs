@@ -1,5 +1,7 @@
 //! One report value; each format is a pure function of it that returns bytes.
 
+pub mod csv;
+pub mod format;
 pub mod json;
 #[cfg(test)]
 pub(crate) mod samples;

@@ -59,6 +59,9 @@ pub enum JsonError {
 
 #[derive(Serialize, Deserialize)]
 struct Document<R> {
+    /// What a line of a stream is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    r#type: Option<String>,
     schema: String,
     prober: String,
     started: String,
@@ -199,8 +202,25 @@ struct PassedOverEntry {
 /// The report as indented JSON with a line end.
 #[must_use]
 pub fn render(report: &Report) -> Vec<u8> {
+    let document = document(report);
+    let mut bytes = serde_json::to_vec_pretty(&document).expect("names are strings, floats finite");
+    bytes.push(b'\n');
+    bytes
+}
+
+/// The report as the last line of a stream: `type` is `report`, all else as in [`render`].
+#[must_use]
+pub fn render_line(report: &Report) -> Vec<u8> {
+    let document = Document { r#type: Some("report".to_owned()), ..document(report) };
+    let mut bytes = serde_json::to_vec(&document).expect("names are strings, floats finite");
+    bytes.push(b'\n');
+    bytes
+}
+
+fn document(report: &Report) -> Document<RowDocument> {
     let started = OffsetDateTime::from(report.started).format(&Rfc3339);
-    let document = Document {
+    Document {
+        r#type: None,
         schema: SCHEMA.to_owned(),
         prober: env!("CARGO_PKG_VERSION").to_owned(),
         started: started.expect("the wall clock is between the years 0 and 9999"),
@@ -209,10 +229,7 @@ pub fn render(report: &Report) -> Vec<u8> {
         exit_code: report.exit_code(),
         clusters: report.clusters.clone(),
         rows: report.rows.iter().map(row_document).collect(),
-    };
-    let mut bytes = serde_json::to_vec_pretty(&document).expect("names are strings, floats finite");
-    bytes.push(b'\n');
-    bytes
+    }
 }
 
 fn row_document(row: &Row) -> RowDocument {

@@ -1,0 +1,186 @@
+//! The report for spreadsheets: RFC 4180, a line for each backend of each row. The columns are
+//! documented in `docs/reports.md`; new ones are only ever added at the end.
+
+use echo_reply::Identity;
+
+use super::{Report, Row, RowResult};
+use crate::latency::Latency;
+use crate::tally::BackendTally;
+
+/// The columns: first what was asked and what came of all of it, then who answered.
+const HEAD: [&str; 25] = [
+    "source",
+    "target",
+    "url",
+    "protocol",
+    "address",
+    "verdict",
+    "unreachable",
+    "requests",
+    "failed",
+    "cluster",
+    "pod",
+    "namespace",
+    "node",
+    "region",
+    "zone",
+    "network",
+    "version",
+    "answers",
+    "share",
+    "retried",
+    "connections",
+    "p50_us",
+    "p90_us",
+    "p99_us",
+    "max_us",
+];
+
+/// How many of the columns are about the row, and stand in each of its lines.
+const OF_ROW: usize = 9;
+
+/// The report as CSV.
+#[must_use]
+pub fn render(report: &Report) -> Vec<u8> {
+    let mut writer = csv::WriterBuilder::new();
+    let mut writer = writer.terminator(csv::Terminator::CRLF).from_writer(Vec::new());
+    let mut write = |cells: &[String]| {
+        writer.write_record(cells).expect("memory takes all, and lines are equally long");
+    };
+    write(&HEAD.map(str::to_owned));
+    for row in &report.rows {
+        let of_row = of_row(row);
+        let backends = row.tally().map(|tally| (tally.answers(), &tally.backends));
+        let Some((answers, backends)) = backends.filter(|(_, backends)| !backends.is_empty())
+        else {
+            // Nobody answered: the row is there nevertheless.
+            write(&[of_row, vec![String::new(); HEAD.len() - OF_ROW]].concat());
+            continue;
+        };
+        for (who, backend) in backends {
+            write(&[of_row.clone(), of_backend(who, backend, answers)].concat());
+        }
+    }
+    writer.into_inner().expect("memory takes all")
+}
+
+fn of_row(row: &Row) -> Vec<String> {
+    let (reason, counts) = match &row.result {
+        RowResult::Probed { tally, .. } => {
+            (String::new(), [tally.requests(), tally.failed_requests()].map(|n| n.to_string()))
+        }
+        RowResult::Unreachable { reason } => (reason.clone(), [String::new(), String::new()]),
+    };
+    let address = row.address.map(|address| address.to_string()).unwrap_or_default();
+    let source = row.source.as_deref().unwrap_or_default();
+    let verdict = row.verdict().word().to_lowercase();
+    let texts = [source, &row.target, &row.url, row.protocol.name(), &address, &verdict, &reason];
+    texts.into_iter().map(harmless).chain(counts).collect()
+}
+
+fn of_backend(who: &Identity, backend: &BackendTally, of: u64) -> Vec<String> {
+    let maybe = |text: &Option<String>| text.clone().unwrap_or_default();
+    let texts = [
+        who.cluster.clone(),
+        who.pod.clone(),
+        maybe(&who.namespace),
+        maybe(&who.node),
+        maybe(&who.region),
+        maybe(&who.zone),
+        maybe(&who.network),
+        maybe(&who.version),
+    ];
+    let share = backend.answers as f64 / of.max(1) as f64;
+    let counts = [
+        backend.answers.to_string(),
+        format!("{share:.6}"),
+        backend.retried.to_string(),
+        backend.connections.to_string(),
+    ];
+    let texts = texts.iter().map(|text| harmless(text));
+    texts.chain(counts).chain(times(&backend.latency())).collect()
+}
+
+fn times(latency: &Latency) -> [String; 4] {
+    let histogram = latency.histogram();
+    let at = |quantile| histogram.value_at_quantile(quantile);
+    [at(0.5), at(0.9), at(0.99), histogram.max()].map(|us| us.to_string())
+}
+
+/// A text that no spreadsheet takes for a formula: behind an apostrophe, if it begins as one
+/// (OWASP, "CSV injection").
+fn harmless(text: &str) -> String {
+    match text.chars().next() {
+        Some('=' | '+' | '-' | '@' | '\t' | '\r' | '\n' | '＝' | '＋' | '－' | '＠') => {
+            format!("'{text}")
+        }
+        _ => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::samples;
+
+    fn text(report: &Report) -> String {
+        String::from_utf8(render(report)).unwrap()
+    }
+
+    #[test]
+    fn a_plain_run() {
+        insta::assert_snapshot!(text(&samples::plain()).replace("\r\n", "\n"));
+    }
+
+    #[test]
+    fn a_matrix_with_a_row_that_nobody_answered() {
+        insta::assert_snapshot!(text(&samples::matrix()).replace("\r\n", "\n"));
+    }
+
+    #[test]
+    fn what_a_reader_reads_is_what_was_counted() {
+        let mut report = samples::plain();
+        let row = &mut report.rows[0];
+        row.source = Some("a \"quoted\", source".to_owned());
+        row.target = "=HYPERLINK(\"http://x\",\"y\")".to_owned();
+        let RowResult::Probed { tally, .. } = &mut row.result else { unreachable!() };
+        let (_, counted) = tally.backends.pop_first().unwrap();
+        let answers = counted.answers;
+        tally.backends.insert(Identity::new("-5+cmd|' /C calc'!A0", "@SUM(1)"), counted);
+        let bytes = render(&report);
+        assert!(
+            bytes.windows(2).all(|two| two[1] != b'\n' || two[0] == b'\r'),
+            "lines end by CRLF"
+        );
+        let mut reader = csv::Reader::from_reader(bytes.as_slice());
+        let head: Vec<_> = reader.headers().unwrap().iter().map(str::to_owned).collect();
+        assert_eq!(head, HEAD);
+        let lines: Vec<csv::StringRecord> = reader.records().map(Result::unwrap).collect();
+        assert_eq!(lines.len(), 2);
+        let cell = |line: usize, name: &str| {
+            lines[line].get(HEAD.iter().position(|head| *head == name).unwrap()).unwrap()
+        };
+        assert_eq!(cell(0, "source"), "a \"quoted\", source");
+        assert_eq!(cell(0, "target"), "'=HYPERLINK(\"http://x\",\"y\")");
+        assert_eq!(cell(0, "cluster"), "'@SUM(1)");
+        assert_eq!(cell(0, "pod"), "'-5+cmd|' /C calc'!A0");
+        assert_eq!(cell(0, "answers"), answers.to_string());
+        assert_eq!(cell(0, "requests"), "100");
+        let shares: f64 = (0..2).map(|line| cell(line, "share").parse::<f64>().unwrap()).sum();
+        assert!((shares - 1.0).abs() < 1e-5);
+        for column in ["source", "target", "url", "cluster", "pod", "version", "unreachable"] {
+            for line in 0..2 {
+                let first = cell(line, column).chars().next();
+                assert!(!first.is_some_and(|first| "=+-@\t\r".contains(first)), "{column}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_columns_are_documented() {
+        let document = include_str!("../../../docs/reports.md");
+        for column in HEAD {
+            assert!(document.contains(&format!("`{column}`")), "{column}");
+        }
+    }
+}
