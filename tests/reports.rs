@@ -182,11 +182,7 @@ fn what_is_no_report_is_refused_by_the_name_of_its_file() {
         let out = folder.path().join("out.csv");
         for command in ["report", "merge"] {
             let said = finish(
-                crate::harness::command("prober")
-                    .arg(command)
-                    .arg(&path)
-                    .arg("--report")
-                    .arg(&out),
+                crate::harness::command("prober").arg(command).arg(&path).arg("--report").arg(&out),
             );
             said.refused(&[name, part]);
             assert!(!out.exists(), "{command} {name}");

@@ -22,7 +22,9 @@ pub fn of(report: &Report) -> Vec<String> {
     lines
 }
 
-fn of_row(row: &Row) -> Vec<String> {
+/// The same for one row.
+#[must_use]
+pub fn of_row(row: &Row) -> Vec<String> {
     let Some(tally) = row.tally() else { return Vec::new() };
     let mut lines = Vec::new();
     for (kind, _) in tally.failures_by_kind() {

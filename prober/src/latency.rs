@@ -44,6 +44,17 @@ impl Latency {
         &self.0
     }
 
+    /// The histogram with no more room than it needs: the same for equal counts, in whatever
+    /// order they came.
+    #[must_use]
+    pub fn compact(&self) -> Histogram<u64> {
+        let most = self.0.max().max(2);
+        let compact = Histogram::new_with_bounds(1, most, 3);
+        let mut compact = compact.expect("two or more is a valid bound");
+        compact.add(&self.0).expect("there is room for the longest");
+        compact
+    }
+
     /// Counts one latency; what is longer than an hour counts as an hour.
     pub fn record(&mut self, latency: Duration) {
         let us = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX).clamp(1, LONGEST_US);
@@ -105,5 +116,21 @@ mod tests {
         short.merge(&long);
         assert_eq!(short.histogram().len(), 2);
         assert!(short.max().unwrap() >= Duration::from_secs(100));
+    }
+
+    #[test]
+    fn a_histogram_is_the_same_in_whatever_order_its_counts_came() {
+        use hdrhistogram::serialization::{Serializer as _, V2Serializer};
+        let bytes = |order: &[u64]| {
+            let mut latency = Latency::default();
+            order.iter().for_each(|us| latency.record(Duration::from_micros(*us)));
+            let mut bytes = Vec::new();
+            V2Serializer::new().serialize(&latency.compact(), &mut bytes).unwrap();
+            assert_eq!(latency.compact(), *latency.histogram());
+            bytes
+        };
+        assert_eq!(bytes(&[1, 900, 70_000, 3_000_000]), bytes(&[3_000_000, 900, 70_000, 1]));
+        assert_eq!(bytes(&[1]).len(), bytes(&[2]).len());
+        bytes(&[]);
     }
 }

@@ -3,6 +3,8 @@
 pub mod csv;
 pub mod format;
 pub mod json;
+pub mod junit;
+pub mod markdown;
 #[cfg(test)]
 pub(crate) mod samples;
 pub mod text;

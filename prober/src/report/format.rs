@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use super::text::Style;
-use super::{Report, csv, json, text};
+use super::{Report, csv, json, junit, markdown, text};
 use crate::cli::OutputForm;
 
 /// A form of a report.
@@ -18,10 +18,19 @@ pub enum Format {
     Ndjson,
     /// A line for each backend.
     Csv,
+    /// A case for each expectation.
+    Junit,
+    /// For a pull request.
+    Markdown,
 }
 
 /// What a file's ending says.
-const ENDINGS: &[(&str, Format)] = &[("csv", Format::Csv), ("json", Format::Json)];
+const ENDINGS: &[(&str, Format)] = &[
+    ("csv", Format::Csv),
+    ("json", Format::Json),
+    ("md", Format::Markdown),
+    ("xml", Format::Junit),
+];
 
 impl Format {
     /// The form that a file's ending asks for, in upper or lower case; `None` if no form has
@@ -47,6 +56,8 @@ impl Format {
             Self::Json => json::render(report),
             Self::Ndjson => json::render_line(report),
             Self::Csv => csv::render(report),
+            Self::Junit => junit::render(report),
+            Self::Markdown => markdown::render(report),
         }
     }
 }

@@ -32,6 +32,9 @@ pub struct Style {
 }
 
 impl Style {
+    /// For a file.
+    pub const PLAIN: Self = Self { color: false, verbose: false };
+
     /// `text` in a colour, given as the number of its escape sequence.
     pub(crate) fn paint(self, code: &str, text: &str) -> String {
         if self.color { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
@@ -70,6 +73,14 @@ pub fn render(report: &Report, style: Style) -> Vec<u8> {
     if out.ends_with("\n\n") {
         out.pop();
     }
+    out.into_bytes()
+}
+
+/// One row of the report.
+#[must_use]
+pub(super) fn row(row: &Row, style: Style) -> Vec<u8> {
+    let mut out = String::new();
+    section(&mut out, row, style);
     out.into_bytes()
 }
 
@@ -275,7 +286,8 @@ fn matrix(out: &mut String, report: &Report, style: Style) {
     let _ = writeln!(out, "\n{}", tail(report));
 }
 
-fn tail(report: &Report) -> String {
+/// How many rows are met, missed and open.
+pub(super) fn tail(report: &Report) -> String {
     let rows = report.rows.len();
     let with = |verdict| report.rows.iter().filter(|row| row.verdict() == verdict).count();
     match (with(Verdict::Fail), with(Verdict::Inconclusive)) {
@@ -288,7 +300,7 @@ fn tail(report: &Report) -> String {
     }
 }
 
-fn plural(n: u64, noun: &str) -> String {
+pub(super) fn plural(n: u64, noun: &str) -> String {
     if n == 1 { noun.to_owned() } else { format!("{noun}s") }
 }
 
@@ -309,7 +321,7 @@ pub(crate) fn bar(share: f64) -> String {
 }
 
 /// Three significant digits with a unit: `812 µs`, `1.21 ms`, `10.2 s`.
-fn shown_time(time: Option<Duration>) -> String {
+pub(super) fn shown_time(time: Option<Duration>) -> String {
     let Some(time) = time else { return "–".to_owned() };
     let us = time.as_micros() as f64;
     let (value, unit) = match us {

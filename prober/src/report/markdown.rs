@@ -1,0 +1,283 @@
+//! The report for a pull request: Markdown as GitHub renders it, a table of all rows and a part
+//! for each, the missed ones first. It fits into a comment, however long the report is, and
+//! what comes from elsewhere stays text: no markup, no mention, no link.
+
+use std::cmp::Reverse;
+use std::fmt::Write as _;
+
+use super::text::{percent, plural, shown_time, tail};
+use super::{Report, Row, RowResult};
+use crate::tally::{Label, Tally};
+use crate::verdict::{Judged, Verdict};
+
+/// What a comment on GitHub may have: 65,536 characters. Bytes are never fewer.
+const MOST: usize = 65_536;
+/// What is kept for the lines that say what was left out.
+const RESERVE: usize = 512;
+/// Rows of the first table, and clusters that have a column there.
+const MAX_ROWS: usize = 100;
+const MAX_CLUSTERS: usize = 12;
+/// Lines of the tables of one row.
+const MAX_BACKENDS: usize = 20;
+const MAX_FAILURES: usize = 10;
+const MAX_VERDICTS: usize = 30;
+/// Characters of a name, and of a failure or a reason.
+const MAX_NAME: usize = 80;
+const MAX_TEXT: usize = 300;
+
+/// The report as Markdown.
+#[must_use]
+pub fn render(report: &Report) -> Vec<u8> {
+    let mut out = head(report);
+    overview(&mut out, report);
+    let mut rows: Vec<&Row> = report.rows.iter().collect();
+    // Stable: rows of the same verdict stay in their order.
+    rows.sort_by_key(|row| Reverse(row.verdict()));
+    for (place, row) in rows.iter().enumerate() {
+        let part = section(row);
+        if out.len() + part.len() + RESERVE > MOST {
+            let left = rows.len() - place;
+            let noun = plural(left as u64, "row");
+            let _ = writeln!(out, "\n{left} more {noun} would not fit here; the JSON has all.");
+            break;
+        }
+        out.push_str(&part);
+    }
+    out.into_bytes()
+}
+
+/// The verdict on the whole.
+fn head(report: &Report) -> String {
+    let worst = report.rows.iter().map(Row::verdict).max().unwrap_or(Verdict::Inconclusive);
+    let said = match report.rows.as_slice() {
+        [row] => code(&shortened(&row.heading(), MAX_NAME)),
+        _ => tail(report),
+    };
+    let mut out = format!("### {}: {said}\n", mark(worst));
+    if report.interrupted {
+        out.push_str("\n**Interrupted: this report is partial.**\n");
+    }
+    out
+}
+
+fn mark(verdict: Verdict) -> String {
+    let sign = match verdict {
+        Verdict::Pass => "✅",
+        Verdict::Inconclusive => "❔",
+        Verdict::Fail => "❌",
+    };
+    format!("{sign} {}", verdict.word())
+}
+
+/// Source × target, where there is more than one row.
+fn overview(out: &mut String, report: &Report) {
+    if report.rows.len() < 2 {
+        return;
+    }
+    let mut clusters = report.all_clusters();
+    clusters.truncate(MAX_CLUSTERS);
+    let mut heads = vec!["source".to_owned(), "target".to_owned()];
+    heads.extend(clusters.iter().map(|name| code_cell(&shortened(name, MAX_NAME))));
+    heads.extend(["failed", "retried", "verdict"].map(str::to_owned));
+    let mut table = Table::new(&heads, 2..heads.len() - 1);
+    for row in report.rows.iter().take(MAX_ROWS) {
+        let source = row.source.as_deref().map_or_else(|| "here".to_owned(), name_cell);
+        let mut cells = vec![source, name_cell(&row.target_shown())];
+        let Some(tally) = row.tally() else {
+            cells.extend(vec!["–".to_owned(); clusters.len() + 2]);
+            cells.push(format!("{} not probed", mark(Verdict::Fail)));
+            table.row(&cells);
+            continue;
+        };
+        let answers = tally.answers_by(Label::Cluster);
+        cells.extend(clusters.iter().map(|cluster| match answers.get(cluster.as_str()) {
+            Some(n) => percent(*n as f64 / tally.answers() as f64),
+            None => "–".to_owned(),
+        }));
+        cells.push(tally.failed_requests().to_string());
+        cells.push(tally.retried().to_string());
+        cells.push(mark(row.verdict()));
+        table.row(&cells);
+    }
+    out.push_str(&table.0);
+    if let Some(more) = report.rows.len().checked_sub(MAX_ROWS).filter(|more| *more > 0) {
+        let _ = writeln!(out, "\nand {more} more {}", plural(more as u64, "row"));
+    }
+}
+
+/// What there is to say about a row; open where it was not met.
+fn section(row: &Row) -> String {
+    let open = if row.verdict() == Verdict::Pass { "" } else { " open" };
+    // A summary is HTML: it takes entities, and no Markdown.
+    let heading = html(&shortened(&row.heading(), 2 * MAX_NAME));
+    let mut out = format!(
+        "\n<details{open}><summary>{}: <code>{heading}</code></summary>\n",
+        mark(row.verdict())
+    );
+    match &row.result {
+        RowResult::Unreachable { reason } => {
+            let reason = code(&shortened(reason, MAX_TEXT));
+            let _ = writeln!(out, "\nThe source could not probe: {reason}");
+        }
+        RowResult::Probed { tally, verdicts } => {
+            expectations(&mut out, verdicts);
+            backends(&mut out, tally);
+            failures(&mut out, tally);
+            let (requests, connections) = (tally.requests(), tally.connections);
+            let _ = writeln!(
+                out,
+                "\n{requests} {} on {connections} {}, {} failed, {} retried by the mesh, {}",
+                plural(requests, "request"),
+                plural(connections, "connection"),
+                tally.failed_requests(),
+                tally.retried(),
+                shown_time(Some(tally.elapsed)),
+            );
+        }
+    }
+    out.push_str("\n</details>\n");
+    out
+}
+
+fn expectations(out: &mut String, verdicts: &[Judged]) {
+    let mut table = Table::new(&["verdict", "expectation", "why"], 3..3);
+    let mut sorted: Vec<_> = verdicts.iter().collect();
+    sorted.sort_by_key(|judged| Reverse(judged.verdict));
+    for judged in sorted.iter().take(MAX_VERDICTS) {
+        let why = code_cell(&shortened(&judged.reason, MAX_TEXT));
+        table.row(&[mark(judged.verdict), name_cell(&judged.expectation), why]);
+    }
+    out.push_str(&table.0);
+    and_more(out, verdicts.len(), MAX_VERDICTS, "expectation");
+}
+
+fn backends(out: &mut String, tally: &Tally) {
+    if tally.backends.is_empty() {
+        return;
+    }
+    let heads = ["cluster", "pod", "answers", "share", "p50", "p99"];
+    let mut table = Table::new(&heads, 2..6);
+    let mut all: Vec<_> = tally.backends.iter().collect();
+    all.sort_by_key(|(_, backend)| Reverse(backend.answers));
+    let total = tally.answers() as f64;
+    for (who, backend) in all.iter().take(MAX_BACKENDS) {
+        let latency = backend.latency();
+        table.row(&[
+            name_cell(&who.cluster),
+            name_cell(&who.pod),
+            backend.answers.to_string(),
+            percent(backend.answers as f64 / total),
+            shown_time(latency.quantile(0.5)),
+            shown_time(latency.quantile(0.99)),
+        ]);
+    }
+    out.push_str(&table.0);
+    and_more(out, all.len(), MAX_BACKENDS, "backend");
+}
+
+fn failures(out: &mut String, tally: &Tally) {
+    if tally.failures.is_empty() {
+        return;
+    }
+    let mut table = Table::new(&["failure", "count", "example"], 1..2);
+    let mut groups: Vec<_> = tally.failures.iter().collect();
+    groups.sort_by_key(|group| (group.kind, Reverse(group.count)));
+    for group in groups.iter().take(MAX_FAILURES) {
+        let example = code_cell(&shortened(&group.what, MAX_TEXT));
+        table.row(&[group.kind.to_string(), group.count.to_string(), example]);
+    }
+    out.push_str(&table.0);
+    and_more(out, groups.len(), MAX_FAILURES, "kind of failure");
+}
+
+fn and_more(out: &mut String, all: usize, shown: usize, noun: &str) {
+    if all > shown {
+        let more = all - shown;
+        let noun = match (more, noun) {
+            (1, noun) => noun.to_owned(),
+            (_, "kind of failure") => "kinds of failure".to_owned(),
+            (_, noun) => format!("{noun}s"),
+        };
+        let _ = writeln!(out, "\nand {more} more {noun}");
+    }
+}
+
+/// A table, begun behind an empty line.
+struct Table(String);
+
+impl Table {
+    /// With these heads; the columns of `right` align right.
+    fn new<S: AsRef<str>>(heads: &[S], right: std::ops::Range<usize>) -> Self {
+        let mut table = Self("\n".to_owned());
+        table.row(heads);
+        let rule = |place| if right.contains(&place) { "--:" } else { "---" };
+        table.row(&(0..heads.len()).map(rule).collect::<Vec<_>>());
+        table
+    }
+
+    /// Adds a line of cells that are Markdown already.
+    fn row<S: AsRef<str>>(&mut self, cells: &[S]) {
+        for cell in cells {
+            let _ = write!(self.0, "| {} ", cell.as_ref());
+        }
+        self.0.push_str("|\n");
+    }
+}
+
+/// At most so many characters, with `…` in the middle of what is longer.
+fn shortened(text: &str, most: usize) -> String {
+    let all: Vec<char> = text.chars().collect();
+    if all.len() <= most {
+        return text.to_owned();
+    }
+    let (head, tail) = (most / 2, most - most / 2 - 1);
+    all[..head].iter().chain(&['…']).chain(&all[all.len() - tail..]).collect()
+}
+
+fn name_cell(name: &str) -> String {
+    code_cell(&shortened(name, MAX_NAME))
+}
+
+/// A code span: nothing in it is markup, a mention or a link. Its fence is a run of backticks
+/// longer than any in the text (CommonMark 6.1).
+fn code(text: &str) -> String {
+    let text = text.replace(char::is_control, " ");
+    if text.trim().is_empty() {
+        return "–".to_owned();
+    }
+    let runs = text.split(|c| c != '`').map(str::len);
+    let fence = "`".repeat(runs.max().unwrap_or(0) + 1);
+    let pad =
+        if text.contains('`') || text.starts_with(' ') || text.ends_with(' ') { " " } else { "" };
+    format!("{fence}{pad}{text}{pad}{fence}")
+}
+
+/// The same inside a table, which is cut at each `|` that no backslash precedes, code or not
+/// (GFM 4.10).
+fn code_cell(text: &str) -> String {
+    code(text).replace('|', "\\|")
+}
+
+/// Text inside HTML.
+fn html(text: &str) -> String {
+    let mut out = String::new();
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            // Whatever could be Markdown on this line.
+            '*' | '_' | '`' | '[' | ']' | '\\' | '~' | '$' | ':' | '@' | '#' | '!' | '|' | '('
+            | ')' => {
+                let _ = write!(out, "&#{};", u32::from(c));
+            }
+            c if c.is_control() => out.push(' '),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests;
