@@ -36,7 +36,7 @@ pub mod watch;
 pub mod wire;
 pub mod workers;
 
-use std::io::{self, IsTerminal as _, Write};
+use std::io::{self, IsTerminal as _, Read as _, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,7 +45,10 @@ use clap::CommandFactory as _;
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 
-use cli::{Cli, Command, JudgeArgs, MatrixArgs, MergeArgs, OutputArgs, OutputForm, RunArgs, When};
+use cli::{
+    Cli, Command, JudgeArgs, MatrixArgs, MergeArgs, OutputArgs, OutputForm, RequestArgs, RunArgs,
+    When,
+};
 use matrix::file;
 use plan::ProbePlan;
 use progress::view::Goal;
@@ -80,6 +83,9 @@ pub enum Error {
     /// A file is no report.
     #[error("{0}: {1}")]
     NoReport(PathBuf, report::json::JsonError),
+    /// A body cannot be read.
+    #[error("cannot read --data @{0}: {1}")]
+    Data(PathBuf, io::Error),
     /// Two reports cannot be compared.
     #[error(transparent)]
     Compare(#[from] compare::CompareError),
@@ -123,6 +129,7 @@ pub fn run(mut cli: Cli, stop: &CancellationToken, out: &mut dyn Write) -> Resul
     match cli.command {
         None => {
             read_expectations(&mut cli.run.judge)?;
+            read_data(&mut cli.run.request)?;
             finish(&probe(&cli.run, stop)?, &cli.run.output, out)
         }
         Some(Command::Matrix(args)) => {
@@ -172,6 +179,31 @@ fn read_expectations(args: &mut JudgeArgs) -> Result<(), Error> {
             return Err(Error::NoExpectation(path.clone()));
         }
     }
+    Ok(())
+}
+
+/// Reads the files of `--data`. As curl does, it takes line ends and null bytes away.
+fn read_data(args: &mut RequestArgs) -> Result<(), Error> {
+    if args.data.iter().all(|data| !data.starts_with('@')) {
+        return Ok(());
+    }
+    let mut parts = Vec::new();
+    for data in &args.data {
+        let Some(path) = data.strip_prefix('@').map(PathBuf::from) else {
+            parts.push(data.clone().into_bytes());
+            continue;
+        };
+        let unreadable = |error| Error::Data(path.clone(), error);
+        let mut bytes = Vec::new();
+        let file = std::fs::File::open(&path).map_err(unreadable)?;
+        file.take(plan::MAX_DATA as u64 + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+        if bytes.len() > plan::MAX_DATA {
+            return Err(plan::PlanError::LongData.into());
+        }
+        bytes.retain(|byte| !matches!(byte, b'\r' | b'\n' | 0));
+        parts.push(bytes);
+    }
+    args.body = Some(parts.join(&b'&'));
     Ok(())
 }
 
