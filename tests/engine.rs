@@ -60,6 +60,18 @@ fn engine_connections_carry_as_many_requests_as_asked() {
 }
 
 #[test]
+fn engine_connections_carry_a_number_between_two() {
+    let server = keeping(1000);
+    let load = ["-n", "400", "-c", "1", "--reuse", "2:6"];
+    let row = row(&[&["-t", &server.target()], &load[..]].concat());
+    let opened = row["connections"].as_u64().expect("a number");
+    // 4 on average; 2 and 6 at the bounds.
+    assert!((400 / 6..=400 / 2).contains(&opened), "{row}");
+    assert!((80..=125).contains(&opened), "not always one of the bounds: {opened}");
+    assert_eq!((server.accepted(), &row["answers"]), (opened, &400.into()));
+}
+
+#[test]
 fn engine_kept_and_fresh_connections_are_told_apart() {
     let server = keeping(1000);
     let row = row(&["-t", &server.target(), "-n", "40", "-c", "1", "--reuse", "4"]);
@@ -247,6 +259,22 @@ fn engine_a_timeline_says_when_requests_failed() {
     assert_eq!(bins(&timeline["failures"]["status"]), failed);
     assert_eq!(bins(&timeline["backends"][0]["answers"]), answered);
     assert_eq!(timeline["backends"].as_array().map(Vec::len), Some(1));
+}
+
+#[test]
+fn engine_bursts_start_together_and_keep_the_rate() {
+    let server = keeping(u64::MAX);
+    let open = ["-n", "50", "--rate", "100", "--burst", "10", "-c", "10", "--reuse", "always"];
+    let row = row(&[&["-t", &server.target(), "--timeline", "10ms"], &open[..]].concat());
+    let mut starts = vec![0; 41];
+    for backend in row["timeline"]["backends"].as_array().expect("a list") {
+        let answers = bins(&backend["answers"]);
+        starts.iter_mut().zip(answers).for_each(|(all, more)| *all += more);
+    }
+    // 100/s in tens: ten at once each tenth of a second, and none between.
+    let expected: Vec<u64> = (0..41).map(|bin| if bin % 10 == 0 { 10 } else { 0 }).collect();
+    assert_eq!(starts, expected, "{row}");
+    assert!(row["seconds"].as_f64() >= Some(0.4), "the last burst comes after 400 ms: {row}");
 }
 
 #[test]

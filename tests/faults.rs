@@ -1,7 +1,7 @@
 //! Servers that misbehave: the run ends on time, every request is accounted for, and
 //! memory stays bounded. What a single broken answer is called stands in `probing`.
 
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
@@ -95,6 +95,43 @@ fn faults_half_a_header_then_the_end_is_a_reset() {
     let server = sending(HALF, true);
     let what = all_fail("reset", &["-t", &server.target()]);
     assert_eq!(what, "the connection was closed before an answer");
+}
+
+#[test]
+fn faults_a_reset_at_any_moment_is_told_with_its_moment() {
+    let head = "HTTP/1.1 200 OK\r\nx-echo-pod: p\r\nx-echo-cluster: kops\r\n";
+    let length = format!("{head}content-length: 9\r\n\r\nbody");
+    let chunks = format!("{head}transfer-encoding: chunked\r\n\r\n4\r\nbody\r\n");
+    for (sent, what) in [
+        ("", "the connection was reset before an answer"),
+        (HALF, "the connection was reset before an answer"),
+        (&length, "the connection was reset in the body, after 4 bytes"),
+        (&chunks, "the connection was reset in the body, after 4 bytes"),
+    ] {
+        let answer = sent.to_owned();
+        let server = Server::start(move |mut stream, _| {
+            read_head(&stream);
+            let _ = stream.write_all(answer.as_bytes());
+            servers::reset(stream);
+        });
+        assert_eq!(all_fail("reset", &["-t", &server.target()]), what, "{sent:?}");
+    }
+    // At once: the first to hear of it is who connects, who sends, or who reads.
+    let server = Server::start(|stream, _| servers::reset(stream));
+    let row = row(&server, 20, &["-c", "2"]);
+    assert_eq!(row["failed"], 20, "{row}");
+    for group in row["failures"].as_array().expect("a list") {
+        assert!(["connect", "reset"].contains(&group["kind"].as_str().expect("a kind")), "{row}");
+        assert!(group["what"].as_str().expect("a text").contains("reset"), "{row}");
+    }
+    // Within the TLS handshake, whose first message was read.
+    let server = Server::start(|mut stream, _| {
+        let _ = stream.read(&mut [0; 64]);
+        servers::reset(stream);
+    });
+    let target = format!("https://{}/", server.target());
+    let what = all_fail("tls", &["-t", &target, "-k"]);
+    assert!(what.to_lowercase().contains("reset"), "{what}");
 }
 
 #[test]

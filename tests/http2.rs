@@ -239,6 +239,21 @@ fn http2_headers_are_those_of_curl() {
     assert!(shown["headers"].get("connection").is_none(), "{shown}");
 }
 
+/// A body that were shorter or longer than its `content-length` would be a reset stream.
+#[test]
+fn http2_bodies_go_out_whole() {
+    let (_echo, target) = echo();
+    let body = "x".repeat(65_000);
+    let flags = ["--http2-prior-knowledge", "--reuse", "always", "--streams", "4", "-n", "20"];
+    let sent = ["-t", &target, "--data", &body, "-H", "accept: application/json"];
+    let (code, row) = row(&[&sent[..], &flags].concat());
+    assert_eq!((code, &row["answers"]), (0, &20.into()), "{row}");
+    let shown = row["shown"]["0"].as_str().expect("shown");
+    let shown: Value = serde_json::from_str(shown).expect("JSON");
+    assert_eq!(shown["method"], "POST");
+    assert_eq!(shown["headers"]["content-length"][0], "65000", "{shown}");
+}
+
 #[test]
 fn http2_by_alpn_or_not_at_all() {
     let server = Http2Server::start(Conduct::Answer, Some(&[b"h2"]));

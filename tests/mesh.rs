@@ -12,6 +12,7 @@ mod readme;
 mod real_path;
 mod sections;
 mod trust;
+mod verdicts;
 mod view;
 
 use std::collections::BTreeSet;
@@ -54,6 +55,9 @@ mod block {
     pub(super) const VIEW_ROOT: u8 = 65;
     pub(super) const VIEW_FROZEN: u8 = 66;
     pub(super) const NEVER_READY: u8 = 50;
+    pub(super) const VERDICTS: u8 = 51;
+    pub(super) const EVEN: u8 = 52;
+    pub(super) const PINNED: u8 = 53;
 }
 
 /// Enough requests to see both of two equal clusters. One of them is missed

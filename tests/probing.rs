@@ -1,7 +1,7 @@
 //! `prober --target`: answers, failures of every kind, bad input, exit codes.
 
-use std::io::Write as _;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::io::{Read as _, Write as _};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -93,6 +93,69 @@ fn every_request_has_a_connection_of_its_own_and_carries_what_was_asked() {
     assert_eq!(code, 0, "{row}");
     assert_eq!((server.accepted(), &row["connections"]), (20, &20.into()));
     assert_eq!(row["retried"], 20, "attempt 2 is a retry of the mesh");
+}
+
+/// Reads a whole request: its head's lines, and its body.
+fn read_request(mut stream: &TcpStream) -> (Vec<String>, Vec<u8>) {
+    let mut bytes = Vec::new();
+    let mut byte = [0];
+    while !bytes.ends_with(b"\r\n\r\n") && stream.read(&mut byte).is_ok_and(|n| n > 0) {
+        bytes.extend(byte);
+    }
+    let head: Vec<_> =
+        String::from_utf8_lossy(&bytes).trim_end().lines().map(str::to_owned).collect();
+    let length = head
+        .iter()
+        .find_map(|line| line.to_lowercase().strip_prefix("content-length: ")?.parse().ok());
+    let mut body = vec![0; length.unwrap_or(0)];
+    stream.read_exact(&mut body).expect("as long as it says");
+    (head, body)
+}
+
+#[test]
+fn a_body_goes_out_as_curl_sends_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("body");
+    std::fs::write(&file, "two\r\nlines\nend").expect("writes");
+    let from_file = format!("@{}", file.display());
+    let long = "x".repeat(65_000);
+    let (give, take) = std::sync::mpsc::channel();
+    let give = std::sync::Mutex::new(give);
+    let server = Server::start(move |mut stream, _| {
+        let (head, body) = read_request(&stream);
+        let kept = |line: &&String| !line.to_lowercase().starts_with("content-");
+        let method = head.first().expect("a line").clone();
+        let mut content: Vec<_> =
+            head.iter().filter(|line| !kept(line)).map(|l| l.to_lowercase()).collect();
+        content.sort();
+        give.lock().expect("one at a time").send((method, content, body)).expect("it is read");
+        let _ = stream.write_all(response("200 OK", "", &line("p", "kops")).as_bytes());
+        servers::linger(&stream);
+    });
+    let target = server.target();
+    for args in [
+        &["--data", "a=1"][..],
+        &["--data", "a=1", "--data", "b = 2&"],
+        &["--data", ""],
+        &["--data", &from_file],
+        &["--data", "a", "--data", &from_file],
+        &["--data", "{}", "-X", "PUT", "-H", "Content-Type: application/json"],
+        &["--data", &long],
+    ] {
+        let curl =
+            finish(Command::new("curl").args(["-q", "-s", "-H", "Expect:", &target]).args(args));
+        assert_eq!(curl.code, 0, "{curl:?}");
+        let by_curl = take.recv_timeout(crate::harness::DEADLINE).expect("curl's request");
+        let (code, row) = row(&[&["-t", &target, "-n", "1"], args].concat());
+        assert_eq!((code, &row["answers"]), (0, &1.into()), "{row}");
+        let by_prober = take.recv_timeout(crate::harness::DEADLINE).expect("prober's request");
+        assert_eq!(by_prober, by_curl, "{args:?}");
+    }
+    let accepted = server.accepted();
+    refused(&["-t", &target, "--data", "@/nonexistent"], &["cannot read --data @/nonexistent"]);
+    refused(&["-t", &target, "--data", "@/dev/zero"], &["--data is longer than 65536 bytes"]);
+    refused(&["-t", &target, "--data", "x", "--grpc"], &["--data", "--grpc"]);
+    assert_eq!(server.accepted(), accepted, "what is refused sends nothing");
 }
 
 #[test]

@@ -252,6 +252,13 @@ pub struct RequestArgs {
     /// Method [default: GET]
     #[arg(short = 'X', long = "request", value_name = "METHOD")]
     pub method: Option<String>,
+    /// Body to send, by POST unless -X says otherwise; @FILE is what a file holds
+    /// without its line ends; of several, all with '&' between. (-d is the duration)
+    #[arg(long, value_name = "DATA", allow_hyphen_values = true)]
+    pub data: Vec<String>,
+    /// The body, once its files were read.
+    #[arg(skip)]
+    pub body: Option<Vec<u8>>,
     /// Ask over HTTP/1.1: the default
     #[arg(long = "http1.1", group = "protocol")]
     pub http1: bool,
@@ -269,7 +276,7 @@ pub struct RequestArgs {
         num_args = 0..=1,
         require_equals = true,
         default_missing_value = "echo",
-        conflicts_with_all = ["http1", "method"]
+        conflicts_with_all = ["http1", "method", "data"]
     )]
     pub grpc: Option<GrpcService>,
     /// Seconds that one request may take, from name look-up to the body's end

@@ -130,8 +130,8 @@ pub async fn open(
         let stream = dial::tcp((limit, left), &addresses, port, &mut wait, opening).await?;
         let connected = clock::now();
         opening.connect = Some(connected - found);
-        if plan.protocol.is_http2() {
-            // A request is several frames; that this cannot be had is no failure.
+        if plan.protocol.is_http2() || plan.request.body.is_some() {
+            // A request is several writes; that this cannot be had is no failure.
             let _ = stream.set_nodelay(true);
         }
         let Some(config) = tls else { return Ok(Stream::Plain(stream)) };

@@ -8,6 +8,8 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::tally::Label;
+#[cfg(test)]
+pub(crate) use grammar::FORMS;
 pub use grammar::parse;
 pub use words::SyntaxError;
 

@@ -37,7 +37,7 @@ pub mod watch;
 pub mod wire;
 pub mod workers;
 
-use std::io::{self, IsTerminal as _, Write};
+use std::io::{self, IsTerminal as _, Read as _, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -46,7 +46,7 @@ use clap::CommandFactory as _;
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 
-use cli::{Cli, Command, JudgeArgs, MatrixArgs, MergeArgs, OutputArgs, RunArgs, When};
+use cli::{Cli, Command, JudgeArgs, MatrixArgs, MergeArgs, OutputArgs, RequestArgs, RunArgs, When};
 use delivery::Delivery;
 use matrix::file;
 use plan::ProbePlan;
@@ -82,6 +82,9 @@ pub enum Error {
     /// A file is no report.
     #[error("{0}: {1}")]
     NoReport(PathBuf, report::json::JsonError),
+    /// A body cannot be read.
+    #[error("cannot read --data @{0}: {1}")]
+    Data(PathBuf, io::Error),
     /// Two reports cannot be compared.
     #[error(transparent)]
     Compare(#[from] compare::CompareError),
@@ -130,6 +133,7 @@ pub fn run(mut cli: Cli, stop: &CancellationToken, out: &mut dyn Write) -> Resul
             let output = &cli.run.output;
             let delivery = delivery(output)?;
             read_expectations(&mut cli.run.judge)?;
+            read_data(&mut cli.run.request)?;
             finish(&probe(&cli.run, stop)?, &delivery, output, out)
         }
         Some(Command::Matrix(args)) => {
@@ -184,6 +188,31 @@ fn read_expectations(args: &mut JudgeArgs) -> Result<(), Error> {
             return Err(Error::NoExpectation(path.clone()));
         }
     }
+    Ok(())
+}
+
+/// Reads the files of `--data`. As curl does, it takes line ends and null bytes away.
+fn read_data(args: &mut RequestArgs) -> Result<(), Error> {
+    if args.data.iter().all(|data| !data.starts_with('@')) {
+        return Ok(());
+    }
+    let mut parts = Vec::new();
+    for data in &args.data {
+        let Some(path) = data.strip_prefix('@').map(PathBuf::from) else {
+            parts.push(data.clone().into_bytes());
+            continue;
+        };
+        let unreadable = |error| Error::Data(path.clone(), error);
+        let mut bytes = Vec::new();
+        let file = std::fs::File::open(&path).map_err(unreadable)?;
+        file.take(plan::MAX_DATA as u64 + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+        if bytes.len() > plan::MAX_DATA {
+            return Err(plan::PlanError::LongData.into());
+        }
+        bytes.retain(|byte| !matches!(byte, b'\r' | b'\n' | 0));
+        parts.push(bytes);
+    }
+    args.body = Some(parts.join(&b'&'));
     Ok(())
 }
 

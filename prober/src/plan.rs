@@ -11,6 +11,7 @@ pub mod target;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use thiserror::Error;
 
@@ -39,6 +40,9 @@ const MAX_CONCURRENCY: u64 = 10_000;
 const MAX_THREADS: u64 = 512;
 /// What most servers allow on a connection is 100 to 250.
 const MAX_STREAMS: u64 = 1_000;
+/// The longest body of a request, in bytes. A server that answers without reading it stops
+/// nobody: so much fits into the buffers between.
+pub const MAX_DATA: usize = 65_536;
 /// Numbers above are those of warm-up requests.
 const MAX_REQUESTS: u64 = crate::schedule::WARMUP_SEQUENCE - 1;
 
@@ -99,6 +103,12 @@ pub enum PlanError {
         /// What is wrong with it.
         wrong: &'static str,
     },
+    /// A body is longer than one that every server's kernel takes unread.
+    #[error("--data is longer than {MAX_DATA} bytes; send less")]
+    LongData,
+    /// A file where only a plain run reads any.
+    #[error("--data '{0}': files are read by a plain run only; write the body itself")]
+    DataFile(String),
     /// HTTP/2 without TLS cannot be negotiated.
     #[error("--http2 is negotiated by TLS; for a plain target write --http2-prior-knowledge")]
     PlainHttp2,
@@ -308,6 +318,8 @@ pub struct RequestPlan {
     pub method: Method,
     /// Headers, the person's own over the program's, `Host` among them unless it was removed.
     pub headers: HeaderMap,
+    /// The body, if there is one; the headers have its length.
+    pub body: Option<Bytes>,
 }
 
 /// What each request may take.
@@ -483,7 +495,9 @@ fn concurrency(load: &LoadArgs, end: End) -> Result<u64, PlanError> {
 fn request(args: &RequestArgs, target: &Target) -> Result<RequestPlan, PlanError> {
     let host = HeaderValue::from_str(&target.authority)
         .map_err(|_| TargetError::Space(target.given.clone()))?;
+    let body = body(args)?;
     let method = match &args.method {
+        None if body.is_some() => Method::POST,
         None => Method::GET,
         Some(given) if given.parse::<u64>().is_ok() => {
             return Err(PlanError::MethodIsNumber(given.clone()));
@@ -495,16 +509,40 @@ fn request(args: &RequestArgs, target: &Target) -> Result<RequestPlan, PlanError
     headers.insert(header::USER_AGENT, agent);
     headers.insert(header::ACCEPT, HeaderValue::from_static("*/*"));
     headers.insert(header::HOST, host);
+    if let Some(body) = &body {
+        let form = HeaderValue::from_static("application/x-www-form-urlencoded");
+        headers.insert(header::CONTENT_TYPE, form);
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
+    }
     let mut own = HeaderMap::new();
     for given in &args.headers {
         let (name, value) = parse_header(given)?;
+        if body.is_some() && [header::CONTENT_LENGTH, header::TRANSFER_ENCODING].contains(&name) {
+            let (given, wrong) = (given.clone(), "--data has a length of its own");
+            return Err(PlanError::Header { given, wrong });
+        }
         headers.remove(&name);
         own.append(name, value);
     }
     for (name, value) in own.iter().filter(|(_, value)| !value.is_empty()) {
         headers.append(name, value.clone());
     }
-    Ok(RequestPlan { method, headers })
+    Ok(RequestPlan { method, headers, body })
+}
+
+/// What `--data` says, as curl joins it; `None` without it.
+fn body(args: &RequestArgs) -> Result<Option<Bytes>, PlanError> {
+    if args.data.is_empty() {
+        return Ok(None);
+    }
+    if let (None, Some(file)) = (&args.body, args.data.iter().find(|data| data.starts_with('@'))) {
+        return Err(PlanError::DataFile(file.clone()));
+    }
+    let body = args.body.clone().unwrap_or_else(|| args.data.join("&").into_bytes());
+    match body.len() {
+        length if length > MAX_DATA => Err(PlanError::LongData),
+        _ => Ok(Some(body.into())),
+    }
 }
 
 /// HTTP/2 has the host in `:authority`, which is not as free as a header.

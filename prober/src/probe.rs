@@ -150,6 +150,7 @@ impl Own {
         let Some(connection) = &mut self.connection else { unreachable!("just made") };
         let to_head = plan.request.method == Method::HEAD;
         let request = self.request.numbered(sequence);
+        let request = (request, plan.request.body.as_deref().unwrap_or_default());
         connection.exchange(request, to_head, plan.limits.body, stage).await
     }
 

@@ -186,4 +186,6 @@ fn trimmed(digits: String) -> String {
 }
 
 #[cfg(test)]
+mod golden;
+#[cfg(test)]
 mod tests;

@@ -102,10 +102,11 @@ impl Connection {
         Self { stream, page, requests: 0, opened }
     }
 
-    /// Sends a request and reads its response, of the body at most `limit` bytes.
+    /// Sends a request, its head and its body, and reads the response, of its body at most
+    /// `limit` bytes.
     pub async fn exchange(
         &mut self,
-        request: &[u8],
+        request: (&[u8], &[u8]),
         to_head: bool,
         limit: usize,
         stage: &mut Stage,
@@ -138,8 +139,11 @@ impl Connection {
         &self.page
     }
 
-    async fn send(&mut self, request: &[u8]) -> io::Result<()> {
-        self.stream.write_all(request).await?;
+    async fn send(&mut self, (head, body): (&[u8], &[u8])) -> io::Result<()> {
+        self.stream.write_all(head).await?;
+        if !body.is_empty() {
+            self.stream.write_all(body).await?;
+        }
         match &mut self.stream {
             // TCP has nothing to flush.
             Stream::Plain(_) => Ok(()),

@@ -70,7 +70,11 @@ impl Template {
             method: if grpc { Method::POST } else { plan.request.method.clone() },
             uri,
             headers,
-            body: grpc.then(|| Bytes::from_static(&EMPTY_MESSAGE)),
+            body: if grpc {
+                Some(Bytes::from_static(&EMPTY_MESSAGE))
+            } else {
+                plan.request.body.clone()
+            },
             run_id: run_id.to_owned(),
             id: String::new(),
         }

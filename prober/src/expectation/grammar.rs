@@ -8,7 +8,7 @@ use super::{Expectation, Form, Group, Side};
 use crate::tally::Label;
 
 /// The forms of the grammar and the words that they begin with.
-const FORMS: [(&str, &str); 14] = [
+pub(crate) const FORMS: [(&str, &str); 14] = [
     ("errors", "errors = 0"),
     ("error-rate", "error-rate <= 0.1%"),
     ("retried", "retried = 0"),

@@ -55,6 +55,25 @@ fn own_headers_replace_and_remove_as_in_curl() {
 }
 
 #[test]
+fn a_body_is_sent_by_post_as_curl_does() {
+    let request = |args: &[&str]| plan(&[&["-t", "a"], args].concat()).unwrap()[0].request.clone();
+    let sent = request(&["--data", "a=1", "--data", "b=é"]);
+    assert_eq!((sent.method, sent.body.as_deref()), (Method::POST, Some("a=1&b=é".as_bytes())));
+    assert_eq!(sent.headers["content-length"], "8");
+    assert_eq!(sent.headers["content-type"], "application/x-www-form-urlencoded");
+    let json = request(&["-X", "PUT", "--data", "{}", "-H", "Content-Type: application/json"]);
+    assert_eq!(
+        (json.method.as_str(), &json.headers["content-type"]),
+        ("PUT", &HeaderValue::from_static("application/json"))
+    );
+    assert_eq!(request(&["--data", ""]).headers["content-length"], "0");
+    let none = request(&[]);
+    assert!(none.body.is_none() && !none.headers.contains_key("content-length"));
+    let long = "x".repeat(MAX_DATA);
+    assert_eq!(request(&["--data", &long]).body.map(|body| body.len()), Some(MAX_DATA));
+}
+
+#[test]
 fn protocols_are_what_the_flags_say() {
     use crate::cli::GrpcService;
     for (args, protocol) in [
@@ -123,6 +142,10 @@ fn contradictions_are_refused_in_one_line() {
         (&["-t", "a", "-H", "x y: z"], "no header name"),
         (&["-t", "a", "-H", "x: a\nb"], "control character"),
         (&["-t", "a", "-X", "G ET"], "no HTTP method"),
+        (&["-t", "a", "--data", "x", "-H", "Content-Length: 9"], "--data has a length of its own"),
+        (&["-t", "a", "--data", "x", "-H", "Transfer-Encoding: chunked"], "a length of its own"),
+        (&["-t", "a", "--data", &"x".repeat(MAX_DATA + 1)], "--data is longer than 65536 bytes"),
+        (&["-t", "a", "--data", "@file"], "--data '@file': files are read by a plain run only"),
         (&["-t", "a", "-e", "exacty b"], "--expect: expectation 'exacty b', column 1"),
         (&["-t", "a", "--confidence", "0"], "--confidence '0': write what"),
         (&["-t", "a", "--confidence", "1"], "--confidence '1'"),

@@ -269,9 +269,7 @@ mod tests {
                     cases += u64::from(tag.name().as_ref() == "testcase");
                     let host = tag.try_get_attribute("hostname").unwrap();
                     hosts.extend(host.map(|host| {
-                        quick_xml::escape::unescape(&host.value)
-                            .unwrap()
-                            .into_owned()
+                        quick_xml::escape::unescape(&host.value).unwrap().into_owned()
                     }));
                 }
                 Event::Eof => break,

@@ -9,7 +9,7 @@ use crate::tally::{BackendTally, FailureGroup, Pairs};
 use echo_reply::Identity;
 
 /// One pod in each cluster; each answer on a connection of its own, in 10 ms.
-fn tally(answers: &[(&str, u64)], failures: u64) -> Tally {
+pub(super) fn tally(answers: &[(&str, u64)], failures: u64) -> Tally {
     let mut tally = Tally { elapsed: Duration::from_secs(1), ..Tally::default() };
     for (cluster, n) in answers {
         let mut backend = BackendTally { answers: *n, connections: *n, ..BackendTally::default() };
@@ -26,7 +26,7 @@ fn tally(answers: &[(&str, u64)], failures: u64) -> Tally {
     tally
 }
 
-fn ruling(text: &str, tally: &Tally, sampling: Sampling) -> Judged {
+pub(super) fn ruling(text: &str, tally: &Tally, sampling: Sampling) -> Judged {
     judge(tally, &parse(text).unwrap(), &Rules { sampling, ..Rules::default() })
 }
 

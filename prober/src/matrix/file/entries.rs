@@ -95,6 +95,7 @@ pub(super) struct Entry {
     timeline: Option<Seconds>,
     pub(super) show: Option<u64>,
     method: Option<String>,
+    data: Option<String>,
     #[serde(default)]
     headers: Vec<String>,
     max_time: Option<Seconds>,
@@ -250,6 +251,7 @@ impl Entry {
             own.clone().or_else(|| default.clone())
         };
         flag("--request", text(&self.method, &defaults.method));
+        flag("--data", text(&self.data, &defaults.data));
         flag("--cacert", text(&self.cacert, &defaults.cacert));
         flag("--cert", text(&self.cert, &defaults.cert));
         flag("--key", text(&self.key, &defaults.key));

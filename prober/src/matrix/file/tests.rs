@@ -79,6 +79,18 @@ targets:
 }
 
 #[test]
+fn a_body_is_written_out_and_goes_with_its_row() {
+    let text = "targets:\n  - {url: a, data: 'a=1', method: PUT}\n  - {url: b}\n";
+    let matrix = read(text).unwrap();
+    let bodies = matrix.rows.iter().map(|row| row.plan.request.body.clone());
+    assert_eq!(bodies.collect::<Vec<_>>(), [Some("a=1".into()), None]);
+    assert!(matrix.rows[0].arguments.contains(&"--data=a=1".to_owned()));
+    // Which machine's file would it be?
+    let error = read(&text.replace("a=1", "@file")).unwrap_err().to_string();
+    assert!(error.starts_with("mesh.yaml:2: --data '@file': files are read by a plain"), "{error}");
+}
+
+#[test]
 fn a_timeline_can_be_asked_for_as_any_load() {
     let text = "defaults: {timeline: 100ms}\ntargets: [{url: a}, {url: b, timeline: 0.02}]\n";
     let widths = read(text).unwrap().rows.into_iter().map(|row| row.plan.timeline.unwrap());

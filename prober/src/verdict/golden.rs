@@ -1,0 +1,101 @@
+//! Golden lines: what each form of the grammar says when it passes, fails and stays open, for a
+//! sample of fixed size and for one that was looked at while it grew.
+
+use std::fmt::Write as _;
+use std::ops::Range;
+use std::time::Duration;
+
+use super::tests::{ruling, tally};
+use super::{Sampling, Verdict};
+use crate::expectation::FORMS;
+use crate::failover::{self, Entry, Terms, Trail};
+use crate::latency::Latency;
+use crate::tally::Tally;
+
+/// Requests every 10 ms for 6 s, of which those that start at the given times, in ms, fail. The
+/// fault is at 1 s, the recovery at 4 s.
+fn faulty(times: &[Range<u64>]) -> Tally {
+    let entry = |ms: u64| Entry {
+        due: Duration::from_millis(ms),
+        took: Duration::from_millis(1),
+        cluster: (!times.iter().any(|failing| failing.contains(&ms))).then_some(0),
+        retried: false,
+    };
+    let entries: Vec<_> = (0..600).map(|n| entry(10 * n)).collect();
+    let failures = entries.iter().filter(|entry| entry.cluster.is_none()).count() as u64;
+    let trail = Trail { clusters: vec!["kops".to_owned()], entries, cut: false };
+    let seconds = Duration::from_secs;
+    let events = [seconds(1), seconds(4)];
+    let failover = failover::measure(&trail, &events, seconds(6), &Terms::default());
+    assert!(failover.is_some());
+    Tally { failover, ..tally(&[("kops", 600 - failures)], failures) }
+}
+
+/// The same answers, each in a tenth of a second.
+fn slow(answers: &[(&str, u64)]) -> Tally {
+    let mut tally = tally(answers, 0);
+    for backend in tally.backends.values_mut() {
+        backend.fresh = Latency::default();
+        (0..backend.answers).for_each(|_| backend.fresh.record(Duration::from_millis(100)));
+    }
+    tally
+}
+
+/// A form, and tallies of which it passes, fails and stays open.
+fn samples() -> Vec<(&'static str, [Tally; 3])> {
+    let t = tally;
+    let half = || 1_000..1_500;
+    let retried = |answers: &[(&str, u64)]| {
+        let mut tally = t(answers, 0);
+        tally.backends.values_mut().for_each(|backend| backend.retried = 2);
+        tally
+    };
+    let instant = Tally { elapsed: Duration::ZERO, ..t(&[("kops", 10)], 0) };
+    let ten: &[(&str, u64)] = &[("kops", 10)];
+    let even: &[(&str, u64)] = &[("kops", 5_000), ("gke1", 5_000)];
+    let skewed: &[(&str, u64)] = &[("kops", 1_600), ("gke1", 400)];
+    let few: &[(&str, u64)] = &[("kops", 6), ("gke1", 4)];
+    let many: &[(&str, u64)] = &[("kops", 3_000)];
+    vec![
+        ("errors = 0", [t(ten, 0), t(ten, 3), t(&[], 0)]),
+        ("error-rate <= 1%", [t(many, 0), t(ten, 9), t(ten, 0)]),
+        ("retried = 0", [t(ten, 0), retried(few), t(&[], 0)]),
+        ("p99 < 80ms", [t(many, 0), slow(ten), t(ten, 0)]),
+        ("p99{cluster=kops} < 80ms", [t(even, 0), slow(few), t(&[("gke1", 9)], 0)]),
+        ("throughput >= 10/s", [t(ten, 0), t(&[("kops", 9)], 0), instant]),
+        ("only kops", [t(many, 0), t(few, 0), t(ten, 0)]),
+        ("reaches kops,gke1", [t(few, 0), t(many, 0), t(ten, 0)]),
+        ("exactly kops,gke1", [t(even, 0), t(many, 0), t(few, 0)]),
+        ("balanced ± 5%", [t(even, 0), t(skewed, 0), t(few, 0)]),
+        ("balanced kops,gke1 ± 5%", [t(even, 0), t(many, 0), t(few, 0)]),
+        ("shares kops=80%,gke1=20% ± 5%", [t(skewed, 0), t(even, 0), t(few, 0)]),
+        ("share{cluster=gke1} >= 30%", [t(even, 0), t(skewed, 0), t(few, 0)]),
+        ("share{cluster=gke1} <= 30%", [t(skewed, 0), t(even, 0), t(few, 0)]),
+        ("failover < 1s", [faulty(&[half()]), faulty(&[1_000..4_000]), t(ten, 0)]),
+        ("failover < 1s", [faulty(&[half()]), faulty(&[1_000..2_500]), faulty(&[1_000..2_000])]),
+        ("failback < 1s", [faulty(&[half()]), faulty(&[half(), 4_000..6_000]), t(ten, 0)]),
+        ("lost <= 50", [faulty(&[half()]), faulty(&[half(), 4_000..4_010]), t(ten, 0)]),
+    ]
+}
+
+#[test]
+fn what_each_form_says_in_each_of_its_verdicts() {
+    for (sampling, name) in [(Sampling::Fixed, "fixed"), (Sampling::UntilDecided, "until_decided")]
+    {
+        let mut said = String::new();
+        let mut open: Vec<_> = FORMS.iter().map(|(word, _)| *word).collect();
+        for (text, tallies) in samples() {
+            let _ = writeln!(said, "{text}");
+            let wanted = [Verdict::Pass, Verdict::Fail, Verdict::Inconclusive];
+            for (tally, wanted) in tallies.iter().zip(wanted) {
+                let judged = ruling(text, tally, sampling);
+                assert_eq!(judged.verdict, wanted, "{text}: {}", judged.reason);
+                let _ = writeln!(said, "  {:12}  {}", judged.verdict.word(), judged.reason);
+            }
+            let keyword = text.split([' ', '{']).next();
+            open.retain(|word| Some(*word) != keyword);
+        }
+        assert!(open.is_empty(), "forms without a golden line: {open:?}");
+        insta::assert_snapshot!(name, said);
+    }
+}
