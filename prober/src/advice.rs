@@ -22,7 +22,8 @@ pub fn of(report: &Report) -> Vec<String> {
     lines
 }
 
-fn of_row(row: &Row) -> Vec<String> {
+/// What to do about what one row shows; each line begins with the row's heading.
+pub(crate) fn of_row(row: &Row) -> Vec<String> {
     let Some(tally) = row.tally() else { return Vec::new() };
     let mut lines = Vec::new();
     for (kind, _) in tally.failures_by_kind() {
