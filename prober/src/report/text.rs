@@ -321,7 +321,7 @@ pub(crate) fn bar(share: f64) -> String {
 }
 
 /// Three significant digits with a unit: `812 µs`, `1.21 ms`, `10.2 s`.
-pub(super) fn shown_time(time: Option<Duration>) -> String {
+pub(crate) fn shown_time(time: Option<Duration>) -> String {
     let Some(time) = time else { return "–".to_owned() };
     let us = time.as_micros() as f64;
     let (value, unit) = match us {

@@ -1,0 +1,22 @@
+//! What to do about what a row shows: the lines of prober's advice.
+
+use maud::{Markup, html};
+
+use super::words::name;
+use crate::advice;
+use crate::report::Row;
+
+pub(super) fn render(row: &Row) -> Markup {
+    let heading = format!("{}: ", row.heading());
+    let lines = advice::of_row(row);
+    html! {
+        @if !lines.is_empty() {
+            h3 { "What to do" }
+            ul.advice {
+                @for line in &lines {
+                    li { (name(line.strip_prefix(&heading).unwrap_or(line))) }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! What failed: equal failures together, each with one example, verbatim.
+
+use maud::{Markup, html};
+
+use super::words::{count, name};
+use crate::report::text::percent;
+use crate::tally::Tally;
+
+pub(super) fn render(tally: &Tally) -> Markup {
+    let mut groups: Vec<_> = tally.failures.iter().collect();
+    groups.sort_by_key(|group| (group.kind, std::cmp::Reverse(group.count)));
+    let requests = tally.requests().max(1) as f64;
+    html! {
+        @if !groups.is_empty() {
+            h3 { "What failed" }
+            div.scroll role="region" aria-label="Failures by kind" tabindex="0" {
+                table.failures {
+                    caption { "Failures by kind, with an example of each" }
+                    thead {
+                        tr {
+                            th scope="col" { "Kind" }
+                            th.number scope="col" { "Count" }
+                            th.number scope="col" { "Of all" }
+                            th.wide scope="col" { "Example" }
+                        }
+                    }
+                    tbody {
+                        @for group in groups {
+                            tr {
+                                th scope="row" { (group.kind) }
+                                td.number { (count(group.count)) }
+                                td.number { (percent(group.count as f64 / requests)) }
+                                td.wide { code { (name(&group.what)) } }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
