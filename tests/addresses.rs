@@ -220,6 +220,34 @@ fn each_of_a_name_without_address_is_one_row_that_fails() {
 }
 
 #[test]
+fn addresses_can_be_expected_where_connections_draw_them() {
+    let (mut servers, port) = echoes(3);
+    drop(servers.pop());
+    let resolve = format!("echo.test:{port}:127.0.0.1,127.0.0.3,127.0.0.2");
+    let target = format!("echo.test:{port}");
+    let asked = ["-t", &target, "--resolve", &resolve];
+    let balanced = "balanced 127.0.0.1,127.0.0.2 by address ± 20%";
+    let all = "reaches 127.0.0.1,127.0.0.3 by address";
+    let only = "only 127.0.0.1 by address";
+    let verdicts = |select: &str| {
+        let flags = ["--select", select, "-e", balanced, "-e", all, "-e", only];
+        let (_, row) = row(&[&asked[..], &flags, &["--max-requests", "2000"]].concat());
+        let judged = row["expectations"].as_array().expect("verdicts").iter();
+        let words: Vec<_> =
+            judged.map(|one| one["verdict"].as_str().expect("a word").to_owned()).collect();
+        (words, row)
+    };
+    // The third is dead, and its connections go to one of the others.
+    let (said, row) = verdicts("random");
+    assert_eq!(said, ["pass", "fail", "fail"], "{row}");
+    let (said, row) = verdicts("first");
+    assert_eq!(said, ["inconclusive"; 3], "{row}");
+    let refused = run("prober", ["-t", "a", "-e", "only kops by address"]);
+    assert_eq!((refused.code, refused.stdout.as_str()), (2, ""), "{refused:?}");
+    assert!(refused.stderr.contains("'kops' is no IP address"), "{refused:?}");
+}
+
+#[test]
 fn looking_up_anew_is_a_query_for_each_connection() {
     let server = Server::start(text_echo("p", "kops"));
     let (target, keeping) = (format!("echo.test.:{}", server.port()), echoes(1));

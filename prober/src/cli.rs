@@ -27,8 +27,8 @@ Expectations:
   share{pod=NAME} >= 20%           or <=
   p99 < 80ms             or p50, p99.9, p99{cluster=gke1}
   throughput >= 500/s    answers each second
-  Put 'by pod' (or zone, node, region, namespace, version) behind the names to
-  mean those instead of clusters; +- is ±. 'prober explain EXPR' says more.
+  Put 'by pod' (or zone, node, region, namespace, version, address) behind the
+  names to mean those instead of clusters; +- is ±. 'prober explain EXPR' says more.
 
 Exit codes:
   0 every expectation met (without --expect: errors = 0)    1 one missed

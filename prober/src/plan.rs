@@ -351,11 +351,13 @@ pub fn run(args: &RunArgs) -> Result<Vec<ProbePlan>, PlanError> {
     }
     let load = &args.load;
     let expectations = judging::expectations(&args.judge.expectations, args.events.any())?;
-    let (rules, most) = judging::rules(&args.judge, load, &expectations)?;
+    let (mut rules, most) = judging::rules(&args.judge, load, &expectations)?;
     let mut schedule = schedule(load)?;
     if rules.sampling == Sampling::UntilDecided {
         schedule.end = End::Requests(most);
     }
+    let select = select(&args.network, load.seed)?;
+    rules.addresses_drawn = matches!(select, Select::RoundRobin | Select::Random(_));
     let first = target(&args.targets[0], args)?;
     let protocol = Protocol::of(&args.request, first.tls)?;
     let reuse = reuse(load.reuse.as_deref())?;
@@ -376,7 +378,7 @@ pub fn run(args: &RunArgs) -> Result<Vec<ProbePlan>, PlanError> {
         limits: limits(&args.request)?,
         overrides: Overrides::parse(&args.network.resolve, &args.network.connect_to)?,
         names: names(&args.network, &args.request)?,
-        select: select(&args.network, load.seed)?,
+        select,
         tls: tls(&args.tls),
         identify: Patterns::parse(&args.identify)?,
         expectations,

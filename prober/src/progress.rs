@@ -101,7 +101,7 @@ impl Meter {
     pub fn count_all(&self, tally: &Tally) {
         let counts = Counts::default();
         for (cluster, answers) in tally.answers_by(Label::Cluster) {
-            add(&counts.answers[self.names.slot(cluster)], answers);
+            add(&counts.answers[self.names.slot(&cluster)], answers);
         }
         add(&counts.failed, tally.failed_requests());
         lock(&self.threads).push(Arc::new(counts));

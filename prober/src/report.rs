@@ -131,7 +131,8 @@ impl Report {
         let mut clusters = self.clusters.clone();
         let tallies = self.rows.iter().filter_map(Row::tally);
         let seen = tallies.flat_map(|tally| tally.answers_by(Label::Cluster).into_keys());
-        let others: std::collections::BTreeSet<_> = seen.map(str::to_owned).collect();
+        let others: std::collections::BTreeSet<_> =
+            seen.map(std::borrow::Cow::into_owned).collect();
         clusters.extend(others.into_iter().filter(|other| !self.clusters.contains(other)));
         clusters
     }

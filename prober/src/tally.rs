@@ -1,6 +1,7 @@
 //! Counts and histograms of one row (a source asking a target), per backend.
 //! Tallies of several threads or runs merge without loss. Pure.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::net::{IpAddr, SocketAddr};
@@ -295,6 +296,7 @@ impl Tally {
         Self {
             backends: self.backends.iter().map(part).collect(),
             failures: self.failures.clone(),
+            addresses: self.addresses.clone(),
             connections: self.connections,
             order: self.order.clone(),
             elapsed: self.elapsed,
@@ -346,16 +348,20 @@ impl Tally {
 
     /// Answers per value of a label, such as per cluster; by name.
     #[must_use]
-    pub fn answers_by(&self, label: Label) -> BTreeMap<&str, u64> {
+    pub fn answers_by(&self, label: Label) -> BTreeMap<Cow<'_, str>, u64> {
+        if label == Label::Address {
+            let all = self.answers_by_address().into_iter();
+            return all.map(|(address, n)| (address.to_string().into(), n)).collect();
+        }
         let mut groups = BTreeMap::new();
         for (identity, backend) in &self.backends {
-            *groups.entry(label.of(identity)).or_default() += backend.answers;
+            *groups.entry(label.of(identity).into()).or_default() += backend.answers;
         }
         groups
     }
 }
 
-/// What backends can be grouped by.
+/// What answers can be grouped by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Label {
     /// The cluster: the default.
@@ -372,11 +378,13 @@ pub enum Label {
     Region,
     /// The workload's version.
     Version,
+    /// The address that the connection led to: not the backend's, where a proxy is between.
+    Address,
 }
 
 impl Label {
     /// All of them, with the word for each.
-    pub const ALL: [(Self, &'static str); 7] = [
+    pub const ALL: [(Self, &'static str); 8] = [
         (Self::Cluster, "cluster"),
         (Self::Pod, "pod"),
         (Self::Namespace, "namespace"),
@@ -384,6 +392,7 @@ impl Label {
         (Self::Zone, "zone"),
         (Self::Region, "region"),
         (Self::Version, "version"),
+        (Self::Address, "address"),
     ];
 
     /// The word for it.
@@ -392,7 +401,8 @@ impl Label {
         Self::ALL.iter().find(|(label, _)| *label == self).map_or("cluster", |(_, word)| word)
     }
 
-    /// The value of this label; `<none>` where the backend does not state it.
+    /// The value of this label; `<none>` where the backend does not state it. No backend
+    /// states an [`Label::Address`].
     #[must_use]
     pub fn of(self, identity: &Identity) -> &str {
         let stated = match self {
@@ -403,6 +413,7 @@ impl Label {
             Self::Zone => identity.zone.as_ref(),
             Self::Region => identity.region.as_ref(),
             Self::Version => identity.version.as_ref(),
+            Self::Address => None,
         };
         stated.map_or("<none>", String::as_str)
     }

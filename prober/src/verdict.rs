@@ -34,6 +34,9 @@ pub struct Rules {
     pub sampling: Sampling,
     /// Clusters that are there, seen or not.
     pub clusters: Vec<String>,
+    /// Whether each connection's address was drawn among all of the name's, so that addresses
+    /// are independent of each other and not as a look-up happened to order them.
+    pub addresses_drawn: bool,
 }
 
 impl Default for Rules {
@@ -43,6 +46,7 @@ impl Default for Rules {
             min_share: MIN_SHARE,
             sampling: Sampling::Fixed,
             clusters: Vec::new(),
+            addresses_drawn: false,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What a missed or open verdict suggests: likely causes, the likeliest first, and the next
 //! command. Pure.
 
-use crate::expectation::{self, Expectation, Form};
+use crate::expectation::{self, Expectation, Form, Group};
 use crate::report::Row;
 use crate::tally::{Label, Stopped, Tally};
 use crate::verdict::{Judged, Verdict};
@@ -33,6 +33,11 @@ fn open(judged: &Judged, tally: &Tally) -> String {
                 over more time with --rate and -d, or ask from more sources (prober matrix)"
             .to_owned();
     }
+    if judged.reason.contains("look-ups chose the addresses") {
+        return "without it every connection goes to the first address of a look-up's answer, so that \
+                none says anything of the others; add --select random or --select round-robin"
+            .to_owned();
+    }
     match tally.stopped {
         Some(Stopped::Exhausted) => {
             "the truth is so near the bound that more requests are needed to tell; raise \
@@ -49,6 +54,12 @@ fn open(judged: &Judged, tally: &Tally) -> String {
 
 fn missed(expectation: &Expectation, row: &Row, tally: &Tally) -> Option<String> {
     match expectation {
+        Expectation::Who { label: Label::Address, .. }
+        | Expectation::Balanced { label: Label::Address, .. }
+        | Expectation::Shares { label: Label::Address, .. }
+        | Expectation::Share { group: Group { label: Label::Address, .. }, .. } => {
+            Some(addressed())
+        }
         Expectation::Balanced { label, .. } | Expectation::Shares { label, .. } => {
             Some(skewed(*label, row, tally))
         }
@@ -68,6 +79,13 @@ fn missed(expectation: &Expectation, row: &Row, tally: &Tally) -> Option<String>
         ),
         _ => None,
     }
+}
+
+fn addressed() -> String {
+    "a connection that its address does not take goes to the next one of the name: look first at those \
+     that were passed over, then whether the name still has all of them; '--select each' asks each \
+     address by itself"
+        .to_owned()
 }
 
 fn uninvited() -> String {
@@ -106,7 +124,7 @@ fn skewed(label: Label, row: &Row, tally: &Tally) -> String {
         let names = vec![format!(
             "any {} but {}",
             label.word(),
-            answers.keys().copied().collect::<String>()
+            answers.keys().map(AsRef::as_ref).collect::<String>()
         )];
         return missing(&names, row, tally);
     }

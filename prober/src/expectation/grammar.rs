@@ -1,5 +1,6 @@
 //! The parser of expectations: one function for each form. Pure.
 
+use std::net::IpAddr;
 use std::ops::Range;
 use std::time::Duration;
 
@@ -105,7 +106,12 @@ fn latency(
         let wrong = format!("'p{quantile}' is no quantile from p1 to p99.999");
         return Err(words.error(at, wrong));
     }
+    let start = words.peek().0.start;
     let of = if words.skip("{") { Some(group(words)?) } else { None };
+    if of.as_ref().is_some_and(|group| group.label == Label::Address) {
+        let at = start..words.peek().0.start;
+        return Err(words.error(at, "latencies are kept by pod, not by address".to_owned()));
+    }
     let below = within(words)?;
     Ok(Expectation::Latency { quantile, of, below })
 }
@@ -114,9 +120,13 @@ fn latency(
 fn group(words: &mut Words<'_>) -> Result<Group, SyntaxError> {
     let label = label(words)?;
     words.expect("=")?;
-    let (_, name) = words.name()?;
+    let (at, name) = words.name()?;
+    let mut name = name.to_owned();
+    if label == Label::Address {
+        addresses(words, at, std::iter::once(&mut name))?;
+    }
     words.expect("}")?;
-    Ok(Group { label, name: name.to_owned() })
+    Ok(Group { label, name })
 }
 
 /// `< TIME`.
@@ -154,8 +164,13 @@ fn throughput(words: &mut Words<'_>) -> Result<Expectation, SyntaxError> {
 }
 
 fn who(words: &mut Words<'_>, form: Form) -> Result<Expectation, SyntaxError> {
-    let names = names(words)?;
+    let start = words.peek().0.start;
+    let mut names = names(words)?;
+    let at = start..words.peek().0.start;
     let label = by(words, "',' or 'by'", false)?;
+    if label == Label::Address {
+        addresses(words, at, names.iter_mut())?;
+    }
     Ok(Expectation::Who { form, label, names })
 }
 
@@ -176,12 +191,17 @@ fn names(words: &mut Words<'_>) -> Result<Vec<String>, SyntaxError> {
 fn balanced(words: &mut Words<'_>) -> Result<Expectation, SyntaxError> {
     let next = words.peek().1;
     let named = !(next.is_empty() || next == "±" || next == "+" || next == "by");
-    let names = if named { names(words)? } else { Vec::new() };
+    let start = words.peek().0.start;
+    let mut names = if named { names(words)? } else { Vec::new() };
+    let at = start..words.peek().0.start;
     if names.len() == 1 {
         let (at, _) = words.peek();
         return Err(words.error(at, "one name alone has nothing to be balanced with".to_owned()));
     }
     let label = by(words, "'by' or '±'", true)?;
+    if label == Label::Address {
+        addresses(words, at, names.iter_mut())?;
+    }
     let (_, tolerance) = tolerance(words)?;
     Ok(Expectation::Balanced { names, label, tolerance })
 }
@@ -212,7 +232,11 @@ fn shares(words: &mut Words<'_>) -> Result<Expectation, SyntaxError> {
         }
         break;
     }
+    let at = start..words.peek().0.start;
     let label = by(words, "',', 'by' or '±'", true)?;
+    if label == Label::Address {
+        addresses(words, at, shares.iter_mut().map(|(name, _)| name))?;
+    }
     let (_, tolerance) = tolerance(words)?;
     Ok(Expectation::Shares { shares, label, tolerance })
 }
@@ -288,6 +312,22 @@ fn by(words: &mut Words<'_>, wanted: &str, more: bool) -> Result<Label, SyntaxEr
         return Ok(Label::Cluster);
     }
     Err(words.error(at, format!("expected {wanted}, found '{next}'")))
+}
+
+/// Names of addresses are written as addresses are, in one form each.
+fn addresses<'a>(
+    words: &Words<'_>,
+    at: Range<usize>,
+    names: impl Iterator<Item = &'a mut String>,
+) -> Result<(), SyntaxError> {
+    for name in names {
+        let Ok(address) = name.parse::<IpAddr>() else {
+            let at = words.place_of(name, at);
+            return Err(words.error(at, format!("'{name}' is no IP address")));
+        };
+        *name = address.to_string();
+    }
+    Ok(())
 }
 
 fn label(words: &mut Words<'_>) -> Result<Label, SyntaxError> {

@@ -41,6 +41,24 @@ fn every_form_is_read() {
         ("reaches kops,gke1", who(Form::Reaches, Label::Cluster, &["kops", "gke1"])),
         ("exactly kops , gke1", who(Form::Exactly, Label::Cluster, &["kops", "gke1"])),
         ("only a by pod", who(Form::Only, Label::Pod, &["a"])),
+        ("only 10.0.0.1 by address", who(Form::Only, Label::Address, &["10.0.0.1"])),
+        (
+            "reaches ::1,fd00:0::2 by address",
+            who(Form::Reaches, Label::Address, &["::1", "fd00::2"]),
+        ),
+        ("balanced by address ± 5%", balanced(&[], Label::Address, 5.0)),
+        (
+            "shares 10.0.0.1=90%,10.0.0.2=10% by address ± 3%",
+            shares(&[("10.0.0.1", 90.0), ("10.0.0.2", 10.0)], Label::Address, 3.0),
+        ),
+        (
+            "share{address=10.0.0.1} >= 20%",
+            Expectation::Share {
+                group: group(Label::Address, "10.0.0.1"),
+                side: Side::AtLeast,
+                percent: 20.0,
+            },
+        ),
         ("only <unknown>", who(Form::Only, Label::Cluster, &["<unknown>"])),
         ("reaches by by zone", who(Form::Reaches, Label::Zone, &["by"])),
         ("balanced ± 5%", balanced(&[], Label::Cluster, 5.0)),
@@ -103,6 +121,17 @@ fn an_error_points_at_its_place_and_names_the_nearest_form() {
         ("only kops gke1", "  only kops gke1\n            ^^^^", "expected ',' or 'by'"),
         ("only a,a", "  only a,a\n         ^", "named twice"),
         ("only a by colour", "  only a by colour\n            ^^^^^^", "for a label"),
+        (
+            "only 10.0.0.1,a by address",
+            "  only 10.0.0.1,a by address\n                ^",
+            "'a' is no IP",
+        ),
+        ("share{address=a} >= 20%", "  share{address=a} >= 20%\n                ^", "'a' is no IP"),
+        (
+            "p99{address=::1} < 80ms",
+            "  p99{address=::1} < 80ms\n     ^^^^^^^^^^^^^^",
+            "latencies are kept by pod",
+        ),
         ("only é = 0", "  only é = 0\n         ^", "expected ',' or 'by', found '='"),
         ("balanced", "  balanced\n          ^", "expected '± N%', found the end"),
         ("balanced ± 0%", "  balanced ± 0%\n             ^^", "above 0% and below 100%"),

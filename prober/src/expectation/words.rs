@@ -134,6 +134,12 @@ impl<'a> Words<'a> {
         false
     }
 
+    /// Where a word stands within a part of the text.
+    pub(super) fn place_of(&self, word: &str, part: Range<usize>) -> Range<usize> {
+        let found = self.text[part.clone()].find(word).map(|n| part.start + n);
+        found.map_or(part, |start| start..start + word.len())
+    }
+
     /// The next token without taking it.
     pub(super) fn peek(&self) -> Word<'a> {
         self.clone().token()

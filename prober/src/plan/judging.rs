@@ -45,6 +45,7 @@ pub(crate) fn rules(
         min_share: args.min_share.as_deref().map_or(Ok(MIN_SHARE), min_share)?,
         sampling: if open && statistical { Sampling::UntilDecided } else { Sampling::Fixed },
         clusters: args.clusters.clone(),
+        ..Rules::default()
     };
     Ok((rules, most))
 }

@@ -109,6 +109,9 @@ fn section(out: &mut String, row: &Row, style: Style) {
             if let Some(line) = upstream(&tally.phases) {
                 let _ = writeln!(out, "  {line}");
             }
+            if let Some(period) = tally.order.period() {
+                let _ = writeln!(out, "  {}", in_turn(period));
+            }
             judged(out, verdicts, style);
         }
     }
@@ -130,7 +133,7 @@ fn distribution(out: &mut String, tally: &Tally) {
             let share = backend.answers as f64 / total as f64;
             let latency = backend.latency();
             table.row(vec![
-                cluster.to_owned(),
+                cluster.to_string(),
                 who.pod.clone(),
                 backend.answers.to_string(),
                 backend.connections.to_string(),
@@ -245,6 +248,16 @@ fn upstream(phases: &Phases) -> Option<String> {
     let whole = shown_time(Some(whole));
     let header = crate::wire::UPSTREAM;
     Some(format!("medians: {whole} to the first byte, {part} ms of it upstream ({header})"))
+}
+
+/// Backends that take turns: no chance is in that, and a bound on chance is wider than it must be.
+fn in_turn(period: usize) -> String {
+    let ordinal = match period {
+        2 => "second".to_owned(),
+        3 => "third".to_owned(),
+        n => format!("{n}th"),
+    };
+    format!("in turn: every {ordinal} answer came from the same pod")
 }
 
 fn judged(out: &mut String, verdicts: &[Judged], style: Style) {

@@ -1,10 +1,15 @@
 //! What the order of answers says of their independence. Pure.
 
+use std::sync::LazyLock;
+
 use super::special::normal_quantile_above;
 use crate::tally::Chain;
 
 /// The risk at which an order is taken for one of independent answers.
 const RISK: f64 = 0.001;
+/// How many standard deviations chance exceeds at that risk; asked for at every look at a run,
+/// and slow to find.
+static BEYOND: LazyLock<f64> = LazyLock::new(|| normal_quantile_above(RISK));
 /// With fewer pairs than this nothing is said.
 const FEW: f64 = 12.0;
 
@@ -43,14 +48,14 @@ impl Correlation {
     /// Whether independent answers come in so few runs with a chance below 0.1 %.
     #[must_use]
     pub fn clusters(&self) -> bool {
-        self.runs_z() > normal_quantile_above(RISK)
+        self.runs_z() > *BEYOND
     }
 
     /// What the correlation is at most, at 99.9 %: Fisher's transformation (1921).
     #[must_use]
     pub fn upper(&self) -> f64 {
         let lag_one = self.lag_one.clamp(-1.0, 1.0);
-        let z = lag_one.atanh() + normal_quantile_above(RISK) / (self.pairs - 3.0).sqrt();
+        let z = lag_one.atanh() + *BEYOND / (self.pairs - 3.0).sqrt();
         z.tanh().clamp(-1.0, 1.0)
     }
 }

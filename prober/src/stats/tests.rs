@@ -40,6 +40,17 @@ fn scipy_says_the_same() {
             ("upper", &[hits, trials, risk]) => exact::upper(hits, trials, risk),
             ("at_least", &[hits, trials, p]) => exact::at_least(hits, trials, p),
             ("at_most", &[hits, trials, p]) => exact::at_most(hits, trials, p),
+            ("ln_evidence_above", [hits, trials, null, alternatives @ ..]) => {
+                let sample = sequence::Sample { hits: *hits, trials: *trials };
+                let pairs: Vec<_> = alternatives.chunks(2).map(|pair| (pair[0], pair[1])).collect();
+                sequence::ln_evidence_above(sample, *null, &pairs)
+            }
+            ("sequence_low", &[hits, trials, risk]) => {
+                sequence::interval(sequence::Sample { hits, trials }, risk).0
+            }
+            ("sequence_high", &[hits, trials, risk]) => {
+                sequence::interval(sequence::Sample { hits, trials }, risk).1
+            }
             ("homogeneity", counts) => {
                 let (before, after) = counts.split_at(counts.len() / 2);
                 let table: Vec<_> = before.iter().copied().zip(after.iter().copied()).collect();
@@ -53,7 +64,7 @@ fn scipy_says_the_same() {
         assert!(near || zero, "{line}: {own}");
         *checked.entry(function).or_insert(0) += 1;
     }
-    assert!(checked.len() == 10 && checked.values().all(|n| *n > 2), "{checked:?}");
+    assert!(checked.len() == 13 && checked.values().all(|n| *n > 2), "{checked:?}");
 }
 
 #[test]

@@ -157,6 +157,9 @@ impl Recorder {
         let order = self.follower.order(self.backends.iter().map(|(identity, _)| identity));
         let failures = self.tally.failures.clone();
         let mut tally = Tally { failures, order, ..Tally::default() };
+        for (address, counted) in self.addresses.iter().flatten() {
+            tally.addresses.entry(*address).or_default().merge(*counted);
+        }
         for (identity, counted) in &self.backends {
             let part = counted.for_verdicts(latencies);
             tally.backends.entry(identity.clone()).or_default().merge(&part);

@@ -59,6 +59,9 @@ impl<'a> Evidence<'a> {
     /// as dependent as their order cannot rule out: one group's connection may be pinned to it.
     #[must_use]
     pub fn worth(&self, label: Label, name: &str) -> Worth {
+        if label == Label::Address {
+            return self.worth_of_address(name);
+        }
         let hits = self.tally.answers_by(label).get(name).copied().unwrap_or(0) as f64;
         let answers = self.tally.answers() as f64;
         let opened = |one: bool| -> f64 {
@@ -88,6 +91,31 @@ impl<'a> Evidence<'a> {
         }
         let why = why.filter(|_| worth < answers * NOTABLE);
         Worth { sample: Sample { hits: share * worth, trials: worth }, why }
+    }
+
+    /// A connection has one address, for which all of its answers count once; where a look-up
+    /// chose it, all connections may owe theirs to one order of one answer.
+    fn worth_of_address(&self, name: &str) -> Worth {
+        let answers = self.tally.answers();
+        let hits = self.tally.answers_by(Label::Address).get(name).copied().unwrap_or(0);
+        let mut share = if answers > 0 { hits as f64 / answers as f64 } else { 0.0 };
+        let fresh: u64 = self.tally.backends.values().map(|backend| backend.connections).sum();
+        let (mut worth, mut why) = (answers, None);
+        if fresh < answers {
+            let of = |all: bool| -> u64 {
+                let addresses = self.tally.addresses.iter();
+                let those =
+                    addresses.filter(|(address, _)| all || address.ip().to_string() == name);
+                those.map(|(_, counted)| counted.connections).sum()
+            };
+            share = of(false) as f64 / of(true).max(1) as f64;
+            (worth, why) = (fresh, Some("a connection has one address"));
+        }
+        if !self.rules.addresses_drawn {
+            (worth, why) = (worth.min(1), Some("look-ups chose the addresses"));
+        }
+        let why = why.filter(|_| (worth as f64) < answers as f64 * NOTABLE);
+        Worth { sample: Sample { hits: share * worth as f64, trials: worth as f64 }, why }
     }
 
     /// What all answers are worth where one group is all there is, or none of it was seen.

@@ -29,8 +29,8 @@ pub(super) fn balanced(
             names.extend(evidence.rules.clusters.iter().cloned());
         }
         for seen in evidence.tally.answers_by(label).into_keys() {
-            if !names.iter().any(|name| name == seen) {
-                names.push(seen.to_owned());
+            if !names.iter().any(|name| *name == seen) {
+                names.push(seen.into_owned());
             }
         }
     }
@@ -149,7 +149,7 @@ fn strangers(
     let trials = parts.iter().map(|part| part.trials).fold(f64::INFINITY, f64::min);
     let hits = parts.iter().map(|part| part.share() * trials).sum::<f64>().min(trials);
     let sample = crate::stats::sequence::Sample { hits, trials };
-    let names: Vec<_> = others.iter().map(|name| **name).collect();
+    let names: Vec<_> = others.iter().map(|name| name.as_ref()).collect();
     let names = names.join(", ");
     let sure = evidence.sure();
     if evidence.above(sample, tolerance, None, tolerance, risk) {

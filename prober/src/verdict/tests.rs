@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::*;
 use crate::expectation::parse;
 use crate::outcome::FailureKind;
-use crate::tally::{BackendTally, FailureGroup, Pairs};
+use crate::tally::{AddressTally, BackendTally, FailureGroup, Pairs};
 use echo_reply::Identity;
 
 /// One pod in each cluster; each answer on a connection of its own, in 10 ms.
@@ -148,6 +148,51 @@ fn pinned_connections_are_worth_what_they_are_many() {
         assert!(judged.reason.contains(part), "{}", judged.reason);
         let judged = ruling("exactly kops,gke1", &pinned(), sampling);
         assert_eq!(judged.verdict, Verdict::Inconclusive, "{}", judged.reason);
+    }
+}
+
+/// Answers of one pod by two addresses, each with so many connections.
+fn by_address(answers: [u64; 2], connections: [u64; 2]) -> Tally {
+    let mut tally = tally(&[("kops", answers[0] + answers[1])], 0);
+    tally.backends.values_mut().for_each(|b| b.connections = connections[0] + connections[1]);
+    for (n, (answers, connections)) in answers.into_iter().zip(connections).enumerate() {
+        let address = ([10, 0, 0, n as u8 + 1], 80).into();
+        tally.addresses.insert(address, AddressTally { connections, answers });
+    }
+    tally
+}
+
+#[test]
+fn addresses_are_judged_by_connections_that_drew_theirs() {
+    use Verdict::{Fail, Inconclusive, Pass};
+    let drawn = Rules { addresses_drawn: true, ..Rules::default() };
+    let many = by_address([2_000, 2_000], [2_000, 2_000]);
+    let kept = by_address([2_000, 2_000], [5, 5]);
+    let one = by_address([3_000, 0], [3_000, 0]);
+    for (text, tally, verdict) in [
+        ("balanced by address ± 5%", &many, Pass),
+        ("balanced by address ± 5%", &kept, Inconclusive),
+        ("balanced 10.0.0.1,10.0.0.2 by address ± 5%", &one, Fail),
+        ("share{address=10.0.0.2} >= 30%", &many, Pass),
+        ("shares 10.0.0.1=80%,10.0.0.2=20% by address ± 5%", &many, Fail),
+        ("only 10.0.0.1 by address", &one, Pass),
+        ("only 10.0.0.1 by address", &many, Fail),
+        ("exactly 10.0.0.1,10.0.0.2 by address", &many, Pass),
+        ("exactly 10.0.0.1,10.0.0.2 by address", &kept, Inconclusive),
+        ("reaches 10.0.0.2 by address", &one, Fail),
+    ] {
+        let judged = judge(tally, &parse(text).unwrap(), &drawn);
+        assert_eq!(judged.verdict, verdict, "{text}: {}", judged.reason);
+        // As a look-up's order had it: what was seen is true, what was not proves nothing.
+        let judged = judge(tally, &parse(text).unwrap(), &Rules::default());
+        let seen = text.starts_with("only") && verdict == Fail;
+        let wanted = if seen { Fail } else { Inconclusive };
+        assert_eq!(judged.verdict, wanted, "{text}: {}", judged.reason);
+        assert!(
+            seen || judged.reason.contains("look-ups chose the addresses"),
+            "{}",
+            judged.reason
+        );
     }
 }
 

@@ -32,6 +32,21 @@ fn rows_of_one_name_tell_their_addresses() {
 }
 
 #[test]
+fn backends_that_take_turns_are_told() {
+    let mut report = samples::plain();
+    let said = |report: &Report| {
+        let text = render(report, Style { color: false, verbose: false });
+        String::from_utf8(text).unwrap().contains("in turn: every second answer")
+    };
+    assert!(!said(&report));
+    let RowResult::Probed { tally, .. } = &mut report.rows[0].result else { panic!("probed") };
+    for (n, lag) in tally.order.lags.iter_mut().enumerate() {
+        (lag.pairs, lag.same) = (90, if n % 2 == 1 { 90 } else { 0 });
+    }
+    assert!(said(&report));
+}
+
+#[test]
 fn a_timeline_with_failures() {
     let report = samples::timeline();
     insta::assert_snapshot!(
