@@ -22,4 +22,5 @@ mod probing;
 mod progress;
 mod scenarios;
 mod servers;
+mod shapes;
 mod verdicts;
