@@ -23,4 +23,5 @@ mod progress;
 mod reports;
 mod scenarios;
 mod servers;
+mod shapes;
 mod verdicts;

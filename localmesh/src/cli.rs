@@ -9,7 +9,7 @@ use localmesh::topology::DEFAULT_BLOCK;
 
 /// Two Istio clusters on this machine, with real Envoy and no Kubernetes
 ///
-/// The clusters kops and gke1 live on loopback addresses. A request takes the
+/// The clusters kops and gke1, or others (--topology), live on loopback addresses. A request takes the
 /// path that it takes in a real mesh: sidecar, the other cluster's east-west
 /// gateway, sidecar, with mTLS. Needs Envoy (`make envoy`), no privilege.
 #[derive(Debug, Parser)]
@@ -125,6 +125,10 @@ pub(crate) struct BlockArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct MeshArgs {
+    /// The clusters and services, a YAML file such as those in
+    /// localmesh/topologies [default: kops and gke1]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) topology: Option<PathBuf>,
     /// Use the addresses 127.N.0.0/16; meshes on different ones do not meet
     #[arg(long, value_name = "N", default_value_t = DEFAULT_BLOCK,
           value_parser = clap::value_parser!(u8).range(1..=254))]

@@ -173,6 +173,27 @@ pub enum Error {
         /// What is wrong.
         wrong: String,
     },
+    /// A topology file is none.
+    #[error("{file}:{line}: {wrong}")]
+    Topology {
+        /// The file.
+        file: String,
+        /// The line.
+        line: u64,
+        /// What is wrong.
+        wrong: String,
+    },
+    /// The Envoys would watch more files than the kernel lets one user watch.
+    #[error(
+        "the Envoys of this mesh watch {needed} files, and fs.inotify.max_user_instances is \
+         {limit}; raise it by sysctl, or take fewer pods"
+    )]
+    Watched {
+        /// How many files.
+        needed: usize,
+        /// How many may be watched.
+        limit: usize,
+    },
     /// An Envoy has no statistic of this name.
     #[error("{envoy} has no statistic {name:?}")]
     NoSuchStatistic {

@@ -43,6 +43,36 @@ impl Folder {
     }
 }
 
+/// Refuses a mesh whose Envoys would watch more files than the kernel lets one user watch: each
+/// takes an inotify instance, and an Envoy without one aborts.
+pub(crate) fn check_watched(topology: &Topology) -> Result<(), Error> {
+    let limit = fs::read_to_string("/proc/sys/fs/inotify/max_user_instances").ok();
+    let limit = limit.and_then(|limit| limit.trim().parse().ok());
+    match (watched(topology), limit) {
+        (needed, Some(limit)) if needed > limit => Err(Error::Watched { needed, limit }),
+        _ => Ok(()),
+    }
+}
+
+/// How many files the Envoys watch: what is told, and secrets.
+fn watched(topology: &Topology) -> usize {
+    let pods = topology.clusters.iter().flat_map(|cluster| {
+        cluster.pods.iter().map(move |pod| {
+            let told = dynamic(topology, cluster, pod, Path::new("")).len();
+            told + if needs_secrets(pod) { SECRETS } else { 0 }
+        })
+    });
+    pods.sum()
+}
+
+/// A workload's certificate, and the roots.
+const SECRETS: usize = 2;
+
+/// An east-west gateway opens no TLS.
+fn needs_secrets(pod: &Pod) -> bool {
+    pod.has_envoy() && pod.role != Role::EastWestGateway
+}
+
 /// Writes everything that the Envoys read.
 pub(crate) fn write_all(
     topology: &Topology,
@@ -95,15 +125,14 @@ pub(crate) fn write_changed(files: &[ConfigFile], folder: &Path) -> Result<Vec<S
         .collect()
 }
 
-/// Writes new secrets for the Envoy in `pod`, unless it needs none: an
-/// east-west gateway opens no TLS.
+/// Writes new secrets for the Envoy in `pod`, unless it needs none.
 pub(crate) fn write_secrets(
     authorities: &Authorities,
     cluster: &Cluster,
     pod: &Pod,
     dir: &Path,
 ) -> Result<(), Error> {
-    if !pod.has_envoy() || pod.role == Role::EastWestGateway {
+    if !needs_secrets(pod) {
         return Ok(());
     }
     let folder = folder(dir, cluster, pod);
@@ -131,4 +160,22 @@ pub(crate) fn replace(path: &Path, content: &[u8]) -> Result<(), Error> {
 
 fn make_folder(path: &Path) -> Result<(), Error> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(Error::file(path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::topology::{DEFAULT_BLOCK, INGRESS_PORT, Shape};
+
+    #[test]
+    fn every_file_that_an_envoy_watches_is_counted() {
+        let mut shape = Shape::two_clusters();
+        let count = |shape: &Shape| watched(&Topology::new(shape, DEFAULT_BLOCK, INGRESS_PORT));
+        // A client and an ingress gateway: clusters, routes, two services, two secrets. An
+        // east-west gateway: one service. A server: listener, routes, two secrets.
+        assert_eq!(count(&shape), 2 * (6 + 6 + 1 + 4));
+        shape.clusters[1].replicas = vec![1, 5];
+        shape.clusters[1].east_west_gateways = 2;
+        assert_eq!(count(&shape), 2 * (6 + 6 + 1 + 4) + 4 * 4 + 1);
+    }
 }

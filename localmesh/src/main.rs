@@ -15,7 +15,7 @@ use clap::CommandFactory as _;
 use localmesh::action::{self, Action};
 use localmesh::scenario::{self, Outcome, Place};
 use localmesh::summary::{headline, summary};
-use localmesh::topology::Shape;
+use localmesh::topology::{self, Shape};
 use localmesh::{Companion, Error, Mesh, Options, Tools, guard, remote};
 
 use crate::cli::{Cli, Command, Form, MeshArgs, ScenarioArgs};
@@ -179,8 +179,9 @@ fn find_tools(envoy: Option<&Path>, bin_dir: Option<&Path>) -> Result<Tools, Err
 }
 
 fn start(args: &MeshArgs, tools: &Tools, interrupt: &Interrupt) -> Result<Mesh, Error> {
+    let shape = args.topology.as_deref().map(topology::file::read).transpose()?;
     let options = Options {
-        shape: Shape::two_clusters(),
+        shape: shape.unwrap_or_else(Shape::two_clusters),
         block: args.block,
         ingress_port: args.ingress_port,
         dir: args.dir.clone(),

@@ -3,100 +3,173 @@
 
 use std::fmt::Write as _;
 
-use crate::topology::{Cluster, INGRESS_PORT, SERVICE_PORT, Service, Topology};
+use crate::topology::{Cluster, INGRESS_PORT, Pod, SERVICE_PORT, Topology};
+
+/// The requests of a row in which every cluster has an even share.
+const REQUESTS: usize = 100;
 
 /// The file's text, YAML.
 #[must_use]
 pub fn matrix(topology: &Topology) -> String {
-    let names: Vec<_> = topology.clusters.iter().map(|cluster| cluster.name.as_str()).collect();
+    let names: Vec<_> = topology.clusters.iter().map(|cluster| scalar(&cluster.name)).collect();
     let mut text = String::from(
         "# Written by localmesh for `prober matrix`: who must answer, asked from everywhere.\n",
     );
     // Writing to a String cannot fail.
     let _ = writeln!(text, "clusters: [{}]", names.join(", "));
-    text.push_str("defaults: {requests: 100, min-share: 10%, show: 4}\nsources:\n");
+    let requests = requests(topology);
+    let _ = writeln!(text, "defaults: {{requests: {requests}, min-share: 10%, show: 4}}");
+    text.push_str("sources:\n");
     for cluster in &topology.clusters {
+        let mut namespaces: Vec<&str> = Vec::new();
         for service in &topology.services {
-            text.push_str(&source(cluster, service, topology));
+            if !namespaces.contains(&service.namespace.as_str()) {
+                namespaces.push(&service.namespace);
+            }
+        }
+        for namespace in namespaces {
+            text.push_str(&source(cluster, namespace, topology));
         }
     }
     text.push_str("targets:\n");
     for cluster in &topology.clusters {
-        for service in &topology.services {
-            let _ = writeln!(
-                text,
-                "  - {{from: \"{}\", url: \"{}:{SERVICE_PORT}\", expect: {}}}",
-                source_name(cluster, service),
-                service.name,
-                expectations(cluster, service, topology)
-            );
-        }
-        for service in &topology.services {
-            let _ = writeln!(
-                text,
-                "  - {{url: \"{}/{}\", {}, expect: {}}}",
-                cluster.host,
-                service.name,
-                entrance(cluster, topology),
-                expectations(cluster, service, topology)
-            );
+        for row in rows(cluster, topology) {
+            let _ = writeln!(text, "  - {row}");
         }
     }
     text
 }
 
-/// A flag of curl and prober that leads a cluster's public name to its ingress
-/// gateway: name without dashes, and value. A gateway on another port than 80
-/// takes `connect-to`, so that the URL stays as people write it.
+/// The rows of one cluster: from inside, then from outside.
+fn rows(cluster: &Cluster, topology: &Topology) -> Vec<String> {
+    let services = || topology.services.iter().enumerate();
+    let inside = services().filter_map(|(index, service)| {
+        resolved(cluster, index, topology)?;
+        let answering = match service.sidecar {
+            true => topology.answering(cluster, index),
+            // Kubernetes resolves a service to pods of the same cluster only.
+            false => vec![cluster],
+        };
+        Some(format!(
+            "{{from: \"{}\", url: \"{}:{SERVICE_PORT}\", expect: {}}}",
+            source_name(cluster, &service.namespace),
+            service.name,
+            expectations(&answering)?
+        ))
+    });
+    let way = entrance(cluster, topology);
+    let outside = services().filter_map(|(index, service)| {
+        Some(format!(
+            "{{url: \"{}/{}\", {}, expect: {}}}",
+            cluster.host,
+            service.name,
+            way.as_ref()?,
+            expectations(&topology.answering(cluster, index))?
+        ))
+    });
+    inside.chain(outside).collect()
+}
+
+/// So many requests that a cluster with one pod of all that a service has is missed by all of
+/// them with a probability below 1e-6.
+fn requests(topology: &Topology) -> usize {
+    let pods = |index| topology.clusters.iter().map(|c| c.echoes(index).count()).sum::<usize>();
+    let most = (0..topology.services.len()).map(pods).max().unwrap_or(0).max(2);
+    let needed = 1e-6_f64.ln() / (-1.0 / most as f64).ln_1p();
+    // A small number, and not negative.
+    REQUESTS * (needed / REQUESTS as f64).ceil() as usize
+}
+
+/// Flags of curl and prober that lead a cluster's public name to its ingress
+/// gateways: names without dashes, and values. Gateways on another port than 80
+/// take `connect-to`, so that the URL stays as people write it.
 #[must_use]
-pub fn way_in(cluster: &Cluster, topology: &Topology) -> Option<(&'static str, String)> {
-    let gateway = cluster.ingress_gateways().next()?;
-    let to = gateway.address;
-    let name = format!("{}:{INGRESS_PORT}:{to}", cluster.host);
-    Some(match topology.ingress_port {
-        INGRESS_PORT => ("resolve", name),
-        port => ("connect-to", format!("{name}:{port}")),
-    })
+pub fn way_in(cluster: &Cluster, topology: &Topology) -> Vec<(&'static str, String)> {
+    let gateways: Vec<_> =
+        cluster.ingress_gateways().map(|gateway| gateway.address.to_string()).collect();
+    let (host, to, port) = (&cluster.host, gateways.join(","), topology.ingress_port);
+    match (gateways.len(), port) {
+        (0, _) => Vec::new(),
+        (1, INGRESS_PORT) => vec![("resolve", format!("{host}:{INGRESS_PORT}:{to}"))],
+        (1, _) => vec![("connect-to", format!("{host}:{INGRESS_PORT}:{to}:{port}"))],
+        (_, INGRESS_PORT) => vec![
+            ("resolve", format!("{host}:{INGRESS_PORT}:{to}")),
+            ("select", "round-robin".to_owned()),
+        ],
+        _ => vec![
+            ("connect-to", format!("{host}:{INGRESS_PORT}:{host}:{port}")),
+            ("resolve", format!("{host}:{port}:{to}")),
+            ("select", "round-robin".to_owned()),
+        ],
+    }
 }
 
-fn entrance(cluster: &Cluster, topology: &Topology) -> String {
-    way_in(cluster, topology)
-        .map(|(flag, value)| format!("{}: [\"{value}\"]", flag.replace('-', "_")))
-        .unwrap_or_default()
+/// The same as keys of a target; `None` for a cluster without ingress gateways.
+fn entrance(cluster: &Cluster, topology: &Topology) -> Option<String> {
+    let keys = way_in(cluster, topology).into_iter().map(|(flag, value)| match flag {
+        "select" => format!("{flag}: {value}"),
+        _ => format!("{flag}: [\"{value}\"]"),
+    });
+    let keys: Vec<_> = keys.collect();
+    (!keys.is_empty()).then(|| keys.join(", "))
 }
 
-/// `kops:istio-enabled`: a pod of this cluster in the service's namespace.
-fn source_name(cluster: &Cluster, service: &Service) -> String {
-    format!("{}:{}", cluster.name, service.namespace)
+/// `kops:istio-enabled`: a pod of this cluster in this namespace.
+fn source_name(cluster: &Cluster, namespace: &str) -> String {
+    format!("{}:{namespace}", cluster.name)
+}
+
+/// A source, if there is anything to ask from there.
+fn source(cluster: &Cluster, namespace: &str, topology: &Topology) -> String {
+    let services = topology.services.iter().enumerate();
+    let there = services.filter(|(_, service)| service.namespace == namespace);
+    let resolved: Vec<_> = there
+        .filter_map(|(index, _)| Some(format!("\"{}\"", resolved(cluster, index, topology)?)))
+        .collect();
+    if resolved.is_empty() {
+        return String::new();
+    }
+    format!(
+        "  - {{name: \"{}\", cluster: {}, here: true, resolve: [{}]}}\n",
+        source_name(cluster, namespace),
+        scalar(&cluster.name),
+        resolved.join(", ")
+    )
 }
 
 /// A client without sidecar resolves a service to its pods; one with a sidecar
 /// reaches the service's address, where here the sidecar listens.
-fn source(cluster: &Cluster, service: &Service, topology: &Topology) -> String {
-    let index = topology.services.iter().position(|other| other == service);
-    let pods = || cluster.echoes(index.unwrap_or_default()).map(|pod| pod.address.to_string());
-    let clients = || cluster.clients().map(|pod| pod.address.to_string());
-    let to: Vec<_> = if service.sidecar { clients().collect() } else { pods().collect() };
-    format!(
-        "  - {{name: \"{}\", cluster: {}, here: true, resolve: [\"{}:{SERVICE_PORT}:{}\"]}}\n",
-        source_name(cluster, service),
-        cluster.name,
-        service.name,
-        to.join(",")
-    )
+fn resolved(cluster: &Cluster, index: usize, topology: &Topology) -> Option<String> {
+    let service = topology.services.get(index)?;
+    let address = |pod: &Pod| pod.address.to_string();
+    let to: Vec<_> = match service.sidecar {
+        true => cluster.clients().map(address).collect(),
+        false => cluster.echoes(index).map(address).collect(),
+    };
+    (!to.is_empty()).then(|| format!("{}:{SERVICE_PORT}:{}", service.name, to.join(",")))
 }
 
-/// Services with sidecars are shared by all clusters; the others stay at home.
-fn expectations(cluster: &Cluster, service: &Service, topology: &Topology) -> String {
-    let all: Vec<_> = topology.clusters.iter().map(|cluster| cluster.name.as_str()).collect();
-    let answering = if service.sidecar { all.join(",") } else { cluster.name.clone() };
-    format!("[\"errors = 0\", \"exactly {answering}\"]")
+/// All of these clusters answer, and nobody else; `None` if there are none.
+fn expectations(answering: &[&Cluster]) -> Option<String> {
+    let names: Vec<_> = answering.iter().map(|cluster| cluster.name.as_str()).collect();
+    (!names.is_empty()).then(|| format!("[\"errors = 0\", \"exactly {}\"]", names.join(",")))
+}
+
+/// A name as YAML reads it back: quoted where it could be taken for something else than a text.
+fn scalar(name: &str) -> String {
+    let word = ["true", "false", "null", "yes", "no", "on", "off", "y", "n"].contains(&name);
+    match word || name.starts_with(|c: char| !c.is_ascii_alphabetic()) {
+        true => format!("\"{name}\""),
+        false => name.to_owned(),
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
-    use crate::topology::{DEFAULT_BLOCK, Shape, UNPRIVILEGED_INGRESS_PORT};
+    use crate::topology::{DEFAULT_BLOCK, Shape, UNPRIVILEGED_INGRESS_PORT, file};
 
     fn two_clusters(port: u16) -> Topology {
         Topology::new(&Shape::two_clusters(), DEFAULT_BLOCK, port)
@@ -130,11 +203,68 @@ sources:
         );
     }
 
+    fn of_file(name: &str, port: u16) -> String {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("topologies");
+        let text = std::fs::read_to_string(folder.join(name)).unwrap();
+        matrix(&Topology::new(&file::parse(name, &text).unwrap(), DEFAULT_BLOCK, port))
+    }
+
+    #[test]
+    fn nobody_is_expected_who_cannot_answer() {
+        let text = of_file("three-clusters.yaml", INGRESS_PORT);
+        assert!(!text.contains("aks1:istio-disabled"), "no pod to resolve echo1 to: {text}");
+        assert!(!text.contains("istio3.xiaowenx.com/echo1"), "nor one to route to: {text}");
+        assert!(text.contains(r#"istio3.xiaowenx.com:80:127.10.3.2"], expect: ["errors = 0", "exactly kops,gke1,aks1"]"#));
+    }
+
+    #[test]
+    fn clusters_of_one_network_share_services_without_sidecars() {
+        let text = of_file("shared-network.yaml", INGRESS_PORT);
+        let row = |start: &str| {
+            let line = text.lines().find(|line| line.trim_start().starts_with(start));
+            line.and_then(|line| line.split_once("expect: ")).expect(start).1.to_owned()
+        };
+        let both = r#"["errors = 0", "exactly kops,eks1"]}"#;
+        assert_eq!(row(r#"- {url: "istio1.xiaowenx.com/echo1""#), both);
+        assert_eq!(row(r#"- {from: "kops:istio-disabled""#), both.replace(",eks1", ""));
+        assert_eq!(
+            row(r#"- {url: "istio3.xiaowenx.com/echo1""#),
+            both.replace("kops,eks1", "gke1")
+        );
+    }
+
+    #[test]
+    fn several_ingress_gateways_are_asked_by_turns() {
+        let to = "istio1.xiaowenx.com";
+        let text = of_file("two-gateways.yaml", INGRESS_PORT);
+        let way = format!(r#"resolve: ["{to}:80:127.10.1.2,127.10.1.4"], select: round-robin"#);
+        assert!(text.contains(&way), "{text}");
+        let text = of_file("two-gateways.yaml", UNPRIVILEGED_INGRESS_PORT);
+        let way = format!(
+            r#"connect-to: ["{to}:80:{to}:8080"], resolve: ["{to}:8080:127.10.1.2,127.10.1.4"]"#
+        );
+        assert!(text.contains(&way), "{text}");
+    }
+
+    #[test]
+    fn names_that_yaml_would_take_for_something_else_are_quoted() {
+        assert_eq!(["on", "1", "gke1", "once"].map(scalar), ["\"on\"", "\"1\"", "gke1", "once"]);
+    }
+
+    #[test]
+    fn many_pods_take_more_requests() {
+        let mut shape = Shape::two_clusters();
+        assert_eq!(requests(&Topology::new(&shape, DEFAULT_BLOCK, INGRESS_PORT)), 100);
+        shape.clusters[0].replicas = vec![1, 5];
+        shape.clusters[1].replicas = vec![1, 4];
+        assert_eq!(requests(&Topology::new(&shape, DEFAULT_BLOCK, INGRESS_PORT)), 200);
+    }
+
     #[test]
     fn another_port_keeps_the_url_and_changes_the_connection() {
         let text = matrix(&two_clusters(UNPRIVILEGED_INGRESS_PORT));
         assert!(text.contains(
-            r#"{url: "istio1.xiaowenx.com/echo2", connect_to: ["istio1.xiaowenx.com:80:127.10.1.2:8080"], "#
+            r#"{url: "istio1.xiaowenx.com/echo2", connect-to: ["istio1.xiaowenx.com:80:127.10.1.2:8080"], "#
         ));
     }
 }

@@ -70,6 +70,7 @@ impl Mesh {
         let begin = Instant::now();
         let lock = Lock::take(options.block)?;
         let topology = lay_out(options);
+        files::check_watched(&topology)?;
         let folder = Folder::make(options.dir.as_deref(), options.block)?;
         let programs = programs(&topology, tools, folder.path());
         ports::check(programs.iter().flat_map(|program| [program.listens, program.admin]))?;

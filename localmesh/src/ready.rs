@@ -82,19 +82,19 @@ fn pause(start: Instant, what: String, interrupted: &dyn Fn() -> bool) -> Result
     Ok(())
 }
 
-/// Every ingress gateway for every service, and every client's sidecar for the
-/// services of its own namespace.
+/// Every ingress gateway for every service that it reaches, and every client's sidecar for the
+/// services with sidecars.
 fn entrances(topology: &Topology) -> Vec<Entrance> {
     let mut entrances = Vec::new();
     for cluster in &topology.clusters {
-        let here = |index: &usize| cluster.echoes(*index).next().is_some();
-        for (_, service) in topology.services.iter().enumerate().filter(|(i, _)| here(i)) {
+        let reached = |index: &usize| !topology.answering(cluster, *index).is_empty();
+        for (_, service) in topology.services.iter().enumerate().filter(|(i, _)| reached(i)) {
             entrances.extend(cluster.ingress_gateways().map(|gateway| Entrance {
                 to: gateway.listens(topology.ingress_port),
                 host: cluster.host.clone(),
                 path: format!("/{}", service.name),
             }));
-            let inside = cluster.clients().filter(|pod| pod.namespace == service.namespace);
+            let inside = cluster.clients().filter(|_| service.sidecar);
             entrances.extend(inside.map(|client| Entrance {
                 to: client.listens(topology.ingress_port),
                 host: format!("{}:{SERVICE_PORT}", service.name),

@@ -12,7 +12,7 @@ use serde::Deserialize;
 
 use crate::Error;
 use crate::action::{self, Action};
-use crate::topology::{MAX_REPLICAS, Shape, Topology};
+use crate::topology::{self, MAX_REPLICAS, Shape, Topology};
 use expect::Expect;
 
 pub use run::{Outcome, Place, run};
@@ -63,6 +63,8 @@ pub enum Way {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct File {
     story: String,
+    /// A topology file, from the scenario's folder; by default the mesh of two clusters.
+    topology: Option<PathBuf>,
     #[serde(default)]
     replicas: BTreeMap<String, u8>,
     #[serde(default)]
@@ -130,8 +132,16 @@ pub fn parse(path: &Path, text: &str) -> Result<Scenario, Error> {
     let fail = |why: String| wrong(path, why);
     let file: File = serde_saphyr::from_str(text)
         .map_err(|error| fail(error.to_string().lines().next().unwrap_or_default().to_owned()))?;
-    let mut shape = Shape::two_clusters();
-    let at = shape.services.iter().position(|service| service.name == SERVICE).unwrap_or_default();
+    let mut shape = match &file.topology {
+        None => Shape::two_clusters(),
+        Some(topology) => {
+            let folder = path.parent().unwrap_or(Path::new(""));
+            let read = topology::file::read(&folder.join(topology));
+            read.map_err(|error| fail(format!("topology: {error}")))?
+        }
+    };
+    let known = shape.services.iter().position(|service| service.name == SERVICE);
+    let at = known.ok_or_else(|| fail(format!("topology: no service is called '{SERVICE}'")))?;
     for (cluster, replicas) in &file.replicas {
         let Some(found) = shape.clusters.iter_mut().find(|c| c.name == *cluster) else {
             return Err(fail(format!("replicas: no cluster is called '{cluster}'")));
@@ -219,6 +229,7 @@ mod tests {
             ("kops sidecar", "kops side", "sidecar, ingress or plain"),
             ("kops sidecar", "eks1 sidecar", "no cluster is called 'eks1'"),
             ("lost <= 2", "lots <= 2", "lots"),
+            ("from:", "topology: none.yaml\nfrom:", "topology: none.yaml: No such file"),
         ] {
             let text = GOOD.replacen(old, new, 1);
             let said = parse(Path::new("x.yaml"), &text).expect_err(part).to_string();

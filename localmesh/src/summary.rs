@@ -31,10 +31,18 @@ pub fn headline(mesh: &Mesh, tools: &Tools) -> String {
     let envoys = mesh.programs().filter(|(program, _)| program.kind == Kind::Envoy).count();
     format!(
         "localmesh: {} joined by {envoys} Envoys {}, ready in {:.1} s",
-        names.join(" and "),
+        listed(&names),
         tools.envoy.version,
         mesh.startup().as_secs_f64()
     )
+}
+
+/// Names as people list them.
+fn listed(names: &[&str]) -> String {
+    match names {
+        [first @ .., last] if !first.is_empty() => format!("{} and {last}", first.join(", ")),
+        _ => names.join(", "),
+    }
 }
 
 /// What runs where in one cluster.
@@ -63,12 +71,14 @@ fn commands(matrix: &Path, topology: &Topology, tools: &Tools, cwd: &Path) -> St
     let prober = quoted(&program(&tools.prober, cwd));
     let mut text = format!("  {prober} matrix {}\n", quoted(&shown(matrix, cwd)));
     let shared = topology.services.iter().find(|service| service.sidecar);
-    let first = topology.clusters.first();
-    if let Some((cluster, service)) = first.zip(shared)
-        && let Some((flag, value)) = way_in(cluster, topology)
-    {
+    let first = topology.clusters.iter().find(|c| c.ingress_gateways().next().is_some());
+    if let Some((cluster, service)) = first.zip(shared) {
+        let way = way_in(cluster, topology).into_iter();
+        let way: String = way.map(|(flag, value)| format!(" --{flag} '{value}'")).collect();
         let target = format!("{}/{}", cluster.host, service.name);
-        let _ = writeln!(text, "  {prober} --target {target} --{flag} '{value}'");
+        if !way.is_empty() {
+            let _ = writeln!(text, "  {prober} --target {target}{way}");
+        }
     }
     text
 }

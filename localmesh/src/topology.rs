@@ -4,10 +4,13 @@
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddrV4};
 
+pub mod file;
 mod names;
+mod plan;
 mod policy;
 
 pub use names::{Mtls, Service, TRUST_DOMAIN};
+pub use plan::{ClusterShape, MAX_CLUSTERS, MAX_GATEWAYS, MAX_REPLICAS, MAX_SERVICES, Shape};
 pub use policy::{Balancer, Fault, LocalityLb, Outlier, Policy};
 
 /// The port of the echoes, and of the services in front of them.
@@ -24,8 +27,6 @@ pub const INGRESS_PORT: u16 = 80;
 pub const UNPRIVILEGED_INGRESS_PORT: u16 = 8080;
 /// The second byte of all addresses, unless asked otherwise: `127.10.0.0/16`.
 pub const DEFAULT_BLOCK: u8 = 10;
-/// More pods of one service than this do not fit the plan of addresses.
-pub const MAX_REPLICAS: u8 = 5;
 
 /// Two or more clusters joined into one mesh.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,7 +41,8 @@ pub struct Topology {
     pub services: Vec<Service>,
 }
 
-/// One cluster: a network of its own, reached from the others only by its gateway.
+/// One cluster. Other networks reach it only by gateways; clusters of one network reach each
+/// other's pods directly.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cluster {
     /// Its name, as Istio's `clusterName`.
@@ -175,71 +177,52 @@ impl Cluster {
     }
 }
 
-/// What to lay out: the input of [`Topology::new`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Shape {
-    /// The clusters.
-    pub clusters: Vec<ClusterShape>,
-    /// The services.
-    pub services: Vec<Service>,
-}
-
-/// One cluster of a [`Shape`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ClusterShape {
-    /// Name.
-    pub name: String,
-    /// Where its nodes are.
-    pub locality: Locality,
-    /// How many pods each service has here, in the services' order; at most [`MAX_REPLICAS`].
-    pub replicas: Vec<u8>,
-}
-
-impl Shape {
-    /// The mesh of the documents: `kops` and `gke1`, one pod of `echo1` (no
-    /// sidecar) and one of `echo2` (sidecar) in each.
-    #[must_use]
-    pub fn two_clusters() -> Self {
-        let cluster = |name: &str, region: &str, zone: &str| ClusterShape {
-            name: name.into(),
-            locality: Locality { region: region.into(), zone: zone.into() },
-            replicas: vec![1, 1],
-        };
-        Self {
-            clusters: vec![
-                cluster("kops", "us-west-2", "us-west-2a"),
-                cluster("gke1", "us-west1", "us-west1-b"),
-            ],
-            services: vec![
-                Service::new("echo1", "istio-disabled", false),
-                Service::new("echo2", "istio-enabled", true),
-            ],
-        }
-    }
-}
-
 impl Topology {
-    /// Gives everything in `shape` its name and address: cluster number `i` is
-    /// on `127.<block>.<i>.0/24`, with `.2` ingress gateway, `.3` east-west
-    /// gateway, `.11`–`.20` echoes, `.22` client, and `+100` an application
-    /// behind its sidecar.
-    #[must_use]
-    pub fn new(shape: &Shape, block: u8, ingress_port: u16) -> Self {
-        let clusters = (1..).zip(&shape.clusters).map(|(number, cluster)| Cluster {
-            name: cluster.name.clone(),
-            network: format!("network{number}"),
-            locality: cluster.locality.clone(),
-            host: format!("istio{number}.xiaowenx.com"),
-            pods: pods(cluster, &shape.services, Ipv4Addr::new(127, block, number, 0)),
-            unseen: BTreeSet::new(),
-        });
-        Self { block, ingress_port, clusters: clusters.collect(), services: shape.services.clone() }
-    }
-
     /// The cluster of this name.
     #[must_use]
     pub fn cluster(&self, name: &str) -> Option<&Cluster> {
         self.clusters.iter().find(|cluster| cluster.name == name)
+    }
+
+    /// How pods of `home` reach those of `other`: as istiod says, directly in one network, and
+    /// where the other network has no gateway at all; by the gateways of the other cluster
+    /// otherwise, or if it has none by those of its network that `home` knows.
+    pub(crate) fn way<'a>(&'a self, home: &Cluster, other: &'a Cluster) -> Way<'a> {
+        if other.network == home.network {
+            return Way::Direct;
+        }
+        let own: Vec<_> = other.east_west_gateways().collect();
+        let gateways = match own.is_empty() {
+            false => own,
+            true => {
+                let seen = self.seen_by(home).filter(|cluster| cluster.network == other.network);
+                seen.flat_map(Cluster::east_west_gateways).collect()
+            }
+        };
+        match gateways.is_empty() {
+            true => Way::Direct,
+            false => Way::Gateways(gateways.into_iter().filter(|pod| pod.ready).collect()),
+        }
+    }
+
+    /// The clusters whose pods the istiod of `home` knows, `home` among them.
+    pub(crate) fn seen_by<'a>(&'a self, home: &Cluster) -> impl Iterator<Item = &'a Cluster> {
+        let unseen = home.unseen.clone();
+        self.clusters.iter().filter(move |cluster| !unseen.contains(&cluster.name))
+    }
+
+    /// The clusters that answer what an Envoy of `home` sends to the service with this index:
+    /// those with pods of it that can be reached. Gateways pass nothing but mTLS on.
+    #[must_use]
+    pub fn answering(&self, home: &Cluster, service: usize) -> Vec<&Cluster> {
+        let sidecar = self.services.get(service).is_some_and(|service| service.sidecar);
+        self.seen_by(home)
+            .filter(|other| other.echoes(service).next().is_some())
+            .filter(|other| match self.way(home, other) {
+                Way::Direct => true,
+                Way::Gateways(gateways) => sidecar && !gateways.is_empty(),
+            })
+            .collect()
     }
 
     /// Gives a service so many pods in a cluster, at most [`MAX_REPLICAS`]; the labels of the
@@ -247,17 +230,16 @@ impl Topology {
     pub(crate) fn scale(&mut self, cluster: usize, service: usize, to: u8) -> Scaled {
         let services = &self.services;
         let home = &mut self.clusters[cluster];
-        let subnet = home.pods[0].address.octets();
-        let subnet = Ipv4Addr::new(subnet[0], subnet[1], subnet[2], 0);
-        let labels = |n: u8| replica_label(&services[service], n);
         let mut scaled = Scaled::default();
         for replica in 1..=MAX_REPLICAS {
-            let label = labels(replica);
+            let label = plan::label(&services[service].name, replica);
             let place = home.pods.iter().position(|pod| pod.label == label);
             match place {
                 None if replica <= to => {
+                    let locality = home.locality.clone();
+                    let subnet = plan::subnet_of(home.pods[0].address);
                     let mut pod =
-                        replica_pod(&home.name, &home.locality, services, service, replica, subnet);
+                        plan::replica(&home.name, locality, services, service, replica, subnet);
                     pod.ready = false;
                     home.pods.push(pod);
                     scaled.new.push(label);
@@ -272,6 +254,15 @@ impl Topology {
     }
 }
 
+/// How the pods of one cluster reach those of another.
+#[derive(Debug)]
+pub(crate) enum Way<'a> {
+    /// At their own addresses.
+    Direct,
+    /// At these gateways, all of which are ready.
+    Gateways(Vec<&'a Pod>),
+}
+
 /// What changed by [`Topology::scale`].
 #[derive(Debug, Default)]
 pub(crate) struct Scaled {
@@ -279,76 +270,6 @@ pub(crate) struct Scaled {
     pub(crate) new: Vec<String>,
     /// Pods that are no more.
     pub(crate) gone: Vec<Pod>,
-}
-
-fn pods(cluster: &ClusterShape, services: &[Service], subnet: Ipv4Addr) -> Vec<Pod> {
-    let at = |host: u8| Ipv4Addr::from(u32::from(subnet) + u32::from(host));
-    let single = |label: &str, namespace: &str, account: &str, host, role| Pod {
-        label: label.into(),
-        name: format!("{label}-{}", cluster.name),
-        namespace: namespace.into(),
-        account: account.into(),
-        address: at(host),
-        role,
-        locality: cluster.locality.clone(),
-        ready: true,
-        fault: None,
-    };
-    let mut pods = vec![
-        single("ingressgateway", "istio-system", "istio-ingressgateway", 2, Role::IngressGateway),
-        single(
-            "eastwestgateway",
-            "istio-system",
-            "istio-eastwestgateway",
-            3,
-            Role::EastWestGateway,
-        ),
-    ];
-    for index in 0..services.len() {
-        let replicas = cluster.replicas.get(index).copied().unwrap_or(0).min(MAX_REPLICAS);
-        for replica in 1..=replicas {
-            let (name, locality) = (&cluster.name, &cluster.locality);
-            pods.push(replica_pod(name, locality, services, index, replica, subnet));
-        }
-    }
-    pods.push(single("client", "istio-enabled", "client", 22, Role::Client));
-    pods
-}
-
-/// `echo2`, and `echo2-2` for the second one.
-fn replica_label(service: &Service, replica: u8) -> String {
-    match replica {
-        1 => service.name.clone(),
-        _ => format!("{}-{replica}", service.name),
-    }
-}
-
-/// Pod number `replica`, from 1, of the service with this index.
-fn replica_pod(
-    cluster: &str,
-    locality: &Locality,
-    services: &[Service],
-    index: usize,
-    replica: u8,
-    subnet: Ipv4Addr,
-) -> Pod {
-    let at = |host: u8| Ipv4Addr::from(u32::from(subnet) + u32::from(host));
-    let service = &services[index];
-    // Services take turns: echo1 has .11, .13, …, echo2 has .12, .14, …
-    let offset = index + services.len() * (usize::from(replica) - 1);
-    let host = 11 + u8::try_from(offset).unwrap_or(u8::MAX - 11);
-    let behind_sidecar = service.sidecar.then(|| at(host + 100));
-    Pod {
-        label: replica_label(service, replica),
-        name: format!("{}-{cluster}-{replica}", service.name),
-        namespace: service.namespace.clone(),
-        account: service.account.clone(),
-        address: at(host),
-        role: Role::Echo { service: index, behind_sidecar },
-        locality: locality.clone(),
-        ready: true,
-        fault: None,
-    }
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{ConfigFile, discovery, socket, typed};
 use crate::topology::{
-    Cluster, EAST_WEST_PORT, Locality, LocalityLb, Pod, Role, SERVICE_PORT, Service, Topology,
+    Cluster, EAST_WEST_PORT, Locality, LocalityLb, Pod, Role, SERVICE_PORT, Service, Topology, Way,
 };
 
 /// The name of the file of a service's endpoints, or of those of its subset in one cluster.
@@ -39,9 +39,8 @@ pub fn endpoints(topology: &Topology, home: &Cluster, pod: &Pod) -> Vec<ConfigFi
         Role::EastWestGateway => services()
             .filter(|(_, service)| service.sidecar)
             .map(|(index, service)| {
-                let own = local(home, index, service, 1);
-                let groups = own.into_iter().map(|group| group.json(None)).collect();
-                file(service, None, &service.sni(), groups)
+                let own = everywhere(topology, home, index, service, View::OwnNetwork);
+                file(service, None, &service.sni(), merged(own))
             })
             .collect(),
         Role::Echo { .. } => Vec::new(),
@@ -59,25 +58,81 @@ fn file(service: &Service, subset: Option<&str>, name: &str, groups: Vec<Value>)
     }
 }
 
+/// What of the mesh an Envoy is told of.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum View {
+    /// All clusters.
+    Mesh,
+    /// What is reached directly: a gateway passes nothing on to another gateway.
+    OwnNetwork,
+}
+
 /// The endpoints of one locality of one cluster.
 struct Group<'a> {
     cluster: &'a str,
     locality: &'a Locality,
+    priority: u32,
     weight: usize,
-    endpoints: Vec<Value>,
+    endpoints: Vec<Endpoint>,
+}
+
+/// One address.
+#[derive(Clone)]
+struct Endpoint {
+    address: SocketAddrV4,
+    weight: usize,
+    mtls: bool,
+}
+
+/// The groups as Envoy is told them. istiod knows localities, not clusters: those of one
+/// locality and priority are one group, in which an address stands once.
+fn merged(groups: Vec<Group<'_>>) -> Vec<Value> {
+    let mut all: Vec<Group<'_>> = Vec::new();
+    for group in groups {
+        let same = |other: &&mut Group<'_>| {
+            (other.locality, other.priority) == (group.locality, group.priority)
+        };
+        let Some(other) = all.iter_mut().find(same) else {
+            all.push(group);
+            continue;
+        };
+        other.weight += group.weight;
+        for endpoint in group.endpoints {
+            match other.endpoints.iter_mut().find(|known| known.address == endpoint.address) {
+                Some(known) => known.weight += endpoint.weight,
+                None => other.endpoints.push(endpoint),
+            }
+        }
+    }
+    all.into_iter().map(Group::json).collect()
 }
 
 impl Group<'_> {
-    fn json(self, priority: Option<u32>) -> Value {
+    fn json(self) -> Value {
         let mut group = json!({
             "locality": { "region": self.locality.region, "zone": self.locality.zone },
             "load_balancing_weight": self.weight,
-            "lb_endpoints": self.endpoints,
+            "lb_endpoints": self.endpoints.iter().map(Endpoint::json).collect::<Vec<_>>(),
         });
-        if let Some(priority) = priority.filter(|priority| *priority > 0) {
-            group["priority"] = priority.into();
+        if self.priority > 0 {
+            group["priority"] = self.priority.into();
         }
         group
+    }
+}
+
+impl Endpoint {
+    fn json(&self) -> Value {
+        let mut endpoint = json!({
+            "endpoint": { "address": socket(self.address.ip(), self.address.port()) },
+            "load_balancing_weight": self.weight,
+        });
+        if self.mtls {
+            endpoint["metadata"] = json!({
+                "filter_metadata": { "envoy.transport_socket_match": { "tlsMode": "istio" } },
+            });
+        }
+        endpoint
     }
 }
 
@@ -90,73 +145,76 @@ fn groups(
     only: Option<&str>,
 ) -> Vec<Value> {
     let service = &topology.services[index];
-    let mut found = everywhere(topology, home, index, service);
+    let mut found = everywhere(topology, home, index, service, View::Mesh);
     found.retain(|group| only.is_none_or(|only| group.cluster == only));
-    match &service.policy.locality {
+    merged(match &service.policy.locality {
         LocalityLb::Distribute(shares) => distribute(found, shares),
         LocalityLb::Failover if service.policy.outlier.is_some() => {
             prioritised(found, &client.locality)
         }
-        LocalityLb::Failover | LocalityLb::Off => {
-            found.into_iter().map(|group| group.json(None)).collect()
-        }
-    }
+        LocalityLb::Failover | LocalityLb::Off => found,
+    })
 }
 
-/// Own pods, and for each other network its gateways with the weight of the
-/// pods behind them, by the pods' localities. A service without sidecars has
-/// only own pods: the gateways pass nothing but mTLS on.
+/// Pods that are reached directly, own ones first, and for each other network its gateways with
+/// the weight of the pods behind them, by the pods' localities. The gateways pass nothing but
+/// mTLS on: of a service without sidecars there are direct pods only.
 fn everywhere<'a>(
     topology: &'a Topology,
     home: &'a Cluster,
     index: usize,
     service: &Service,
+    view: View,
 ) -> Vec<Group<'a>> {
-    let seen = |other: &&Cluster| {
-        other.network != home.network && service.sidecar && !home.unseen.contains(&other.name)
-    };
-    let others: Vec<_> = topology.clusters.iter().filter(seen).collect();
-    // The weight of a network's pods is divided among its gateways: all weights are taken
-    // times a number that the number of gateways of each network divides.
-    let gateways = |other: &Cluster| other.east_west_gateways().filter(|pod| pod.ready).count();
-    let times = others.iter().map(|other| gateways(other).max(1)).fold(1, least_common_multiple);
-    let remote = others.iter().flat_map(|other| {
-        let per_gateway = times / gateways(other).max(1);
-        by_locality(other, index).into_iter().filter_map(move |(locality, pods)| {
-            let to = |gateway: &Pod| SocketAddrV4::new(gateway.address, EAST_WEST_PORT);
-            let ready = other.east_west_gateways().filter(|pod| pod.ready);
+    let times = scale(topology, home);
+    let others = topology.seen_by(home).filter(|other| other.name != home.name);
+    let mut groups = Vec::new();
+    for other in std::iter::once(home).chain(others) {
+        let way = topology.way(home, other);
+        for (locality, pods) in by_locality(other, index) {
             let behind = pods.len();
-            let endpoints: Vec<_> =
-                ready.map(|pod| endpoint(to(pod), behind * per_gateway, true)).collect();
-            let weight = behind * times;
-            (!endpoints.is_empty()).then_some(Group {
-                cluster: &other.name,
-                locality,
-                weight,
-                endpoints,
-            })
-        })
-    });
-    local(home, index, service, times).into_iter().chain(remote).collect()
+            let endpoints: Vec<_> = match &way {
+                Way::Direct => pods.iter().map(|pod| direct(pod, service, times)).collect(),
+                Way::Gateways(gateways) if service.sidecar && view == View::Mesh => {
+                    let share = times / gateways.len().max(1);
+                    let to = |gateway: &&Pod| SocketAddrV4::new(gateway.address, EAST_WEST_PORT);
+                    gateways
+                        .iter()
+                        .map(|gateway| Endpoint {
+                            address: to(gateway),
+                            weight: behind * share,
+                            mtls: true,
+                        })
+                        .collect()
+                }
+                Way::Gateways(_) => Vec::new(),
+            };
+            if !endpoints.is_empty() {
+                let (cluster, weight) = (other.name.as_str(), behind * times);
+                groups.push(Group { cluster, locality, priority: 0, weight, endpoints });
+            }
+        }
+    }
+    groups
 }
 
-/// The service's pods in `home`, of weight `times` each, by locality.
-fn local<'a>(home: &'a Cluster, index: usize, service: &Service, times: usize) -> Vec<Group<'a>> {
-    let groups = by_locality(home, index).into_iter();
-    groups
-        .map(|(locality, pods)| Group {
-            cluster: &home.name,
-            locality,
-            weight: pods.len() * times,
-            endpoints: pods
-                .iter()
-                .map(|pod| {
-                    let address = SocketAddrV4::new(pod.address, SERVICE_PORT);
-                    endpoint(address, times, service.sidecar)
-                })
-                .collect(),
-        })
-        .collect()
+/// What every weight is taken times, so that the weight of the pods behind gateways can be
+/// divided among them: the least number that the number of gateways of each network, and of
+/// each cluster, divides (`GetLBWeightScaleFactor` of istiod).
+fn scale(topology: &Topology, home: &Cluster) -> usize {
+    let mut networks: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut times = 1;
+    for cluster in topology.seen_by(home) {
+        let gateways = cluster.east_west_gateways().filter(|pod| pod.ready).count();
+        *networks.entry(&cluster.network).or_default() += gateways;
+        times = least_common_multiple(times, gateways.max(1));
+    }
+    networks.into_values().fold(times, |times, all| least_common_multiple(times, all.max(1)))
+}
+
+fn direct(pod: &Pod, service: &Service, weight: usize) -> Endpoint {
+    let address = SocketAddrV4::new(pod.address, SERVICE_PORT);
+    Endpoint { address, weight, mtls: service.sidecar }
 }
 
 /// The ready pods of a service in one cluster, by where they are.
@@ -170,7 +228,7 @@ fn by_locality(cluster: &Cluster, index: usize) -> BTreeMap<&Locality, Vec<&Pod>
 
 /// Failover: the nearer a locality, the higher its priority; numbers without gaps, as Envoy
 /// wants them.
-fn prioritised(groups: Vec<Group<'_>>, from: &Locality) -> Vec<Value> {
+fn prioritised<'a>(mut groups: Vec<Group<'a>>, from: &Locality) -> Vec<Group<'a>> {
     let distance = |to: &Locality| match () {
         () if to == from => 0,
         () if to.region == from.region => 1,
@@ -180,17 +238,15 @@ fn prioritised(groups: Vec<Group<'_>>, from: &Locality) -> Vec<Value> {
     distances.sort_unstable();
     distances.dedup();
     let priority = |to: &Locality| distances.iter().position(|d| *d == distance(to));
+    for group in &mut groups {
+        let priority = priority(group.locality).and_then(|p| u32::try_from(p).ok());
+        group.priority = priority.unwrap_or(0);
+    }
     groups
-        .into_iter()
-        .map(|group| {
-            let priority = priority(group.locality).and_then(|p| u32::try_from(p).ok());
-            group.json(priority)
-        })
-        .collect()
 }
 
 /// Shares by cluster: the localities of one divide its share by their pods.
-fn distribute(groups: Vec<Group<'_>>, shares: &[(String, u32)]) -> Vec<Value> {
+fn distribute<'a>(groups: Vec<Group<'a>>, shares: &[(String, u32)]) -> Vec<Group<'a>> {
     let mut pods: BTreeMap<&str, usize> = BTreeMap::new();
     for group in &groups {
         *pods.entry(group.cluster).or_default() += group.weight;
@@ -201,7 +257,7 @@ fn distribute(groups: Vec<Group<'_>>, shares: &[(String, u32)]) -> Vec<Value> {
             let (_, share) = shares.iter().find(|(name, _)| name == group.cluster)?;
             let all = pods[group.cluster].max(1);
             group.weight = (usize::try_from(*share).ok()? * group.weight).div_ceil(all);
-            (group.weight > 0).then(|| group.json(None))
+            (group.weight > 0).then_some(group)
         })
         .collect()
 }
@@ -212,17 +268,4 @@ fn least_common_multiple(a: usize, b: usize) -> usize {
         (greater, rest) = (rest, greater % rest);
     }
     a / greater * b
-}
-
-fn endpoint(address: SocketAddrV4, weight: usize, mtls: bool) -> Value {
-    let mut endpoint = json!({
-        "endpoint": { "address": socket(address.ip(), address.port()) },
-        "load_balancing_weight": weight,
-    });
-    if mtls {
-        endpoint["metadata"] = json!({
-            "filter_metadata": { "envoy.transport_socket_match": { "tlsMode": "istio" } },
-        });
-    }
-    endpoint
 }

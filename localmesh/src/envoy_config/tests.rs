@@ -100,3 +100,123 @@ fn a_strict_service_has_no_plaintext_chain_and_takes_all_tls() {
     topology.services[1].mtls = Mtls::Strict;
     assert_eq!(matches(&topology), [json!({ "transport_protocol": "tls" })]);
 }
+
+/// A topology that the project ships.
+fn shipped(name: &str) -> Shape {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("topologies");
+    crate::topology::file::read(&folder.join(name)).unwrap()
+}
+
+/// What the client of a cluster is told of a service: zone, weight of the zone, and its
+/// addresses with theirs.
+fn told(shape: &Shape, cluster: usize, service: usize) -> Vec<String> {
+    let topology = Topology::new(shape, DEFAULT_BLOCK, INGRESS_PORT);
+    let home = &topology.clusters[cluster];
+    told_to(&topology, home, home.clients().next().unwrap(), service)
+}
+
+fn told_to(topology: &Topology, home: &Cluster, pod: &Pod, service: usize) -> Vec<String> {
+    let files = endpoints(topology, home, pod);
+    let name = format!("eds-{}.json", topology.services[service].name);
+    let file = files.iter().find(|file| file.name == name).unwrap();
+    let groups = file.content["resources"][0]["endpoints"].as_array().unwrap();
+    let one = |group: &Value| {
+        let endpoints = group["lb_endpoints"].as_array().unwrap().iter().map(|endpoint| {
+            let at = &endpoint["endpoint"]["address"]["socket_address"];
+            let address = at["address"].as_str().unwrap().trim_start_matches("127.10.").to_owned();
+            let mtls = if endpoint["metadata"].is_null() { "" } else { " mTLS" };
+            let weight = &endpoint["load_balancing_weight"];
+            format!(" {address}:{}={weight}{mtls}", at["port_value"])
+        });
+        let zone = group["locality"]["zone"].as_str().unwrap();
+        let weight = &group["load_balancing_weight"];
+        format!("{zone} {weight}:{}", endpoints.collect::<String>())
+    };
+    groups.iter().map(one).collect()
+}
+
+#[test]
+fn the_weight_of_pods_is_divided_among_their_gateways() {
+    let mut shape = shipped("two-gateways.yaml");
+    // All weights are taken times two: the least number that one and two gateways divide.
+    assert_eq!(
+        told(&shape, 0, 1),
+        ["us-west-2a 2: 1.12:8080=2 mTLS", "us-west1-b 6: 2.3:15443=3 mTLS 2.5:15443=3 mTLS"]
+    );
+    // So they are on the other side, though there is one gateway only.
+    assert_eq!(told(&shape, 1, 1)[1], "us-west-2a 2: 1.3:15443=2 mTLS");
+    shape.clusters[0].east_west_gateways = 3;
+    assert_eq!(
+        told(&shape, 0, 1)[1],
+        "us-west1-b 18: 2.3:15443=9 mTLS 2.5:15443=9 mTLS",
+        "six times: a cluster's own gateways count as well"
+    );
+}
+
+#[test]
+fn pods_of_one_network_are_reached_directly() {
+    let shape = shipped("shared-network.yaml");
+    // The network of the two has two gateways, so that weights are doubled.
+    assert_eq!(
+        told(&shape, 0, 1),
+        [
+            "us-west-2a 2: 1.12:8080=2 mTLS",
+            "us-west-2b 2: 2.12:8080=2 mTLS",
+            "us-east1-b 2: 3.3:15443=2 mTLS"
+        ]
+    );
+    assert_eq!(told(&shape, 0, 0), ["us-west-2a 2: 1.11:8080=2", "us-west-2b 2: 2.11:8080=2"]);
+    // From outside each has its gateway, which passes on to the pods of both.
+    assert_eq!(
+        told(&shape, 2, 1)[1..],
+        ["us-west-2a 2: 1.3:15443=2 mTLS", "us-west-2b 2: 2.3:15443=2 mTLS"]
+    );
+    let topology = Topology::new(&shape, DEFAULT_BLOCK, INGRESS_PORT);
+    let kops = &topology.clusters[0];
+    let gateway = kops.east_west_gateways().next().unwrap();
+    assert_eq!(
+        told_to(&topology, kops, gateway, 1),
+        ["us-west-2a 2: 1.12:8080=2 mTLS", "us-west-2b 2: 2.12:8080=2 mTLS"]
+    );
+}
+
+#[test]
+fn a_cluster_without_a_gateway_is_reached_by_its_networks_or_else_directly() {
+    let mut shape = shipped("shared-network.yaml");
+    shape.clusters[1].east_west_gateways = 0;
+    let gateway = "1.3:15443";
+    assert_eq!(
+        told(&shape, 2, 1)[1..],
+        [format!("us-west-2a 1: {gateway}=1 mTLS"), format!("us-west-2b 1: {gateway}=1 mTLS")]
+    );
+    // In one zone the address stands once, with the weight of both.
+    shape.clusters[1].locality = shape.clusters[0].locality.clone();
+    assert_eq!(told(&shape, 2, 1)[1..], [format!("us-west-2a 2: {gateway}=2 mTLS")]);
+    // istiod takes a network without any gateway for one that is reached directly.
+    shape.clusters[0].east_west_gateways = 0;
+    assert_eq!(told(&shape, 2, 1)[1..], ["us-west-2a 2: 1.12:8080=1 mTLS 2.12:8080=1 mTLS"]);
+    assert_eq!(told(&shape, 2, 0).len(), 2, "without sidecars too");
+}
+
+#[test]
+fn a_gateway_that_is_not_ready_is_told_to_nobody() {
+    let mut topology = Topology::new(&shipped("two-gateways.yaml"), DEFAULT_BLOCK, INGRESS_PORT);
+    let second = |pod: &&mut Pod| pod.label == "eastwestgateway-2";
+    topology.clusters[1].pods.iter_mut().find(second).unwrap().ready = false;
+    let kops = &topology.clusters[0];
+    let told = told_to(&topology, kops, kops.clients().next().unwrap(), 1);
+    assert_eq!(told[1], "us-west1-b 3: 2.3:15443=3 mTLS");
+    topology.clusters[1]
+        .pods
+        .iter_mut()
+        .for_each(|pod| pod.ready &= pod.role != Role::EastWestGateway);
+    let kops = &topology.clusters[0];
+    let told = told_to(&topology, kops, kops.clients().next().unwrap(), 1);
+    assert_eq!(told.len(), 1, "not taken for a network without gateways: {told:?}");
+}
+
+#[test]
+fn the_golden_files_hold_for_the_shipped_file_of_the_default() {
+    let topology = Topology::new(&shipped("two-clusters.yaml"), DEFAULT_BLOCK, INGRESS_PORT);
+    assert_eq!(all_files(&topology), all_files(&two_clusters()));
+}

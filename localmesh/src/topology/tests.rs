@@ -47,6 +47,7 @@ fn three_clusters_of_many_pods_share_no_address_and_no_name() {
     let mut shape = Shape::two_clusters();
     let mut third = shape.clusters[0].clone();
     third.name = "eks1".into();
+    third.subnet = 3;
     shape.clusters.push(third);
     for cluster in &mut shape.clusters {
         cluster.replicas = vec![MAX_REPLICAS, MAX_REPLICAS];
