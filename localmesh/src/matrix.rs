@@ -20,6 +20,10 @@ pub fn matrix(topology: &Topology) -> String {
             text.push_str(&source(cluster, service, topology));
         }
     }
+    text.push_str("envoys:\n");
+    for (name, admin) in topology.envoys() {
+        let _ = writeln!(text, "  {name}: http://{admin}");
+    }
     text.push_str("targets:\n");
     for cluster in &topology.clusters {
         for service in &topology.services {
@@ -60,9 +64,13 @@ pub fn way_in(cluster: &Cluster, topology: &Topology) -> Option<(&'static str, S
 }
 
 fn entrance(cluster: &Cluster, topology: &Topology) -> String {
-    way_in(cluster, topology)
+    let way = way_in(cluster, topology)
         .map(|(flag, value)| format!("{}: [\"{value}\"]", flag.replace('-', "_")))
-        .unwrap_or_default()
+        .unwrap_or_default();
+    // The Envoy that chooses for those outside.
+    let envoy = cluster.ingress_gateways().next();
+    let envoy = envoy.map(|pod| format!(", envoy-admin: \"http://{}\"", pod.envoy_admin()));
+    way + &envoy.unwrap_or_default()
 }
 
 /// `kops:istio-enabled`: a pod of this cluster in the service's namespace.
@@ -77,12 +85,16 @@ fn source(cluster: &Cluster, service: &Service, topology: &Topology) -> String {
     let pods = || cluster.echoes(index.unwrap_or_default()).map(|pod| pod.address.to_string());
     let clients = || cluster.clients().map(|pod| pod.address.to_string());
     let to: Vec<_> = if service.sidecar { clients().collect() } else { pods().collect() };
+    // What chooses for a client with a sidecar.
+    let envoy = cluster.clients().next().filter(|_| service.sidecar);
+    let envoy = envoy.map(|pod| format!(", envoy-admin: \"http://{}\"", pod.envoy_admin()));
     format!(
-        "  - {{name: \"{}\", cluster: {}, here: true, resolve: [\"{}:{SERVICE_PORT}:{}\"]}}\n",
+        "  - {{name: \"{}\", cluster: {}, here: true, resolve: [\"{}:{SERVICE_PORT}:{}\"]{}}}\n",
         source_name(cluster, service),
         cluster.name,
         service.name,
-        to.join(",")
+        to.join(","),
+        envoy.unwrap_or_default()
     )
 }
 
@@ -111,21 +123,28 @@ mod tests {
 defaults: {requests: 100, min-share: 10%, show: 4}
 sources:
   - {name: "kops:istio-disabled", cluster: kops, here: true, resolve: ["echo1:8080:127.10.1.11"]}
-  - {name: "kops:istio-enabled", cluster: kops, here: true, resolve: ["echo2:8080:127.10.1.22"]}
+  - {name: "kops:istio-enabled", cluster: kops, here: true, resolve: ["echo2:8080:127.10.1.22"], envoy-admin: "http://127.10.1.22:15000"}
   - {name: "gke1:istio-disabled", cluster: gke1, here: true, resolve: ["echo1:8080:127.10.2.11"]}
-  - {name: "gke1:istio-enabled", cluster: gke1, here: true, resolve: ["echo2:8080:127.10.2.22"]}
+  - {name: "gke1:istio-enabled", cluster: gke1, here: true, resolve: ["echo2:8080:127.10.2.22"], envoy-admin: "http://127.10.2.22:15000"}
+envoys:
+  kops/ingressgateway: http://127.10.1.2:15000
+  kops/eastwestgateway: http://127.10.1.3:15000
+  kops/echo2: http://127.10.1.12:15000
+  gke1/ingressgateway: http://127.10.2.2:15000
+  gke1/eastwestgateway: http://127.10.2.3:15000
+  gke1/echo2: http://127.10.2.12:15000
 "#
         ));
         assert_eq!(
             targets,
             r#"  - {from: "kops:istio-disabled", url: "echo1:8080", expect: ["errors = 0", "exactly kops"]}
   - {from: "kops:istio-enabled", url: "echo2:8080", expect: ["errors = 0", "exactly kops,gke1"]}
-  - {url: "istio1.xiaowenx.com/echo1", resolve: ["istio1.xiaowenx.com:80:127.10.1.2"], expect: ["errors = 0", "exactly kops"]}
-  - {url: "istio1.xiaowenx.com/echo2", resolve: ["istio1.xiaowenx.com:80:127.10.1.2"], expect: ["errors = 0", "exactly kops,gke1"]}
+  - {url: "istio1.xiaowenx.com/echo1", resolve: ["istio1.xiaowenx.com:80:127.10.1.2"], envoy-admin: "http://127.10.1.2:15000", expect: ["errors = 0", "exactly kops"]}
+  - {url: "istio1.xiaowenx.com/echo2", resolve: ["istio1.xiaowenx.com:80:127.10.1.2"], envoy-admin: "http://127.10.1.2:15000", expect: ["errors = 0", "exactly kops,gke1"]}
   - {from: "gke1:istio-disabled", url: "echo1:8080", expect: ["errors = 0", "exactly gke1"]}
   - {from: "gke1:istio-enabled", url: "echo2:8080", expect: ["errors = 0", "exactly kops,gke1"]}
-  - {url: "istio2.xiaowenx.com/echo1", resolve: ["istio2.xiaowenx.com:80:127.10.2.2"], expect: ["errors = 0", "exactly gke1"]}
-  - {url: "istio2.xiaowenx.com/echo2", resolve: ["istio2.xiaowenx.com:80:127.10.2.2"], expect: ["errors = 0", "exactly kops,gke1"]}
+  - {url: "istio2.xiaowenx.com/echo1", resolve: ["istio2.xiaowenx.com:80:127.10.2.2"], envoy-admin: "http://127.10.2.2:15000", expect: ["errors = 0", "exactly gke1"]}
+  - {url: "istio2.xiaowenx.com/echo2", resolve: ["istio2.xiaowenx.com:80:127.10.2.2"], envoy-admin: "http://127.10.2.2:15000", expect: ["errors = 0", "exactly kops,gke1"]}
 "#
         );
     }

@@ -11,6 +11,7 @@ pub mod connect;
 pub mod each;
 pub mod events;
 pub mod expectation;
+pub mod explain;
 pub mod failover;
 pub mod grpc;
 pub mod identity;
@@ -80,6 +81,9 @@ pub enum Error {
     /// A file is no report.
     #[error("{0}: {1}")]
     NoReport(PathBuf, report::json::JsonError),
+    /// A report from which nothing can be explained.
+    #[error("{0}: it holds nothing of Envoys; make it by a run with --explain --output json")]
+    NoEvidence(PathBuf),
     /// Two reports cannot be compared.
     #[error(transparent)]
     Compare(#[from] compare::CompareError),
@@ -137,6 +141,7 @@ pub fn run(mut cli: Cli, stop: &CancellationToken, out: &mut dyn Write) -> Resul
             write_all(out, sample_size::explain(&args)?.as_bytes())?;
             Ok(0)
         }
+        Some(Command::ExplainRun(args)) => explain_run(&args, out),
         Some(Command::Plan(args)) => {
             write_all(out, sample_size::plan(&args)?.as_bytes())?;
             Ok(0)
@@ -181,6 +186,17 @@ fn read_report(path: &PathBuf) -> Result<Report, Error> {
     report::json::parse(&bytes).map_err(|error| Error::NoReport(path.clone(), error))
 }
 
+/// Says why the rows of a report are as they are.
+fn explain_run(args: &cli::ExplainRunArgs, out: &mut dyn Write) -> Result<u8, Error> {
+    let report = read_report(&args.file)?;
+    if report.rows.iter().all(|row| row.evidence.is_none()) {
+        return Err(Error::NoEvidence(args.file.clone()));
+    }
+    let style = style(args.color, false, io::stdout().is_terminal());
+    write_all(out, &report::text::why(&report, style))?;
+    Ok(0)
+}
+
 fn compare_reports(args: &cli::CompareArgs, out: &mut dyn Write) -> Result<u8, Error> {
     let limits = compare::Limits::read(args)?;
     let (before, after) = (read_report(&args.before)?, read_report(&args.after)?);
@@ -205,8 +221,10 @@ fn probe(args: &RunArgs, stop: &CancellationToken) -> Result<Report, Error> {
         if args.output.verbose {
             display.note(&format!("prober: {}", plan.summary()));
         }
+        let watch = explain::Watch::begin(&plan.envoys, stop);
         let tally = row.run(stop, &meter)?;
-        rows.push(Row::new(None, plan, Ok(tally)));
+        let evidence = watch.map(|watch| watch.end(&plan.target.host, plan.target.port, stop));
+        rows.push(Row::new(None, plan, Ok(tally)).with(evidence));
     }
     drop(display);
     Ok(Report { started, interrupted: stop.is_cancelled(), clusters: Vec::new(), rows })
@@ -215,7 +233,8 @@ fn probe(args: &RunArgs, stop: &CancellationToken) -> Result<Report, Error> {
 fn read_matrix(args: &MatrixArgs) -> Result<file::Matrix, Error> {
     let unreadable = |error| Error::Unreadable(args.file.clone(), error);
     let text = std::fs::read_to_string(&args.file).map_err(unreadable)?;
-    let overrides = file::Overrides { requests: args.requests, show: args.output.show };
+    let (requests, show, explain) = (args.requests, args.output.show, args.explain);
+    let overrides = file::Overrides { requests, show, explain };
     let mut matrix = file::parse(&args.file.to_string_lossy(), &text, &overrides)?;
     if !args.only.is_empty() {
         let headings: Vec<_> = matrix.rows.iter().map(matrix::Row::heading).collect();
@@ -296,7 +315,7 @@ fn time(plans: &[ProbePlan]) -> Option<Duration> {
 }
 
 fn display(meter: &Arc<Meter>, goal: Goal, args: &OutputArgs) -> Display {
-    let style = style(args, io::stderr().is_terminal());
+    let style = style(args.color, args.verbose, io::stderr().is_terminal());
     Display::start(meter, goal, progress::form(args.quiet, style))
 }
 
@@ -304,7 +323,10 @@ fn display(meter: &Arc<Meter>, goal: Goal, args: &OutputArgs) -> Display {
 fn finish(report: &Report, args: &OutputArgs, out: &mut dyn Write) -> Result<u8, Error> {
     let bytes = match args.output {
         OutputForm::Json => report::json::render(report),
-        OutputForm::Text => report::text::render(report, style(args, io::stdout().is_terminal())),
+        OutputForm::Text => {
+            let style = style(args.color, args.verbose, io::stdout().is_terminal());
+            report::text::render(report, style)
+        }
     };
     write_all(out, &bytes)?;
     if !args.quiet {
@@ -324,9 +346,9 @@ fn write_all(out: &mut dyn Write, bytes: &[u8]) -> Result<(), io::Error> {
 }
 
 /// The style on a stream, which may be a terminal.
-fn style(args: &OutputArgs, terminal: bool) -> report::text::Style {
+fn style(color: When, verbose: bool, terminal: bool) -> report::text::Style {
     let wanted = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-    let color = match args.color {
+    let color = match color {
         When::Always => true,
         When::Never => false,
         When::Auto => {
@@ -334,7 +356,7 @@ fn style(args: &OutputArgs, terminal: bool) -> report::text::Style {
             terminal && !wanted("NO_COLOR") && !dumb
         }
     };
-    report::text::Style { color, verbose: args.verbose }
+    report::text::Style { color, verbose }
 }
 
 #[cfg(test)]
