@@ -6,6 +6,7 @@ mod architecture;
 mod certificates;
 mod echo_server;
 mod engine;
+mod explain;
 mod faults;
 mod grpc_code;
 mod harness;

@@ -31,6 +31,10 @@ pub fn matrix(topology: &Topology) -> String {
             text.push_str(&source(cluster, namespace, topology));
         }
     }
+    text.push_str("envoys:\n");
+    for (name, admin) in topology.envoys() {
+        let _ = writeln!(text, "  {name}: http://{admin}");
+    }
     text.push_str("targets:\n");
     for cluster in &topology.clusters {
         for row in rows(cluster, topology) {
@@ -110,7 +114,10 @@ fn entrance(cluster: &Cluster, topology: &Topology) -> Option<String> {
         "select" => format!("{flag}: {value}"),
         _ => format!("{flag}: [\"{value}\"]"),
     });
-    let keys: Vec<_> = keys.collect();
+    // The Envoy that chooses for those outside.
+    let envoy = cluster.ingress_gateways().next();
+    let envoy = envoy.map(|pod| format!("envoy-admin: \"http://{}\"", pod.envoy_admin()));
+    let keys: Vec<_> = keys.chain(envoy).collect();
     (!keys.is_empty()).then(|| keys.join(", "))
 }
 
@@ -123,6 +130,10 @@ fn source_name(cluster: &Cluster, namespace: &str) -> String {
 fn source(cluster: &Cluster, namespace: &str, topology: &Topology) -> String {
     let services = topology.services.iter().enumerate();
     let there = services.filter(|(_, service)| service.namespace == namespace);
+    // What chooses for a client with a sidecar.
+    let sidecars = there.clone().all(|(_, service)| service.sidecar);
+    let envoy = cluster.clients().next().filter(|_| sidecars);
+    let envoy = envoy.map(|pod| format!(", envoy-admin: \"http://{}\"", pod.envoy_admin()));
     let resolved: Vec<_> = there
         .filter_map(|(index, _)| Some(format!("\"{}\"", resolved(cluster, index, topology)?)))
         .collect();
@@ -130,10 +141,11 @@ fn source(cluster: &Cluster, namespace: &str, topology: &Topology) -> String {
         return String::new();
     }
     format!(
-        "  - {{name: \"{}\", cluster: {}, here: true, resolve: [{}]}}\n",
+        "  - {{name: \"{}\", cluster: {}, here: true, resolve: [{}]{}}}\n",
         source_name(cluster, namespace),
         scalar(&cluster.name),
-        resolved.join(", ")
+        resolved.join(", "),
+        envoy.unwrap_or_default()
     )
 }
 
@@ -184,21 +196,28 @@ mod tests {
 defaults: {requests: 100, min-share: 10%, show: 4}
 sources:
   - {name: "kops:istio-disabled", cluster: kops, here: true, resolve: ["echo1:8080:127.10.1.11"]}
-  - {name: "kops:istio-enabled", cluster: kops, here: true, resolve: ["echo2:8080:127.10.1.22"]}
+  - {name: "kops:istio-enabled", cluster: kops, here: true, resolve: ["echo2:8080:127.10.1.22"], envoy-admin: "http://127.10.1.22:15000"}
   - {name: "gke1:istio-disabled", cluster: gke1, here: true, resolve: ["echo1:8080:127.10.2.11"]}
-  - {name: "gke1:istio-enabled", cluster: gke1, here: true, resolve: ["echo2:8080:127.10.2.22"]}
+  - {name: "gke1:istio-enabled", cluster: gke1, here: true, resolve: ["echo2:8080:127.10.2.22"], envoy-admin: "http://127.10.2.22:15000"}
+envoys:
+  kops/ingressgateway: http://127.10.1.2:15000
+  kops/eastwestgateway: http://127.10.1.3:15000
+  kops/echo2: http://127.10.1.12:15000
+  gke1/ingressgateway: http://127.10.2.2:15000
+  gke1/eastwestgateway: http://127.10.2.3:15000
+  gke1/echo2: http://127.10.2.12:15000
 "#
         ));
         assert_eq!(
             targets,
             r#"  - {from: "kops:istio-disabled", url: "echo1:8080", expect: ["errors = 0", "exactly kops"]}
   - {from: "kops:istio-enabled", url: "echo2:8080", expect: ["errors = 0", "exactly kops,gke1"]}
-  - {url: "istio1.xiaowenx.com/echo1", resolve: ["istio1.xiaowenx.com:80:127.10.1.2"], expect: ["errors = 0", "exactly kops"]}
-  - {url: "istio1.xiaowenx.com/echo2", resolve: ["istio1.xiaowenx.com:80:127.10.1.2"], expect: ["errors = 0", "exactly kops,gke1"]}
+  - {url: "istio1.xiaowenx.com/echo1", resolve: ["istio1.xiaowenx.com:80:127.10.1.2"], envoy-admin: "http://127.10.1.2:15000", expect: ["errors = 0", "exactly kops"]}
+  - {url: "istio1.xiaowenx.com/echo2", resolve: ["istio1.xiaowenx.com:80:127.10.1.2"], envoy-admin: "http://127.10.1.2:15000", expect: ["errors = 0", "exactly kops,gke1"]}
   - {from: "gke1:istio-disabled", url: "echo1:8080", expect: ["errors = 0", "exactly gke1"]}
   - {from: "gke1:istio-enabled", url: "echo2:8080", expect: ["errors = 0", "exactly kops,gke1"]}
-  - {url: "istio2.xiaowenx.com/echo1", resolve: ["istio2.xiaowenx.com:80:127.10.2.2"], expect: ["errors = 0", "exactly gke1"]}
-  - {url: "istio2.xiaowenx.com/echo2", resolve: ["istio2.xiaowenx.com:80:127.10.2.2"], expect: ["errors = 0", "exactly kops,gke1"]}
+  - {url: "istio2.xiaowenx.com/echo1", resolve: ["istio2.xiaowenx.com:80:127.10.2.2"], envoy-admin: "http://127.10.2.2:15000", expect: ["errors = 0", "exactly gke1"]}
+  - {url: "istio2.xiaowenx.com/echo2", resolve: ["istio2.xiaowenx.com:80:127.10.2.2"], envoy-admin: "http://127.10.2.2:15000", expect: ["errors = 0", "exactly kops,gke1"]}
 "#
         );
     }

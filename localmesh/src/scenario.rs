@@ -36,6 +36,9 @@ pub struct Scenario {
     pub events: Vec<(Duration, Vec<Vec<String>>)>,
     /// What must be seen.
     pub expect: Vec<Expect>,
+    /// The causes that prober must find: all of these, and first one of them. Empty if whatever
+    /// it finds will do.
+    pub causes: Vec<String>,
 }
 
 /// Where requests come from: cluster and way.
@@ -74,6 +77,22 @@ struct File {
     #[serde(default)]
     events: Vec<EventEntry>,
     expect: Vec<String>,
+    #[serde(default)]
+    cause: Causes,
+}
+
+/// One cause or several.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Causes {
+    One(String),
+    Several(Vec<String>),
+}
+
+impl Default for Causes {
+    fn default() -> Self {
+        Self::Several(Vec::new())
+    }
 }
 
 #[derive(Deserialize)]
@@ -174,6 +193,10 @@ pub fn parse(path: &Path, text: &str) -> Result<Scenario, Error> {
         from: from(&file.from, &topology).map_err(fail)?,
         load: file.load.split_whitespace().map(str::to_owned).collect(),
         expect: expect.collect::<Result<_, _>>()?,
+        causes: match file.cause {
+            Causes::One(cause) => vec![cause],
+            Causes::Several(causes) => causes,
+        },
         shape,
         setup,
         events,
@@ -213,6 +236,11 @@ mod tests {
         assert_eq!(scenario.events[0].0, Duration::from_secs(2));
         assert_eq!(scenario.events[0].1.len(), 2);
         assert_eq!(scenario.expect.len(), 1);
+        assert!(scenario.causes.is_empty());
+        let causes =
+            |line: &str| parse(Path::new("x.yaml"), &format!("{GOOD}{line}\n")).unwrap().causes;
+        assert_eq!(causes("cause: root mismatch"), ["root mismatch"]);
+        assert_eq!(causes("cause: [ejected, weights]"), ["ejected", "weights"]);
     }
 
     #[test]

@@ -178,6 +178,16 @@ impl Cluster {
 }
 
 impl Topology {
+    /// The Envoys that gateways and servers have, by names such as `gke1/echo2`, with their admin
+    /// interfaces. Those of clients are no others' business.
+    pub fn envoys(&self) -> impl Iterator<Item = (String, SocketAddrV4)> {
+        self.clusters.iter().flat_map(|cluster| {
+            let others = cluster.pods.iter().filter(|pod| pod.has_envoy());
+            let others = others.filter(|pod| pod.role != Role::Client);
+            others.map(|pod| (format!("{}/{}", cluster.name, pod.label), pod.envoy_admin()))
+        })
+    }
+
     /// The cluster of this name.
     #[must_use]
     pub fn cluster(&self, name: &str) -> Option<&Cluster> {

@@ -80,6 +80,8 @@ pub enum Command {
     Merge(MergeArgs),
     /// Show a JSON report again, in any form
     Report(ReportArgs),
+    /// Say at which hop a skew arose, from a JSON report of a run with --explain
+    ExplainRun(ExplainRunArgs),
     /// Do nothing until SIGTERM: what a client pod runs, so that others can be run in it
     Wait,
     /// Print a completion script for a shell
@@ -115,6 +117,9 @@ pub struct RunArgs {
     /// What happens while the run goes on.
     #[command(flatten)]
     pub events: EventArgs,
+    /// Which Envoys tell at which hop a skew arose.
+    #[command(flatten)]
+    pub envoys: EnvoyArgs,
     /// What must hold, and how sure a verdict is.
     #[command(flatten)]
     pub judge: JudgeArgs,
@@ -148,6 +153,20 @@ pub struct EventArgs {
     /// How long there must be no failure for the fault to be over
     #[arg(long, value_name = "SECONDS", default_value = "1")]
     pub hold: String,
+}
+
+/// Which Envoys are read to tell at which hop a skew arose.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Explanation")]
+pub struct EnvoyArgs {
+    /// Read the client's Envoy before and after the run, and say at which hop a skew
+    /// or a failure arose, and why
+    #[arg(long)]
+    pub explain: bool,
+    /// Its admin interface, one for all targets or one for each; of any other Envoy on
+    /// the way as NAME=URL; repeatable [default: http://127.0.0.1:15000]
+    #[arg(long, value_name = "[NAME=]URL", requires = "explain")]
+    pub envoy_admin: Vec<String>,
 }
 
 /// What must hold, and how sure a verdict is.
@@ -422,6 +441,11 @@ pub struct MatrixArgs {
     /// Print the first N answers verbatim [default: 4]
     #[arg(long, value_name = "N", help_heading = "Output")]
     pub show: Option<u64>,
+    /// Read the Envoys before and after each row, and say at which hop a skew arose:
+    /// those that the file names (envoy-admin, envoys), else a command source's own by
+    /// pilot-agent
+    #[arg(long)]
+    pub explain: bool,
     /// How results are printed.
     #[command(flatten)]
     pub output: OutputArgs,
@@ -442,6 +466,16 @@ pub struct ExplainArgs {
     /// How many groups there are, where the expectation does not name them
     #[arg(long, value_name = "N", default_value_t = 2)]
     pub backends: u64,
+}
+
+/// The flags of `prober explain-run`.
+#[derive(Debug, Args)]
+pub struct ExplainRunArgs {
+    /// The report (--output json)
+    pub file: PathBuf,
+    /// When to use colour
+    #[arg(long, value_enum, default_value = "auto")]
+    pub color: When,
 }
 
 /// The flags of `prober plan`.

@@ -12,6 +12,7 @@ pub mod delivery;
 pub mod each;
 pub mod events;
 pub mod expectation;
+pub mod explain;
 pub mod failover;
 pub mod grpc;
 pub mod identity;
@@ -85,6 +86,9 @@ pub enum Error {
     /// A body cannot be read.
     #[error("cannot read --data @{0}: {1}")]
     Data(PathBuf, io::Error),
+    /// A report from which nothing can be explained.
+    #[error("{0}: it holds nothing of Envoys; make it by a run with --explain --output json")]
+    NoEvidence(PathBuf),
     /// Two reports cannot be compared.
     #[error(transparent)]
     Compare(#[from] compare::CompareError),
@@ -148,6 +152,7 @@ pub fn run(mut cli: Cli, stop: &CancellationToken, out: &mut dyn Write) -> Resul
             delivery::print(out, sample_size::explain(&args)?.as_bytes())?;
             Ok(0)
         }
+        Some(Command::ExplainRun(args)) => explain_run(&args, out),
         Some(Command::Plan(args)) => {
             delivery::print(out, sample_size::plan(&args)?.as_bytes())?;
             Ok(0)
@@ -221,6 +226,17 @@ fn read_report(path: &PathBuf) -> Result<Report, Error> {
     report::json::parse(&bytes).map_err(|error| Error::NoReport(path.clone(), error))
 }
 
+/// Says why the rows of a report are as they are.
+fn explain_run(args: &cli::ExplainRunArgs, out: &mut dyn Write) -> Result<u8, Error> {
+    let report = read_report(&args.file)?;
+    if report.rows.iter().all(|row| row.evidence.is_none()) {
+        return Err(Error::NoEvidence(args.file.clone()));
+    }
+    let style = style(args.color, false, io::stdout().is_terminal());
+    delivery::print(out, &report::text::why(&report, style))?;
+    Ok(0)
+}
+
 /// Reads two reports and says whether the second is worse.
 fn compare_reports(args: &cli::CompareArgs, out: &mut dyn Write) -> Result<u8, Error> {
     let limits = compare::Limits::read(args)?;
@@ -246,8 +262,10 @@ fn probe(args: &RunArgs, stop: &CancellationToken) -> Result<Report, Error> {
         if args.output.verbose {
             display.note(&format!("prober: {}", plan.summary()));
         }
+        let watch = explain::Watch::begin(&plan.envoys, stop);
         let tally = row.run(stop, &meter)?;
-        rows.push(Row::new(None, plan, Ok(tally)));
+        let evidence = watch.map(|watch| watch.end(&plan.target.host, plan.target.port, stop));
+        rows.push(Row::new(None, plan, Ok(tally)).with(evidence));
     }
     drop(display);
     Ok(Report { started, interrupted: stop.is_cancelled(), clusters: Vec::new(), rows })
@@ -256,7 +274,8 @@ fn probe(args: &RunArgs, stop: &CancellationToken) -> Result<Report, Error> {
 fn read_matrix(args: &MatrixArgs) -> Result<file::Matrix, Error> {
     let unreadable = |error| Error::Unreadable(args.file.clone(), error);
     let text = std::fs::read_to_string(&args.file).map_err(unreadable)?;
-    let overrides = file::Overrides { requests: args.requests, show: args.show };
+    let (requests, show, explain) = (args.requests, args.show, args.explain);
+    let overrides = file::Overrides { requests, show, explain };
     let mut matrix = file::parse(&args.file.to_string_lossy(), &text, &overrides)?;
     if !args.only.is_empty() {
         let headings: Vec<_> = matrix.rows.iter().map(matrix::Row::heading).collect();
@@ -337,13 +356,13 @@ fn time(plans: &[ProbePlan]) -> Option<Duration> {
 }
 
 fn display(meter: &Arc<Meter>, goal: Goal, args: &OutputArgs) -> Display {
-    let style = style(args, io::stderr().is_terminal());
+    let style = style(args.color, args.verbose, io::stderr().is_terminal());
     Display::start(meter, goal, progress::form(args.quiet, style))
 }
 
 /// Where the report will go, checked before anything is sent.
 fn delivery(args: &OutputArgs) -> Result<Delivery, Error> {
-    Ok(Delivery::prepare(args, style(args, io::stdout().is_terminal()))?)
+    Ok(Delivery::prepare(args, style(args.color, args.verbose, io::stdout().is_terminal()))?)
 }
 
 /// Writes the report, then the advice, and says the exit code.
@@ -363,9 +382,9 @@ fn finish(
 }
 
 /// The style on a stream, which may be a terminal.
-fn style(args: &OutputArgs, terminal: bool) -> report::text::Style {
+fn style(color: When, verbose: bool, terminal: bool) -> report::text::Style {
     let wanted = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-    let color = match args.color {
+    let color = match color {
         When::Always => true,
         When::Never => false,
         When::Auto => {
@@ -373,7 +392,7 @@ fn style(args: &OutputArgs, terminal: bool) -> report::text::Style {
             terminal && !wanted("NO_COLOR") && !dumb
         }
     };
-    report::text::Style { color, verbose: args.verbose }
+    report::text::Style { color, verbose }
 }
 
 #[cfg(test)]

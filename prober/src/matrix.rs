@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use crate::explain::Watch;
 use crate::plan::ProbePlan;
 use crate::progress::Meter;
 use crate::report;
@@ -40,6 +41,7 @@ impl Row {
     }
 
     fn run(&self, stop: &CancellationToken, meter: &Meter) -> report::Row {
+        let watch = Watch::begin(&self.plan.envoys, stop);
         let probed = match &self.origin {
             _ if stop.is_cancelled() => Err("interrupted before it was asked".to_owned()),
             Source::Here => workers::Row::prepare(&self.plan)
@@ -47,8 +49,10 @@ impl Row {
                 .map_err(|error| error.to_string()),
             Source::Command { .. } => self.run_behind(stop, meter),
         };
+        let target = &self.plan.target;
+        let evidence = watch.map(|watch| watch.end(&target.host, target.port, stop));
         meter.row_ended();
-        report::Row::new(self.source.clone(), &self.plan, probed)
+        report::Row::new(self.source.clone(), &self.plan, probed).with(evidence)
     }
 
     fn run_behind(

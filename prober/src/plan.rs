@@ -1,6 +1,7 @@
 //! Flags → a validated plan. All contradictions are refused here, before
 //! anything touches the world. Pure.
 
+pub(crate) mod envoys;
 mod events;
 pub(crate) mod judging;
 mod protocol;
@@ -18,6 +19,7 @@ use thiserror::Error;
 use crate::cli::{ArrivalForm, LoadArgs, NetworkArgs, RequestArgs, RunArgs, SelectForm, TlsArgs};
 use crate::events::Event;
 use crate::expectation::{Expectation, SyntaxError};
+use crate::explain::Envoy;
 use crate::failover::Terms;
 use crate::identity::pattern::{PatternError, Patterns};
 use crate::overrides::{OverrideError, Overrides};
@@ -166,6 +168,24 @@ pub enum PlanError {
         /// What is wrong with it.
         wrong: String,
     },
+    /// An admin interface is none.
+    #[error("--envoy-admin '{given}': {wrong}; write [NAME=]URL, such as http://127.0.0.1:15000")]
+    EnvoyAdmin {
+        /// As given.
+        given: String,
+        /// What is wrong with it.
+        wrong: &'static str,
+    },
+    /// Whose Envoys?
+    #[error(
+        "--envoy-admin: {envoys} Envoys for {targets} targets; give one for all, or one for each"
+    )]
+    EnvoysOfTargets {
+        /// How many Envoys.
+        envoys: usize,
+        /// How many targets.
+        targets: usize,
+    },
     /// A method is none.
     #[error("-X '{0}' is no HTTP method; write one such as GET or POST")]
     Method(String),
@@ -229,6 +249,8 @@ pub struct ProbePlan {
     pub event_limit: Duration,
     /// How surviving a fault is measured.
     pub terms: Terms,
+    /// The Envoys to read before and after the run; none if nothing is to be explained.
+    pub envoys: Vec<Envoy>,
 }
 
 impl ProbePlan {
@@ -388,6 +410,7 @@ pub fn run(args: &RunArgs) -> Result<Vec<ProbePlan>, PlanError> {
         events: events::read(&args.events, schedule)?,
         event_limit: seconds("--event-timeout", &args.events.event_timeout)?,
         terms: events::terms(&args.events)?,
+        envoys: Vec::new(),
     };
     if !common.events.is_empty() && load.duration.is_none() && load.requests.is_none() {
         return Err(PlanError::EventsWithoutEnd);
@@ -397,16 +420,17 @@ pub fn run(args: &RunArgs) -> Result<Vec<ProbePlan>, PlanError> {
     {
         return Err(PlanError::EventsOfMany);
     }
-    let plan = |given: &String| {
+    let envoys = envoys::read(&args.envoys, args.targets.len())?;
+    let plan = |(given, envoys): (&String, Vec<Envoy>)| {
         let target = target(given, args)?;
         let request = request(&args.request, &target)?;
         let protocol = Protocol::of(&args.request, target.tls)?;
         if protocol.is_http2() {
             check_authority(&request)?;
         }
-        Ok(ProbePlan { target, request, protocol, ..common.clone() })
+        Ok(ProbePlan { target, request, protocol, envoys, ..common.clone() })
     };
-    args.targets.iter().map(plan).collect()
+    args.targets.iter().zip(envoys).map(plan).collect()
 }
 
 /// The target; a gRPC service has a path of its own.

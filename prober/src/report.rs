@@ -13,6 +13,7 @@ pub mod text;
 use std::net::IpAddr;
 use std::time::SystemTime;
 
+use crate::explain::{self, Evidence, Explanation};
 use crate::plan::{ProbePlan, Protocol};
 use crate::tally::{Label, Tally};
 use crate::verdict::{self, Judged, Verdict};
@@ -45,6 +46,8 @@ pub struct Row {
     pub address: Option<IpAddr>,
     /// What came of it.
     pub result: RowResult,
+    /// What the Envoys on the way held and counted; `None` if that was not asked for.
+    pub evidence: Option<Evidence>,
 }
 
 /// What came of one row.
@@ -85,7 +88,20 @@ impl Row {
             protocol: plan.protocol,
             address: plan.select.only(),
             result,
+            evidence: None,
         }
+    }
+
+    /// The same with what was read of the Envoys on the way.
+    #[must_use]
+    pub fn with(self, evidence: Option<Evidence>) -> Self {
+        Self { evidence, ..self }
+    }
+
+    /// At which hop a skew arose, and why, where that was asked for.
+    #[must_use]
+    pub fn explanation(&self) -> Option<Explanation> {
+        Some(explain::explain(self.evidence.as_ref()?, self))
     }
 
     /// The row's heading.

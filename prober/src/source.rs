@@ -2,7 +2,7 @@
 //! and gives its JSON back on stdout, such as `kubectl exec`.
 
 use std::pin::pin;
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _};
@@ -13,7 +13,7 @@ use crate::report::{Report, RowResult, json};
 use crate::tally::Tally;
 
 /// The most that is read of what a command prints, in bytes.
-const MAX_OUTPUT: u64 = 64 << 20;
+const MAX_OUTPUT: usize = 64 << 20;
 /// The most that is read of its complaints, in bytes.
 const MAX_COMPLAINT: u64 = 64 << 10;
 /// How long a command that ended may leave its pipes open: what it started, such
@@ -49,13 +49,45 @@ impl Source {
     }
 }
 
-/// Runs a prober's command and reads its report; the reason, one line, where
-/// there is none. The command is killed at `limit` and at `stop`.
-pub async fn probe_behind(
+/// What a command printed until its end.
+#[derive(Debug)]
+pub(crate) struct Output {
+    /// What it said on stdout.
+    pub(crate) output: Vec<u8>,
+    /// Whether it had said more.
+    pub(crate) cut: bool,
+    /// How it ended.
+    pub(crate) status: ExitStatus,
+    program: String,
+    complaint: Vec<u8>,
+}
+
+impl Output {
+    /// The last line of its complaints, with how it ended.
+    pub(crate) fn complaint(&self) -> String {
+        let Self { program, status, .. } = self;
+        match self.last_line() {
+            Some(line) => format!("{program}: {line} ({status})"),
+            None => format!("'{program}' said nothing ({status})"),
+        }
+    }
+
+    fn last_line(&self) -> Option<String> {
+        let complaint = String::from_utf8_lossy(&self.complaint);
+        let complaint = complaint.replace(|c: char| c.is_control() && c != '\n', "?");
+        let mut lines = complaint.lines().rev().map(str::trim);
+        lines.find(|line| !line.is_empty()).map(str::to_owned)
+    }
+}
+
+/// Runs a command to its end and reads at most `most` bytes of its stdout; the reason, one line,
+/// where that is not had. The command is killed at `limit` and at `stop`.
+pub(crate) async fn output(
     words: &[String],
     limit: Duration,
     stop: &CancellationToken,
-) -> Result<Report, String> {
+    most: usize,
+) -> Result<Output, String> {
     let (program, arguments) = words.split_first().ok_or("the command is empty")?;
     let mut child = Command::new(program)
         .args(arguments)
@@ -70,7 +102,8 @@ pub async fn probe_behind(
     let talk = async {
         let mut reading = pin!(async {
             tokio::join!(
-                read(stdout, MAX_OUTPUT, &mut output),
+                // One more, to know whether there was more.
+                read(stdout, most as u64 + 1, &mut output),
                 read(stderr, MAX_COMPLAINT, &mut complaint),
             )
         });
@@ -93,11 +126,23 @@ pub async fn probe_behind(
         () = stop.cancelled() => return Err("interrupted".to_owned()),
     };
     let status = status.map_err(|error| format!("'{program}': {error}"))?;
-    json::parse(&output).map_err(|error| {
-        let complaint = String::from_utf8_lossy(&complaint);
-        let complaint = complaint.replace(|c: char| c.is_control() && c != '\n', "?");
-        match complaint.lines().rev().map(str::trim).find(|line| !line.is_empty()) {
-            Some(line) if output.is_empty() => format!("{program}: {line} ({status})"),
+    let cut = output.len() > most;
+    output.truncate(most);
+    Ok(Output { output, cut, status, program: program.clone(), complaint })
+}
+
+/// Runs a prober's command and reads its report; the reason, one line, where
+/// there is none. The command is killed at `limit` and at `stop`.
+pub async fn probe_behind(
+    words: &[String],
+    limit: Duration,
+    stop: &CancellationToken,
+) -> Result<Report, String> {
+    let said = output(words, limit, stop, MAX_OUTPUT).await?;
+    json::parse(&said.output).map_err(|error| {
+        let Output { program, status, .. } = &said;
+        match said.last_line() {
+            Some(line) if said.output.is_empty() => format!("{program}: {line} ({status})"),
             Some(line) => format!("{error}; {program}: {line} ({status})"),
             None => format!("'{program}' printed no report ({status}): {error}"),
         }

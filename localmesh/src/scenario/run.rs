@@ -53,8 +53,8 @@ impl Outcome {
     #[must_use]
     pub fn heading() -> String {
         format!(
-            "{:<30} {:>8} {:>8} {:>9} {:>9}  VERDICT",
-            "SCENARIO", "REQUESTS", "LOST", "FAILOVER", "FAILBACK"
+            "{:<24} {:>8} {:>5} {:>8} {:>8}  {:<23} VERDICT",
+            "SCENARIO", "REQUESTS", "LOST", "FAILOVER", "FAILBACK", "CAUSE"
         )
     }
 
@@ -69,12 +69,13 @@ impl Outcome {
             None => "–".to_owned(),
         };
         let mut text = format!(
-            "{:<30} {:>8} {:>8} {:>9} {:>9}  {}",
+            "{:<24} {:>8} {:>5} {:>8} {:>8}  {:<23} {}",
             self.name,
             self.row["requests"].as_u64().unwrap_or(0),
             lost,
             time("failover_us", times.is_object()),
             time("failback_us", times["recovery_us"].is_u64()),
+            causes(&self.row).first().map_or("–", String::as_str),
             if self.passed() { "PASS" } else { "FAIL" },
         );
         for (expected, seen) in &self.missed {
@@ -145,12 +146,26 @@ pub fn run(
     let missed = scenario.expect.iter().filter_map(|expect| {
         expect.judge(&row, &counter).err().map(|seen| (expect.to_string(), seen))
     });
-    let missed = missed.collect();
+    let missed = missed.chain(other_causes(&scenario.causes, &causes(&row))).collect();
     if let Some(dir) = dir {
         files::replace(&dir.join("story.txt"), format!("{}\n", scenario.story).as_bytes())?;
     }
     mesh.stop();
     Ok(Outcome { name: scenario.name.clone(), row, missed })
+}
+
+/// The causes that prober found, what accounts for most first.
+fn causes(row: &Value) -> Vec<String> {
+    let findings = row["explanation"]["findings"].as_array().into_iter().flatten();
+    findings.filter_map(|finding| Some(finding["cause"].as_str()?.to_owned())).collect()
+}
+
+/// Whether other causes were found than expected: expected, and found.
+fn other_causes(expected: &[String], found: &[String]) -> Option<(String, String)> {
+    let first = found.first().is_some_and(|first| expected.contains(first));
+    let met = first && expected.iter().all(|cause| found.contains(cause));
+    (!expected.is_empty() && !met)
+        .then(|| (format!("cause {}", expected.join(", ")), found.join(", ")))
 }
 
 /// prober, ended with the scenario.
@@ -182,6 +197,18 @@ fn arguments(scenario: &Scenario, mesh: &Mesh, place: &Place<'_>) -> Result<Vec<
     let to = to.ok_or_else(|| Error::NoSuchCluster(cluster.clone()))?.listens(port);
     arguments.extend(["--target".into(), target, "--connect-to".into(), format!("::{to}")]);
     arguments.extend(scenario.load.iter().cloned());
+    arguments.push("--explain".into());
+    let chooses = match scenario.from.way {
+        Way::Sidecar => home.clients().next(),
+        Way::Ingress => home.ingress_gateways().next(),
+        // No Envoy chooses for a pod without a sidecar.
+        Way::Plain => None,
+    };
+    let client = chooses.map(|pod| ["--envoy-admin".into(), pod.envoy_admin().to_string()]);
+    arguments.extend(client.into_iter().flatten());
+    for (name, admin) in mesh.topology().envoys() {
+        arguments.extend(["--envoy-admin".into(), format!("{name}={admin}")]);
+    }
     for (at, actions) in &scenario.events {
         let launcher = place.tools.launcher.display().to_string().replace('\'', r"'\''");
         let commands = actions
@@ -192,4 +219,28 @@ fn arguments(scenario: &Scenario, mesh: &Mesh, place: &Place<'_>) -> Result<Vec<
         arguments.push(commands.collect::<Vec<_>>().join(" && "));
     }
     Ok(arguments)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn the_first_cause_is_one_of_those_expected_and_none_of_them_is_missing() {
+        let row = json!({ "explanation": { "findings": [{ "cause": "a" }, { "cause": "b" }] } });
+        let found = causes(&row);
+        let missed = |expected: &[&str]| {
+            let expected: Vec<_> = expected.iter().map(|cause| (*cause).to_owned()).collect();
+            other_causes(&expected, &found)
+        };
+        for met in [&[][..], &["a"], &["b", "a"]] {
+            assert_eq!(missed(met), None, "{met:?}");
+        }
+        for other in [&["b"][..], &["a", "c"], &["c"]] {
+            let (expected, seen) = missed(other).expect("it is missed");
+            assert_eq!((expected, seen.as_str()), (format!("cause {}", other.join(", ")), "a, b"));
+        }
+        assert_eq!(causes(&json!({})), [] as [&str; 0]);
+    }
 }

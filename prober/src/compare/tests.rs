@@ -33,6 +33,7 @@ fn report(answers: &[(&str, u64)], failures: u64, milliseconds: u64) -> Report {
             protocol: Protocol::Http1,
             address: None,
             result: RowResult::Probed { tally, verdicts: Vec::new() },
+            evidence: None,
         }],
     }
 }

@@ -9,6 +9,7 @@ use thiserror::Error;
 
 use super::Row;
 use crate::cli::Cli;
+use crate::explain::{Access, Envoy};
 use crate::source::Source;
 use crate::{expectation, plan};
 use entries::{Entry, File, SourceEntry};
@@ -38,6 +39,8 @@ pub struct Overrides {
     pub requests: Option<u64>,
     /// Answers printed verbatim for each row.
     pub show: Option<u64>,
+    /// Whether Envoys are read to explain each row.
+    pub explain: bool,
 }
 
 /// A matrix that is ready to run.
@@ -103,8 +106,12 @@ impl Reader<'_> {
 
     fn check_defaults(&self) -> Result<(), FileError> {
         let defaults = &self.parsed.defaults;
-        match defaults.from.as_ref().or(defaults.url.as_ref()) {
-            Some(own) => Err(self.at(own.referenced, "'from' and 'url' belong to a target")),
+        let own = [&defaults.from, &defaults.url, &defaults.envoy_admin];
+        match own.into_iter().flatten().next() {
+            Some(own) => {
+                let what = "'from', 'url' and 'envoy-admin' belong to a target";
+                Err(self.at(own.referenced, what))
+            }
             None => Ok(()),
         }
     }
@@ -170,9 +177,40 @@ impl Reader<'_> {
         let cli =
             Cli::try_parse_from(words).map_err(|error| self.at(line, usage::one_line(&error)))?;
         let mut plans = plan::run(&cli.run).map_err(|error| self.at(line, error))?;
-        let plan = plans.remove(0);
+        let mut plan = plans.remove(0);
+        // Checked even where nobody asks for it, so that a file is right or wrong, whatever the flags.
+        let envoys = self.envoys(entry, source)?;
+        plan.envoys = if self.overrides.explain { envoys } else { Vec::new() };
         let source = source.map(|source| source.name.value.clone());
         Ok(Row { source, origin, arguments, plan })
+    }
+
+    /// The Envoys that have to do with one row, the client's own first.
+    fn envoys(&self, entry: &Entry, source: Option<&SourceEntry>) -> Result<Vec<Envoy>, FileError> {
+        let url = |given: &Spanned<String>| {
+            plan::envoys::admin(&given.value).map(Access::Url).map_err(|wrong| {
+                let what = format!(
+                    "envoy-admin '{}': {wrong}; write a URL such as http://127.0.0.1:15000",
+                    given.value.escape_debug()
+                );
+                self.at(given.referenced, what)
+            })
+        };
+        let given = entry.envoy_admin.as_ref().or(source.and_then(|s| s.envoy_admin.as_ref()));
+        let behind = source.and_then(|source| match (&source.kubectl, &source.command) {
+            (Some(kubectl), _) => Some(kubectl.in_sidecar()),
+            (None, command) => command.clone(),
+        });
+        let own = match given {
+            Some(given) => Some(url(given)?),
+            None => behind.map(Access::Command),
+        };
+        let own = own.map(|access| Envoy { name: None, access });
+        let named = self.parsed.envoys.iter().map(|(name, given)| {
+            Ok(Envoy { name: Some(name.replace(char::is_control, "?")), access: url(given)? })
+        });
+        let named: Result<Vec<_>, FileError> = named.collect();
+        Ok(plan::envoys::of_target(own, &named?))
     }
 
     fn source(&self, entry: &Entry) -> Result<Option<&SourceEntry>, FileError> {

@@ -112,7 +112,8 @@ fn head(report: &Report) -> Markup {
 
 /// Patterns that tell stacked areas apart where colours do not.
 fn textures() -> Markup {
-    let lines = ["", "M0 8L8 0", "M0 4H8", "M0 0L8 8", "M4 0V8", "M0 4H8M4 0V8", "M0 8L8 0M0 0L8 8", ""];
+    let lines =
+        ["", "M0 8L8 0", "M0 4H8", "M0 0L8 8", "M4 0V8", "M0 4H8M4 0V8", "M0 8L8 0M0 0L8 8", ""];
     html! {
         svg.textures width="0" height="0" aria-hidden="true" focusable="false" {
             defs {

@@ -1,6 +1,7 @@
 //! The report as JSON, schema `prober/1`, and back. Histograms travel as
 //! HdrHistogram V2 compressed, base64, so that nothing is lost on the way.
 
+mod explanation;
 mod timeline;
 
 use std::collections::BTreeMap;
@@ -92,6 +93,8 @@ struct RowDocument {
     head: RowHead,
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     probed: Option<Probed>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    explanation: Option<explanation::Entry>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -246,7 +249,7 @@ fn row_document(row: &Row) -> RowDocument {
         verdict: row.verdict(),
         unreachable,
     };
-    RowDocument { head, probed }
+    RowDocument { head, probed, explanation: explanation::entry(row) }
 }
 
 fn probed(tally: &Tally, verdicts: &[Judged]) -> Probed {
@@ -379,6 +382,7 @@ pub fn parse(bytes: &[u8]) -> Result<Report, JsonError> {
 fn row(document: serde_json::Value) -> Result<Row, JsonError> {
     let RowHead { source, target, url, protocol, address, unreachable, .. } =
         RowHead::deserialize(&document)?;
+    let evidence = document.get("explanation").map(explanation::evidence).transpose()?;
     let result = match unreachable {
         Some(reason) => RowResult::Unreachable { reason: plain(&reason) },
         None => {
@@ -387,7 +391,7 @@ fn row(document: serde_json::Value) -> Result<Row, JsonError> {
             RowResult::Probed { tally: tally(probed)?, verdicts }
         }
     };
-    Ok(Row { source, target, url, protocol, address, result })
+    Ok(Row { source, target, url, protocol, address, result, evidence })
 }
 
 /// A text of a report without what could steer a terminal or forge a line.

@@ -58,6 +58,7 @@ pub(crate) fn matrix() -> Report {
         protocol: Protocol::Http1,
         address: None,
         result: RowResult::Unreachable { reason },
+        evidence: None,
     });
     let mut report = report(rows);
     report.clusters = vec!["kops".to_owned(), "gke1".to_owned()];
@@ -109,7 +110,7 @@ fn row(source: Option<String>, target: &str, tally: Tally, expectations: &[&str]
     let url = format!("http://{target}");
     let result = RowResult::Probed { tally, verdicts };
     let target = target.to_owned();
-    Row { source, target, url, protocol: Protocol::Http1, address: None, result }
+    Row { source, target, url, protocol: Protocol::Http1, address: None, result, evidence: None }
 }
 
 fn tally(backends: &[(&str, &str, u64)]) -> Tally {

@@ -4,6 +4,7 @@
 mod failover;
 mod table;
 mod timeline;
+mod why;
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -76,6 +77,17 @@ pub fn render(report: &Report, style: Style) -> Vec<u8> {
     out.into_bytes()
 }
 
+/// Only why the rows are as they are: `prober explain-run`.
+#[must_use]
+pub fn why(report: &Report, style: Style) -> Vec<u8> {
+    let mut out = String::new();
+    for row in report.rows.iter().filter(|row| row.evidence.is_some()) {
+        let _ = writeln!(out, "{}", style.bold(&row.heading()));
+        why::render(&mut out, row.explanation().as_ref(), style);
+    }
+    out.into_bytes()
+}
+
 /// One row of the report.
 #[must_use]
 pub(super) fn row(row: &Row, style: Style) -> Vec<u8> {
@@ -115,6 +127,7 @@ fn section(out: &mut String, row: &Row, style: Style) {
             judged(out, verdicts, style);
         }
     }
+    why::render(out, row.explanation().as_ref(), style);
 }
 
 /// Who answered: a line for each backend, the one with most answers first in each cluster.

@@ -1,5 +1,7 @@
 //! What may stand in a matrix file. Keys with two words take a dash.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 use serde_saphyr::Spanned;
 
@@ -16,6 +18,9 @@ pub(super) struct File {
     /// Where requests start.
     #[serde(default)]
     pub(super) sources: Vec<SourceEntry>,
+    /// Envoys on the way and where their admin interfaces are, for --explain.
+    #[serde(default)]
+    pub(super) envoys: BTreeMap<String, Spanned<String>>,
     /// What is asked, from where.
     pub(super) targets: Vec<Spanned<Entry>>,
 }
@@ -36,6 +41,8 @@ pub(super) struct SourceEntry {
     pub(super) resolve: Vec<String>,
     #[serde(default)]
     pub(super) connect_to: Vec<String>,
+    /// The admin interface of its own Envoy, for --explain.
+    pub(super) envoy_admin: Option<Spanned<String>>,
 }
 
 /// The short form of a `kubectl exec`.
@@ -52,14 +59,23 @@ pub(super) struct Kubectl {
 impl Kubectl {
     /// The words of the command, up to where the prober's begin.
     pub(super) fn words(&self) -> Vec<String> {
+        self.exec(self.container.as_deref())
+    }
+
+    /// The words of a command in the pod's sidecar.
+    pub(super) fn in_sidecar(&self) -> Vec<String> {
+        self.exec(Some("istio-proxy"))
+    }
+
+    fn exec(&self, container: Option<&str>) -> Vec<String> {
         let mut words = vec!["kubectl".to_owned(), "exec".to_owned()];
         let flags = [
-            ("--context", &self.context),
-            ("--namespace", &self.namespace),
-            ("--container", &self.container),
+            ("--context", self.context.as_deref()),
+            ("--namespace", self.namespace.as_deref()),
+            ("--container", container),
         ];
         for (flag, value) in flags {
-            words.extend(value.iter().map(|value| format!("{flag}={value}")));
+            words.extend(value.map(|value| format!("{flag}={value}")));
         }
         words.extend([self.workload.clone(), "--".to_owned()]);
         words
@@ -73,6 +89,9 @@ impl Kubectl {
 pub(super) struct Entry {
     pub(super) from: Option<Spanned<String>>,
     pub(super) url: Option<Spanned<String>>,
+    /// The admin interface of the Envoy that chooses for this target, for --explain: the ingress
+    /// gateway's where it is asked from outside.
+    pub(super) envoy_admin: Option<Spanned<String>>,
     #[serde(default)]
     pub(super) expect: Vec<Spanned<String>>,
     #[serde(default)]

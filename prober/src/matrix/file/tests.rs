@@ -53,7 +53,7 @@ fn the_more_special_setting_wins() {
     assert_eq!(plan.limits.total.as_secs(), 2);
     let address = plan.overrides.addresses("echo2", 8080).unwrap();
     assert_eq!(address, ["127.0.0.2".parse::<std::net::IpAddr>().unwrap()]);
-    let forced = Overrides { requests: Some(5), show: Some(0) };
+    let forced = Overrides { requests: Some(5), show: Some(0), explain: false };
     let matrix = parse("m", WHOLE, &forced).unwrap();
     assert!(matrix.rows.iter().all(|row| row.plan.planned() == Some(5) && row.plan.show == 0));
 }
@@ -152,7 +152,7 @@ fn what_is_wrong_is_said_with_its_line() {
         ("targets:\n  - {url: a, requests: 0}\n", "mesh.yaml:2: -n 0"),
         ("targets:\n  - {url: a, confidence: 2}\n", "mesh.yaml:2: --confidence '2'"),
         ("targets:\n  - {url: a, requests: many}\n", "mesh.yaml:2: "),
-        ("defaults: {url: a}\ntargets:\n  - {url: a}\n", "'from' and 'url' belong to a target"),
+        ("defaults: {url: a}\ntargets:\n  - {url: a}\n", "belong to a target"),
         ("targets:\n  - {url: a, resolve: ['a:80']}\n", "mesh.yaml:2: "),
         ("targets:\n  - url: a\n    select: each\n", "mesh.yaml:3: 'select: each' would make"),
         ("defaults: {select: each}\ntargets:\n  - url: a\n", "mesh.yaml:1: 'select: each' would"),
@@ -209,4 +209,64 @@ fn a_row_without_a_size_goes_on_until_it_is_decided_about_all_clusters() {
     assert_eq!(plan.rules.clusters, ["kops", "gke1"]);
     assert_eq!((plan.rules.min_share, plan.rules.confidence), (0.05, 0.99));
     assert_eq!(matrix.rows[1].plan.planned(), Some(7), "no --max-requests beside -n");
+}
+
+/// The Envoys of each row, as `NAME at ACCESS`.
+fn envoys(text: &str) -> Result<Vec<Vec<String>>, FileError> {
+    let overrides = Overrides { explain: true, ..Overrides::default() };
+    let shown = |envoy: &Envoy| {
+        format!("{} at {}", envoy.name.as_deref().unwrap_or("client"), envoy.access)
+    };
+    let rows = parse("mesh.yaml", text, &overrides)?.rows;
+    Ok(rows.iter().map(|row| row.plan.envoys.iter().map(shown).collect()).collect())
+}
+
+#[test]
+fn the_envoy_that_chooses_is_the_targets_or_the_sources_or_behind_its_command() {
+    let text = "sources:
+  - {name: here, here: true}
+  - {name: named, here: true, envoy-admin: '127.0.0.1:15000'}
+  - {name: pod, kubectl: {context: kops, namespace: ns, workload: deploy/sleep, container: prober}}
+  - {name: ssh, command: [ssh, host]}
+envoys: {gke1/eastwestgateway: 'http://10.2.0.3:15000', ingress: 'http://10.1.0.2:15000'}
+targets:
+  - {from: here, url: a}
+  - {from: named, url: a}
+  - {from: pod, url: a}
+  - {from: ssh, url: a}
+  - {url: a, envoy-admin: 'http://10.1.0.2:15000'}
+  - {from: named, url: a, envoy-admin: 'http://10.9.9.9:1'}
+";
+    let gateway = "gke1/eastwestgateway at http://10.2.0.3:15000".to_owned();
+    let ingress = "ingress at http://10.1.0.2:15000".to_owned();
+    let with = |client: &str| vec![format!("client at {client}"), gateway.clone(), ingress.clone()];
+    let exec = "kubectl exec --context=kops --namespace=ns --container=istio-proxy deploy/sleep --";
+    let all = envoys(text).unwrap();
+    assert_eq!(all[0], [gateway.clone(), ingress.clone()], "none is known to choose");
+    assert_eq!(all[1], with("http://127.0.0.1:15000"));
+    assert_eq!(all[2], with(&format!("{exec} pilot-agent")));
+    assert_eq!(all[3], with("ssh host pilot-agent"));
+    let own = vec!["client at http://10.1.0.2:15000".to_owned(), gateway.clone()];
+    assert_eq!(all[4], own, "what chooses is read once");
+    assert_eq!(all[5], with("http://10.9.9.9:1"));
+    let unasked = parse("mesh.yaml", text, &Overrides::default()).unwrap();
+    assert!(unasked.rows.iter().all(|row| row.plan.envoys.is_empty()));
+}
+
+#[test]
+fn envoys_that_are_none_are_refused_with_their_line() {
+    for (text, part) in [
+        ("targets: [{url: a, envoy-admin: 'https://a:1'}]", ":1: envoy-admin 'https://a:1'"),
+        ("envoys:\n  x: 'a:1/stats'\ntargets: [{url: a}]", ":2: envoy-admin 'a:1/stats'"),
+        (
+            "sources:\n  - {name: s, here: true, envoy-admin: ''}\ntargets: [{from: s, url: a}]",
+            ":2: envoy-admin ''",
+        ),
+        ("defaults: {envoy-admin: 'a:1'}\ntargets: [{url: a}]", "belong to a target"),
+        ("targets: [{url: a, envoy_admin: 'a:1'}]", "unknown key 'envoy_admin'"),
+    ] {
+        let said = envoys(text).expect_err(part).to_string();
+        assert!(said.contains(part), "{part}: {said}");
+        assert_eq!(said.lines().count(), 1, "{said}");
+    }
 }

@@ -28,8 +28,8 @@ impl<'a> Clusters<'a> {
     pub(super) fn of(report: &'a Report) -> Self {
         let mut answers: BTreeMap<&str, u64> = BTreeMap::new();
         for tally in report.rows.iter().filter_map(|row| row.tally()) {
-            for (name, count) in tally.answers_by(Label::Cluster) {
-                *answers.entry(name).or_default() += count;
+            for (who, backend) in &tally.backends {
+                *answers.entry(&who.cluster).or_default() += backend.answers;
             }
         }
         let mut names: Vec<&str> = Vec::new();
@@ -132,8 +132,9 @@ impl<'a> Groups<'a> {
         });
         let seen: BTreeSet<usize> =
             tally.backends.keys().map(|who| clusters.place(&who.cluster)).collect();
-        let by_cluster =
-            seen.into_iter().map(|place| (place, share(&evidence, Label::Cluster, &place.to_string())));
+        let by_cluster = seen
+            .into_iter()
+            .map(|place| (place, share(&evidence, Label::Cluster, &place.to_string())));
         Self {
             backends: backends.collect(),
             folded: rest.len(),

@@ -90,10 +90,10 @@ fn line(place: usize, row: &Row, clusters: &Clusters<'_>) -> Markup {
                     @let total = tally.answers();
                     @let answers = tally.answers_by(Label::Cluster);
                     @for cluster in clusters.names() {
-                        (cell(answers.get(cluster).copied().unwrap_or(0), total, &clusters.class(cluster)))
+                        (cell(answers.get(*cluster).copied().unwrap_or(0), total, &clusters.class(cluster)))
                     }
                     @if clusters.others > 0 {
-                        @let named = clusters.names().iter().filter_map(|name| answers.get(name));
+                        @let named = clusters.names().iter().filter_map(|name| answers.get(*name));
                         (cell(total - named.sum::<u64>(), total, "c0"))
                     }
                     td.number.bad[tally.failed_requests() > 0] { (count(tally.failed_requests())) }

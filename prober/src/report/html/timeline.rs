@@ -175,8 +175,7 @@ fn answers(columns: &Columns, at: Panel, clusters: &Clusters<'_>) -> Markup {
             }
         }
     };
-    let ticks: Vec<_> =
-        scale.ticks().into_iter().map(|tick| (tick, plot::number(tick))).collect();
+    let ticks: Vec<_> = scale.ticks().into_iter().map(|tick| (tick, plot::number(tick))).collect();
     html! {
         (panel(at, "Answers per second", &scale, &ticks))
         (inner(at, &content))
@@ -209,8 +208,11 @@ fn p99(columns: &Columns, at: Panel) -> Markup {
     let times = columns.p99_us.iter().filter_map(|us| us.map(f64::from));
     let scale = Scale::of_times(times);
     let width = ACROSS * columns.part();
-    let heights: Vec<_> =
-        columns.p99_us.iter().map(|us| us.map(|us| at.height * (1.0 - scale.at(f64::from(us))))).collect();
+    let heights: Vec<_> = columns
+        .p99_us
+        .iter()
+        .map(|us| us.map(|us| at.height * (1.0 - scale.at(f64::from(us)))))
+        .collect();
     let content = html! { path.latency d=(plot::steps(&heights, width)) {} };
     let ticks: Vec<_> = scale.ticks().into_iter().map(|tick| (tick, round(tick))).collect();
     let words = if scale.is_log() { "p99, logarithmic" } else { "p99" };

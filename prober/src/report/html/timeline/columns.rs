@@ -33,7 +33,8 @@ impl Columns {
         let named = clusters.names().len();
         let mut answers = vec![vec![0; length]; named + 1];
         let mut times = vec![(Sketch::default(), 0); length];
-        let lanes = timeline.backends.iter().map(|(who, cells)| (clusters.place(&who.cluster), cells));
+        let lanes =
+            timeline.backends.iter().map(|(who, cells)| (clusters.place(&who.cluster), cells));
         for (place, cells) in lanes.chain([(named, &timeline.others)]) {
             for (bin, cell) in cells.iter().enumerate() {
                 answers[place][bin / group] += cell.answers;
@@ -55,7 +56,10 @@ impl Columns {
                 .filter(|(_, counts)| counts.iter().any(|count| *count > 0))
                 .collect(),
             failed,
-            p99_us: times.iter().map(|(sketch, max)| Some(sketch.quantile(0.99)?.min(*max))).collect(),
+            p99_us: times
+                .iter()
+                .map(|(sketch, max)| Some(sketch.quantile(0.99)?.min(*max)))
+                .collect(),
         })
     }
 
@@ -93,7 +97,9 @@ mod tests {
 
     #[test]
     fn bins_become_columns_without_loss() {
-        for (report, length, width) in [(samples::timeline(), 40, 100_000), (samples::many_pods(), 0, 0)] {
+        for (report, length, width) in
+            [(samples::timeline(), 40, 100_000), (samples::many_pods(), 0, 0)]
+        {
             let tally = report.rows[0].tally().unwrap();
             let columns = Columns::of(tally, &Clusters::of(&report)).unwrap();
             let answers: u64 = columns.clusters.iter().flat_map(|(_, counts)| counts).sum();

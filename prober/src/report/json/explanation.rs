@@ -1,0 +1,48 @@
+//! The object `explanation` of a row: what was found, and what was read for it. Read back are only
+//! the readings; what they mean is found anew.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::explain::{Evidence, Finding, evidence::Reading};
+use crate::report::Row;
+
+/// The object.
+#[derive(Serialize)]
+pub(super) struct Entry {
+    findings: Vec<Finding>,
+    unknown: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    well: Option<String>,
+    envoys: Vec<Reading>,
+}
+
+/// The object of a row, where something was to be explained.
+pub(super) fn entry(row: &Row) -> Option<Entry> {
+    let found = row.explanation()?;
+    let envoys = row.evidence.as_ref()?.envoys.clone();
+    let (findings, unknown, well) = (found.findings, found.unknown, found.well);
+    Some(Entry { findings, unknown, well, envoys })
+}
+
+/// The evidence in such an object, without what could steer a terminal.
+pub(super) fn evidence(entry: &Value) -> Result<Evidence, serde_json::Error> {
+    let mut entry = entry.clone();
+    plain(&mut entry);
+    Evidence::deserialize(entry)
+}
+
+fn plain(value: &mut Value) {
+    match value {
+        Value::String(text) => *text = super::plain(text),
+        Value::Array(all) => all.iter_mut().for_each(plain),
+        Value::Object(all) => {
+            let taken = std::mem::take(all);
+            for (name, mut value) in taken {
+                plain(&mut value);
+                all.insert(super::plain(&name), value);
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
