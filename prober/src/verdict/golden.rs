@@ -44,7 +44,8 @@ fn slow(answers: &[(&str, u64)]) -> Tally {
 /// A form, and tallies of which it passes, fails and stays open.
 fn samples() -> Vec<(&'static str, [Tally; 3])> {
     let t = tally;
-    let half = || 1_000..1_500;
+    let until = |end: u64| 1_000..end;
+    let half = || until(1_500);
     let retried = |answers: &[(&str, u64)]| {
         let mut tally = t(answers, 0);
         tally.backends.values_mut().for_each(|backend| backend.retried = 2);
@@ -71,8 +72,8 @@ fn samples() -> Vec<(&'static str, [Tally; 3])> {
         ("shares kops=80%,gke1=20% ± 5%", [t(skewed, 0), t(even, 0), t(few, 0)]),
         ("share{cluster=gke1} >= 30%", [t(even, 0), t(skewed, 0), t(few, 0)]),
         ("share{cluster=gke1} <= 30%", [t(skewed, 0), t(even, 0), t(few, 0)]),
-        ("failover < 1s", [faulty(&[half()]), faulty(&[1_000..4_000]), t(ten, 0)]),
-        ("failover < 1s", [faulty(&[half()]), faulty(&[1_000..2_500]), faulty(&[1_000..2_000])]),
+        ("failover < 1s", [faulty(&[half()]), faulty(&[until(4_000)]), t(ten, 0)]),
+        ("failover < 1s", [faulty(&[half()]), faulty(&[until(2_500)]), faulty(&[until(2_000)])]),
         ("failback < 1s", [faulty(&[half()]), faulty(&[half(), 4_000..6_000]), t(ten, 0)]),
         ("lost <= 50", [faulty(&[half()]), faulty(&[half(), 4_000..4_010]), t(ten, 0)]),
     ]
