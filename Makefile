@@ -32,9 +32,9 @@ fmt: ## Bring the code into its form
 ci: ## Run all that CI runs
 	@.ci/run
 
-bench: build ## Measure prober beside its peers, and echo beside nginx
+bench: build envoy ## Measure prober beside its peers, and echo beside nginx
 	@tools/install-peers
-	@python3 bench/engine.py --bin-dir $(TARGET_DIR)/release
+	@python3 bench/engine.py --bin-dir $(TARGET_DIR)/release --markdown $(TARGET_DIR)/bench.md
 	@python3 bench/echo.py --bin-dir $(TARGET_DIR)/release
 
 calibration: ## Measure how often verdicts are wrong, 20,000 runs a case, as a table in Markdown

@@ -5,7 +5,8 @@ Each program asks the same echo over loopback; the echo is pinned to one core an
 client to another, unless a table says otherwise. Programs alternate, round after round,
 so that a machine whose speed drifts treats all alike; medians are printed, and ratios to
 the peer of the same round. "All on" is prober with 12 backends, a timeline and JSON
-output. Writes Markdown to the file named by --markdown.
+output. The last table holds what was measured to the project's targets. Writes Markdown
+to the file named by --markdown.
 """
 
 import argparse
@@ -28,6 +29,9 @@ NAME = "echo2.bench"
 # Addresses of the backends of "all on"; loopback, each with an echo of its own.
 BACKENDS = [f"127.0.7.{n}" for n in range(1, 13)]
 PEERS = ("wrk", "ab", "hey", "oha", "h2load", "fortio")
+# Where the mesh of the verdicts' table listens: client pod of kops in block 96.
+MESH_BLOCK = 96
+MESH_CLIENT = f"127.{MESH_BLOCK}.1.22:8080"
 # As many threads as the core that a client is pinned to can run at once.
 ONE_THREAD = {"TOKIO_WORKER_THREADS": "1", "GOMAXPROCS": "1"}
 
@@ -39,6 +43,30 @@ class Run:
         self.micros = cpu / requests * 1e6
         self.rate = requests / wall
         self.output = output
+
+
+class Targets:
+    """What was measured, beside what it should be."""
+
+    def __init__(self):
+        self.rows = []
+
+    def most(self, what, value, bound, form="{:.2f}"):
+        self.note(what, value, bound, form, "≤", lambda value: value <= bound)
+
+    def least(self, what, value, bound, form="{:.2f}"):
+        self.note(what, value, bound, form, "≥", lambda value: value >= bound)
+
+    def note(self, what, value, bound, form, sign, met):
+        shown = "not measured" if value is None else form.format(value)
+        word = "–" if value is None else "yes" if met(value) else "**no**"
+        self.rows.append(f"| {what} | {sign} {form.format(bound)} | {shown} | {word} |")
+
+    def lines(self):
+        yield "| measure | target | measured | met |"
+        yield "|---|---|---|---|"
+        yield from self.rows
+        yield ""
 
 
 def measure(command, requests_in, core=None, environment=None):
@@ -104,7 +132,7 @@ def all_on(command):
     )
 
 
-def clients(programs, kept, connections, requests):
+def clients(programs, kept, connections, requests, seconds):
     """Name → command and how its output tells the number of requests."""
     url = f"http://{HOST}:{PORT}/"
     plain = prober(programs, kept, connections, requests)
@@ -119,7 +147,7 @@ def clients(programs, kept, connections, requests):
     n, c = str(requests), str(connections)
     if kept:
         # wrk is told a time, not a number; it counts.
-        peer("wrk", ["-t1", f"-c{c}", "-d3"], first_number(r"(\d+) requests in"))
+        peer("wrk", ["-t1", f"-c{c}", f"-d{seconds}"], first_number(r"(\d+) requests in"))
     peer(
         "ab",
         ["-q", "-n", n, "-c", c] + (["-k"] if kept else []),
@@ -173,27 +201,33 @@ def compare(table, rounds, core, environment=None):
     return runs
 
 
+def cpu_ratio(runs, own, peer):
+    """The median of CPU per request to a peer's of the same round; None where one is missing."""
+    if own not in runs or peer not in runs:
+        return None
+    pairs = zip(runs[own], runs[peer])
+    return statistics.median(own.micros / other.micros for own, other in pairs)
+
+
 def lines(title, runs):
     yield f"| {title} | CPU µs/request | prober to it | all on to it | requests/s |"
     yield "|---|---|---|---|---|"
 
-    def ratio(own, those):
-        if own not in runs:
-            return "–"
-        pairs = zip(runs[own], those)
-        return f"{statistics.median(own.micros / other.micros for own, other in pairs):.2f}"
+    def ratio(own, name):
+        found = cpu_ratio(runs, own, name)
+        return "–" if found is None else f"{found:.2f}"
 
     for name, those in runs.items():
         micros = statistics.median(run.micros for run in those)
         rate = statistics.median(run.rate for run in those)
         yield (
-            f"| {name} | {micros:.2f} | {ratio('prober', those)} "
-            f"| {ratio('prober, all on', those)} | {rate:,.0f} |"
+            f"| {name} | {micros:.2f} | {ratio('prober', name)} "
+            f"| {ratio('prober, all on', name)} | {rate:,.0f} |"
         )
     yield ""
 
 
-def both_cores(programs, requests, rounds):
+def both_cores(programs, requests, seconds, rounds, targets):
     """Nothing is pinned and every program has two threads: requests each second."""
     url = f"http://{HOST}:{PORT}/"
     own = prober(programs, True, 64, requests)
@@ -201,10 +235,13 @@ def both_cores(programs, requests, rounds):
     table = {"prober": (own, all_answered(requests))}
     if "wrk" in programs:
         table["wrk"] = (
-            [programs["wrk"], "-t2", "-c64", "-d3", url],
+            [programs["wrk"], "-t2", "-c64", f"-d{seconds}", url],
             first_number(r"(\d+) requests in"),
         )
     runs = compare(table, rounds, None)
+    pairs = list(zip(runs["prober"], runs.get("wrk", [])))
+    ratio = statistics.median(own.rate / peer.rate for own, peer in pairs) if pairs else None
+    targets.least("requests/s against wrk, both cores free", ratio, 1.0)
     yield "| both cores free, 64 kept connections | requests/s | prober to it |"
     yield "|---|---|---|"
     for name, those in runs.items():
@@ -243,17 +280,21 @@ def peak_memory(command):
     return peak / 1000
 
 
-def memory(programs):
+def memory(programs, scale, targets):
     yield "| peak memory, 12 backends, timeline, 36 kept connections | MB |"
     yield "|---|---|"
-    for requests in (200_000, 5_000_000):
-        peak = peak_memory(all_on(prober(programs, True, 36, requests)))
+    few, many = scaled(200_000, scale), scaled(5_000_000, scale)
+    peaks = {n: peak_memory(all_on(prober(programs, True, 36, n))) for n in (few, many)}
+    for requests, peak in peaks.items():
         yield f"| {requests:,} requests | {peak:.1f} |"
     yield ""
+    targets.most("peak memory in MB, 12 backends", max(peaks.values()), 24, "{:.1f}")
+    growth = peaks[many] / peaks[few]
+    targets.most(f"the same at {many:,} requests to that at {few:,}", growth, 1.05)
 
 
-def punctuality(programs):
-    rate, seconds = 20_000, 10
+def punctuality(programs, scale, targets):
+    rate, seconds = 20_000, max(1, round(10 * scale))
     command = [programs["prober"], "-t", f"http://{HOST}:{PORT}/", "-d", str(seconds)]
     command += ["--rate", str(rate), "-c", "64", "--reuse", "always", "--threads", "1"]
     command += ["--show", "0", "--quiet", "-o", "json"]
@@ -262,6 +303,8 @@ def punctuality(programs):
     kept = row["schedule"]
     planned = rate * seconds
     punctual = (planned - kept["late"] - kept["dropped"]) / planned
+    what = f"open loop at {rate:,}/s for {seconds} s: started within 1 ms"
+    targets.least(what, punctual, 0.999, "{:.2%}")
     yield f"| open loop, {rate:,}/s for {seconds} s | |"
     yield "|---|---|"
     yield f"| started within 1 ms of their instant | {punctual:.3%} |"
@@ -271,7 +314,7 @@ def punctuality(programs):
     yield ""
 
 
-def start_to_first_request(programs, rounds):
+def start_to_first_request(programs, rounds, targets):
     """From the program's start to the first byte of its first request, the fork included."""
 
     def first_byte(command):
@@ -302,10 +345,46 @@ def start_to_first_request(programs, rounds):
     for _ in range(4 * rounds + 1):
         for name, command in table.items():
             runs[name].append(first_byte(command))
+    targets.most("start to first request in ms", statistics.median(runs["prober"]), 10, "{:.1f}")
     yield "| start to first request | ms |"
     yield "|---|---|"
     for name, those in runs.items():
         yield f"| {name} | {statistics.median(those):.1f} |"
+    yield ""
+
+
+def decisions(programs, rounds, targets):
+    """How long a verdict on two equal clusters takes, through real Envoys of the local mesh."""
+    up = [programs["localmesh"], "up", "--block", str(MESH_BLOCK)]
+    mesh = subprocess.Popen(up, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    said = []
+    for line in mesh.stdout:
+        said.append(line)
+        if line.startswith("files and logs: "):
+            break
+    else:
+        sys.exit("bench: the local mesh did not start:\n" + "".join(said))
+    command = [programs["prober"], "-t", "echo2:8080", "--connect-to", f"::{MESH_CLIENT}"]
+    command += ["-e", "balanced kops,gke1 ± 5%", "--quiet", "-o", "json"]
+    took, requests = [], []
+    try:
+        for _ in range(2 * rounds + 1):
+            begin = time.monotonic()
+            ended = subprocess.run(command, stdout=subprocess.PIPE, check=False)
+            took.append(time.monotonic() - begin)
+            row = json.loads(ended.stdout)["rows"][0]
+            requests.append(row["requests"])
+            if row["stopped"] != "decided":
+                sys.exit(f"bench: not decided after {row['requests']} requests")
+    finally:
+        mesh.terminate()
+        mesh.wait()
+    middle = statistics.median(took)
+    targets.most("'balanced ± 5%' on the local mesh in s", middle, 2)
+    yield "| balanced ± 5% on the local mesh | s | requests |"
+    yield "|---|---|---|"
+    yield f"| median of {len(took)} | {middle:.2f} | {statistics.median(requests):,.0f} |"
+    yield f"| slowest | {max(took):.2f} | {max(requests):,} |"
     yield ""
 
 
@@ -327,29 +406,53 @@ def wait_until_listening(host, process):
     sys.exit(f"bench: the echo at {host}:{PORT} did not start")
 
 
-def tables(programs, rounds, wanted):
+def scaled(requests, scale):
+    """A part of the requests, but enough for all connections."""
+    return max(1_024, round(requests * scale))
+
+
+def cpu(programs, rounds, scale, targets):
     core = 1 % os.cpu_count()
+    seconds = max(1, round(3 * scale))
+    for kept, connections, requests in (
+        (True, 1, 50_000),
+        (True, 32, 200_000),
+        (True, 256, 200_000),
+        (False, 1, 20_000),
+        (False, 32, 20_000),
+        (False, 256, 20_000),
+    ):
+        kind = "kept" if kept else "fresh"
+        table = clients(programs, kept, connections, scaled(requests, scale), seconds)
+        runs = compare(table, rounds, core, ONE_THREAD)
+        yield lines(f"{connections} {kind} connection{'s' * (connections > 1)}", runs)
+        if kept and connections == 32:
+            for peer, bound in (("wrk", 1.0), ("oha", 0.85), ("hey", 0.45)):
+                what = f"CPU per request, 32 kept connections, everything on, against {peer}"
+                targets.most(what, cpu_ratio(runs, "prober, all on", peer), bound)
+        if not kept and connections == 32:
+            what = "fresh connection per request, CPU against ab without -k"
+            targets.most(what, cpu_ratio(runs, "prober", "ab"), 1.0)
+    runs = compare(http2_clients(programs, scaled(200_000, scale)), rounds, core, ONE_THREAD)
+    yield lines("HTTP/2, 1 connection, 32 streams", runs)
+
+
+def tables(programs, rounds, scale, wanted):
+    targets = Targets()
     if "cpu" in wanted:
-        for kept, connections, requests in (
-            (True, 1, 50_000),
-            (True, 32, 200_000),
-            (True, 256, 200_000),
-            (False, 32, 20_000),
-        ):
-            kind = "kept" if kept else "fresh"
-            table = clients(programs, kept, connections, requests)
-            runs = compare(table, rounds, core, ONE_THREAD)
-            yield lines(f"{connections} {kind} connection{'s' * (connections > 1)}", runs)
-        runs = compare(http2_clients(programs, 200_000), rounds, core, ONE_THREAD)
-        yield lines("HTTP/2, 1 connection, 32 streams", runs)
+        yield from cpu(programs, rounds, scale, targets)
     if "rate" in wanted:
-        yield both_cores(programs, 300_000, rounds)
+        seconds = max(1, round(3 * scale))
+        yield both_cores(programs, scaled(300_000, scale), seconds, rounds, targets)
     if "memory" in wanted:
-        yield memory(programs)
+        yield memory(programs, scale, targets)
     if "schedule" in wanted:
-        yield punctuality(programs)
+        yield punctuality(programs, scale, targets)
     if "start" in wanted:
-        yield start_to_first_request(programs, rounds)
+        yield start_to_first_request(programs, rounds, targets)
+    if "verdict" in wanted:
+        yield decisions(programs, rounds, targets)
+    yield targets.lines()
 
 
 def main():
@@ -357,14 +460,15 @@ def main():
     parser.add_argument("--bin-dir", default=os.path.join(ROOT, "target", "release"))
     parser.add_argument("--rounds", type=int, default=5, help="counted rounds (5)")
     parser.add_argument("--markdown", help="also write the tables to this file")
-    every = ["cpu", "rate", "memory", "schedule", "start"]
+    parser.add_argument("--scale", type=float, default=1.0, help="this part of the requests (1)")
+    every = ["cpu", "rate", "memory", "schedule", "start", "verdict"]
     parser.add_argument("--only", nargs="+", choices=every, default=every, help="these tables")
     arguments = parser.parse_args()
     peers = os.path.join(ROOT, ".tools", "peers", "bin")
     path = os.pathsep.join([peers, os.environ.get("PATH", "")])
     programs = {name: shutil.which(name, path=path) for name in PEERS}
     programs = {name: path for name, path in programs.items() if path}
-    for name in ("prober", "echo"):
+    for name in ("prober", "echo", "localmesh"):
         programs[name] = os.path.join(arguments.bin_dir, name)
         if not os.access(programs[name], os.X_OK):
             sys.exit(f"bench: no {programs[name]}; run `make build`")
@@ -378,7 +482,7 @@ def main():
         for address, process in echoes.items():
             wait_until_listening(address, process)
         report = []
-        for table in tables(programs, arguments.rounds, arguments.only):
+        for table in tables(programs, arguments.rounds, arguments.scale, arguments.only):
             table = list(table)
             print("\n".join(table), flush=True)
             report += table
