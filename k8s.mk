@@ -38,7 +38,8 @@ CERTS_PROGRAM ?= $(TARGET_DIR)/release/certs
 
 .PHONY: doctor certs certs-install certs-uninstall install status uninstall \
 	ingress-install ingress-uninstall docker docker-push test-image \
-	echo-install echo-status echo-uninstall load check-install check-uninstall overlays settings
+	echo-install echo-status echo-uninstall load check-install check-uninstall overlays settings \
+	uninstall-tools
 
 # ---- Settings ----
 
@@ -72,6 +73,14 @@ contexts = $(foreach c,$(CLUSTERS),$(call context,$(c)))
 hosts = $(foreach c,$(CLUSTERS),$(call host,$(c)))
 wrong = $(error $(SETTINGS): $(1))
 
+# What a number looks like, and what it is.
+number-PODS = ^[1-9][0-9]{0,4}$$
+number-RATE = ^[0-9]*[1-9][0-9]*([.][0-9]+)?$$|^[0-9]+[.][0-9]*[1-9][0-9]*$$
+number-DEADLINE = ^[0-9]+$$
+what-PODS = how many pods each cluster has
+what-RATE = requests per second
+what-DEADLINE = a number of seconds
+
 # Read before anything is done: settings that cannot be right end make with one line.
 define check-settings
 $(if $(word 2,$(CLUSTERS)),,$(call wrong,CLUSTERS is '$(CLUSTERS)'; name at least two clusters))
@@ -84,6 +93,8 @@ $(if $(filter istio gateway,$(EAST_WEST)),,$(call wrong,EAST_WEST is '$(EAST_WES
 $(if $(filter address dns none,$(INGRESS)),,$(call wrong,INGRESS is '$(INGRESS)'; it is address$(comma) dns or none))
 $(foreach c,$(CLUSTERS),$(if $(shell printf '%s' '$(c)' | grep -E '^[a-z0-9]([-a-z0-9]{0,30}[a-z0-9])?$$'),,$(call wrong,'$(c)' is no name for a cluster; use a-z$(comma) 0-9 and -)))
 $(foreach v,MESH_ID DOMAIN IMAGE_REPOSITORY TAG ISTIO_VERSION CERTS,$(if $(strip $($(v))),,$(call wrong,$(v) is empty)))
+$(foreach v,PODS RATE DEADLINE,$(if $(shell printf '%s' '$($(v))' | grep -E '$(number-$(v))'),,$(call wrong,$(v) is '$($(v))'; it is $(what-$(v)))))
+$(foreach v,OUTLIER_DETECTION STRICT_MTLS,$(if $(filter-out 1,$($(v))),$(call wrong,$(v) is '$($(v))'; it is 1 or empty)))
 endef
 
 settings:
@@ -138,10 +149,12 @@ certs-uninstall: settings ## Take the authorities out of the clusters
 
 # $(call wait-address,CLUSTER,SERVICE): until a load balancer has given it an address.
 define wait-address
+@echo '$(1): waiting for the external address of service/$(2), at most $(DEADLINE) s'
 $(kubectl) --namespace=istio-system wait --for=jsonpath='{.status.loadBalancer.ingress}' --timeout=$(DEADLINE)s service/$(2) || { echo '$(1): service/$(2) got no external address in $(DEADLINE) s; see why: $(kubectl) --namespace=istio-system describe service/$(2)' >&2; exit 1; }
 endef
 
 define wait-programmed
+@echo '$(1): waiting until gateway/$(2) is brought up, at most $(DEADLINE) s'
 $(kubectl) --namespace=istio-system wait --for=condition=Programmed --timeout=$(DEADLINE)s gateways.gateway.networking.k8s.io/$(2) || { echo '$(1): gateway/$(2) was not brought up in $(DEADLINE) s; see why: $(kubectl) --namespace=istio-system describe gateways.gateway.networking.k8s.io/$(2)' >&2; exit 1; }
 endef
 
@@ -159,7 +172,7 @@ istiod = istiod$(if $(ISTIO_REVISION),-$(ISTIO_REVISION))
 
 define east-west-istio
 kubectl kustomize $(call overlay,$(1),east-west) >$(call overlay,$(1),east-west.yaml)
-istioctl install -y --context=$(call context,$(1)) -f $(call overlay,$(1),east-west.yaml)
+istioctl install -y --readiness-timeout=$(DEADLINE)s --context=$(call context,$(1)) -f $(call overlay,$(1),east-west.yaml)
 $(kubectl) apply --server-side --force-conflicts -k $(call overlay,$(1),expose-services)
 $(call wait-address,$(1),istio-eastwestgateway)
 endef
@@ -173,7 +186,7 @@ endef
 define install-istio
 $(namespace)
 $(if $(filter gateway,$(EAST_WEST) $(API)),$(gateway-api)$(newline))kubectl kustomize $(call overlay,$(1),control-plane) >$(call overlay,$(1),control-plane.yaml)
-istioctl install -y --context=$(call context,$(1)) -f $(call overlay,$(1),control-plane.yaml)
+istioctl install -y --readiness-timeout=$(DEADLINE)s --context=$(call context,$(1)) -f $(call overlay,$(1),control-plane.yaml)
 $(call wait-rollout,$(1),istio-system,$(istiod))
 $(call east-west-$(EAST_WEST),$(1))
 endef
@@ -196,7 +209,7 @@ istioctl proxy-status --context=$(call context,$(1))
 endef
 
 status: settings ## Show how Istio is in each cluster, and whom it reads
-	tools/doctor $(clusters-said) contexts
+	tools/doctor --istio=$(ISTIO_VERSION) $(clusters-said) istioctl contexts
 	$(call each,show-status)
 	tools/doctor --deadline=0 $(clusters-said) certs synced
 
@@ -206,7 +219,7 @@ endef
 
 # $(call if-known,CLUSTER,RESOURCE,COMMAND): kubectl refuses kinds that the cluster does not know.
 define if-known
-if $(kubectl) get crd $(2) >/dev/null 2>&1; then $(3); fi
+known=$$($(kubectl) get crd $(2) --ignore-not-found --output=name) && if [ -n "$$known" ]; then $(3); fi
 endef
 
 # What istiod made by itself goes too: its root in every namespace, classes of gateways.
@@ -220,7 +233,7 @@ endef
 
 # Other revisions stay, and with them the namespace and the kinds of resources.
 define remove-revision
-if $(kubectl) --namespace=istio-system get deployment $(istiod) >/dev/null 2>&1; then istioctl uninstall -y --revision=$(ISTIO_REVISION) --context=$(call context,$(1)); fi
+known=$$($(kubectl) --namespace=istio-system get deployment $(istiod) --ignore-not-found --output=name) && if [ -n "$$known" ]; then istioctl uninstall -y --revision=$(ISTIO_REVISION) --context=$(call context,$(1)); fi
 $(kubectl) --namespace=istio-system delete deployment,service,serviceaccount,hpa,pdb,role,rolebinding --selector=istio=eastwestgateway --ignore-not-found
 endef
 
@@ -230,7 +243,11 @@ $(call if-known,$(1),gateways.gateway.networking.k8s.io,$(kubectl) --namespace=i
 $(if $(ISTIO_REVISION),$(remove-revision),$(remove-all-of-istio))
 endef
 
-uninstall: ingress-uninstall echo-uninstall ## Take Istio and the samples out of the clusters, all of it
+# Before the first of them takes anything away.
+uninstall-tools: settings
+	tools/doctor --istio=$(ISTIO_VERSION) $(clusters-said) istioctl contexts
+
+uninstall: uninstall-tools ingress-uninstall echo-uninstall ## Take Istio and the samples out of the clusters, all of it
 	$(call pairs,remove-secret)
 	$(call each,remove-istio)
 
@@ -258,7 +275,7 @@ ingress-install: overlays ## Lead the host names to the services; API=gateway: b
 
 define ingress-out-of
 $(call if-known,$(1),gateways.networking.istio.io,$(kubectl) --namespace=istio-system delete gateways.networking.istio.io$(comma)virtualservices.networking.istio.io echo --ignore-not-found)
-$(call if-known,$(1),gateways.gateway.networking.k8s.io,$(kubectl) --namespace=istio-disabled delete httproutes.gateway.networking.k8s.io echo1 --ignore-not-found; $(kubectl) --namespace=istio-enabled delete httproutes.gateway.networking.k8s.io echo2 --ignore-not-found; $(kubectl) --namespace=istio-system delete gateways.gateway.networking.k8s.io echo --ignore-not-found)
+$(call if-known,$(1),gateways.gateway.networking.k8s.io,$(kubectl) --namespace=istio-disabled delete httproutes.gateway.networking.k8s.io echo1 --ignore-not-found && $(kubectl) --namespace=istio-enabled delete httproutes.gateway.networking.k8s.io echo2 --ignore-not-found && $(kubectl) --namespace=istio-system delete gateways.gateway.networking.k8s.io echo --ignore-not-found)
 endef
 
 ingress-uninstall: settings ## Take that away

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Measures echo beside nginx, which returns the same line and headers: CPU per request,
-memory, what an idle connection costs, and the time from start to ready.
+memory, what an idle connection costs, and the time from start to ready. podinfo and the
+sample in Flask, where they are installed, show what others cost that say who they are.
 
-Both servers have one worker pinned to one core; wrk loads them from another, round
-after round in turn, so that a machine whose speed drifts treats both alike. The CPU
+Every server has one worker pinned to one core; wrk loads them from another, round
+after round in turn, so that a machine whose speed drifts treats all alike. The CPU
 time is the kernel's own accounting of the server. Only loopback is asked.
 """
 
@@ -18,10 +19,13 @@ import tempfile
 import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+PEERS = os.path.join(ROOT, ".tools", "peers")
 HOST = "127.0.0.1"
 POD = "echo2-64ddccc94f-xdfqr"
 TICK = os.sysconf("SC_CLK_TCK")
 IDLE = 1000
+# So often is each server started; the median counts.
+STARTS = 5
 # What echo answers beside the line, so that as many bytes are sent.
 HEADERS = {
     "cache-control": "private, no-store",
@@ -37,15 +41,29 @@ HEADERS = {
 class Server:
     """A running server, pinned to core 0."""
 
-    def __init__(self, name, command, port):
+    def __init__(self, name, command, port, environment=None):
         self.name, self.port = name, port
+        self.command = ["taskset", "-c", "0", *command]
+        self.environment = {**os.environ, **(environment or {})}
+        starts = []
+        for turn in range(STARTS):
+            if turn > 0:
+                self.stop()
+            starts.append(self.start())
+        self.ready_ms = statistics.median(starts)
+
+    def start(self):
+        """Starts it, and returns after how many ms it answered."""
         begin = time.monotonic()
-        self.child = subprocess.Popen(["taskset", "-c", "0", *command])
+        self.child = subprocess.Popen(
+            self.command, env=self.environment, stdout=subprocess.DEVNULL
+        )
         while not self.answers():
             if self.child.poll() is not None or time.monotonic() - begin > 10:
-                sys.exit(f"bench: {name} did not start")
+                self.stop()
+                sys.exit(f"bench: {self.name} did not start")
             time.sleep(0.0005)
-        self.ready_ms = (time.monotonic() - begin) * 1e3
+        return (time.monotonic() - begin) * 1e3
 
     def answers(self):
         try:
@@ -96,6 +114,40 @@ http {{
     return Server("nginx", [program, "-p", folder, "-c", path], port)
 
 
+def start_podinfo(program, port):
+    command = [program, "--host", HOST, "--port", str(port), "--level", "error"]
+    return Server("podinfo", command, port, {"GOMAXPROCS": "1"})
+
+
+def start_flask(port):
+    environment = {"PYTHONPATH": os.path.join(PEERS, "flask"), "CLUSTER": "kops", "POD_NAME": POD}
+    command = [sys.executable, os.path.join(ROOT, "bench", "flask_echo.py"), str(port)]
+    return Server("Flask sample", command, port, environment)
+
+
+def start_all(servers, arguments, program, folder):
+    """Starts echo, and whom it can be compared with here, one after the other."""
+    servers.append(start_echo(program, 18090))
+    unpacked = os.path.join(PEERS, "nginx", "usr", "sbin", "nginx")
+    podinfo = os.path.join(PEERS, "bin", "podinfo")
+    missing = []
+    nginx = arguments.nginx or (unpacked if os.access(unpacked, os.X_OK) else None)
+    if nginx:
+        servers.append(start_nginx(nginx, 18095, folder))
+    else:
+        missing.append("nginx")
+    if os.access(podinfo, os.X_OK):
+        servers.append(start_podinfo(podinfo, 18096))
+    else:
+        missing.append("podinfo")
+    if os.path.isdir(os.path.join(PEERS, "flask")):
+        servers.append(start_flask(18097))
+    else:
+        missing.append("Flask")
+    if missing:
+        print("bench: not compared, as not installed: " + ", ".join(missing), file=sys.stderr)
+
+
 def load(server, connections, seconds):
     """Loads it, and returns CPU µs per request and requests per second."""
     before, begin = server.cpu(), time.monotonic()
@@ -103,25 +155,30 @@ def load(server, connections, seconds):
     command += [f"-d{seconds}", f"http://{HOST}:{server.port}/hello"]
     said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     spent, wall = server.cpu() - before, time.monotonic() - begin
-    if "Non-2xx" in said or "Socket errors" in said:
+    if server.name in ("echo", "nginx") and ("Non-2xx" in said or "Socket errors" in said):
         sys.exit(f"bench: {server.name} did not answer all:\n{said}")
     requests = next(int(l.split()[0]) for l in said.splitlines() if " requests in " in l)
+    if requests == 0:
+        sys.exit(f"bench: {server.name} answered nothing:\n{said}")
     return spent / requests * 1e6, requests / wall
 
 
 def idle_cost(server):
-    """KiB for each connection that has asked once and rests."""
+    """KiB for each connection that has asked once and rests; "–" where none may rest."""
     before = server.status("VmRSS")
     connections = []
-    for _ in range(IDLE):
-        connection = socket.create_connection((HOST, server.port))
-        connection.sendall(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
-        connection.recv(4096)
-        connections.append(connection)
-    cost = (server.status("VmRSS") - before) / IDLE
-    for connection in connections:
-        connection.close()
-    return cost
+    try:
+        for _ in range(IDLE):
+            connection = socket.create_connection((HOST, server.port))
+            connections.append(connection)
+            connection.sendall(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+            head = connection.recv(4096)
+            if head.startswith(b"HTTP/1.0") or b"onnection: close" in head:
+                return "–"
+        return f"{(server.status('VmRSS') - before) / IDLE:.1f}"
+    finally:
+        for connection in connections:
+            connection.close()
 
 
 def main():
@@ -139,12 +196,9 @@ def main():
     if not os.access(program, os.X_OK):
         sys.exit(f"bench: no {program}; run `make build`")
     with tempfile.TemporaryDirectory() as folder:
-        servers = [start_echo(program, 18090)]
-        if arguments.nginx:
-            servers.append(start_nginx(arguments.nginx, 18095, folder))
-        else:
-            print("bench: not compared, as not installed: nginx", file=sys.stderr)
+        servers = []
         try:
+            start_all(servers, arguments, program, folder)
             runs = {server.name: [] for server in servers}
             for turn in range(arguments.rounds + 1):
                 for server in servers:
@@ -162,7 +216,7 @@ def main():
                     f"| {server.name} | {statistics.median(run[0] for run in those):.2f} "
                     f"| {statistics.median(ratios):.2f} "
                     f"| {statistics.median(run[1] for run in those):,.0f} | {peak:.1f} "
-                    f"| {idle_cost(server):.1f} | {server.ready_ms:.0f} |"
+                    f"| {idle_cost(server)} | {server.ready_ms:.0f} |"
                 )
         finally:
             for server in servers:

@@ -541,6 +541,28 @@ fn the_arguments_of_load_and_check_are_probers() {
 }
 
 #[test]
+fn the_check_expects_whom_istio_lets_answer() {
+    for (which, resources) in all() {
+        let check = resources.iter().find(|one| one.kind() == "CronJob").expect("the check");
+        let template = check.pods().expect("pods");
+        let arguments = array(&template["spec"]["containers"][0]["args"]);
+        let (cluster, rest) = which.split_once(' ').expect("the cluster and the settings");
+        let answering = match rest {
+            _ if rest.contains("OUTLIER_DETECTION") => cluster,
+            _ if rest.contains("west-3") => "kops,gke1,west-3",
+            _ => "kops,gke1",
+        };
+        let expected = json!(format!("--expect=exactly {answering}"));
+        assert!(arguments.contains(&expected), "{which}: {arguments:?}");
+        // The last reports are the logs of Jobs that are kept.
+        for kept in ["/spec/successfulJobsHistoryLimit", "/spec/failedJobsHistoryLimit"] {
+            assert!(check.at(kept).as_u64() >= Some(3), "{which}: {kept}");
+        }
+        assert_eq!(check.text("/spec/concurrencyPolicy"), "Forbid", "{which}");
+    }
+}
+
+#[test]
 fn the_dockerfile_passes_hadolint() {
     let mut command = Command::new(kube_tools().join("bin/hadolint"));
     let said = finish(command.arg(workspace().join("Dockerfile")));

@@ -13,9 +13,9 @@ use crate::harness::{Said, bin, finish, run, workspace};
 use crate::servers::{Server, text_echo};
 
 /// What recipes and scripts use of the system; no kubectl, no istioctl, no docker.
-const SYSTEM: [&str; 22] = [
-    "awk", "base64", "cat", "cmp", "cut", "date", "dirname", "git", "grep", "head", "ls", "make",
-    "mkdir", "rm", "sed", "seq", "sh", "sleep", "tail", "tr", "true", "xargs",
+const SYSTEM: [&str; 23] = [
+    "awk", "base64", "cat", "cmp", "cut", "date", "dirname", "echo", "git", "grep", "head", "ls",
+    "make", "mkdir", "rm", "sed", "seq", "sh", "sleep", "tail", "tr", "true", "xargs",
 ];
 /// What changes nothing in a cluster; all else does.
 const ASKS: [&str; 10] = [
@@ -224,6 +224,23 @@ fn a_failure_in_the_middle_keeps_what_was_done_and_a_second_run_completes_it() {
 }
 
 #[test]
+fn an_uninstall_that_fails_in_the_middle_is_completed_by_a_second_run() {
+    let walk = Walk::installed();
+    let whole = walk.makes(&["uninstall"]);
+    let changes = changes(&whole);
+    assert!(changes.len() > 15, "{whole}");
+    for failing in changes {
+        walk.write("fail", &failing);
+        let said = walk.make(&["uninstall"]);
+        assert_eq!(said.code, 2, "{failing}: {said:?}");
+        let log = walk.log();
+        assert!(whole.starts_with(log.trim_end()), "{log}");
+        walk.write("fail", "");
+        assert_eq!(walk.makes(&["uninstall"]), whole, "after {failing}");
+    }
+}
+
+#[test]
 fn the_order_of_the_uninstall() {
     let walk = Walk::installed();
     insta::assert_snapshot!(walk.makes(&["uninstall"]));
@@ -244,7 +261,8 @@ fn the_uninstall_of_nothing_is_well() {
     let walk = Walk::new(&["kops", "gke1"]);
     let log = walk.makes(&["uninstall"]);
     // Kinds that a cluster does not know cannot be deleted, not even with --ignore-not-found.
-    assert!(!log.contains(".istio.io "), "{log}");
+    let deleted = |line: &str| line.contains(" delete ") && line.contains(".istio.io ");
+    assert!(!log.lines().any(deleted), "{log}");
     assert!(!log.contains("xargs"), "{log}");
     for line in log.lines().filter(|line| line.contains(" delete ")) {
         assert!(line.contains("--ignore-not-found"), "{line}");
@@ -292,6 +310,20 @@ fn the_rest_of_the_walk() {
 }
 
 #[test]
+fn images_are_built_and_pushed_by_their_names() {
+    let walk = Walk::new(&["kops", "gke1"]);
+    let mut all = String::new();
+    for arguments in [
+        &["docker", "revision=abc"][..],
+        &["docker-push"],
+        &["docker-push", "revision=abc", "PLATFORMS=linux/amd64,linux/arm64", "TAG=1.2.3"],
+    ] {
+        all.push_str(&format!("$ make {}\n{}", arguments.join(" "), walk.makes(arguments)));
+    }
+    insta::assert_snapshot!(all);
+}
+
+#[test]
 fn settings_that_cannot_be_right_are_refused_before_anything_runs() {
     let walk = Walk::new(&["kops", "gke1"]);
     for (arguments, part) in [
@@ -304,6 +336,13 @@ fn settings_that_cannot_be_right_are_refused_before_anything_runs() {
         (&["ingress-install", "API=ingress"], "API is 'ingress'; it is istio or gateway"),
         (&["echo-status", "INGRESS=no"], "INGRESS is 'no'"),
         (&["echo-install", "TAG="], "TAG is empty"),
+        (&["load", "PODS=0"], "PODS is '0'; it is how many pods each cluster has"),
+        (&["load", "PODS=many"], "PODS is 'many'"),
+        (&["load", "RATE=0"], "RATE is '0'; it is requests per second"),
+        (&["load", "RATE=1e3"], "RATE is '1e3'"),
+        (&["install", "DEADLINE=5m"], "DEADLINE is '5m'; it is a number of seconds"),
+        (&["echo-install", "STRICT_MTLS=yes"], "STRICT_MTLS is 'yes'; it is 1 or empty"),
+        (&["echo-status", "OUTLIER_DETECTION=0"], "OUTLIER_DETECTION is '0'"),
     ] {
         walk.refused(arguments, &[part, "clusters.mk: "]);
         assert_eq!(walk.log(), "", "nothing was asked");
@@ -322,10 +361,16 @@ fn tools_that_are_missing_or_old_are_said() {
     walk.refused(&["install"], &["kubectl is 1.27; 1.31 or later is needed"]);
     walk.write("kubectl-version", "v1.37.1");
     walk.without("istioctl");
-    walk.refused(&["install"], &["istioctl is missing; get that of Istio 1.31"]);
+    for target in ["install", "uninstall", "status"] {
+        walk.refused(&[target], &["istioctl is missing; get that of Istio 1.31"]);
+    }
     walk.without("kubectl");
-    walk.refused(&["install"], &["kubectl is missing"]);
-    walk.refused(&["echo-install"], &["kubectl is missing"]);
+    for target in ["install", "echo-install", "echo-uninstall"] {
+        walk.refused(&[target], &["kubectl is missing"]);
+    }
+    let said = walk.make(&["doctor"]);
+    let own: Vec<_> = said.stderr.lines().filter(|line| line.starts_with("doctor: ")).collect();
+    assert_eq!(own.len(), 2, "both are missing, and nothing is said of the clusters: {said:?}");
 }
 
 #[test]
@@ -407,6 +452,9 @@ fn what_does_not_come_in_time_is_said() {
     assert_eq!(said.code, 2, "{said:?}");
     let line = "kops: service/istio-eastwestgateway got no external address in 1 s";
     assert_eq!(said.stderr.lines().filter(|said| said.starts_with(line)).count(), 1, "{said:?}");
+    let line =
+        "\nkops: waiting for the external address of service/istio-eastwestgateway, at most 1 s\n";
+    assert!(said.stdout.contains(line), "{said:?}");
 
     let walk = Walk::with_certificates();
     walk.holds("gke1", "remote-clusters", "NAME  SECRET  STATUS  ISTIOD\nkops  x  timeout  y\n");
