@@ -389,6 +389,10 @@ pub struct OutputArgs {
     /// .md, .xml; repeatable
     #[arg(long = "report", value_name = "FILE")]
     pub reports: Vec<PathBuf>,
+    /// Append the report, as Markdown, to the summary of a step of GitHub Actions
+    /// ($GITHUB_STEP_SUMMARY)
+    #[arg(long)]
+    pub summary: bool,
     /// When to use colour
     #[arg(long, value_enum, default_value = "auto")]
     pub color: When,

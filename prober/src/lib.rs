@@ -47,7 +47,9 @@ use clap::CommandFactory as _;
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 
-use cli::{Cli, Command, JudgeArgs, MatrixArgs, MergeArgs, OutputArgs, RequestArgs, RunArgs, When};
+use cli::{
+    Cli, Command, JudgeArgs, MatrixArgs, MergeArgs, OutputArgs, OutputForm, RequestArgs, RunArgs, When,
+};
 use delivery::Delivery;
 use matrix::file;
 use plan::ProbePlan;
@@ -131,14 +133,20 @@ impl Error {
 
 /// Does what the command line asks, writes results to `out`, and returns the
 /// exit code. `stop` ends a run early; what there is by then is reported.
-pub fn run(mut cli: Cli, stop: &CancellationToken, out: &mut dyn Write) -> Result<u8, Error> {
+pub fn run(
+    mut cli: Cli,
+    stop: &CancellationToken,
+    out: &mut (dyn Write + Send),
+) -> Result<u8, Error> {
+    let meter = Arc::new(Meter::default());
     match cli.command {
         None => {
             let output = &cli.run.output;
             let delivery = delivery(output)?;
             read_expectations(&mut cli.run.judge)?;
             read_data(&mut cli.run.request)?;
-            finish(&probe(&cli.run, stop)?, &delivery, output, out)
+            let report = streaming(output, &meter, out, || probe(&cli.run, stop, &meter))?;
+            finish(&report, &delivery, output, out)
         }
         Some(Command::Matrix(args)) => {
             let (delivery, matrix) = (delivery(&args.output)?, read_matrix(&args)?);
@@ -146,7 +154,9 @@ pub fn run(mut cli: Cli, stop: &CancellationToken, out: &mut dyn Write) -> Resul
                 return dry_run(&matrix, out);
             }
             matrix::check(&matrix.rows)?;
-            finish(&run_matrix(matrix, &args.output, stop), &delivery, &args.output, out)
+            let output = &args.output;
+            let run = || run_matrix(matrix, output, stop, &meter);
+            finish(&streaming(output, &meter, out, run), &delivery, output, out)
         }
         Some(Command::Explain(args)) => {
             delivery::print(out, sample_size::explain(&args)?.as_bytes())?;
@@ -247,13 +257,12 @@ fn compare_reports(args: &cli::CompareArgs, out: &mut dyn Write) -> Result<u8, E
 }
 
 /// A plain run: every target in turn.
-fn probe(args: &RunArgs, stop: &CancellationToken) -> Result<Report, Error> {
+fn probe(args: &RunArgs, stop: &CancellationToken, meter: &Arc<Meter>) -> Result<Report, Error> {
     let plans = each::expand(plan::run(args)?, stop)?;
     let ready: Result<Vec<_>, _> = plans.iter().map(workers::Row::prepare).collect();
     let started = clock::wall();
-    let meter = Arc::new(Meter::default());
     let goal = Goal { requests: total(plans.iter()), time: time(&plans), rows: None };
-    let display = display(&meter, goal, &args.output);
+    let display = display(meter, goal, &args.output);
     let mut rows = Vec::new();
     for (plan, row) in plans.iter().zip(ready?) {
         if stop.is_cancelled() {
@@ -263,7 +272,8 @@ fn probe(args: &RunArgs, stop: &CancellationToken) -> Result<Report, Error> {
             display.note(&format!("prober: {}", plan.summary()));
         }
         let watch = explain::Watch::begin(&plan.envoys, stop);
-        let tally = row.run(stop, &meter)?;
+        let tally = row.run(stop, meter)?;
+        meter.row_ended();
         let evidence = watch.map(|watch| watch.end(&plan.target.host, plan.target.port, stop));
         rows.push(Row::new(None, plan, Ok(tally)).with(evidence));
     }
@@ -287,18 +297,22 @@ fn read_matrix(args: &MatrixArgs) -> Result<file::Matrix, Error> {
     Ok(matrix)
 }
 
-fn run_matrix(matrix: file::Matrix, args: &OutputArgs, stop: &CancellationToken) -> Report {
+fn run_matrix(
+    matrix: file::Matrix,
+    args: &OutputArgs,
+    stop: &CancellationToken,
+    meter: &Arc<Meter>,
+) -> Report {
     let started = clock::wall();
     if args.verbose {
         for row in &matrix.rows {
             note(&format!("{}: {}", row.heading(), command_line(row)));
         }
     }
-    let meter = Arc::new(Meter::default());
     let planned = total(matrix.rows.iter().map(|row| &row.plan));
     let goal = Goal { requests: planned, time: None, rows: Some(matrix.rows.len() as u64) };
-    let display = display(&meter, goal, args);
-    let rows = matrix::run(&matrix.rows, stop, &meter);
+    let display = display(meter, goal, args);
+    let rows = matrix::run(&matrix.rows, stop, meter);
     drop(display);
     Report { started, interrupted: stop.is_cancelled(), clusters: matrix.clusters, rows }
 }
@@ -360,6 +374,19 @@ fn display(meter: &Arc<Meter>, goal: Goal, args: &OutputArgs) -> Display {
     Display::start(meter, goal, progress::form(args.quiet, style))
 }
 
+/// Does `work`, and where a stream is asked for, prints until then what was done each second.
+fn streaming<T>(
+    args: &OutputArgs,
+    meter: &Meter,
+    out: &mut (dyn Write + Send),
+    work: impl FnOnce() -> T,
+) -> T {
+    match args.output {
+        OutputForm::Ndjson => progress::stream::during(meter, out, work),
+        _ => work(),
+    }
+}
+
 /// Where the report will go, checked before anything is sent.
 fn delivery(args: &OutputArgs) -> Result<Delivery, Error> {
     Ok(Delivery::prepare(args, style(args.color, args.verbose, io::stdout().is_terminal()))?)
@@ -370,7 +397,7 @@ fn finish(
     report: &Report,
     delivery: &Delivery,
     args: &OutputArgs,
-    out: &mut dyn Write,
+    out: &mut (dyn Write + Send),
 ) -> Result<u8, Error> {
     delivery.deliver(report, out)?;
     if !args.quiet {

@@ -37,7 +37,8 @@ impl Counted {
         self.answers.iter().sum()
     }
 
-    fn ended(&self) -> u64 {
+    /// Requests that ended.
+    pub(super) fn ended(&self) -> u64 {
         self.answered() + self.failed
     }
 
