@@ -209,7 +209,7 @@ mod tests {
     use super::*;
     use crate::report::samples;
 
-    const STYLE: Style = Style { color: false, verbose: false };
+    const STYLE: Style = Style::PLAIN;
 
     fn prepare(paths: &[&Path]) -> Result<Delivery, DeliveryError> {
         use clap::Parser as _;
