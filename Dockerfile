@@ -11,9 +11,12 @@ FROM --platform=$BUILDPLATFORM ${BUILDER} AS build
 ARG TARGETARCH
 WORKDIR /src
 COPY . .
+# For prober --version: the commit, and the time of the sources.
+ARG REVISION
+ARG SOURCE_DATE_EPOCH
 RUN --mount=type=cache,id=prober-registry,target=/usr/local/cargo/registry \
     --mount=type=cache,id=prober-target-$TARGETARCH,target=/target \
-    CARGO_TARGET_DIR=/target tools/build-static "$TARGETARCH" /out
+    CARGO_TARGET_DIR=/target PROBER_COMMIT="$REVISION" tools/build-static "$TARGETARCH" /out
 
 # What both have in common: who made it, and a user without a name or a right.
 FROM scratch AS base

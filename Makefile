@@ -5,7 +5,7 @@ CARGO ?= cargo
 # Where cargo puts what it builds; its own variable is kept.
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help build demo scenarios test ci bench calibration fmt lint envoy grpcio kube-tools clean
+.PHONY: help build demo scenarios test ci bench calibration fmt lint envoy grpcio report-readers kube-tools clean
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,7 +19,7 @@ scenarios: build envoy ## Break the mesh in every known way, and show how each i
 build: ## Build the programs into target/release
 	@$(CARGO) build --release --locked
 
-test: envoy grpcio kube-tools ## Run all tests, on real Envoy
+test: envoy grpcio kube-tools report-readers ## Run all tests, on real Envoy
 	@$(CARGO) test --workspace --locked
 
 lint: ## Check the form of the code, and clippy's lints
@@ -45,6 +45,9 @@ envoy: ## Fetch Envoy, pinned by hash, into .tools (demo and test do it)
 
 grpcio: ## Fetch Python's gRPC client, pinned by hash, into .tools (test does it)
 	@tools/install-grpcio
+
+report-readers: ## Fetch readers of JUnit XML and of histograms, pinned by hash, into .tools (test does it)
+	@tools/install-report-readers
 
 include k8s.mk
 

@@ -1,6 +1,10 @@
 //! Reports in files and later, as a person or CI asks for them: `--report`, `--output`,
 //! `prober report`, and what can go wrong with files.
 
+mod action;
+mod consumers;
+mod schema;
+
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -33,10 +37,10 @@ fn ask(echo: &Server, args: &[String]) -> Said {
 fn a_report_is_rendered_later_byte_for_byte() {
     let folder = tempfile::tempdir().expect("a folder");
     let echo = Server::start(text_echo("echo2-a", "kops"));
-    let files = ["run.json", "run.csv"];
+    let files = ["run.csv", "run.json", "run.md", "run.xml"];
     let said = ask(&echo, &reports(folder.path(), &files));
     assert_eq!(said.code, 0, "{said:?}");
-    assert_eq!(names(folder.path()), ["run.csv", "run.json"]);
+    assert_eq!(names(folder.path()), files);
     let run_json = folder.path().join("run.json").to_string_lossy().into_owned();
     let later = tempfile::tempdir().expect("a folder");
     let mut args = vec!["report".to_owned(), run_json.clone(), "--quiet".to_owned()];

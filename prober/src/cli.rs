@@ -45,7 +45,7 @@ judged by expectations that CI can assert on.";
 #[derive(Debug, Parser)]
 #[command(
     name = "prober",
-    version,
+    version = crate::version::text(),
     about = ABOUT,
     max_term_width = 80,
     after_help = AFTER_HELP,
@@ -88,6 +88,11 @@ pub enum Command {
     Completions {
         /// The shell
         shell: Shell,
+    },
+    /// Print the man page, or that of a command: prober man matrix | man -l -
+    Man {
+        /// The command
+        command: Option<String>,
     },
 }
 
@@ -389,9 +394,16 @@ pub struct OutputArgs {
     /// .md, .xml; repeatable
     #[arg(long = "report", value_name = "FILE")]
     pub reports: Vec<PathBuf>,
+    /// Append the report, as Markdown, to the summary of a step of GitHub Actions
+    /// ($GITHUB_STEP_SUMMARY)
+    #[arg(long)]
+    pub summary: bool,
     /// When to use colour
     #[arg(long, value_enum, default_value = "auto")]
     pub color: When,
+    /// Text and progress in ASCII: the default where the locale is not of UTF-8
+    #[arg(long)]
+    pub ascii: bool,
     /// No progress and no advice on stderr
     #[arg(long)]
     pub quiet: bool,

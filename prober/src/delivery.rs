@@ -1,6 +1,7 @@
 //! Where a report goes: stdout, and files that appear whole or not at all. The only place
 //! that writes reports; what is in them is `report`'s.
 
+use std::ffi::OsString;
 use std::fmt;
 use std::fs::{self, OpenOptions, Permissions};
 use std::io::{self, Write};
@@ -14,6 +15,9 @@ use crate::cli::OutputArgs;
 use crate::report::Report;
 use crate::report::format::Format;
 use crate::report::text::Style;
+
+/// The variable that names the file of a step's summary.
+const SUMMARY: &str = "GITHUB_STEP_SUMMARY";
 
 /// Why a report cannot go where it should. `Display` is one line.
 #[derive(Debug, Error)]
@@ -30,6 +34,15 @@ pub enum DeliveryError {
     /// A file cannot be made there.
     #[error("--report {}: cannot be written: {}", .0.display(), .1)]
     File(PathBuf, io::Error),
+    /// There is no summary to append to.
+    #[error(
+        "--summary: {SUMMARY} is not set; GitHub sets it in workflows, elsewhere write \
+         --report FILE.md"
+    )]
+    NoSummary,
+    /// The summary cannot be appended to.
+    #[error("--summary: {} cannot be written: {}", .0.display(), .1)]
+    Summary(PathBuf, io::Error),
     /// Stdout takes no more.
     #[error("cannot write the report to stdout: {0}")]
     Stdout(io::Error),
@@ -58,6 +71,7 @@ pub struct Delivery {
     stdout: Format,
     style: Style,
     files: Vec<(PathBuf, Format)>,
+    summary: Option<PathBuf>,
 }
 
 impl Delivery {
@@ -82,7 +96,8 @@ impl Delivery {
             checked.map_err(|error| DeliveryError::File(path.clone(), error))?;
             files.push((path.clone(), format));
         }
-        Ok(Self { stdout: args.output.into(), style, files })
+        let summary = args.summary.then(|| summary(std::env::var_os(SUMMARY))).transpose()?;
+        Ok(Self { stdout: args.output.into(), style, files, summary })
     }
 
     /// Writes the report everywhere. What cannot be written keeps nothing else from being so.
@@ -97,12 +112,42 @@ impl Delivery {
             let written = write(path, &format.render(report, self.style));
             errors.extend(written.err().map(|error| DeliveryError::File(path.clone(), error)));
         }
+        if let Some(path) = &self.summary {
+            let appended = append(path, &Format::Markdown.render(report, self.style));
+            errors.extend(appended.err().map(|error| DeliveryError::Summary(path.clone(), error)));
+        }
         match errors.len() {
             0 => Ok(()),
             1 => Err(errors.remove(0)),
             _ => Err(DeliveryError::Several(Several(errors))),
         }
     }
+}
+
+/// The file of the summary, as the variable names it.
+fn summary(named: Option<OsString>) -> Result<PathBuf, DeliveryError> {
+    let path = named.filter(|path| !path.is_empty()).map(PathBuf::from);
+    let path = path.ok_or(DeliveryError::NoSummary)?;
+    let opened = OpenOptions::new().append(true).create(true).open(&path);
+    opened.map_err(|error| DeliveryError::Summary(path.clone(), error))?;
+    Ok(path)
+}
+
+/// Adds bytes to the end of a file: all of them, or none.
+fn append(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = OpenOptions::new().append(true).create(true).open(path)?;
+    let before = file.metadata()?;
+    // What is there already may not end its line.
+    let separate: &[u8] = if before.len() > 0 { b"\n\n" } else { b"" };
+    let written = file.write_all(&[separate, bytes].concat()).and_then(|()| file.sync_all());
+    if written.is_err() && before.is_file() {
+        let _ = file.set_len(before.len());
+    }
+    // Devices and pipes have nothing to be brought to a disk.
+    written.or_else(|error| match error.kind() {
+        io::ErrorKind::InvalidInput if !before.is_file() => Ok(()),
+        _ => Err(error),
+    })
 }
 
 /// Prints on stdout. A reader that closed its end has read enough.
@@ -164,7 +209,7 @@ mod tests {
     use super::*;
     use crate::report::samples;
 
-    const STYLE: Style = Style { color: false, verbose: false };
+    const STYLE: Style = Style::PLAIN;
 
     fn prepare(paths: &[&Path]) -> Result<Delivery, DeliveryError> {
         use clap::Parser as _;
@@ -220,6 +265,25 @@ mod tests {
         }
         assert!(refused(&[&at("a.csv"), &at("a.csv")]).contains("named twice"));
         assert_eq!(names(folder.path()), ["file", "folder.json"]);
+    }
+
+    #[test]
+    fn a_summary_is_appended_to_and_must_be_somewhere() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("summary.md");
+        for nowhere in [None, Some(OsString::new())] {
+            let error = summary(nowhere).unwrap_err().to_string();
+            assert!(error.starts_with("--summary: GITHUB_STEP_SUMMARY is not set;"), "{error}");
+        }
+        let error = summary(Some(folder.path().into())).unwrap_err().to_string();
+        assert!(error.contains("cannot be written: Is a directory"), "{error}");
+        assert_eq!(summary(Some(path.clone().into())).unwrap(), path);
+        append(&path, b"one\n").unwrap();
+        append(&path, b"two\n").unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "one\n\n\ntwo\n");
+        let full = append(Path::new("/dev/full"), b"x").unwrap_err();
+        assert_eq!(full.kind(), io::ErrorKind::StorageFull);
+        append(Path::new("/dev/null"), b"x").unwrap();
     }
 
     #[test]

@@ -34,11 +34,12 @@ pub mod source;
 pub mod stats;
 pub mod tally;
 pub mod verdict;
+pub mod version;
 pub mod watch;
 pub mod wire;
 pub mod workers;
 
-use std::io::{self, IsTerminal as _, Read as _, Write};
+use std::io::{self, Read as _, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -47,7 +48,10 @@ use clap::CommandFactory as _;
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 
-use cli::{Cli, Command, JudgeArgs, MatrixArgs, MergeArgs, OutputArgs, RequestArgs, RunArgs, When};
+use cli::{
+    Cli, Command, JudgeArgs, MatrixArgs, MergeArgs, OutputArgs, OutputForm, RequestArgs, RunArgs,
+    When,
+};
 use delivery::Delivery;
 use matrix::file;
 use plan::ProbePlan;
@@ -104,6 +108,9 @@ pub enum Error {
     /// Reports do not belong together.
     #[error(transparent)]
     Merge(#[from] merge::MergeError),
+    /// A man page of a command that is none.
+    #[error("'{0}' is no command; 'prober --help' lists them")]
+    NoCommand(String),
     /// Nothing can be waited for.
     #[error("cannot wait: {0}")]
     Wait(io::Error),
@@ -131,14 +138,20 @@ impl Error {
 
 /// Does what the command line asks, writes results to `out`, and returns the
 /// exit code. `stop` ends a run early; what there is by then is reported.
-pub fn run(mut cli: Cli, stop: &CancellationToken, out: &mut dyn Write) -> Result<u8, Error> {
+pub fn run(
+    mut cli: Cli,
+    stop: &CancellationToken,
+    out: &mut (dyn Write + Send),
+) -> Result<u8, Error> {
+    let meter = Arc::new(Meter::default());
     match cli.command {
         None => {
             let output = &cli.run.output;
             let delivery = delivery(output)?;
             read_expectations(&mut cli.run.judge)?;
             read_data(&mut cli.run.request)?;
-            finish(&probe(&cli.run, stop)?, &delivery, output, out)
+            let report = streaming(output, &meter, out, || probe(&cli.run, stop, &meter))?;
+            finish(&report, &delivery, output, out)
         }
         Some(Command::Matrix(args)) => {
             let (delivery, matrix) = (delivery(&args.output)?, read_matrix(&args)?);
@@ -146,7 +159,9 @@ pub fn run(mut cli: Cli, stop: &CancellationToken, out: &mut dyn Write) -> Resul
                 return dry_run(&matrix, out);
             }
             matrix::check(&matrix.rows)?;
-            finish(&run_matrix(matrix, &args.output, stop), &delivery, &args.output, out)
+            let output = &args.output;
+            let run = || run_matrix(matrix, output, stop, &meter);
+            finish(&streaming(output, &meter, out, run), &delivery, output, out)
         }
         Some(Command::Explain(args)) => {
             delivery::print(out, sample_size::explain(&args)?.as_bytes())?;
@@ -171,7 +186,28 @@ pub fn run(mut cli: Cli, stop: &CancellationToken, out: &mut dyn Write) -> Resul
             delivery::print(out, &script)?;
             Ok(0)
         }
+        Some(Command::Man { command }) => {
+            delivery::print(out, &man_page(command.as_deref())?)?;
+            Ok(0)
+        }
     }
+}
+
+/// The man page of the program, or of one of its commands, as roff.
+fn man_page(command: Option<&str>) -> Result<Vec<u8>, Error> {
+    let mut program = Cli::command();
+    program.build();
+    let page = match command {
+        None => program,
+        Some(name) => {
+            let found = program.find_subcommand(name).cloned();
+            let found = found.ok_or_else(|| Error::NoCommand(name.to_owned()))?;
+            found.display_name(format!("prober-{name}"))
+        }
+    };
+    let mut page_bytes = Vec::new();
+    clap_mangen::Man::new(page).render(&mut page_bytes)?;
+    Ok(page_bytes)
 }
 
 /// Adds what the files of `--expect-file` hold to the expectations, checked line by line.
@@ -232,7 +268,7 @@ fn explain_run(args: &cli::ExplainRunArgs, out: &mut dyn Write) -> Result<u8, Er
     if report.rows.iter().all(|row| row.evidence.is_none()) {
         return Err(Error::NoEvidence(args.file.clone()));
     }
-    let style = style(args.color, false, io::stdout().is_terminal());
+    let style = style(args.color, false, false, columns(&io::stdout()));
     delivery::print(out, &report::text::why(&report, style))?;
     Ok(0)
 }
@@ -247,13 +283,12 @@ fn compare_reports(args: &cli::CompareArgs, out: &mut dyn Write) -> Result<u8, E
 }
 
 /// A plain run: every target in turn.
-fn probe(args: &RunArgs, stop: &CancellationToken) -> Result<Report, Error> {
+fn probe(args: &RunArgs, stop: &CancellationToken, meter: &Arc<Meter>) -> Result<Report, Error> {
     let plans = each::expand(plan::run(args)?, stop)?;
     let ready: Result<Vec<_>, _> = plans.iter().map(workers::Row::prepare).collect();
     let started = clock::wall();
-    let meter = Arc::new(Meter::default());
     let goal = Goal { requests: total(plans.iter()), time: time(&plans), rows: None };
-    let display = display(&meter, goal, &args.output);
+    let display = display(meter, goal, &args.output);
     let mut rows = Vec::new();
     for (plan, row) in plans.iter().zip(ready?) {
         if stop.is_cancelled() {
@@ -263,7 +298,8 @@ fn probe(args: &RunArgs, stop: &CancellationToken) -> Result<Report, Error> {
             display.note(&format!("prober: {}", plan.summary()));
         }
         let watch = explain::Watch::begin(&plan.envoys, stop);
-        let tally = row.run(stop, &meter)?;
+        let tally = row.run(stop, meter)?;
+        meter.row_ended();
         let evidence = watch.map(|watch| watch.end(&plan.target.host, plan.target.port, stop));
         rows.push(Row::new(None, plan, Ok(tally)).with(evidence));
     }
@@ -287,18 +323,22 @@ fn read_matrix(args: &MatrixArgs) -> Result<file::Matrix, Error> {
     Ok(matrix)
 }
 
-fn run_matrix(matrix: file::Matrix, args: &OutputArgs, stop: &CancellationToken) -> Report {
+fn run_matrix(
+    matrix: file::Matrix,
+    args: &OutputArgs,
+    stop: &CancellationToken,
+    meter: &Arc<Meter>,
+) -> Report {
     let started = clock::wall();
     if args.verbose {
         for row in &matrix.rows {
             note(&format!("{}: {}", row.heading(), command_line(row)));
         }
     }
-    let meter = Arc::new(Meter::default());
     let planned = total(matrix.rows.iter().map(|row| &row.plan));
     let goal = Goal { requests: planned, time: None, rows: Some(matrix.rows.len() as u64) };
-    let display = display(&meter, goal, args);
-    let rows = matrix::run(&matrix.rows, stop, &meter);
+    let display = display(meter, goal, args);
+    let rows = matrix::run(&matrix.rows, stop, meter);
     drop(display);
     Report { started, interrupted: stop.is_cancelled(), clusters: matrix.clusters, rows }
 }
@@ -356,13 +396,27 @@ fn time(plans: &[ProbePlan]) -> Option<Duration> {
 }
 
 fn display(meter: &Arc<Meter>, goal: Goal, args: &OutputArgs) -> Display {
-    let style = style(args.color, args.verbose, io::stderr().is_terminal());
+    let style = style(args.color, args.verbose, args.ascii, columns(&io::stderr()));
     Display::start(meter, goal, progress::form(args.quiet, style))
+}
+
+/// Does `work`, and where a stream is asked for, prints until then what was done each second.
+fn streaming<T>(
+    args: &OutputArgs,
+    meter: &Meter,
+    out: &mut (dyn Write + Send),
+    work: impl FnOnce() -> T,
+) -> T {
+    match args.output {
+        OutputForm::Ndjson => progress::stream::during(meter, out, work),
+        _ => work(),
+    }
 }
 
 /// Where the report will go, checked before anything is sent.
 fn delivery(args: &OutputArgs) -> Result<Delivery, Error> {
-    Ok(Delivery::prepare(args, style(args.color, args.verbose, io::stdout().is_terminal()))?)
+    let style = style(args.color, args.verbose, args.ascii, columns(&io::stdout()));
+    Ok(Delivery::prepare(args, style)?)
 }
 
 /// Writes the report, then the advice, and says the exit code.
@@ -370,7 +424,7 @@ fn finish(
     report: &Report,
     delivery: &Delivery,
     args: &OutputArgs,
-    out: &mut dyn Write,
+    out: &mut (dyn Write + Send),
 ) -> Result<u8, Error> {
     delivery.deliver(report, out)?;
     if !args.quiet {
@@ -381,18 +435,50 @@ fn finish(
     Ok(report.exit_code())
 }
 
-/// The style on a stream, which may be a terminal.
-fn style(color: When, verbose: bool, terminal: bool) -> report::text::Style {
-    let wanted = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+/// The style on a stream, which may be a terminal of so many columns.
+fn style(
+    color: When,
+    verbose: bool,
+    ascii: bool,
+    terminal: Option<usize>,
+) -> report::text::Style {
+    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
     let color = match color {
         When::Always => true,
         When::Never => false,
         When::Auto => {
             let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-            terminal && !wanted("NO_COLOR") && !dumb
+            terminal.is_some() && set("NO_COLOR").is_none() && !dumb
         }
     };
-    report::text::Style { color, verbose }
+    let said = set("COLUMNS").and_then(|columns| columns.to_str()?.parse::<usize>().ok());
+    let columns = said.or(terminal);
+    let plain = report::text::Style::PLAIN;
+    let width = columns.unwrap_or(plain.width);
+    let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(set);
+    report::text::Style {
+        color,
+        verbose,
+        width: width.clamp(report::text::NARROWEST, report::text::WIDEST),
+        wrap: columns.is_some(),
+        unicode: !ascii && locale.is_none_or(|locale| is_utf8(&locale.to_string_lossy())),
+    }
+}
+
+/// Whether a locale, such as `en_US.UTF-8`, is one of UTF-8.
+fn is_utf8(locale: &str) -> bool {
+    let locale = locale.to_ascii_lowercase();
+    locale.contains("utf-8") || locale.contains("utf8")
+}
+
+/// The columns of a terminal; none if it is no terminal.
+fn columns(stream: &(impl io::IsTerminal + std::os::fd::AsFd)) -> Option<usize> {
+    if !stream.is_terminal() {
+        return None;
+    }
+    // One that does not say has as many as they had on cards.
+    let size = rustix::termios::tcgetwinsize(stream).ok().filter(|size| size.ws_col > 0);
+    Some(size.map_or(80, |size| size.ws_col.into()))
 }
 
 #[cfg(test)]
@@ -403,6 +489,16 @@ mod tests {
     fn planned(arguments: &[&str]) -> Option<u64> {
         let words = ["prober", "-t", "a", "-t", "b"].iter().chain(arguments);
         total(plan::run(&Cli::try_parse_from(words).unwrap().run).unwrap().iter())
+    }
+
+    #[test]
+    fn a_locale_says_whether_it_is_of_utf_8() {
+        for utf8 in ["C.UTF-8", "de_DE.utf8", "en_US.UTF-8@x"] {
+            assert!(is_utf8(utf8), "{utf8}");
+        }
+        for other in ["C", "POSIX", "en_US", "ru_RU.KOI8-R", "de_DE.ISO-8859-1"] {
+            assert!(!is_utf8(other), "{other}");
+        }
     }
 
     #[test]

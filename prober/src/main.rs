@@ -18,7 +18,7 @@ fn main() -> ExitCode {
         let error = prober::connect::local_limit(&error);
         return usage::complain("prober", &format_args!("cannot watch for signals: {error}"));
     }
-    match prober::run(cli, &stop, &mut std::io::stdout().lock()) {
+    match prober::run(cli, &stop, &mut std::io::stdout()) {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
             let code = usage::complain("prober", &error);

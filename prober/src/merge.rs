@@ -307,4 +307,71 @@ mod tests {
             "of nothing nothing follows"
         );
     }
+
+    /// Request number, who answers or how it fails, µs, and which shard asks.
+    type Asked = (usize, u64, usize);
+
+    fn tallied<'a>(asked: impl Iterator<Item = (usize, &'a Asked)>) -> Tally {
+        use crate::outcome::{Answer, Failure, FailureKind, Who};
+        use crate::tally::Recorder;
+        let mut recorder = Recorder::default();
+        for (n, (who, us, _)) in asked {
+            let identity = echo_reply::Identity::new(format!("pod-{who}"), ["a", "b"][who % 2]);
+            let result = match who {
+                0..4 => Ok(Answer {
+                    who: Who::Body(&identity),
+                    attempt: (us % 7 == 0).then_some(2),
+                    text: None,
+                }),
+                4 => Err(Failure::new(FailureKind::Timeout, "too slow")),
+                _ => Err(Failure::new(FailureKind::Status, format!("50{}", us % 3))),
+            };
+            let mut outcome = samples::outcome(n as u64, result);
+            outcome.timings.total = Duration::from_micros(*us);
+            outcome.timings.service = Duration::from_micros(*us);
+            recorder.record(outcome, 0);
+        }
+        recorder.into_tally()
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn shards_add_up_to_what_one_prober_would_have_counted(
+            asked in proptest::collection::vec((0usize..6, 1u64..4_000_000_000, 0usize..5), 0..200),
+            shards in 1usize..=5,
+        ) {
+            let expectations = ["errors = 0", "p99 < 80ms"];
+            let all = || asked.iter().enumerate();
+            let whole = samples::row(None, "a", tallied(all()), &expectations);
+            let parts = (0..shards).map(|shard| {
+                let own = all().filter(|(_, (_, _, asks))| asks % shards == shard);
+                let row = samples::row(None, "a", tallied(own), &expectations);
+                let mut part = samples::report(vec![row]);
+                part.started += Duration::from_secs(shard as u64);
+                // Through JSON, as shards come.
+                json::parse(&json::render(&part)).unwrap()
+            });
+            let rules = Rules { min_share: 0.13, ..Rules::default() };
+            let merged = merge(named(parts), &rules).unwrap();
+            let (sum, whole) = (tally(&merged), whole.tally().unwrap());
+            proptest::prop_assert_eq!(&sum.backends, &whole.backends);
+            proptest::prop_assert_eq!(&sum.addresses, &whole.addresses);
+            proptest::prop_assert_eq!(&sum.phases, &whole.phases);
+            proptest::prop_assert_eq!(sum.connections, whole.connections);
+            let failures = |tally: &Tally| {
+                let mut groups = tally.failures.clone();
+                groups.sort_by(|a, b| (a.kind, &a.what).cmp(&(b.kind, &b.what)));
+                groups
+            };
+            proptest::prop_assert_eq!(failures(sum), failures(whole));
+            proptest::prop_assert_eq!(sum.requests(), asked.len() as u64);
+            // What rests on counts alone is judged alike.
+            let errors = |report: &Report| match &report.rows[0].result {
+                RowResult::Probed { verdicts, .. } => verdicts[0].clone(),
+                RowResult::Unreachable { .. } => unreachable!(),
+            };
+            let whole = samples::report(vec![samples::row(None, "a", whole.clone(), &expectations)]);
+            proptest::prop_assert_eq!(errors(&merged).verdict, errors(&whole).verdict);
+        }
+    }
 }

@@ -1,6 +1,7 @@
-//! What is seen on stderr while a run goes on: a few live lines on a terminal, a
+//! What is seen while a run goes on, on stderr: a few live lines on a terminal, a
 //! plain line every few seconds elsewhere, nothing when quiet.
 
+pub mod stream;
 pub mod view;
 
 use std::cell::RefCell;

@@ -2,6 +2,7 @@
 
 pub mod csv;
 pub mod format;
+mod groups;
 pub mod html;
 pub mod json;
 pub mod junit;

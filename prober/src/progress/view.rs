@@ -37,7 +37,8 @@ impl Counted {
         self.answers.iter().sum()
     }
 
-    fn ended(&self) -> u64 {
+    /// Requests that ended.
+    pub(super) fn ended(&self) -> u64 {
         self.answered() + self.failed
     }
 
@@ -112,7 +113,11 @@ impl View<'_> {
         let name_width = self.shares().map(|(name, _)| name.width()).max().unwrap_or(0);
         let clusters = self.shares().map(|(name, share)| {
             let pad = " ".repeat(name_width - name.width());
-            let line = format!("  {name}{pad}  {:>6}  {}", percent(share), bar(share));
+            let line = format!(
+                "  {name}{pad}  {:>6}  {}",
+                percent(share),
+                bar::plain(share, style.unicode)
+            );
             cut(line.trim_end(), columns.saturating_sub(1))
         });
         // The last line of the terminal stays free: a full screen would scroll.

@@ -5,7 +5,6 @@
 mod advice;
 mod details;
 mod failures;
-mod groups;
 mod latency;
 mod matrix;
 mod plot;
@@ -18,11 +17,11 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use super::groups::{self, Clusters, Groups};
 use super::{Report, Row, RowResult, json};
 use crate::plan::Protocol;
 use crate::tally::{Stopped, Tally};
 use crate::verdict::{Judged, Verdict};
-use groups::{Clusters, Groups};
 use words::{badge, class, count, name, visible};
 
 const STYLE: &str = include_str!("html/style.css");

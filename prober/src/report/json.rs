@@ -560,6 +560,23 @@ mod tests {
     }
 
     #[test]
+    fn every_report_is_valid_by_the_schema() {
+        let schema = include_str!("../../../docs/prober-1.schema.json");
+        let schema = serde_json::from_str(schema).unwrap();
+        let schema = jsonschema::draft202012::options().build(&schema).unwrap();
+        let mut reports = vec![samples::plain(), samples::matrix(), samples::each()];
+        reports.extend([samples::timeline(), samples::many_pods()]);
+        for report in reports {
+            for bytes in [render(&report), render_line(&report)] {
+                let value = serde_json::from_slice(&bytes).unwrap();
+                if let Err(error) = schema.validate(&value) {
+                    panic!("{}: {error}", error.instance_path());
+                }
+            }
+        }
+    }
+
+    #[test]
     fn what_is_no_report_is_refused_with_its_reason() {
         let text = String::from_utf8(render(&samples::plain())).unwrap();
         for (bad, part) in [

@@ -50,7 +50,7 @@ fn document(xml: &mut Xml, report: &Report) -> io::Result<()> {
     xml.write_event(Event::Decl(BytesDecl::new("1.0", Some("UTF-8"), None)))?;
     xml.create_element("testsuites").write_inner_content(|xml| {
         for (id, row) in report.rows.iter().enumerate() {
-            suite(xml, report, &Suite::of(row, id))?;
+            suite(xml, report, &Suite::of(report, row, id))?;
         }
         if report.interrupted {
             suite(xml, report, &Suite::interrupted(report.rows.len()))?;
@@ -74,7 +74,7 @@ struct Suite<'a> {
 }
 
 impl<'a> Suite<'a> {
-    fn of(row: &'a Row, id: usize) -> Self {
+    fn of(report: &Report, row: &'a Row, id: usize) -> Self {
         let cases = match &row.result {
             RowResult::Probed { verdicts, .. } => verdicts
                 .iter()
@@ -96,7 +96,7 @@ impl<'a> Suite<'a> {
             seconds: row.tally().map_or(Duration::ZERO, |tally| tally.elapsed).as_secs_f64(),
             properties: properties(row),
             cases,
-            out: String::from_utf8_lossy(&text::row(row, Style::PLAIN)).into_owned(),
+            out: String::from_utf8_lossy(&text::row(report, row, Style::PLAIN)).into_owned(),
             err: advice::of_row(row).iter().map(|line| format!("advice: {line}\n")).collect(),
         }
     }

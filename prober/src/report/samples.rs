@@ -97,12 +97,19 @@ pub(crate) fn many_pods() -> Report {
     report(vec![row(None, "a", recorder.into_tally(), &["only kops"])])
 }
 
-fn report(rows: Vec<Row>) -> Report {
+/// A report of these rows.
+pub(crate) fn report(rows: Vec<Row>) -> Report {
     let started = SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_000_000);
     Report { started, interrupted: false, clusters: Vec::new(), rows }
 }
 
-fn row(source: Option<String>, target: &str, tally: Tally, expectations: &[&str]) -> Row {
+/// A row of this tally.
+pub(crate) fn row(
+    source: Option<String>,
+    target: &str,
+    tally: Tally,
+    expectations: &[&str],
+) -> Row {
     // Samples of a hundred rule out no small share.
     let rules = verdict::Rules { min_share: 0.13, ..verdict::Rules::default() };
     let parsed = expectations.iter().map(|text| expectation::parse(text).unwrap());
@@ -133,7 +140,8 @@ fn answers(recorder: &mut Recorder, backends: &[(&str, &str, u64)]) {
     }
 }
 
-fn outcome(sequence: u64, result: Result<Answer<'_>, Failure>) -> Outcome<'_> {
+/// An outcome on a connection of its own.
+pub(crate) fn outcome(sequence: u64, result: Result<Answer<'_>, Failure>) -> Outcome<'_> {
     let total = Duration::from_micros(800 + 10 * sequence);
     let timings = Timings { total, service: total, ..Timings::default() };
     let remote = Some(Remote { address: "127.10.1.2:8080".parse().unwrap(), place: 0 });

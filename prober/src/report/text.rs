@@ -1,24 +1,30 @@
 //! The report for eyes: per row the answers, who gave them, what failed and
 //! the verdicts; of several rows a table at the end.
 
+pub(crate) mod bar;
 mod failover;
 mod table;
 mod timeline;
 mod why;
+mod width;
 
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use super::groups::{Clusters, Groups};
 use super::{Report, Row, RowResult};
 use crate::latency::Latency;
 use crate::plan::Protocol;
 use crate::tally::{Label, Phases, Stopped, Tally};
-use crate::verdict::{Judged, Verdict};
-use table::Table;
+use crate::verdict::{self, Judged, Verdict};
+use table::{Cell, Column, Table};
 
-/// The widest share bar, in characters.
-const BAR: usize = 20;
-
+/// Text is laid out for a width between these.
+pub const NARROWEST: usize = 60;
+/// See [`NARROWEST`].
+pub const WIDEST: usize = 200;
+/// From this width on, intervals stand there in numbers, too.
+const WIDE: usize = 90;
 /// The most lines about addresses that answered, and about those that were passed over.
 const MAX_ADDRESSES: usize = 16;
 const MAX_PASSED_OVER: usize = 8;
@@ -30,11 +36,18 @@ pub struct Style {
     pub color: bool,
     /// Whether the address is told, too, where there was only one.
     pub verbose: bool,
+    /// Columns of the terminal, for which tables are laid out.
+    pub width: usize,
+    /// Whether prose is wrapped to this width, too. A log is searched, and is not.
+    pub wrap: bool,
+    /// Blocks and signs of Unicode; else ASCII.
+    pub unicode: bool,
 }
 
 impl Style {
     /// For a file.
-    pub const PLAIN: Self = Self { color: false, verbose: false };
+    pub const PLAIN: Self =
+        Self { color: false, verbose: false, width: 100, wrap: false, unicode: true };
 
     /// `text` in a colour, given as the number of its escape sequence.
     pub(crate) fn paint(self, code: &str, text: &str) -> String {
@@ -46,12 +59,21 @@ impl Style {
     }
 
     fn verdict(self, verdict: Verdict) -> String {
-        let code = match verdict {
-            Verdict::Pass => "32",
-            Verdict::Fail => "31",
-            Verdict::Inconclusive => "33",
-        };
-        self.paint(code, verdict.word())
+        self.paint(code(verdict), verdict.word())
+    }
+
+    /// What was written in Unicode, as the style wants it.
+    fn finish(self, text: String) -> Vec<u8> {
+        if self.unicode { text.into_bytes() } else { width::ascii(text).into_bytes() }
+    }
+}
+
+/// The number of the escape sequence of a verdict's colour.
+fn code(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Pass => "32",
+        Verdict::Fail => "31",
+        Verdict::Inconclusive => "33",
     }
 }
 
@@ -59,8 +81,9 @@ impl Style {
 #[must_use]
 pub fn render(report: &Report, style: Style) -> Vec<u8> {
     let mut out = String::new();
+    let clusters = Clusters::of(report);
     for row in &report.rows {
-        section(&mut out, row, style);
+        section(&mut out, row, &clusters, style);
         out.push('\n');
     }
     if report.rows.len() > 1 {
@@ -74,7 +97,7 @@ pub fn render(report: &Report, style: Style) -> Vec<u8> {
     if out.ends_with("\n\n") {
         out.pop();
     }
-    out.into_bytes()
+    style.finish(out)
 }
 
 /// Only why the rows are as they are: `prober explain-run`.
@@ -85,79 +108,120 @@ pub fn why(report: &Report, style: Style) -> Vec<u8> {
         let _ = writeln!(out, "{}", style.bold(&row.heading()));
         why::render(&mut out, row.explanation().as_ref(), style);
     }
-    out.into_bytes()
+    style.finish(width::wrapped(&out, style))
 }
 
 /// One row of the report.
 #[must_use]
-pub(super) fn row(row: &Row, style: Style) -> Vec<u8> {
+pub(super) fn row(report: &Report, row: &Row, style: Style) -> Vec<u8> {
     let mut out = String::new();
-    section(&mut out, row, style);
-    out.into_bytes()
+    section(&mut out, row, &Clusters::of(report), style);
+    style.finish(out)
 }
 
-fn section(out: &mut String, row: &Row, style: Style) {
-    let _ = writeln!(out, "{}", style.bold(&row.heading()));
+fn section(out: &mut String, row: &Row, clusters: &Clusters<'_>, style: Style) {
+    let heading = style.bold(&row.heading());
+    out.push_str(&width::wrapped(&format!("{heading}\n"), style));
     match &row.result {
         RowResult::Unreachable { reason } => {
             let fail = style.verdict(Verdict::Fail);
-            let _ = writeln!(out, "\n  {fail}  the source could not probe: {reason}");
+            let line = format!("\n  {fail}  the source could not probe: {reason}\n");
+            out.push_str(&width::wrapped(&line, style));
         }
         RowResult::Probed { tally, verdicts } => {
+            // Verbatim, as everything that was answered.
             for line in tally.shown.values() {
                 let _ = writeln!(out, "{line}");
             }
             if !tally.shown.is_empty() {
                 out.push('\n');
             }
-            distribution(out, tally);
+            distribution(out, tally, clusters, style);
             addresses(out, tally, style);
-            failures(out, tally);
+            failures(out, tally, style);
             if let Some(timeline) = &tally.timeline {
                 timeline::render(out, timeline, style);
             }
-            failover::render(out, tally);
-            let _ = writeln!(out, "  {}", summary(tally, row.protocol));
+            let mut prose = String::new();
+            failover::render(&mut prose, tally);
+            let _ = writeln!(prose, "  {}", summary(tally, row.protocol));
             if let Some(line) = upstream(&tally.phases) {
-                let _ = writeln!(out, "  {line}");
+                let _ = writeln!(prose, "  {line}");
             }
             if let Some(period) = tally.order.period() {
-                let _ = writeln!(out, "  {}", in_turn(period));
+                let _ = writeln!(prose, "  {}", in_turn(period));
             }
-            judged(out, verdicts, style);
+            judged(&mut prose, verdicts, style);
+            out.push_str(&width::wrapped(&prose, style));
         }
     }
-    why::render(out, row.explanation().as_ref(), style);
+    let mut reasons = String::new();
+    why::render(&mut reasons, row.explanation().as_ref(), style);
+    out.push_str(&width::wrapped(&reasons, style));
 }
 
-/// Who answered: a line for each backend, the one with most answers first in each cluster.
-fn distribution(out: &mut String, tally: &Tally) {
+/// Who answered: a line for each of the backends with most answers, in each cluster the one with
+/// most of them first.
+fn distribution(out: &mut String, tally: &Tally, clusters: &Clusters<'_>, style: Style) {
     if tally.backends.is_empty() {
         return;
     }
-    let total = tally.answers();
-    let mut table =
-        Table::new(&["CLUSTER", "POD", ">ANSWERS", ">CONNS", ">SHARE", "", ">P50", ">P99"]);
-    for (cluster, _) in tally.answers_by(Label::Cluster) {
-        let mut pods: Vec<_> =
-            tally.backends.iter().filter(|(who, _)| who.cluster == cluster).collect();
-        pods.sort_by_key(|(_, backend)| std::cmp::Reverse(backend.answers));
-        for (who, backend) in pods {
-            let share = backend.answers as f64 / total as f64;
-            let latency = backend.latency();
-            table.row(vec![
-                cluster.to_string(),
-                who.pod.clone(),
-                backend.answers.to_string(),
-                backend.connections.to_string(),
-                percent(share),
-                bar(share),
-                shown_time(latency.quantile(0.5)),
-                shown_time(latency.quantile(0.99)),
-            ]);
-        }
+    let groups = Groups::of(tally, clusters);
+    let wide = style.width >= WIDE;
+    let mut columns = vec![
+        Column::new("CLUSTER").shrinks(7),
+        Column::new("POD").shrinks(12),
+        Column::new("ANSWERS").right(),
+        Column::new("CONNS").right().rank(1),
+        Column::new("SHARE").right(),
+    ];
+    if wide {
+        let confidence = verdict::percent(verdict::CONFIDENCE);
+        columns.push(Column::new(format!("{confidence}% SURE")).right().rank(2));
     }
-    out.push_str(&table.render("  "));
+    columns.extend([
+        Column::new("").shrinks(8),
+        Column::new("P50").right().rank(0),
+        Column::new("P99").right(),
+    ]);
+    let mut table = Table::new(columns);
+    for backend in &groups.backends {
+        let (share, between) = (backend.share.share, backend.share.between);
+        let latency = backend.counted.latency();
+        let mut cells: Vec<Cell> = vec![
+            backend.who.cluster.as_str().into(),
+            backend.who.pod.as_str().into(),
+            backend.share.answers.to_string().into(),
+            backend.counted.connections.to_string().into(),
+            percent(share).into(),
+        ];
+        if wide {
+            cells.push(bounds(between).into());
+        }
+        cells.extend([
+            Cell::Bar(bar::Share { share, between }),
+            shown_time(latency.quantile(0.5)).into(),
+            shown_time(latency.quantile(0.99)).into(),
+        ]);
+        table.row(cells);
+    }
+    out.push_str(&table.render("  ", style));
+    if groups.folded > 0 {
+        let (answers, connections) = (groups.folded_answers, groups.folded_connections);
+        let line = format!(
+            "  and {} more {} with {answers} {} on {connections} {}\n",
+            groups.folded,
+            plural(groups.folded as u64, "pod"),
+            plural(answers, "answer"),
+            plural(connections, "connection"),
+        );
+        out.push_str(&width::wrapped(&line, style));
+    }
+}
+
+/// Both bounds of a share in whole percent, rounded outwards: `38–64%`.
+fn bounds((lower, upper): (f64, f64)) -> String {
+    format!("{:.0}–{:.0}%", (lower * 100.0).floor(), (upper * 100.0).ceil())
 }
 
 /// Where the connections led, unless it is as plain as can be; those with most answers first.
@@ -168,12 +232,15 @@ fn addresses(out: &mut String, tally: &Tally, style: Style) {
     }
     let mut all: Vec<_> = tally.addresses.iter().collect();
     all.sort_by_key(|(_, counted)| std::cmp::Reverse(counted.answers));
-    let mut table = Table::new(&["ADDRESS", ">CONNECTIONS", ">ANSWERS"]);
+    let numbers = ["CONNECTIONS", "ANSWERS"].map(|head| Column::new(head).right());
+    let address = Column::new("ADDRESS").shrinks(12);
+    let mut table = Table::new([address].into_iter().chain(numbers).collect());
     for (address, counted) in all.iter().take(MAX_ADDRESSES) {
         let (connections, answers) = (counted.connections, counted.answers);
-        table.row(vec![address.to_string(), connections.to_string(), answers.to_string()]);
+        let cells = [address.to_string(), connections.to_string(), answers.to_string()];
+        table.row(cells.map(Cell::from).to_vec());
     }
-    out.push_str(&table.render("  "));
+    out.push_str(&table.render("  ", style));
     if let Some(more) = all.get(MAX_ADDRESSES..).filter(|more| !more.is_empty()) {
         let answers: u64 = more.iter().map(|(_, counted)| counted.answers).sum();
         let _ = writeln!(
@@ -186,18 +253,21 @@ fn addresses(out: &mut String, tally: &Tally, style: Style) {
     }
 }
 
-fn failures(out: &mut String, tally: &Tally) {
+fn failures(out: &mut String, tally: &Tally, style: Style) {
     if tally.failures.is_empty() {
         return;
     }
     let mut groups: Vec<_> = tally.failures.iter().collect();
     groups.sort_by_key(|group| (group.kind, std::cmp::Reverse(group.count)));
-    let mut table = Table::new(&["FAILURE", ">COUNT", "EXAMPLE"]);
+    let example = Column::new("EXAMPLE").shrinks(8);
+    let mut table = Table::new(vec![Column::new("FAILURE"), Column::new("COUNT").right(), example]);
     for group in groups {
         let (kind, count) = (group.kind.to_string(), group.count.to_string());
-        table.row(vec![kind, count, group.what.clone()]);
+        table.row(vec![kind.into(), count.into(), group.what.as_str().into()]);
     }
-    out.push_str(&table.render("  "));
+    // One verbatim example of each: only a terminal cuts it.
+    let width = if style.wrap { style.width } else { usize::MAX };
+    out.push_str(&table.render("  ", Style { width, ..style }));
 }
 
 fn summary(tally: &Tally, protocol: Protocol) -> String {
@@ -282,34 +352,40 @@ fn judged(out: &mut String, verdicts: &[Judged], style: Style) {
 /// Source × target: share per cluster, failures, retried, verdict.
 fn matrix(out: &mut String, report: &Report, style: Style) {
     let clusters = report.all_clusters();
-    let mut heads = vec!["SOURCE".to_owned(), "TARGET".to_owned()];
-    heads.extend(clusters.iter().map(|cluster| format!(">{cluster}")));
-    heads.extend([">FAILED", ">RETRIED", "VERDICT"].map(str::to_owned));
-    let mut table = Table::new(&heads);
+    let mut columns = ["SOURCE", "TARGET"].map(|head| Column::new(head).shrinks(8)).to_vec();
+    // The last clusters go first, where there are too many.
+    columns.extend(clusters.iter().enumerate().map(|(place, name)| {
+        Column::new(name.as_str()).right().shrinks(6).rank(1 + clusters.len() - place)
+    }));
+    columns.push(Column::new("FAILED").right().rank(2 + clusters.len()));
+    columns.extend([Column::new("RETRIED").right().rank(0), Column::new("VERDICT")]);
+    let mut table = Table::new(columns);
     for row in &report.rows {
         let source = row.source.clone().unwrap_or_else(|| "here".to_owned());
-        let mut cells = vec![source, row.target_shown()];
+        let mut cells: Vec<Cell> = vec![source.into(), row.target_shown().into()];
+        let verdict = row.verdict();
         match row.tally() {
             Some(tally) => {
                 let answers = tally.answers_by(Label::Cluster);
                 let total = tally.answers();
                 cells.extend(clusters.iter().map(|cluster| match answers.get(cluster.as_str()) {
-                    Some(n) => percent(*n as f64 / total as f64),
-                    None => "–".to_owned(),
+                    Some(n) => percent(*n as f64 / total as f64).into(),
+                    None => "–".into(),
                 }));
-                cells.push(tally.failed_requests().to_string());
-                cells.push(tally.retried().to_string());
-                cells.push(style.verdict(row.verdict()));
+                cells.push(tally.failed_requests().to_string().into());
+                cells.push(tally.retried().to_string().into());
+                cells.push(Cell::Painted(code(verdict), verdict.word().to_owned()));
             }
             None => {
-                cells.extend(vec!["–".to_owned(); clusters.len() + 2]);
-                cells.push(format!("{} not probed", style.verdict(Verdict::Fail)));
+                cells.extend(vec!["–".into(); clusters.len() + 2]);
+                let word = format!("{} not probed", verdict.word());
+                cells.push(Cell::Painted(code(verdict), word));
             }
         }
         table.row(cells);
     }
-    out.push_str(&table.render(""));
-    let _ = writeln!(out, "\n{}", tail(report));
+    out.push_str(&table.render("", style));
+    out.push_str(&width::wrapped(&format!("\n{}\n", tail(report)), style));
 }
 
 /// How many rows are met, missed and open.
@@ -337,13 +413,6 @@ pub(crate) fn percent(share: f64) -> String {
         share if (0.9995..1.0).contains(&share) => ">99.9%".to_owned(),
         share => format!("{:.1}%", share * 100.0),
     }
-}
-
-/// A bar of eighths: `share` of [`BAR`] characters.
-pub(crate) fn bar(share: f64) -> String {
-    const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
-    let eighths = (share.clamp(0.0, 1.0) * (BAR * 8) as f64).round() as usize;
-    format!("{}{}", "█".repeat(eighths / 8), EIGHTHS[eighths % 8])
 }
 
 /// Three significant digits with a unit: `812 µs`, `1.21 ms`, `10.2 s`.

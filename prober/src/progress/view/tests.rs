@@ -2,7 +2,7 @@
 
 use super::*;
 
-const PLAIN: Style = Style { color: false, verbose: false };
+const PLAIN: Style = Style::PLAIN;
 
 fn counted(ms: u64, failed: u64, some: &[u64]) -> Counted {
     let mut answers = [0; SLOTS];
@@ -84,7 +84,7 @@ fn failures_are_red_and_colour_only_adds_codes() {
         whole: counted(1000, failed, &[3]),
         lately: counted(1000, 0, &[3]),
     };
-    let color = Style { color: true, verbose: false };
+    let color = Style { color: true, ..PLAIN };
     let colored = view(2).live(80, 9, color).join("\n");
     assert!(colored.contains("\u{1b}[31m2 failed\u{1b}[0m"), "{colored:?}");
     let bare = colored.replace("\u{1b}[31m", "").replace("\u{1b}[0m", "");

@@ -7,22 +7,18 @@ use crate::report::samples;
 #[test]
 fn a_plain_run() {
     let report = samples::plain();
-    insta::assert_snapshot!(
-        String::from_utf8(render(&report, Style { color: false, verbose: false })).unwrap()
-    );
+    insta::assert_snapshot!(String::from_utf8(render(&report, Style::PLAIN)).unwrap());
 }
 
 #[test]
 fn a_matrix_with_failures_and_an_unreachable_source() {
     let report = samples::matrix();
-    insta::assert_snapshot!(
-        String::from_utf8(render(&report, Style { color: false, verbose: false })).unwrap()
-    );
+    insta::assert_snapshot!(String::from_utf8(render(&report, Style::PLAIN)).unwrap());
 }
 
 #[test]
 fn rows_of_one_name_tell_their_addresses() {
-    let text = render(&samples::each(), Style { color: false, verbose: false });
+    let text = render(&samples::each(), Style::PLAIN);
     let text = String::from_utf8(text).unwrap();
     for shown in ["istio1.xiaowenx.com/echo2 (10.0.0.1)", "istio1.xiaowenx.com/echo2 (fd00::1)"] {
         let section = text.contains(&format!("curl {shown}\n"));
@@ -35,7 +31,7 @@ fn rows_of_one_name_tell_their_addresses() {
 fn backends_that_take_turns_are_told() {
     let mut report = samples::plain();
     let said = |report: &Report| {
-        let text = render(report, Style { color: false, verbose: false });
+        let text = render(report, Style::PLAIN);
         String::from_utf8(text).unwrap().contains("in turn: every second answer")
     };
     assert!(!said(&report));
@@ -49,15 +45,13 @@ fn backends_that_take_turns_are_told() {
 #[test]
 fn a_timeline_with_failures() {
     let report = samples::timeline();
-    insta::assert_snapshot!(
-        String::from_utf8(render(&report, Style { color: false, verbose: false })).unwrap()
-    );
+    insta::assert_snapshot!(String::from_utf8(render(&report, Style::PLAIN)).unwrap());
 }
 
 #[test]
 fn a_timeline_of_many_bins_and_more_pods_than_it_tells_apart() {
     let report = samples::many_pods();
-    let text = String::from_utf8(render(&report, Style { color: false, verbose: false })).unwrap();
+    let text = String::from_utf8(render(&report, Style::PLAIN)).unwrap();
     let (_, picture) = text.split_once("  OVER TIME").unwrap();
     let (picture, _) = picture.split_once("\n  300 requests").unwrap();
     insta::assert_snapshot!(picture);
@@ -68,9 +62,9 @@ fn a_timeline_of_many_bins_and_more_pods_than_it_tells_apart() {
 fn colour_only_adds_codes() {
     let mut report = samples::matrix();
     report.rows.extend(samples::timeline().rows);
-    let plain = String::from_utf8(render(&report, Style { color: false, verbose: false })).unwrap();
+    let plain = String::from_utf8(render(&report, Style::PLAIN)).unwrap();
     let mut colored =
-        String::from_utf8(render(&report, Style { color: true, verbose: false })).unwrap();
+        String::from_utf8(render(&report, Style { color: true, ..Style::PLAIN })).unwrap();
     assert_ne!(colored, plain);
     for code in ["0", "1", "31", "32", "33"] {
         colored = colored.replace(&format!("\u{1b}[{code}m"), "");
@@ -82,22 +76,21 @@ fn colour_only_adds_codes() {
 fn an_interrupted_run_says_so() {
     let mut report = samples::plain();
     report.interrupted = true;
-    let text = String::from_utf8(render(&report, Style { color: false, verbose: false })).unwrap();
+    let text = String::from_utf8(render(&report, Style::PLAIN)).unwrap();
     assert!(text.ends_with("\nINTERRUPTED: this report is partial\n"), "{text}");
 }
 
 #[test]
 fn no_line_has_trailing_space_and_the_last_one_ends() {
     for report in [samples::plain(), samples::matrix(), samples::timeline()] {
-        let text =
-            String::from_utf8(render(&report, Style { color: false, verbose: false })).unwrap();
+        let text = String::from_utf8(render(&report, Style::PLAIN)).unwrap();
         assert!(text.lines().all(|line| line == line.trim_end()));
         assert!(text.ends_with('\n') && !text.ends_with("\n\n"));
     }
 }
 
 #[test]
-fn times_and_bars_at_their_edges() {
+fn times_at_their_edges() {
     let time = |us| shown_time(Some(Duration::from_micros(us)));
     assert_eq!(time(0), "0 µs");
     assert_eq!(time(999), "999 µs");
@@ -107,10 +100,6 @@ fn times_and_bars_at_their_edges() {
     assert_eq!(time(999_500), "1.00 s");
     assert_eq!(time(61_000_000), "61.0 s");
     assert_eq!(shown_time(None), "–");
-    assert_eq!(bar(0.0), "");
-    assert_eq!(bar(1.0), "█".repeat(BAR));
-    assert_eq!(bar(0.5), "█".repeat(BAR / 2));
-    assert_eq!(bar(1.0 / 160.0), "▏");
 }
 
 #[test]
@@ -120,7 +109,7 @@ fn every_kind_of_failure_has_a_word_in_the_table() {
     for kind in FailureKind::ALL {
         tally.failures.push(crate::tally::FailureGroup { kind, what: "x".into(), count: 1 });
     }
-    let text = String::from_utf8(render(&report, Style { color: false, verbose: false })).unwrap();
+    let text = String::from_utf8(render(&report, Style::PLAIN)).unwrap();
     for kind in FailureKind::ALL {
         assert!(text.contains(&format!("\n  {kind}")), "{kind}: {text}");
     }
@@ -134,7 +123,7 @@ fn addresses_are_told_where_there_are_several_or_more_is_to_be_said() {
         let counted = |n| crate::tally::AddressTally { connections: 2, answers: n };
         tally.addresses =
             (1..=addresses).map(|n| (([10, 0, 0, n], 80).into(), counted(u64::from(n)))).collect();
-        String::from_utf8(render(&report, Style { color: false, verbose })).unwrap()
+        String::from_utf8(render(&report, Style { verbose, ..Style::PLAIN })).unwrap()
     };
     assert!(!text(1, false).contains("ADDRESS"), "{}", text(1, false));
     assert!(text(1, true).contains("\n  10.0.0.1:80            2        1\n"), "{}", text(1, true));
@@ -154,7 +143,7 @@ fn only_the_addresses_passed_over_most_have_a_line() {
         tally.passed_over =
             (1..=addresses).map(|n| (([10, 0, 0, n], 80).into(), over(n))).collect();
         tally.passed_over_further = further;
-        String::from_utf8(render(&report, Style { color: false, verbose: false })).unwrap()
+        String::from_utf8(render(&report, Style::PLAIN)).unwrap()
     };
     assert!(!text(8, 0).contains("more"));
     assert!(text(9, 0).contains("\n  passed over 1 more address 1 times\n"), "{}", text(9, 0));
@@ -178,11 +167,82 @@ fn the_upstreams_part_of_the_first_byte_is_said_where_an_envoy_states_it() {
             tally.phases.first_byte.record(Duration::from_micros(3_200));
             tally.phases.upstream.record(Duration::from_millis(ms));
         }
-        let text =
-            String::from_utf8(render(&report, Style { color: false, verbose: false })).unwrap();
+        let text = String::from_utf8(render(&report, Style::PLAIN)).unwrap();
         let line = format!("\n  medians: 3.20 ms to the first byte, {said}");
         assert!(text.contains(&line), "{text}");
         let read = crate::report::json::parse(&crate::report::json::render(&report)).unwrap();
         assert_eq!(read, report, "and JSON keeps it");
     }
+}
+
+/// A matrix with long names, a timeline and texts, to be shown at any width.
+fn long() -> Report {
+    let mut report = samples::matrix();
+    report.rows.extend(samples::timeline().rows);
+    report.rows[0].source = Some(format!("kops:{}", "a-long-namespace-".repeat(6)));
+    report.rows[1].target = format!("http://{}.example.com:8080/a/path", "long-".repeat(30));
+    let RowResult::Probed { tally, .. } = &mut report.rows[1].result else { unreachable!() };
+    tally.failures[1].what = format!("503 from {}", "日本語 ".repeat(40));
+    let (who, counted) = tally.backends.pop_first().unwrap();
+    let pod = format!("{}-xdfqr", "echo2-with-a-long-name".repeat(4));
+    tally.backends.insert(echo_reply::Identity { pod, ..who }, counted);
+    report
+}
+
+fn at(report: &Report, width: usize, unicode: bool) -> String {
+    let style = Style { width, wrap: true, unicode, ..Style::PLAIN };
+    String::from_utf8(render(report, style)).unwrap()
+}
+
+#[test]
+fn every_width_has_its_layout() {
+    for width in [60, 100, 200] {
+        insta::assert_snapshot!(format!("at_{width}_columns"), at(&long(), width, true));
+    }
+    insta::assert_snapshot!("in_ascii", at(&samples::matrix(), 80, false));
+}
+
+#[test]
+fn nothing_but_verbatim_answers_is_wider_than_the_terminal() {
+    use unicode_width::UnicodeWidthStr as _;
+    let mut reports = vec![samples::plain(), samples::many_pods(), long()];
+    reports.push(crate::report::json::parse(&crate::report::json::render(&long())).unwrap());
+    for report in reports {
+        for width in NARROWEST..=WIDEST {
+            for line in at(&report, width, width % 2 == 0).lines() {
+                let verbatim = line.starts_with("[URL: ") || line.starts_with("[failed: ");
+                assert!(verbatim || line.width() <= width, "{width}: {line}");
+            }
+        }
+    }
+}
+
+#[test]
+fn columns_of_a_table_stay_below_their_heads() {
+    use unicode_width::UnicodeWidthStr as _;
+    for width in [60, 77, 100, 200] {
+        let text = at(&long(), width, true);
+        let table: Vec<_> = text.lines().skip_while(|line| !line.starts_with("SOURCE")).collect();
+        let head = table[0].find("VERDICT").map(|at| table[0][..at].width()).unwrap();
+        for line in &table[1..6] {
+            let at = ["PASS", "FAIL", "INCONCLUSIVE"].iter().filter_map(|word| line.find(word));
+            assert_eq!(at.min().map(|at| line[..at].width()), Some(head), "{width}: {line}");
+        }
+    }
+}
+
+#[test]
+fn ascii_is_ascii_where_names_are() {
+    let mut report = samples::matrix();
+    report.rows.extend(samples::timeline().rows);
+    let text = at(&report, 100, false);
+    assert!(text.is_ascii(), "{:?}", text.chars().find(|c| !c.is_ascii()));
+    assert!(text.contains("  ####") && text.contains(" us ") && text.contains("--"), "{text}");
+}
+
+#[test]
+fn of_many_pods_the_biggest_are_shown() {
+    let text = at(&samples::many_pods(), 100, true);
+    assert_eq!(text.matches("  kops     pod-").count(), 50, "{text}");
+    assert!(text.contains("\n  and 50 more pods with 150 answers on 150 connections\n"), "{text}");
 }

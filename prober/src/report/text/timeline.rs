@@ -1,17 +1,21 @@
 //! A timeline as a small picture: a line of blocks for each cluster, one for failures.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::time::Duration;
 
-use super::table::Table;
-use super::{Style, shown_time};
+use unicode_width::UnicodeWidthStr as _;
+
+use super::table::{self, Column, Table};
+use super::{Style, shown_time, width};
 use crate::tally::timeline::{Cell, Timeline};
 
 /// The widest picture, in characters.
 const COLUMNS: usize = 60;
 /// From few to most; nothing is a space.
 const BLOCKS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+const ASCII: [char; 8] = ['.', ':', '-', '=', '+', '*', '%', '#'];
+/// The widest name beside it, where there is little width.
+const NAME: usize = 16;
 
 /// Answers per cluster and failures over time, all on one scale.
 pub(super) fn render(out: &mut String, timeline: &Timeline, style: Style) {
@@ -19,7 +23,10 @@ pub(super) fn render(out: &mut String, timeline: &Timeline, style: Style) {
     if bins == 0 {
         return;
     }
-    let group = bins.div_ceil(COLUMNS);
+    let names = timeline.backends.keys().map(|who| who.cluster.width());
+    let name = names.chain(["other pods".len()]).max().unwrap_or(0).min(NAME);
+    let most = COLUMNS.min(style.width.saturating_sub(name + 4)).max(1);
+    let group = bins.div_ceil(most);
     let columns = bins.div_ceil(group);
     let mut clusters: BTreeMap<&str, Vec<u64>> = BTreeMap::new();
     for (who, cells) in &timeline.backends {
@@ -37,21 +44,21 @@ pub(super) fn render(out: &mut String, timeline: &Timeline, style: Style) {
         .filter(|(_, line)| line.iter().any(|count| *count > 0))
         .collect();
     let most = lines.iter().flat_map(|(_, line)| line).chain(&failed).max().copied().unwrap_or(1);
-    let width = Duration::from_millis(timeline.width_ms);
-    let each = width.saturating_mul(u32::try_from(group).unwrap_or(u32::MAX));
+    let bin = Duration::from_millis(timeline.width_ms);
+    let each = bin.saturating_mul(u32::try_from(group).unwrap_or(u32::MAX));
     let head = format!("each {}, at most {most}", shown_width(each));
-    let mut table = Table::new(&["OVER TIME", head.as_str()]);
+    let mut table = Table::new(vec![Column::new("OVER TIME").shrinks(NAME), Column::new(head)]);
     for (name, line) in &lines {
-        table.row(vec![(*name).to_owned(), picture(line, most)]);
+        table.row(vec![(*name).into(), picture(line, most, style).into()]);
     }
     if failed.iter().any(|count| *count > 0) {
-        table.row(vec!["failed".to_owned(), style.paint("31", &picture(&failed, most))]);
+        table.row(vec!["failed".into(), table::Cell::Painted("31", picture(&failed, most, style))]);
     }
-    let end = shown_time(Some(width.saturating_mul(u32::try_from(bins).unwrap_or(u32::MAX))));
-    table.row(vec![String::new(), axis(columns, &end)]);
-    out.push_str(&table.render("  "));
-    if let Some(span) = span(timeline, width) {
-        let _ = writeln!(out, "  {span}");
+    let end = shown_time(Some(bin.saturating_mul(u32::try_from(bins).unwrap_or(u32::MAX))));
+    table.row(vec!["".into(), axis(columns, &end).into()]);
+    out.push_str(&table.render("  ", style));
+    if let Some(span) = span(timeline, bin) {
+        out.push_str(&width::wrapped(&format!("  {span}\n"), style));
     }
 }
 
@@ -61,10 +68,11 @@ fn count(line: &mut [u64], cells: &[Cell], group: usize) {
     }
 }
 
-fn picture(line: &[u64], most: u64) -> String {
+fn picture(line: &[u64], most: u64, style: Style) -> String {
+    let blocks = if style.unicode { BLOCKS } else { ASCII };
     let block = |count: &u64| match (u128::from(*count) * 8).div_ceil(u128::from(most.max(1))) {
         0 => ' ',
-        eighths => BLOCKS[eighths as usize - 1],
+        eighths => blocks[eighths as usize - 1],
     };
     line.iter().map(block).collect::<String>().trim_end().to_owned()
 }

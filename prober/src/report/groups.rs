@@ -1,5 +1,5 @@
-//! What of a report the page shows by name: a few clusters, each with a colour of its own on
-//! the whole page, and of each row the backends with most answers; with their shares.
+//! What of a report the forms for eyes show by name: a few clusters, on a page each with a colour
+//! of its own, and of each row the backends with most answers; with their shares.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,0 +1,82 @@
+//! Text in as much width as there is: shortened in its middle, or wrapped.
+
+use textwrap::{Options, WordSplitter};
+use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
+
+use super::Style;
+
+/// Text that takes so many columns of a terminal at most, with an ellipsis in the middle of
+/// what is wider: names differ at their ends.
+pub(super) fn shortened(text: &str, width: usize, unicode: bool) -> String {
+    if text.width() <= width {
+        return text.to_owned();
+    }
+    let dots = if unicode { "…" } else { ".." };
+    let room = width.saturating_sub(dots.width());
+    let head: String = fitting(text.chars(), room / 2).collect();
+    let tail: Vec<char> = fitting(text.chars().rev(), room - head.width()).collect();
+    let tail: String = tail.into_iter().rev().collect();
+    format!("{head}{dots}{tail}")
+}
+
+/// As many of the characters as fit.
+fn fitting(chars: impl Iterator<Item = char>, width: usize) -> impl Iterator<Item = char> {
+    let mut used = 0;
+    chars.take_while(move |c| {
+        used += c.width().unwrap_or(0);
+        used <= width
+    })
+}
+
+/// Lines of prose, each as wide as the style allows; what goes on is indented further.
+pub(super) fn wrapped(lines: &str, style: Style) -> String {
+    if !style.wrap {
+        return lines.to_owned();
+    }
+    let mut out = String::new();
+    for line in lines.lines() {
+        let indent = line.len() - line.trim_start().len();
+        let further = " ".repeat(indent + 4);
+        let options = Options::new(style.width)
+            .initial_indent(&line[..indent])
+            .subsequent_indent(&further)
+            .word_splitter(WordSplitter::NoHyphenation);
+        for part in textwrap::wrap(line[indent..].trim_end(), options) {
+            out.push_str(part.trim_end());
+            out.push('\n');
+        }
+    }
+    out
+}
+
+/// The same in ASCII, but for what names hold.
+pub(super) fn ascii(text: String) -> String {
+    let signs = [("µs", "us"), ("–", "-"), ("±", "+-"), ("…", "..."), ("×", "x")];
+    signs.into_iter().fold(text, |text, (sign, instead)| text.replace(sign, instead))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_too_wide_loses_its_middle() {
+        assert_eq!(shortened("echo2-64ddccc94f-xdfqr", 22, true), "echo2-64ddccc94f-xdfqr");
+        assert_eq!(shortened("echo2-64ddccc94f-xdfqr", 13, true), "echo2-…-xdfqr");
+        assert_eq!(shortened("echo2-64ddccc94f-xdfqr", 12, false), "echo2..xdfqr");
+        assert_eq!(shortened("日本語のなまえ", 8, true).width(), 7, "two columns each");
+        assert_eq!(shortened("abc", 1, true), "…");
+    }
+
+    #[test]
+    fn prose_goes_on_indented() {
+        let style = Style { width: 20, wrap: true, ..Style::PLAIN };
+        let wrap = |text: &str| wrapped(text, style);
+        assert_eq!(wrap("  one two three four five\n"), "  one two three four\n      five\n");
+        assert_eq!(wrap("short\n\nlines\n"), "short\n\nlines\n");
+        assert!(wrap(&"x".repeat(90)).lines().all(|line| line.width() <= 20));
+        let painted = wrap("  \u{1b}[31mFAIL\u{1b}[0m  ab cd ef gh\n");
+        assert_eq!(painted, "  \u{1b}[31mFAIL\u{1b}[0m  ab cd ef gh\n", "codes have no width");
+        assert_eq!(wrapped("a b\n", Style { wrap: false, ..style }), "a b\n");
+    }
+}
