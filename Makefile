@@ -5,7 +5,8 @@ CARGO ?= cargo
 # Where cargo puts what it builds; its own variable is kept.
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help build demo scenarios test ci bench calibration fmt lint envoy grpcio report-readers kube-tools clean
+.PHONY: help build demo scenarios scenarios-isolated test ci bench calibration fmt lint envoy grpcio report-readers \
+	kube-tools clean
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -15,6 +16,9 @@ demo: build envoy ## Bring two clusters up on this machine, and show who answers
 
 scenarios: build envoy ## Break the mesh in every known way, and show how each is survived
 	@$(TARGET_DIR)/release/localmesh run localmesh/scenarios
+
+scenarios-isolated: build envoy ## The same where networks are really apart, and are cut (as root)
+	@$(TARGET_DIR)/release/localmesh run localmesh/scenarios/isolated
 
 build: ## Build the programs into target/release
 	@$(CARGO) build --release --locked

@@ -12,6 +12,7 @@ mod grpc_code;
 mod harness;
 mod http2;
 mod identify;
+mod isolation;
 mod kubernetes;
 mod matrix;
 mod merge;

@@ -174,6 +174,7 @@ fn scenarios_do_changes_a_mesh_that_runs_and_state_shows_it() {
     act(&["scale", "gke1/echo9", "2"]).refused(&["no workload is called \"gke1/echo9\""]);
     act(&["split", "echo2", "kops=90,eks1=10"]).refused(&["no cluster is called \"eks1\""]);
     act(&["delay", "gke1/echo1", "5ms"]).refused(&["gke1/echo1 has no sidecar"]);
+    act(&["cut", "kops", "gke1"]).refused(&["only networks of an isolated mesh", "--isolate"]);
     act(&["kil", "gke1"]).refused(&["kill", "do help"]);
     done("kill gke1");
     up.signal(rustix::process::Signal::TERM);

@@ -163,6 +163,20 @@ pub enum Action {
         /// on or off
         switch: Switch,
     },
+    /// Let all packets between the networks of two clusters vanish (up --isolate)
+    Cut {
+        /// Cluster
+        one: String,
+        /// Cluster of another network
+        other: String,
+    },
+    /// Let them through again
+    Mend {
+        /// Cluster
+        one: String,
+        /// Cluster of another network
+        other: String,
+    },
     /// Let an application answer later; 0ms ends it
     Delay {
         /// Pod
@@ -310,6 +324,9 @@ impl Action {
             | Self::San { service, .. } => vec![Named::Service(service)],
             Self::Outlier(args) => vec![Named::Service(&args.service)],
             Self::SwapRoot { cluster, .. } => vec![Named::Cluster(cluster)],
+            Self::Cut { one, other } | Self::Mend { one, other } => {
+                vec![Named::Cluster(one), Named::Cluster(other)]
+            }
             Self::RemoteSecret { cluster, of, .. } => {
                 vec![Named::Cluster(cluster), Named::Cluster(of)]
             }
@@ -471,6 +488,7 @@ mod tests {
             ("mtls echo2 lax", "strict"),
             ("failover echo2 maybe", "on"),
             ("abort gke1/echo2 99", "200..=599"),
+            ("cut kops", "<OTHER>"),
         ] {
             let said = Action::parse_line(line).expect_err(line);
             assert!(said.contains(part), "{line}: {said}");

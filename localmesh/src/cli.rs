@@ -129,6 +129,10 @@ pub(crate) struct MeshArgs {
     /// localmesh/topologies [default: kops and gke1]
     #[arg(long, value_name = "FILE")]
     pub(crate) topology: Option<PathBuf>,
+    /// Make each network a network namespace of its own, so that networks reach
+    /// each other by gateways only and can be cut (`do cut`); takes root
+    #[arg(long)]
+    pub(crate) isolate: bool,
     /// Use the addresses 127.N.0.0/16; meshes on different ones do not meet
     #[arg(long, value_name = "N", default_value_t = DEFAULT_BLOCK,
           value_parser = clap::value_parser!(u8).range(1..=254))]

@@ -183,6 +183,33 @@ pub enum Error {
         /// What is wrong.
         wrong: String,
     },
+    /// Namespaces are root's.
+    #[error("--isolate makes network namespaces, which takes root; run it as root, or without")]
+    NotRoot,
+    /// A program of the system is missing.
+    #[error("--isolate needs `{program}`; install it (Debian's package {package})")]
+    NoProgram {
+        /// The program.
+        program: &'static str,
+        /// What to install.
+        package: &'static str,
+    },
+    /// The kernel or `ip` refused.
+    #[error("networks cannot be isolated here: {0}")]
+    Isolation(String),
+    /// On loopback addresses there is nothing to cut.
+    #[error("only networks of an isolated mesh can be cut; start it with --isolate")]
+    NotIsolated,
+    /// In one network there is nothing to cut.
+    #[error("{one} and {other} share the network {network}; name clusters of two networks")]
+    SameNetwork {
+        /// A cluster.
+        one: String,
+        /// A cluster.
+        other: String,
+        /// Their network.
+        network: String,
+    },
     /// The Envoys would watch more files than the kernel lets one user watch.
     #[error(
         "the Envoys of this mesh watch {needed} files, and fs.inotify.max_user_instances is \

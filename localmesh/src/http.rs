@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddrV4;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Deserialize;
 
 use crate::Error;
+use crate::isolation::Isolation;
 
 /// No process on this machine may take longer to answer.
 const TIMEOUT: Duration = Duration::from_secs(2);
@@ -16,6 +18,8 @@ const TIMEOUT: Duration = Duration::from_secs(2);
 pub(crate) struct Http {
     runtime: tokio::runtime::Runtime,
     client: reqwest::Client,
+    /// Where the mesh is, if it is not where this process is.
+    isolation: Option<Arc<Isolation>>,
 }
 
 /// What came back.
@@ -26,7 +30,7 @@ pub(crate) struct Answer {
 }
 
 impl Http {
-    pub(crate) fn new() -> Result<Self, Error> {
+    pub(crate) fn new(isolation: Option<Arc<Isolation>>) -> Result<Self, Error> {
         let failed = |why: String| Error::Http { url: "HTTP client".into(), why };
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -38,7 +42,7 @@ impl Http {
             .timeout(TIMEOUT)
             .build()
             .map_err(|error| failed(chain(&error)))?;
-        Ok(Self { runtime, client })
+        Ok(Self { runtime, client, isolation })
     }
 
     /// Asks `to` for `path`, under the name `host` if one is given.
@@ -53,22 +57,34 @@ impl Http {
         if let Some(host) = host {
             request = request.header("host", host);
         }
-        self.send(request, url)
+        self.send(to, request, url)
     }
 
-    fn send(&self, request: reqwest::RequestBuilder, url: String) -> Result<Answer, Error> {
-        let answer = self.runtime.block_on(async {
-            let response = request.send().await?;
-            let status = response.status().as_u16();
-            Ok(Answer { status, body: response.text().await? })
-        });
+    fn send(
+        &self,
+        to: SocketAddrV4,
+        request: reqwest::RequestBuilder,
+        url: String,
+    ) -> Result<Answer, Error> {
+        // The runtime has no thread but this one, so that its sockets are where this one is.
+        let ask = || {
+            self.runtime.block_on(async {
+                let response = request.send().await?;
+                let status = response.status().as_u16();
+                Ok(Answer { status, body: response.text().await? })
+            })
+        };
+        let answer = match &self.isolation {
+            Some(isolation) => isolation.with(*to.ip(), ask)?,
+            None => ask(),
+        };
         answer.map_err(|error: reqwest::Error| Error::Http { url, why: chain(&error) })
     }
 
     /// Posts nothing to `path`; for the commands of an Envoy's admin interface.
     pub(crate) fn post(&self, to: SocketAddrV4, path: &str) -> Result<Answer, Error> {
         let url = format!("http://{to}{path}");
-        self.send(self.client.post(&url), url)
+        self.send(to, self.client.post(&url), url)
     }
 
     /// An Envoy's counters and gauges whose names contain a match of `pattern`

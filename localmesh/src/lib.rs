@@ -12,6 +12,7 @@ mod error;
 mod files;
 pub mod guard;
 mod http;
+mod isolation;
 mod lock;
 pub mod matrix;
 mod mesh;

@@ -13,7 +13,7 @@ use crate::Error;
 /// and, like the addresses, belongs to the network namespace.
 #[derive(Debug)]
 pub(crate) struct Lock {
-    socket: UnixListener,
+    sockets: Vec<UnixListener>,
 }
 
 /// The socket's name.
@@ -28,7 +28,7 @@ impl Lock {
         let failed = |reason| Error::File { path: format!("@{name}").into(), reason };
         let address = SocketAddr::from_abstract_name(&name).map_err(failed)?;
         match UnixListener::bind_addr(&address) {
-            Ok(socket) => Ok(Self { socket }),
+            Ok(socket) => Ok(Self { sockets: vec![socket] }),
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
                 Err(Error::Taken { block, pid: owner(&address) })
             }
@@ -36,9 +36,15 @@ impl Lock {
         }
     }
 
-    /// The socket, on which others may ask (`remote`).
-    pub(crate) fn listener(&self) -> &UnixListener {
-        &self.socket
+    /// Listens in the network namespace of this thread too, so that others may ask from there.
+    pub(crate) fn listen_too(&mut self, block: u8) -> Result<(), Error> {
+        self.sockets.append(&mut Self::take(block)?.sockets);
+        Ok(())
+    }
+
+    /// The sockets, on which others may ask (`remote`).
+    pub(crate) fn listeners(&self) -> &[UnixListener] {
+        &self.sockets
     }
 }
 

@@ -184,6 +184,7 @@ fn start(args: &MeshArgs, tools: &Tools, interrupt: &Interrupt) -> Result<Mesh, 
         shape: shape.unwrap_or_else(Shape::two_clusters),
         block: args.block,
         ingress_port: args.ingress_port,
+        isolate: args.isolate,
         dir: args.dir.clone(),
     };
     Mesh::start(&options, tools, &|| interrupt.asked())

@@ -1,6 +1,7 @@
 //! The matrix file: what `prober matrix` shall ask of this mesh, and what must
 //! hold. Pure: returns text.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use crate::topology::{Cluster, INGRESS_PORT, Pod, SERVICE_PORT, Topology};
@@ -8,9 +9,33 @@ use crate::topology::{Cluster, INGRESS_PORT, Pod, SERVICE_PORT, Topology};
 /// The requests of a row in which every cluster has an even share.
 const REQUESTS: usize = 100;
 
-/// The file's text, YAML.
+/// The source that stands for all who are in no cluster, where networks are isolated.
+pub const INTERNET: &str = "internet";
+
+/// What a source says from which this machine asks.
+const HERE: &str = "here: true";
+
+/// From where an isolated mesh is asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The words before prober's.
+    pub command: Vec<String>,
+    /// prober's path.
+    pub prober: String,
+}
+
+impl Place {
+    /// As keys of a source.
+    fn keys(&self) -> String {
+        let quote = |word: &String| serde_json::Value::from(word.as_str()).to_string();
+        let command: Vec<_> = self.command.iter().map(quote).collect();
+        format!("command: [{}], prober: {}", command.join(", "), quote(&self.prober))
+    }
+}
+
+/// The file's text, YAML. `places` are those of an isolated mesh, by cluster, and [`INTERNET`].
 #[must_use]
-pub fn matrix(topology: &Topology) -> String {
+pub fn matrix(topology: &Topology, places: Option<&BTreeMap<String, Place>>) -> String {
     let names: Vec<_> = topology.clusters.iter().map(|cluster| scalar(&cluster.name)).collect();
     let mut text = String::from(
         "# Written by localmesh for `prober matrix`: who must answer, asked from everywhere.\n",
@@ -20,6 +45,10 @@ pub fn matrix(topology: &Topology) -> String {
     let requests = requests(topology);
     let _ = writeln!(text, "defaults: {{requests: {requests}, min-share: 10%, show: 4}}");
     text.push_str("sources:\n");
+    let place = |name: &str| places.map(|places| &places[name]);
+    if let Some(internet) = place(INTERNET) {
+        let _ = writeln!(text, "  - {{name: {INTERNET}, {}}}", internet.keys());
+    }
     for cluster in &topology.clusters {
         let mut namespaces: Vec<&str> = Vec::new();
         for service in &topology.services {
@@ -28,16 +57,19 @@ pub fn matrix(topology: &Topology) -> String {
             }
         }
         for namespace in namespaces {
-            text.push_str(&source(cluster, namespace, topology));
+            text.push_str(&source(cluster, namespace, topology, place(&cluster.name)));
         }
     }
-    text.push_str("envoys:\n");
-    for (name, admin) in topology.envoys() {
-        let _ = writeln!(text, "  {name}: http://{admin}");
+    // Where networks are isolated, their admin interfaces are not reached from here.
+    if places.is_none() {
+        text.push_str("envoys:\n");
+        for (name, admin) in topology.envoys() {
+            let _ = writeln!(text, "  {name}: http://{admin}");
+        }
     }
     text.push_str("targets:\n");
     for cluster in &topology.clusters {
-        for row in rows(cluster, topology) {
+        for row in rows(cluster, topology, places.is_some()) {
             let _ = writeln!(text, "  - {row}");
         }
     }
@@ -45,7 +77,7 @@ pub fn matrix(topology: &Topology) -> String {
 }
 
 /// The rows of one cluster: from inside, then from outside.
-fn rows(cluster: &Cluster, topology: &Topology) -> Vec<String> {
+fn rows(cluster: &Cluster, topology: &Topology, isolated: bool) -> Vec<String> {
     let services = || topology.services.iter().enumerate();
     let inside = services().filter_map(|(index, service)| {
         resolved(cluster, index, topology)?;
@@ -61,10 +93,11 @@ fn rows(cluster: &Cluster, topology: &Topology) -> Vec<String> {
             expectations(&answering)?
         ))
     });
-    let way = entrance(cluster, topology);
+    let way = entrance(cluster, topology, isolated);
+    let from = if isolated { format!("from: {INTERNET}, ") } else { String::new() };
     let outside = services().filter_map(|(index, service)| {
         Some(format!(
-            "{{url: \"{}/{}\", {}, expect: {}}}",
+            "{{{from}url: \"{}/{}\", {}, expect: {}}}",
             cluster.host,
             service.name,
             way.as_ref()?,
@@ -109,13 +142,13 @@ pub fn way_in(cluster: &Cluster, topology: &Topology) -> Vec<(&'static str, Stri
 }
 
 /// The same as keys of a target; `None` for a cluster without ingress gateways.
-fn entrance(cluster: &Cluster, topology: &Topology) -> Option<String> {
+fn entrance(cluster: &Cluster, topology: &Topology, isolated: bool) -> Option<String> {
     let keys = way_in(cluster, topology).into_iter().map(|(flag, value)| match flag {
         "select" => format!("{flag}: {value}"),
         _ => format!("{flag}: [\"{value}\"]"),
     });
     // The Envoy that chooses for those outside.
-    let envoy = cluster.ingress_gateways().next();
+    let envoy = cluster.ingress_gateways().next().filter(|_| !isolated);
     let envoy = envoy.map(|pod| format!("envoy-admin: \"http://{}\"", pod.envoy_admin()));
     let keys: Vec<_> = keys.chain(envoy).collect();
     (!keys.is_empty()).then(|| keys.join(", "))
@@ -127,12 +160,17 @@ fn source_name(cluster: &Cluster, namespace: &str) -> String {
 }
 
 /// A source, if there is anything to ask from there.
-fn source(cluster: &Cluster, namespace: &str, topology: &Topology) -> String {
+fn source(
+    cluster: &Cluster,
+    namespace: &str,
+    topology: &Topology,
+    place: Option<&Place>,
+) -> String {
     let services = topology.services.iter().enumerate();
     let there = services.filter(|(_, service)| service.namespace == namespace);
     // What chooses for a client with a sidecar.
     let sidecars = there.clone().all(|(_, service)| service.sidecar);
-    let envoy = cluster.clients().next().filter(|_| sidecars);
+    let envoy = cluster.clients().next().filter(|_| sidecars && place.is_none());
     let envoy = envoy.map(|pod| format!(", envoy-admin: \"http://{}\"", pod.envoy_admin()));
     let resolved: Vec<_> = there
         .filter_map(|(index, _)| Some(format!("\"{}\"", resolved(cluster, index, topology)?)))
@@ -141,9 +179,10 @@ fn source(cluster: &Cluster, namespace: &str, topology: &Topology) -> String {
         return String::new();
     }
     format!(
-        "  - {{name: \"{}\", cluster: {}, here: true, resolve: [{}]{}}}\n",
+        "  - {{name: \"{}\", cluster: {}, {}, resolve: [{}]{}}}\n",
         source_name(cluster, namespace),
         scalar(&cluster.name),
+        place.map_or_else(|| HERE.to_owned(), Place::keys),
         resolved.join(", "),
         envoy.unwrap_or_default()
     )
@@ -189,7 +228,7 @@ mod tests {
 
     #[test]
     fn the_eight_sections_come_in_order_with_what_must_hold() {
-        let text = matrix(&two_clusters(INGRESS_PORT));
+        let text = matrix(&two_clusters(INGRESS_PORT), None);
         let (sources, targets) = text.split_once("targets:\n").unwrap();
         assert!(sources.ends_with(
             r#"clusters: [kops, gke1]
@@ -225,7 +264,26 @@ envoys:
     fn of_file(name: &str, port: u16) -> String {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("topologies");
         let text = std::fs::read_to_string(folder.join(name)).unwrap();
-        matrix(&Topology::new(&file::parse(name, &text).unwrap(), DEFAULT_BLOCK, port))
+        matrix(&Topology::new(&file::parse(name, &text).unwrap(), DEFAULT_BLOCK, port), None)
+    }
+
+    #[test]
+    fn an_isolated_mesh_is_asked_behind_commands() {
+        let place = |path: &str| Place {
+            command: vec!["nsenter".into(), format!("--net={path}")],
+            prober: "/b in/prober".into(),
+        };
+        let places = [("kops", "/k"), ("gke1", "/g"), (INTERNET, "/i")];
+        let places = places.map(|(name, path)| (name.to_owned(), place(path))).into();
+        let topology = Topology::isolated(&Shape::two_clusters(), DEFAULT_BLOCK, INGRESS_PORT);
+        let text = matrix(&topology, Some(&places));
+        for line in [
+            r#"  - {name: internet, command: ["nsenter", "--net=/i"], prober: "/b in/prober"}"#,
+            r#"  - {name: "gke1:istio-enabled", cluster: gke1, command: ["nsenter", "--net=/g"], prober: "/b in/prober", resolve: ["echo2:8080:10.10.2.22"]}"#,
+            r#"  - {from: internet, url: "istio1.xiaowenx.com/echo1", resolve: ["istio1.xiaowenx.com:80:10.10.1.2"], expect: ["errors = 0", "exactly kops"]}"#,
+        ] {
+            assert!(text.lines().any(|other| other == line), "{line} is missing: {text}");
+        }
     }
 
     #[test]
@@ -281,7 +339,7 @@ envoys:
 
     #[test]
     fn another_port_keeps_the_url_and_changes_the_connection() {
-        let text = matrix(&two_clusters(UNPRIVILEGED_INGRESS_PORT));
+        let text = matrix(&two_clusters(UNPRIVILEGED_INGRESS_PORT), None);
         assert!(text.contains(
             r#"{url: "istio1.xiaowenx.com/echo2", connect-to: ["istio1.xiaowenx.com:80:127.10.1.2:8080"], "#
         ));

@@ -5,14 +5,16 @@ use std::collections::BTreeMap;
 use std::net::SocketAddrV4;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::Error;
 use crate::authorities::Authorities;
 use crate::files::{self, Folder};
 use crate::http::Http;
+use crate::isolation::{ENTER, Isolation};
 use crate::lock::Lock;
-use crate::matrix::matrix;
+use crate::matrix::{INTERNET, Place, matrix};
 use crate::ports;
 use crate::process::{Process, stop_all};
 use crate::programs::{Program, programs};
@@ -29,13 +31,21 @@ pub struct Options {
     pub block: u8,
     /// The ingress gateways' port; by default 80 if that can be bound, else 8080.
     pub ingress_port: Option<u16>,
+    /// Whether each network shall be a network namespace of its own, which takes root.
+    pub isolate: bool,
     /// A folder for files and logs, kept afterwards; by default a temporary one.
     pub dir: Option<PathBuf>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { shape: Shape::two_clusters(), block: DEFAULT_BLOCK, ingress_port: None, dir: None }
+        Self {
+            shape: Shape::two_clusters(),
+            block: DEFAULT_BLOCK,
+            ingress_port: None,
+            isolate: false,
+            dir: None,
+        }
     }
 }
 
@@ -52,6 +62,7 @@ pub struct Mesh {
     pub(crate) folder: Folder,
     matrix_path: PathBuf,
     startup: Duration,
+    pub(crate) isolation: Option<Arc<Isolation>>,
     pub(crate) lock: Lock,
 }
 
@@ -68,28 +79,44 @@ impl Mesh {
         interrupted: &dyn Fn() -> bool,
     ) -> Result<Self, Error> {
         let begin = Instant::now();
-        let lock = Lock::take(options.block)?;
+        let mut lock = Lock::take(options.block)?;
         let topology = lay_out(options);
         files::check_watched(&topology)?;
         let folder = Folder::make(options.dir.as_deref(), options.block)?;
-        let programs = programs(&topology, tools, folder.path());
-        ports::check(programs.iter().flat_map(|program| [program.listens, program.admin]))?;
+        let mut programs = programs(&topology, tools, folder.path());
+        let isolation = match options.isolate {
+            true => Some(Arc::new(Isolation::make(&topology, tools)?)),
+            false => None,
+        };
+        match &isolation {
+            Some(isolation) => {
+                isolation.everywhere(|| lock.listen_too(options.block))?;
+                programs.iter_mut().for_each(|program| program.put_into(isolation));
+            }
+            None => {
+                ports::check(programs.iter().flat_map(|program| [program.listens, program.admin]))?;
+            }
+        }
 
         let authorities = Authorities::new(&topology)?;
         files::write_all(&topology, &authorities, folder.path())?;
         let matrix_path = folder.path().join("matrix.yaml");
-        files::replace(&matrix_path, matrix(&topology).as_bytes())?;
+        files::replace(
+            &matrix_path,
+            matrix(&topology, places(&topology, isolation.as_deref(), tools).as_ref()).as_bytes(),
+        )?;
 
         // From here on dropping the mesh stops what runs.
         let mut mesh = Self {
             topology,
             authorities,
             processes: Vec::with_capacity(programs.len()),
-            http: Http::new()?,
+            http: Http::new(isolation.clone())?,
             tools: tools.clone(),
             folder,
             matrix_path,
             startup: Duration::ZERO,
+            isolation,
             lock,
         };
         for program in programs {
@@ -128,6 +155,20 @@ impl Mesh {
     #[must_use]
     pub fn dir(&self) -> &Path {
         self.folder.path()
+    }
+
+    /// What leads into the network namespace from which a cluster's pods send, for
+    /// `nsenter --net=`; `None` if the mesh is not isolated, or there is no such cluster.
+    #[must_use]
+    pub fn namespace(&self, cluster: &str) -> Option<&Path> {
+        let pod = self.topology.cluster(cluster)?.pods.first()?;
+        Some(self.isolation.as_ref()?.path(pod.address))
+    }
+
+    /// The same for what is between the networks.
+    #[must_use]
+    pub fn internet(&self) -> Option<&Path> {
+        Some(self.isolation.as_ref()?.internet())
     }
 
     /// How long the start took until the mesh was ready.
@@ -196,6 +237,10 @@ impl Drop for Mesh {
 
 /// The topology, with an ingress port that this user can bind.
 fn lay_out(options: &Options) -> Topology {
+    if options.isolate {
+        let port = options.ingress_port.unwrap_or(INGRESS_PORT);
+        return Topology::isolated(&options.shape, options.block, port);
+    }
     let with_port = |port| Topology::new(&options.shape, options.block, port);
     if let Some(port) = options.ingress_port {
         return with_port(port);
@@ -207,6 +252,26 @@ fn lay_out(options: &Options) -> Topology {
         true => topology,
         false => with_port(UNPRIVILEGED_INGRESS_PORT),
     }
+}
+
+/// From where `prober matrix` asks an isolated mesh.
+fn places(
+    topology: &Topology,
+    isolation: Option<&Isolation>,
+    tools: &Tools,
+) -> Option<BTreeMap<String, Place>> {
+    let isolation = isolation?;
+    let place = |path: &Path| Place {
+        command: vec![ENTER.into(), format!("--net={}", path.display())],
+        prober: tools.prober.display().to_string(),
+    };
+    let mut places = BTreeMap::from([(INTERNET.to_owned(), place(isolation.internet()))]);
+    for cluster in &topology.clusters {
+        if let Some(pod) = cluster.pods.first() {
+            places.insert(cluster.name.clone(), place(isolation.path(pod.address)));
+        }
+    }
+    Some(places)
 }
 
 /// A name as a regular expression that matches only it.

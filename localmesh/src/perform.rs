@@ -87,6 +87,8 @@ impl Mesh {
                 };
                 self.publish()
             }
+            Action::Cut { one, other } => self.cut(one, other, true),
+            Action::Mend { one, other } => self.cut(one, other, false),
             Action::SwapRoot { cluster, both_roots } => {
                 self.known_cluster(cluster)?;
                 self.swap_root(cluster, if *both_roots { Trust::BothRoots } else { Trust::NewRoot })
@@ -209,6 +211,30 @@ impl Mesh {
         }
     }
 
+    fn cut(&mut self, one: &str, other: &str, cut: bool) -> Result<(), Error> {
+        let network = |name| -> Result<String, Error> {
+            Ok(self.topology.clusters[self.known_cluster(name)?].network.clone())
+        };
+        let mut networks = [network(one)?, network(other)?];
+        let isolation = self.isolation.as_ref().ok_or(Error::NotIsolated)?;
+        networks.sort();
+        let [a, b] = networks;
+        if a == b {
+            let (one, other) = (one.to_owned(), other.to_owned());
+            return Err(Error::SameNetwork { one, other, network: a });
+        }
+        let pair = (a, b);
+        if self.topology.cuts.contains(&pair) == cut {
+            return Ok(());
+        }
+        isolation.cut(&pair.0, &pair.1, cut)?;
+        match cut {
+            true => self.topology.cuts.insert(pair),
+            false => self.topology.cuts.remove(&pair),
+        };
+        Ok(())
+    }
+
     fn change(&mut self, service: &str, change: impl FnOnce(&mut Service)) -> Result<(), Error> {
         let known = || {
             let names: Vec<_> = self.topology.services.iter().map(|s| s.name.as_str()).collect();
@@ -268,7 +294,10 @@ impl Mesh {
             let Some(pod) = home.pods.iter().find(|pod| pod.label == *label) else { continue };
             let dir = self.folder.path();
             let programs = of_pod(&self.topology, home, pod, &self.tools, dir);
-            for program in programs {
+            for mut program in programs {
+                if let Some(isolation) = &self.isolation {
+                    program.put_into(isolation);
+                }
                 let process = Process::start(&self.tools.launcher, program)?;
                 self.processes.push(process);
             }

@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open, pidfd_send_signal};
 
 use crate::Error;
+use crate::isolation::ENTER;
 use crate::programs::Program;
 
 /// How long children may take to end after SIGTERM, before SIGKILL.
@@ -42,6 +43,14 @@ pub(crate) fn guarded(launcher: &Path, program: &Path) -> Command {
     command
 }
 
+/// The same in a network namespace, if `namespace` leads to one.
+pub(crate) fn guarded_in(launcher: &Path, namespace: Option<&Path>, program: &Path) -> Command {
+    let Some(namespace) = namespace else { return guarded(launcher, program) };
+    let mut command = guarded(launcher, Path::new(ENTER));
+    command.arg(format!("--net={}", namespace.display())).arg(program);
+    command
+}
+
 impl Process {
     /// Starts the program behind the guard that `launcher` has.
     pub(crate) fn start(launcher: &Path, program: Program) -> Result<Self, Error> {
@@ -52,12 +61,12 @@ impl Process {
 
     /// Starts the program, which must not run now.
     pub(crate) fn start_again(&mut self, launcher: &Path) -> Result<(), Error> {
-        let Program { name, executable, args, env, log, .. } = &self.program;
+        let Program { name, namespace, executable, args, env, log, .. } = &self.program;
         let mut options = File::options();
         let log_file =
             options.create(true).append(true).open(log).map_err(Error::file(log.as_path()))?;
         let copy = log_file.try_clone().map_err(Error::file(log.as_path()))?;
-        let child = guarded(launcher, executable)
+        let child = guarded_in(launcher, namespace.as_deref(), executable)
             .args(args)
             .envs(env.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())

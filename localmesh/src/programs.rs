@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::net::SocketAddrV4;
 use std::path::{Path, PathBuf};
 
+use crate::isolation::Isolation;
 use crate::tools::Tools;
 use crate::topology::{Cluster, ECHO_ADMIN_PORT, Pod, Role, SERVICE_PORT, Topology};
 
@@ -36,9 +37,18 @@ pub struct Program {
     pub folder: PathBuf,
     /// Its log.
     pub log: PathBuf,
+    /// The network namespace that it runs in, if not in this process's: what leads there.
+    pub(crate) namespace: Option<PathBuf>,
     pub(crate) executable: PathBuf,
     pub(crate) args: Vec<OsString>,
     pub(crate) env: Vec<(&'static str, String)>,
+}
+
+impl Program {
+    /// Lets it run where its pod is.
+    pub(crate) fn put_into(&mut self, isolation: &Isolation) {
+        self.namespace = Some(isolation.path(*self.listens.ip()).to_owned());
+    }
 }
 
 /// All programs of the mesh; `dir` is the folder of all files.
@@ -103,6 +113,7 @@ fn envoy(
         admin: pod.envoy_admin(),
         log: folder.join("envoy.log"),
         folder,
+        namespace: None,
         executable: tools.envoy.path.clone(),
         args,
         env: Vec::new(),
@@ -126,6 +137,7 @@ fn echo(cluster: &Cluster, pod: &Pod, tools: &Tools, dir: &Path) -> Option<Progr
         admin: SocketAddrV4::new(address, ECHO_ADMIN_PORT),
         log: folder.join("echo.log"),
         folder,
+        namespace: None,
         executable: tools.echo.clone(),
         args: flags.into_iter().flat_map(|(flag, value)| [flag.into(), value.into()]).collect(),
         env: vec![

@@ -95,16 +95,21 @@ impl Mesh {
     /// If the socket cannot be waited on. What goes wrong with a question is told to who asked.
     pub fn serve(&mut self, time: Duration) -> io::Result<bool> {
         let wait = Timespec::try_from(time).unwrap_or(Timespec { tv_sec: 1, tv_nsec: 0 });
-        let listener = self.lock.listener();
-        let mut ready = [PollFd::new(listener, PollFlags::IN)];
+        let listeners = self.lock.listeners();
+        let mut ready: Vec<_> =
+            listeners.iter().map(|listener| PollFd::new(listener, PollFlags::IN)).collect();
         match poll(&mut ready, Some(&wait)) {
             Ok(0) | Err(rustix::io::Errno::INTR) => return Ok(false),
             Ok(_) => {}
             Err(errno) => return Err(errno.into()),
         }
-        let (stream, _) = listener.accept()?;
-        // Who has gone needs no answer.
-        let _ = self.answer(&stream);
+        let asked = ready.iter().zip(listeners).filter(|(fd, _)| !fd.revents().is_empty());
+        let streams: Vec<_> =
+            asked.map(|(_, listener)| listener.accept()).collect::<Result<_, _>>()?;
+        for (stream, _) in streams {
+            // Who has gone needs no answer.
+            let _ = self.answer(&stream);
+        }
         Ok(true)
     }
 

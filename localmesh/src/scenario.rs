@@ -26,6 +26,8 @@ pub struct Scenario {
     pub story: String,
     /// The mesh.
     pub shape: Shape,
+    /// Whether its networks are namespaces of their own.
+    pub isolate: bool,
     /// What is done to the mesh before the load.
     pub setup: Vec<Vec<String>>,
     /// Where the load comes from.
@@ -68,6 +70,8 @@ struct File {
     story: String,
     /// A topology file, from the scenario's folder; by default the mesh of two clusters.
     topology: Option<PathBuf>,
+    #[serde(default)]
+    isolate: bool,
     #[serde(default)]
     replicas: BTreeMap<String, u8>,
     #[serde(default)]
@@ -198,6 +202,7 @@ pub fn parse(path: &Path, text: &str) -> Result<Scenario, Error> {
             Causes::Several(causes) => causes,
         },
         shape,
+        isolate: file.isolate,
         setup,
         events,
     })
@@ -269,8 +274,9 @@ mod tests {
     #[test]
     fn the_scenarios_of_the_project_are_whole() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
-        let scenarios = read(&[folder]).unwrap();
+        let scenarios = read(&[folder.join("isolated"), folder]).unwrap();
         assert!(scenarios.len() >= 15, "{}", scenarios.len());
+        assert_eq!(scenarios.iter().filter(|scenario| scenario.isolate).count(), 2);
         for scenario in scenarios {
             assert!(scenario.story.len() > 80, "{} tells no story", scenario.name);
             assert!(!scenario.expect.is_empty(), "{} expects nothing", scenario.name);

@@ -17,6 +17,9 @@ pub struct State {
     pub processes: Vec<ProcessState>,
     /// The Envoys that choose endpoints: clients' sidecars, gateways.
     pub envoys: Vec<EnvoyState>,
+    /// Networks of an isolated mesh that are cut off from each other.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cuts: Vec<(String, String)>,
 }
 
 /// A process.
@@ -121,7 +124,8 @@ impl Mesh {
                 });
             }
         }
-        State { processes: processes.collect(), envoys }
+        let cuts = self.topology.cuts.iter().cloned().collect();
+        State { processes: processes.collect(), envoys, cuts }
     }
 }
 
@@ -221,6 +225,9 @@ pub fn text(state: &State) -> String {
     for process in state.processes.iter().filter(|process| process.state != "runs") {
         let _ = writeln!(text, "{}: {}", process.name, process.state);
     }
+    for (one, other) in &state.cuts {
+        let _ = writeln!(text, "{one} and {other}: cut");
+    }
     for envoy in &state.envoys {
         let _ = writeln!(text, "{}", envoy.name);
         if let Some(why) = &envoy.silent {
@@ -300,9 +307,11 @@ mod tests {
         let process =
             |name: &str, state: &str| ProcessState { name: name.into(), state: state.into() };
         let processes = vec![process("gke1/echo2 app", "ended"), process("kops/x", "runs")];
-        let shown = text(&State { processes, envoys: vec![envoy] });
-        let lines: Vec<_> = shown.lines().collect();
+        let shown =
+            text(&State { processes, envoys: vec![envoy], cuts: vec![("a".into(), "b".into())] });
+        let mut lines: Vec<_> = shown.lines().collect();
         assert_eq!(lines[0], "gke1/echo2 app: ended");
+        assert_eq!(lines.remove(1), "a and b: cut");
         assert_eq!(lines[1..3], ["kops/client sidecar", "  outbound|8080||e"]);
         assert!(lines[3].contains("told w3 p1") && lines[3].contains("holds w2 p1"), "{shown}");
         assert!(lines[3].contains("ejected") && lines[3].ends_with("← not as told"), "{shown}");

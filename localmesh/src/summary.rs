@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
+use crate::isolation::ENTER;
 use crate::matrix::way_in;
 use crate::mesh::Mesh;
 use crate::programs::{Kind, Program};
@@ -19,7 +20,15 @@ pub fn summary(mesh: &Mesh, tools: &Tools, cwd: &Path) -> String {
         text.push_str(&table(cluster, &programs));
     }
     text.push_str("\ntry, from another shell:\n\n");
-    text.push_str(&commands(mesh.matrix_path(), topology, tools, cwd));
+    text.push_str(&commands(mesh.matrix_path(), topology, tools, mesh.internet(), cwd));
+    if mesh.internet().is_some() {
+        text.push_str("\nfrom inside a network, put before a command:\n\n");
+        for cluster in &topology.clusters {
+            let enter = entering(mesh.namespace(&cluster.name));
+            let enter = enter.trim_end();
+            let _ = writeln!(text, "  {:<24}{enter}", cluster.name);
+        }
+    }
     let _ = writeln!(text, "\nfiles and logs: {}", shown(mesh.dir(), cwd));
     text
 }
@@ -67,7 +76,13 @@ fn table(cluster: &Cluster, programs: &[(&Program, Option<u32>)]) -> String {
 }
 
 /// Commands that work when pasted into a shell in `cwd`.
-fn commands(matrix: &Path, topology: &Topology, tools: &Tools, cwd: &Path) -> String {
+fn commands(
+    matrix: &Path,
+    topology: &Topology,
+    tools: &Tools,
+    internet: Option<&Path>,
+    cwd: &Path,
+) -> String {
     let prober = quoted(&program(&tools.prober, cwd));
     let mut text = format!("  {prober} matrix {}\n", quoted(&shown(matrix, cwd)));
     let shared = topology.services.iter().find(|service| service.sidecar);
@@ -77,10 +92,16 @@ fn commands(matrix: &Path, topology: &Topology, tools: &Tools, cwd: &Path) -> St
         let way: String = way.map(|(flag, value)| format!(" --{flag} '{value}'")).collect();
         let target = format!("{}/{}", cluster.host, service.name);
         if !way.is_empty() {
-            let _ = writeln!(text, "  {prober} --target {target}{way}");
+            let enter = entering(internet);
+            let _ = writeln!(text, "  {enter}{prober} --target {target}{way}");
         }
     }
     text
+}
+
+/// What is put before a command that shall run in a namespace.
+fn entering(namespace: Option<&Path>) -> String {
+    namespace.map(|path| format!("{ENTER} --net={} ", path.display())).unwrap_or_default()
 }
 
 /// A path as short as it can be said in `cwd`.
@@ -118,7 +139,7 @@ mod tests {
             launcher: "/w s/target/release/localmesh".into(),
         };
         let topology = Topology::new(&Shape::two_clusters(), DEFAULT_BLOCK, port);
-        commands(Path::new("/tmp/m/matrix.yaml"), &topology, &tools, Path::new(cwd))
+        commands(Path::new("/tmp/m/matrix.yaml"), &topology, &tools, None, Path::new(cwd))
     }
 
     #[test]

@@ -6,10 +6,12 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 
 pub mod file;
 mod names;
+mod networks;
 mod plan;
 mod policy;
 
 pub use names::{Mtls, Service, TRUST_DOMAIN};
+pub(crate) use networks::Network;
 pub use plan::{ClusterShape, MAX_CLUSTERS, MAX_GATEWAYS, MAX_REPLICAS, MAX_SERVICES, Shape};
 pub use policy::{Balancer, Fault, LocalityLb, Outlier, Policy};
 
@@ -39,6 +41,8 @@ pub struct Topology {
     pub clusters: Vec<Cluster>,
     /// The services; each has pods in every cluster that [`Shape`] gives it.
     pub services: Vec<Service>,
+    /// Networks of an isolated mesh that are cut off from each other, in order of name.
+    pub cuts: BTreeSet<(String, String)>,
 }
 
 /// One cluster. Other networks reach it only by gateways; clusters of one network reach each

@@ -436,12 +436,7 @@ fn finish(
 }
 
 /// The style on a stream, which may be a terminal of so many columns.
-fn style(
-    color: When,
-    verbose: bool,
-    ascii: bool,
-    terminal: Option<usize>,
-) -> report::text::Style {
+fn style(color: When, verbose: bool, ascii: bool, terminal: Option<usize>) -> report::text::Style {
     let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
     let color = match color {
         When::Always => true,

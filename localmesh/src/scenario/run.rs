@@ -13,7 +13,7 @@ use crate::Error;
 use crate::action::Action;
 use crate::files;
 use crate::mesh::{Mesh, Options};
-use crate::process::guarded;
+use crate::process::guarded_in;
 use crate::tools::Tools;
 use crate::topology::SERVICE_PORT;
 
@@ -98,6 +98,7 @@ pub fn run(
     let dir = place.keep.map(|keep| keep.join(&scenario.name));
     let options = Options {
         shape: scenario.shape.clone(),
+        isolate: scenario.isolate,
         block: place.block,
         dir: dir.clone(),
         ..Options::default()
@@ -110,7 +111,9 @@ pub fn run(
     let report = mesh.dir().join("report.json");
     let log = mesh.dir().join("prober.log");
     let create = |path: &Path| File::create(path).map_err(Error::file(path));
-    let mut prober = guarded(&place.tools.launcher, &place.tools.prober)
+    let outside = (scenario.from.way == Way::Ingress).then(|| mesh.internet());
+    let namespace = outside.unwrap_or_else(|| mesh.namespace(&scenario.from.cluster));
+    let mut prober = guarded_in(&place.tools.launcher, namespace, &place.tools.prober)
         .args(arguments(scenario, &mesh, place)?)
         .stdin(Stdio::null())
         .stdout(create(&report)?)

@@ -14,7 +14,11 @@ pub const MAX_CLUSTERS: u8 = 250;
 /// More services do not fit, each with as many pods as it may be scaled to.
 pub const MAX_SERVICES: usize = ((LAST_ECHO - FIRST_ECHO) / MAX_REPLICAS) as usize;
 
+/// The first byte of all addresses; of those of an isolated mesh, which real links carry.
+const LOOPBACK: u8 = 127;
+const ISOLATED: u8 = 10;
 /// Last bytes of the addresses of a cluster. Gateways of both kinds take turns.
+pub(super) const NETWORK_ADDRESS: u8 = 1;
 const FIRST_INGRESS: u8 = 2;
 const FIRST_EAST_WEST: u8 = 3;
 const FIRST_ECHO: u8 = 11;
@@ -111,15 +115,31 @@ impl Topology {
     /// application behind its sidecar.
     #[must_use]
     pub fn new(shape: &Shape, block: u8, ingress_port: u16) -> Self {
+        Self::on(LOOPBACK, shape, block, ingress_port)
+    }
+
+    /// The same on `10.<block>.0.0/16`, for networks that are namespaces of their own.
+    #[must_use]
+    pub fn isolated(shape: &Shape, block: u8, ingress_port: u16) -> Self {
+        Self::on(ISOLATED, shape, block, ingress_port)
+    }
+
+    fn on(first: u8, shape: &Shape, block: u8, ingress_port: u16) -> Self {
         let clusters = shape.clusters.iter().map(|cluster| Cluster {
             name: cluster.name.clone(),
             network: cluster.network.clone(),
             locality: cluster.locality.clone(),
             host: cluster.host.clone(),
-            pods: pods(cluster, &shape.services, Ipv4Addr::new(127, block, cluster.subnet, 0)),
+            pods: pods(cluster, &shape.services, Ipv4Addr::new(first, block, cluster.subnet, 0)),
             unseen: BTreeSet::new(),
         });
-        Self { block, ingress_port, clusters: clusters.collect(), services: shape.services.clone() }
+        Self {
+            block,
+            ingress_port,
+            clusters: clusters.collect(),
+            services: shape.services.clone(),
+            cuts: BTreeSet::new(),
+        }
     }
 }
 
@@ -188,7 +208,18 @@ pub(super) fn subnet_of(address: Ipv4Addr) -> Ipv4Addr {
     Ipv4Addr::new(a, b, c, 0)
 }
 
-fn at(subnet: Ipv4Addr, host: u8) -> Ipv4Addr {
+/// The two ends of the link of network number `number`, from 0: what stands between the
+/// networks, and the network. They lie beyond the subnets of all clusters.
+pub(super) fn link(subnet: Ipv4Addr, number: usize) -> (Ipv4Addr, Ipv4Addr) {
+    const LINKS: usize = 128;
+    let [a, b, ..] = subnet.octets();
+    let byte = |number: usize| u8::try_from(number).unwrap_or(u8::MAX);
+    let third = byte(usize::from(MAX_CLUSTERS) + 1 + number / LINKS);
+    let even = byte(2 * (number % LINKS));
+    (Ipv4Addr::new(a, b, third, even), Ipv4Addr::new(a, b, third, even + 1))
+}
+
+pub(super) fn at(subnet: Ipv4Addr, host: u8) -> Ipv4Addr {
     let [a, b, c, _] = subnet.octets();
     Ipv4Addr::new(a, b, c, host)
 }
