@@ -5,8 +5,8 @@ CARGO ?= cargo
 # Where cargo puts what it builds; its own variable is kept.
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help build demo scenarios scenarios-isolated test ci bench calibration fmt lint envoy grpcio report-readers \
-	kube-tools clean
+.PHONY: help build demo scenarios scenarios-isolated test ci bench calibration fmt lint envoy chromium screenshots grpcio \
+	report-readers kube-tools clean
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,7 +23,7 @@ scenarios-isolated: build envoy ## The same where networks are really apart, and
 build: ## Build the programs into target/release
 	@$(CARGO) build --release --locked
 
-test: envoy grpcio kube-tools report-readers ## Run all tests, on real Envoy
+test: chromium envoy grpcio kube-tools report-readers ## Run all tests, on real Envoy
 	@$(CARGO) test --workspace --locked
 
 lint: ## Check the form of the code, and clippy's lints
@@ -43,6 +43,12 @@ bench: build envoy ## Measure prober beside its peers, and echo beside nginx
 
 calibration: ## Measure how often verdicts are wrong, 20,000 runs a case, as a table in Markdown
 	@$(CARGO) run --quiet --release --locked -p prober --example calibration
+
+chromium: ## Check that Chromium is there, in which the tests look at reports
+	@tools/find-chromium >/dev/null
+
+screenshots: build envoy chromium ## Draw the pictures of reports in docs/ anew
+	@tools/make-screenshots $(TARGET_DIR)/release
 
 envoy: ## Fetch Envoy, pinned by hash, into .tools (demo and test do it)
 	@tools/install-envoy

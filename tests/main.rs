@@ -10,6 +10,7 @@ mod explain;
 mod faults;
 mod grpc_code;
 mod harness;
+mod html;
 mod http2;
 mod identify;
 mod isolation;

@@ -390,8 +390,8 @@ pub struct OutputArgs {
     /// Form of the report on stdout
     #[arg(short, long, value_enum, default_value = "text")]
     pub output: OutputForm,
-    /// Write the report to this file, too; its ending says in which form: .csv, .json,
-    /// .md, .xml; repeatable
+    /// Write the report to this file, too; its ending says in which form: .csv, .html,
+    /// .json, .md, .xml; repeatable
     #[arg(long = "report", value_name = "FILE")]
     pub reports: Vec<PathBuf>,
     /// Append the report, as Markdown, to the summary of a step of GitHub Actions

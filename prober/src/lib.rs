@@ -259,7 +259,9 @@ fn read_data(args: &mut RequestArgs) -> Result<(), Error> {
 
 fn read_report(path: &PathBuf) -> Result<Report, Error> {
     let bytes = std::fs::read(path).map_err(|error| Error::ReportFile(path.clone(), error))?;
-    report::json::parse(&bytes).map_err(|error| Error::NoReport(path.clone(), error))
+    // A page holds the report that it shows.
+    let json = report::html::embedded(&bytes).unwrap_or(&bytes);
+    report::json::parse(json).map_err(|error| Error::NoReport(path.clone(), error))
 }
 
 /// Says why the rows of a report are as they are.

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use super::text::Style;
-use super::{Report, csv, json, junit, markdown, text};
+use super::{Report, csv, html, json, junit, markdown, text};
 use crate::cli::OutputForm;
 
 /// A form of a report.
@@ -18,6 +18,8 @@ pub enum Format {
     Ndjson,
     /// A line for each backend.
     Csv,
+    /// A page for a browser.
+    Html,
     /// A case for each expectation.
     Junit,
     /// For a pull request.
@@ -27,6 +29,7 @@ pub enum Format {
 /// What a file's ending says.
 const ENDINGS: &[(&str, Format)] = &[
     ("csv", Format::Csv),
+    ("html", Format::Html),
     ("json", Format::Json),
     ("md", Format::Markdown),
     ("xml", Format::Junit),
@@ -41,7 +44,7 @@ impl Format {
         ENDINGS.iter().find(|(known, _)| *known == ending).map(|(_, format)| *format)
     }
 
-    /// All endings that files may have, for people: `.csv, .json`.
+    /// All endings that files may have, for people: `.csv, .html, .json`.
     #[must_use]
     pub fn endings() -> String {
         let endings: Vec<_> = ENDINGS.iter().map(|(ending, _)| format!(".{ending}")).collect();
@@ -58,6 +61,7 @@ impl Format {
             Self::Csv => csv::render(report),
             Self::Junit => junit::render(report),
             Self::Markdown => markdown::render(report),
+            Self::Html => html::render(report),
         }
     }
 }
@@ -82,6 +86,7 @@ mod tests {
         let of = |name: &str| Format::of_path(Path::new(name));
         assert_eq!(of("a/run.json"), Some(Format::Json));
         assert_eq!(of("run.old.CSV"), Some(Format::Csv));
+        assert_eq!(of("run.html"), Some(Format::Html));
         for none in ["run", "json", ".json", "run.json.gz", "run.", "", "run.jsonx"] {
             assert_eq!(of(none), None, "{none}");
         }

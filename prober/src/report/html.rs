@@ -8,6 +8,7 @@ mod failures;
 mod latency;
 mod matrix;
 mod plot;
+mod row;
 mod survival;
 mod timeline;
 mod who;
@@ -17,11 +18,10 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::groups::{self, Clusters, Groups};
+use super::groups::Clusters;
 use super::{Report, Row, RowResult, json};
-use crate::plan::Protocol;
-use crate::tally::{Stopped, Tally};
-use crate::verdict::{Judged, Verdict};
+use crate::tally::Tally;
+use crate::verdict::Verdict;
 use words::{badge, class, count, name, visible};
 
 const STYLE: &str = include_str!("html/style.css");
@@ -37,9 +37,17 @@ const JSON_END: &str = "</script>";
 /// The whole page.
 #[must_use]
 pub fn render(report: &Report) -> Vec<u8> {
+    let page = compose(report, &embeddable(&json::render(report)));
+    let mut bytes = page.into_string().into_bytes();
+    bytes.push(b'\n');
+    bytes
+}
+
+/// The page of a report that is there as JSON, too.
+fn compose(report: &Report, json: &str) -> Markup {
     let clusters = Clusters::of(report);
     let several = report.rows.len() > 1;
-    let page = html! {
+    html! {
         (DOCTYPE)
         html lang="en" {
             (head(report))
@@ -52,20 +60,17 @@ pub fn render(report: &Report) -> Vec<u8> {
                     main id="report" {
                         @if several { (matrix::render(report, &clusters)) }
                         @for (place, row) in report.rows.iter().enumerate() {
-                            (section(place, row, &clusters, several))
+                            (row::render(place, row, &clusters, several))
                         }
                     }
                     (footer(report))
                 }
                 (PreEscaped(JSON_BEGIN))
-                (PreEscaped(embeddable(&json::render(report))))
+                (PreEscaped(json))
                 (PreEscaped(JSON_END))
             }
         }
-    };
-    let mut bytes = page.into_string().into_bytes();
-    bytes.push(b'\n');
-    bytes
+    }
 }
 
 /// The report as JSON that a page of [`render`] holds; `None` if it holds none.
@@ -213,104 +218,6 @@ fn started(report: &Report) -> (String, String) {
         at.second()
     );
     (iso, shown)
-}
-
-fn section(place: usize, row: &Row, clusters: &Clusters<'_>, several: bool) -> Markup {
-    let id = matrix::id(place);
-    let heading = format!("{id}-heading");
-    html! {
-        section.row id=(id) aria-labelledby=(heading) {
-            div.row-head {
-                h2 id=(heading) {
-                    @if let Some(source) = &row.source {
-                        span.from { "from " (name(source)) " " }
-                    }
-                    span.target { (name(&row.target_shown())) }
-                }
-                @if several { (badge(row.verdict())) }
-            }
-            @match &row.result {
-                RowResult::Unreachable { reason } => {
-                    p.notice { strong { "The source could not probe." } " " (name(reason)) }
-                }
-                RowResult::Probed { tally, verdicts } => (probed(&id, row, tally, verdicts, clusters)),
-            }
-        }
-    }
-}
-
-/// A row that was probed: the verdicts first, then what they rest on.
-fn probed(
-    id: &str,
-    row: &Row,
-    tally: &Tally,
-    verdicts: &[Judged],
-    clusters: &Clusters<'_>,
-) -> Markup {
-    let groups = Groups::of(tally, clusters);
-    html! {
-        (facts(tally, row.protocol))
-        (judged(verdicts))
-        (advice::render(row))
-        (who::render(tally, &groups, clusters))
-        (failures::render(tally))
-        (timeline::render(id, tally, clusters))
-        (survival::render(tally))
-        (latency::render(id, tally, &groups, clusters))
-        (details::render(tally))
-    }
-}
-
-/// The counts of a row.
-fn facts(tally: &Tally, protocol: Protocol) -> Markup {
-    let seconds = tally.elapsed.as_secs_f64();
-    let rate = if seconds > 0.0 { tally.requests() as f64 / seconds } else { 0.0 };
-    let ended = tally.stopped.map(|stopped| match stopped {
-        Stopped::Decided => "once all was decided",
-        Stopped::Exhausted => "at --max-requests",
-    });
-    let kept = tally.punctuality;
-    let all = [
-        Some(("Requests", count(tally.requests()))),
-        Some(("Answers", count(tally.answers()))),
-        Some(("Failed", count(tally.failed_requests()))),
-        Some(("Retried by the mesh", count(tally.retried()))),
-        Some(("Connections", count(tally.connections))),
-        Some(("Took", super::text::shown_time(Some(tally.elapsed)))),
-        (rate > 0.0).then(|| ("Requests per second", count(rate.round() as u64))),
-        Some(("Protocol", protocol.name().to_owned())),
-        kept.map(|kept| ("Over 1 ms late", count(kept.late))),
-        kept.map(|kept| ("Latest, by", super::text::shown_time(Some(kept.worst)))),
-        kept.map(|kept| ("Never started", count(kept.dropped))),
-        (tally.warmed_up > 0).then(|| ("Warm-up, not counted", count(tally.warmed_up))),
-        (tally.abandoned > 0).then(|| ("Under way at the interrupt", count(tally.abandoned))),
-        ended.map(|ended| ("Ended", ended.to_owned())),
-    ];
-    html! {
-        dl.facts {
-            @for (term, value) in all.into_iter().flatten() {
-                div { dt { (term) } dd { (value) } }
-            }
-        }
-    }
-}
-
-fn judged(verdicts: &[Judged]) -> Markup {
-    html! {
-        h3 { "Expectations" }
-        @if verdicts.is_empty() { p { "Nothing was expected." } }
-        ul.verdicts {
-            @for judged in verdicts {
-                li.{ "verdict-" (class(judged.verdict)) } {
-                    (badge(judged.verdict))
-                    div {
-                        code.expectation { (name(&judged.expectation)) }
-                        " " span.reason { (name(&judged.reason)) }
-                    }
-                }
-            }
-        }
-    }
 }
 
 fn footer(report: &Report) -> Markup {

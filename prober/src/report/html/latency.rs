@@ -3,10 +3,10 @@
 
 use maud::{Markup, html};
 
-use super::groups::{Backend, Clusters, Groups};
 use super::plot::{self, ACROSS, Scale};
 use super::words::{micros, name, round, visible};
 use crate::latency::Latency;
+use crate::report::groups::{Backend, Clusters, Groups};
 use crate::tally::Tally;
 
 /// So many lines can be told apart.
@@ -85,7 +85,7 @@ fn lines<'a>(groups: &'a Groups<'a>, clusters: &Clusters<'_>) -> Vec<Line<'a>> {
     let mut answers: Vec<_> = groups.backends.iter().map(|b| b.counted.answers).collect();
     answers.sort_unstable_by_key(|answers| std::cmp::Reverse(*answers));
     let least = answers.get(MOST_LINES - 1).copied().unwrap_or(0);
-    let mut of_cluster = [0; super::groups::COLOURS + 1];
+    let mut of_cluster = [0; crate::report::groups::COLOURS + 1];
     let shown = groups.backends.iter().filter(|backend| backend.counted.answers >= least);
     shown
         .take(MOST_LINES)

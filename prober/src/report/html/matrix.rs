@@ -2,8 +2,8 @@
 
 use maud::{Markup, html};
 
-use super::groups::Clusters;
 use super::words::{badge, class, count, name, sign};
+use crate::report::groups::Clusters;
 use crate::report::text::percent;
 use crate::report::{Report, Row};
 use crate::tally::Label;
@@ -53,7 +53,7 @@ pub(super) fn render(report: &Report, clusters: &Clusters<'_>) -> Markup {
             h2 id="matrix-heading" { "Who answers whom" }
             div.scroll role="region" aria-labelledby="matrix-heading" tabindex="0" {
                 table.heat {
-                    caption { "Share of the answers that each cluster gave. The darker, the more." }
+                    caption { "Share of the answers that each cluster gave. The stronger its colour, the more." }
                     thead {
                         tr {
                             th scope="col" { "From → to" }

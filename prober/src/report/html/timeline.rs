@@ -1,16 +1,18 @@
 //! A run over time: answers per cluster stacked, failures, and the 99th percentile of latency,
 //! one above the other, with the run's events marked; and the same as a table.
 
+mod beside;
 mod columns;
 
 use maud::{Markup, html};
 
-use super::groups::{Clusters, class};
 use super::plot::{self, ACROSS, Scale};
 use super::survival::instant;
 use super::who::cluster_name;
-use super::words::{count, micros, name, round, visible};
+use super::words::{micros, round, visible};
+use crate::report::groups::{Clusters, class};
 use crate::tally::Tally;
+use beside::{described, legend, table};
 use columns::Columns;
 
 /// Where the panels are, in pixels from the top.
@@ -78,54 +80,23 @@ pub(super) fn render(id: &str, tally: &Tally, clusters: &Clusters<'_>) -> Markup
     }
 }
 
-fn legend(columns: &Columns, tally: &Tally, clusters: &Clusters<'_>) -> Markup {
-    html! {
-        ul.legend {
-            @for (place, _) in &columns.clusters {
-                @let colour = class(*place, clusters.names().len());
-                li {
-                    svg.sample width="14" height="14" aria-hidden="true" {
-                        rect.{ "area " (colour) } width="14" height="14" {}
-                        (texture_rect(*place, clusters))
-                    }
-                    (name(cluster_name(*place, clusters)))
-                }
-            }
-            li {
-                svg.sample width="14" height="14" aria-hidden="true" { rect.failed x="4" width="6" height="14" {} }
-                "failed"
-            }
-            @if !tally.events.is_empty() {
-                li {
-                    svg.sample width="14" height="14" aria-hidden="true" {
-                        circle.mark cx="7" cy="7" r="7" {}
-                    }
-                    "event, by its number below"
-                }
-            }
-        }
-    }
-}
-
-fn texture_rect(place: usize, clusters: &Clusters<'_>) -> Markup {
-    let textured = textured(place, clusters);
-    html! {
-        @if textured { rect width="14" height="14" fill={ "url(#texture-" (place + 1) ")" } {} }
-    }
-}
-
 /// Whether there is a pattern for the cluster at a place: the first and the last have none.
 fn textured(place: usize, clusters: &Clusters<'_>) -> bool {
-    place > 0 && place < clusters.names().len() && place + 1 < super::groups::COLOURS
+    place > 0 && place < clusters.names().len() && place + 1 < crate::report::groups::COLOURS
 }
 
-/// From the fault to calm, and from the recovery to it.
-fn bands(columns: &Columns, layout: Layout, tally: &Tally) -> Markup {
-    let Some(times) = &tally.failover else { return html! {} };
+/// From the fault to calm, and from the recovery to it: when, and how long it took, in µs;
+/// only what took any time.
+fn calms(tally: &Tally) -> Vec<(u64, u64)> {
+    let Some(times) = &tally.failover else { return Vec::new() };
     let from_fault = times.failover_us.map(|took| (times.fault_us, took));
     let from_recovery = times.recovery_us.zip(times.failback_us);
+    [from_fault, from_recovery].into_iter().flatten().filter(|(_, took)| *took > 0).collect()
+}
+
+fn bands(columns: &Columns, layout: Layout, tally: &Tally) -> Markup {
     html! {
-        @for (from, took) in [from_fault, from_recovery].into_iter().flatten().filter(|(_, took)| *took > 0) {
+        @for (from, took) in calms(tally) {
             rect.band x=(columns.percent(from)) width=(plot::percent(took as f64 / columns.span_us as f64))
                 y=(layout.answers.top) height=(layout.p99.end() - layout.answers.top) {}
         }
@@ -258,58 +229,6 @@ fn hover(columns: &Columns, layout: Layout, clusters: &Clusters<'_>) -> Markup {
                         (visible(cluster_name(*cluster, clusters))) " " (counts[place]) ", "
                     }
                     (columns.failed[place]) " failed, p99 " (micros(columns.p99_us[place].map(u64::from)))
-                }
-            }
-        }
-    }
-}
-
-/// The picture in words.
-fn described(columns: &Columns, tally: &Tally, clusters: &Clusters<'_>) -> String {
-    let mut text = format!("{} from the start of the run. ", round(columns.span_us as f64));
-    for (place, counts) in &columns.clusters {
-        let sum: u64 = counts.iter().sum();
-        let label = visible(cluster_name(*place, clusters));
-        text.push_str(&format!("{label}: {} answers. ", count(sum)));
-    }
-    text.push_str(&format!("{} failed. ", count(columns.failed.iter().sum())));
-    for event in &tally.events {
-        let at = micros(Some(instant(event)));
-        text.push_str(&format!("At {at}: {}. ", visible(&event.command)));
-    }
-    text.push_str("The table below has the numbers.");
-    text
-}
-
-fn table(columns: &Columns, clusters: &Clusters<'_>) -> Markup {
-    html! {
-        details {
-            summary { "The same as a table" }
-            div.scroll role="region" aria-label="Answers, failures and p99 over time" tabindex="0" {
-                table.timeline {
-                    caption { "Answers, failures and p99 by when requests should have started" }
-                    thead {
-                        tr {
-                            th scope="col" { "From" }
-                            @for (place, _) in &columns.clusters {
-                                th.number scope="col" { (name(cluster_name(*place, clusters))) }
-                            }
-                            th.number scope="col" { "Failed" }
-                            th.number scope="col" { "p99" }
-                        }
-                    }
-                    tbody {
-                        @for place in 0..columns.len() {
-                            tr {
-                                th scope="row" { (round(place as f64 * columns.width_us as f64)) }
-                                @for (_, counts) in &columns.clusters {
-                                    td.number { (count(counts[place])) }
-                                }
-                                td.number { (count(columns.failed[place])) }
-                                td.number { (micros(columns.p99_us[place].map(u64::from))) }
-                            }
-                        }
-                    }
                 }
             }
         }

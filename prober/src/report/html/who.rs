@@ -2,9 +2,9 @@
 
 use maud::{Markup, html};
 
-use super::groups::{Backend, Clusters, Groups, Share, class};
 use super::plot;
 use super::words::{count, counted, micros, name, visible};
+use crate::report::groups::{Backend, Clusters, Groups, Share, class};
 use crate::report::text::percent;
 use crate::tally::Tally;
 

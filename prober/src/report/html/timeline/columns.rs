@@ -1,6 +1,6 @@
 //! A timeline's bins put together into as many columns as a picture has room for.
 
-use crate::report::html::groups::Clusters;
+use crate::report::groups::Clusters;
 use crate::report::html::{plot, survival};
 use crate::tally::Tally;
 use crate::tally::sketch::Sketch;
@@ -108,7 +108,7 @@ mod tests {
             assert!(columns.len() <= MOST);
             if length > 0 {
                 assert_eq!((columns.len(), columns.width_us), (length, width));
-                assert_eq!(columns.p99_us[0], Some(9000), "never above the longest");
+                assert_eq!(columns.p99_us[0], Some(10_000), "never above the longest");
             }
         }
     }

@@ -1,0 +1,111 @@
+//! One row's section: its counts and verdicts; what they rest on is in modules of its own.
+
+use maud::{Markup, html};
+
+use super::words::{badge, class, count, name};
+use super::{advice, details, failures, latency, matrix, survival, timeline, who};
+use crate::plan::Protocol;
+use crate::report::groups::{Clusters, Groups};
+use crate::report::text::shown_time;
+use crate::report::{Row, RowResult};
+use crate::tally::{Stopped, Tally};
+use crate::verdict::Judged;
+
+/// The section of the row at a place.
+pub(super) fn render(place: usize, row: &Row, clusters: &Clusters<'_>, several: bool) -> Markup {
+    let id = matrix::id(place);
+    let heading = format!("{id}-heading");
+    html! {
+        section.row id=(id) aria-labelledby=(heading) {
+            div.row-head {
+                h2 id=(heading) {
+                    @if let Some(source) = &row.source {
+                        span.from { "from " (name(source)) " " }
+                    }
+                    span.target { (name(&row.target_shown())) }
+                }
+                @if several { (badge(row.verdict())) }
+            }
+            @match &row.result {
+                RowResult::Unreachable { reason } => {
+                    p.notice { strong { "The source could not probe." } " " (name(reason)) }
+                }
+                RowResult::Probed { tally, verdicts } => (probed(&id, row, tally, verdicts, clusters)),
+            }
+        }
+    }
+}
+
+/// A row that was probed: the verdicts first, then what they rest on.
+fn probed(
+    id: &str,
+    row: &Row,
+    tally: &Tally,
+    verdicts: &[Judged],
+    clusters: &Clusters<'_>,
+) -> Markup {
+    let groups = Groups::of(tally, clusters);
+    html! {
+        (facts(tally, row.protocol))
+        (judged(verdicts))
+        (advice::render(row))
+        (timeline::render(id, tally, clusters))
+        (survival::render(tally))
+        (who::render(tally, &groups, clusters))
+        (failures::render(tally))
+        (latency::render(id, tally, &groups, clusters))
+        (details::render(tally))
+    }
+}
+
+/// The counts of a row.
+fn facts(tally: &Tally, protocol: Protocol) -> Markup {
+    let seconds = tally.elapsed.as_secs_f64();
+    let rate = if seconds > 0.0 { tally.requests() as f64 / seconds } else { 0.0 };
+    let ended = tally.stopped.map(|stopped| match stopped {
+        Stopped::Decided => "once all was decided",
+        Stopped::Exhausted => "at --max-requests",
+    });
+    let kept = tally.punctuality;
+    let all = [
+        Some(("Requests", count(tally.requests()))),
+        Some(("Answers", count(tally.answers()))),
+        Some(("Failed", count(tally.failed_requests()))),
+        Some(("Retried by the mesh", count(tally.retried()))),
+        Some(("Connections", count(tally.connections))),
+        Some(("Took", shown_time(Some(tally.elapsed)))),
+        (rate > 0.0).then(|| ("Requests per second", count(rate.round() as u64))),
+        Some(("Protocol", protocol.name().to_owned())),
+        kept.map(|kept| ("Over 1 ms late", count(kept.late))),
+        kept.map(|kept| ("Latest start", format!("{} late", shown_time(Some(kept.worst))))),
+        kept.map(|kept| ("Never started", count(kept.dropped))),
+        (tally.warmed_up > 0).then(|| ("Warm-up, not counted", count(tally.warmed_up))),
+        (tally.abandoned > 0).then(|| ("Under way at the interrupt", count(tally.abandoned))),
+        ended.map(|ended| ("Ended", ended.to_owned())),
+    ];
+    html! {
+        dl.facts {
+            @for (term, value) in all.into_iter().flatten() {
+                div { dt { (term) } dd { (value) } }
+            }
+        }
+    }
+}
+
+fn judged(verdicts: &[Judged]) -> Markup {
+    html! {
+        h3 { "Expectations" }
+        @if verdicts.is_empty() { p { "Nothing was expected." } }
+        ul.verdicts {
+            @for judged in verdicts {
+                li.{ "verdict-" (class(judged.verdict)) } {
+                    (badge(judged.verdict))
+                    div {
+                        code.expectation { (name(&judged.expectation)) }
+                        " " span.reason { (name(&judged.reason)) }
+                    }
+                }
+            }
+        }
+    }
+}
