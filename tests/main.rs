@@ -27,3 +27,4 @@ mod scenarios;
 mod servers;
 mod shapes;
 mod verdicts;
+mod watch;

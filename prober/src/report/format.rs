@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use super::text::Style;
-use super::{Report, csv, json, junit, markdown, text};
+use super::{Report, csv, json, junit, markdown, prometheus, text};
 use crate::cli::OutputForm;
 
 /// A form of a report.
@@ -22,6 +22,8 @@ pub enum Format {
     Junit,
     /// For a pull request.
     Markdown,
+    /// Prometheus' text exposition.
+    Prometheus,
 }
 
 /// What a file's ending says.
@@ -29,6 +31,7 @@ const ENDINGS: &[(&str, Format)] = &[
     ("csv", Format::Csv),
     ("json", Format::Json),
     ("md", Format::Markdown),
+    ("prom", Format::Prometheus),
     ("xml", Format::Junit),
 ];
 
@@ -58,6 +61,7 @@ impl Format {
             Self::Csv => csv::render(report),
             Self::Junit => junit::render(report),
             Self::Markdown => markdown::render(report),
+            Self::Prometheus => prometheus::render(report),
         }
     }
 }
