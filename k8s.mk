@@ -38,8 +38,8 @@ CERTS_PROGRAM ?= $(TARGET_DIR)/release/certs
 
 .PHONY: doctor certs certs-install certs-uninstall install status uninstall \
 	ingress-install ingress-uninstall docker docker-push test-image \
-	echo-install echo-status echo-uninstall load check-install check-uninstall overlays settings \
-	uninstall-tools
+	echo-install echo-status echo-uninstall load check-install check-uninstall \
+	watch-install watch-uninstall overlays settings uninstall-tools
 
 # ---- Settings ----
 
@@ -372,3 +372,29 @@ endef
 check-uninstall: settings ## Stop that
 	tools/doctor $(clusters-said) contexts
 	$(call each,check-out-of)
+
+# ---- Watching ----
+
+# ServiceMonitor and rules are kinds of the Prometheus operator, which not all clusters have.
+define watch-into
+$(kubectl) apply --server-side --force-conflicts -k $(call overlay,$(1),watch)
+$(call if-known,$(1),servicemonitors.monitoring.coreos.com,$(kubectl) apply --server-side --force-conflicts -k $(call overlay,$(1),monitoring))
+endef
+
+define watch-ready
+$(call wait-rollout,$(1),istio-enabled,watch)
+endef
+
+watch-install: overlays ## Watch on and on in each cluster, with metrics, alerts and a dashboard
+	tools/doctor $(clusters-said) contexts clients
+	$(call each,watch-into)
+	$(call each,watch-ready)
+
+define watch-out-of
+$(kubectl) --namespace=istio-enabled delete deployment,service,configmap --selector=app=watch --ignore-not-found
+$(call if-known,$(1),servicemonitors.monitoring.coreos.com,$(kubectl) --namespace=istio-enabled delete servicemonitors.monitoring.coreos.com$(comma)prometheusrules.monitoring.coreos.com watch --ignore-not-found)
+endef
+
+watch-uninstall: settings ## Stop that
+	tools/doctor $(clusters-said) contexts
+	$(call each,watch-out-of)

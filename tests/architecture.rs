@@ -10,8 +10,14 @@ use serde_json::Value;
 use crate::harness::{finish, workspace};
 
 /// Documents whose paths must exist.
-const DOCUMENTS: [&str; 5] =
-    ["ARCHITECTURE.md", "CONTRIBUTING.md", "README.md", "docs/kubernetes.md", "docs/reports.md"];
+const DOCUMENTS: [&str; 6] = [
+    "ARCHITECTURE.md",
+    "CONTRIBUTING.md",
+    "README.md",
+    "docs/kubernetes.md",
+    "docs/reports.md",
+    "docs/watch.md",
+];
 
 /// Crates that reach the world: sockets, files, processes, runtimes.
 const IO: [&str; 11] = [

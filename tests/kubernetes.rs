@@ -2,6 +2,7 @@
 //! commands come in the right order. Stand-ins record what kubectl and istioctl are told.
 
 mod manifests;
+mod monitoring;
 mod walk;
 
 use std::fs;

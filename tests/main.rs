@@ -28,3 +28,4 @@ mod scenarios;
 mod servers;
 mod shapes;
 mod verdicts;
+mod watch;

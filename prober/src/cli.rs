@@ -1,10 +1,14 @@
 //! Every flag of the program; the doc comments are the help text.
 //! Only the shape is checked here; what the values mean is `plan`'s to say.
 
+mod watch;
+
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+
+pub use watch::WatchArgs;
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -70,6 +74,8 @@ pub struct Cli {
 pub enum Command {
     /// Probe every source × target of a YAML file: the whole `echo-status`
     Matrix(MatrixArgs),
+    /// Probe on and on, judge the last minutes, and serve metrics and a live page
+    Watch(Box<WatchArgs>),
     /// Say in words what expectations assert, and how many requests they take
     Explain(ExplainArgs),
     /// Say how many requests prove what, before sending any
@@ -97,7 +103,7 @@ pub enum Command {
 }
 
 /// The flags of a plain run.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct RunArgs {
     /// URL to ask; http:// if no scheme is given; repeatable
     #[arg(short, long = "target", value_name = "URL")]
@@ -208,7 +214,7 @@ impl EventArgs {
 }
 
 /// How many requests, and how many at once.
-#[derive(Debug, Default, Args)]
+#[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Load")]
 pub struct LoadArgs {
     /// Requests to each target [default: 100, or until every expectation of
@@ -267,7 +273,7 @@ pub enum ArrivalForm {
 }
 
 /// What each request looks like, spelled as curl spells it.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Request")]
 pub struct RequestArgs {
     /// Header to send; repeatable
@@ -325,7 +331,7 @@ pub enum GrpcService {
 }
 
 /// Where connections go, spelled as curl spells it.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Network")]
 pub struct NetworkArgs {
     /// Use these addresses for HOST:PORT; HOST may be '*'; repeatable
@@ -366,7 +372,7 @@ pub enum SelectForm {
 }
 
 /// How TLS targets are verified, spelled as curl spells it.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "TLS")]
 pub struct TlsArgs {
     /// Trust the certificates in this PEM file instead of the system's
@@ -391,7 +397,7 @@ pub struct OutputArgs {
     #[arg(short, long, value_enum, default_value = "text")]
     pub output: OutputForm,
     /// Write the report to this file, too; its ending says in which form: .csv, .html,
-    /// .json, .md, .xml; repeatable
+    /// .json, .md, .prom, .xml; repeatable
     #[arg(long = "report", value_name = "FILE")]
     pub reports: Vec<PathBuf>,
     /// Append the report, as Markdown, to the summary of a step of GitHub Actions

@@ -1,5 +1,6 @@
 //! Histograms of latencies. Pure.
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
@@ -7,22 +8,31 @@ use hdrhistogram::Histogram;
 /// The longest latency that is told apart, in µs: one hour.
 const LONGEST_US: u64 = 3_600_000_000;
 
-/// A histogram of latencies in µs: three significant digits, 1 µs to 1 h.
-#[derive(Clone, PartialEq)]
-pub struct Latency(Histogram<u64>);
+/// What nothing was counted in yet.
+static EMPTY: LazyLock<Histogram<u64>> = LazyLock::new(growing);
+
+/// A histogram that grows with what is recorded: most latencies are short, and most memory
+/// is saved.
+fn growing() -> Histogram<u64> {
+    Histogram::new(3).expect("three digits are few enough")
+}
+
+/// A histogram of latencies in µs: three significant digits, 1 µs to 1 h. An empty one takes
+/// no memory of its own.
+#[derive(Clone, Default)]
+pub struct Latency(Option<Box<Histogram<u64>>>);
+
+impl PartialEq for Latency {
+    fn eq(&self, other: &Self) -> bool {
+        self.histogram() == other.histogram()
+    }
+}
 
 impl std::fmt::Debug for Latency {
     /// Without the thousands of empty counts.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let count = self.0.len();
+        let count = self.histogram().len();
         write!(f, "Latency({count} counted, p50 {:?}, max {:?})", self.quantile(0.5), self.max())
-    }
-}
-
-impl Default for Latency {
-    /// Grows with what is recorded: most latencies are short, and most memory is saved.
-    fn default() -> Self {
-        Self(Histogram::new(3).expect("three digits are few enough"))
     }
 }
 
@@ -33,7 +43,7 @@ impl Latency {
         let mut own = Self::default();
         for step in histogram.iter_recorded() {
             // Cannot fail: the histogram grows to any value.
-            let _ = own.0.record_n(step.value_iterated_to(), step.count_at_value());
+            let _ = own.own().record_n(step.value_iterated_to(), step.count_at_value());
         }
         own
     }
@@ -41,17 +51,21 @@ impl Latency {
     /// The histogram, its values in µs.
     #[must_use]
     pub fn histogram(&self) -> &Histogram<u64> {
-        &self.0
+        self.0.as_deref().unwrap_or(&EMPTY)
+    }
+
+    fn own(&mut self) -> &mut Histogram<u64> {
+        self.0.get_or_insert_with(|| Box::new(growing()))
     }
 
     /// The histogram with no more room than it needs: the same for equal counts, in whatever
     /// order they came.
     #[must_use]
     pub fn compact(&self) -> Histogram<u64> {
-        let most = self.0.max().max(2);
+        let most = self.histogram().max().max(2);
         let compact = Histogram::new_with_bounds(1, most, 3);
         let mut compact = compact.expect("two or more is a valid bound");
-        compact.add(&self.0).expect("there is room for the longest");
+        compact.add(self.histogram()).expect("there is room for the longest");
         compact
     }
 
@@ -59,39 +73,42 @@ impl Latency {
     pub fn record(&mut self, latency: Duration) {
         let us = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX).clamp(1, LONGEST_US);
         // Cannot fail: the histogram grows to any value.
-        let _ = self.0.record(us);
+        let _ = self.own().record(us);
     }
 
     /// Adds all of another's.
     pub fn merge(&mut self, other: &Self) {
-        self.0.add(&other.0).expect("it grows to any value");
+        if !other.is_empty() {
+            self.own().add(other.histogram()).expect("it grows to any value");
+        }
     }
 
     /// Whether nothing was counted.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.histogram().is_empty()
     }
 
     /// The latency that the fraction `q` (0 to 1) of requests did not exceed;
     /// `None` if nothing was counted.
     #[must_use]
     pub fn quantile(&self, q: f64) -> Option<Duration> {
-        (!self.0.is_empty()).then(|| Duration::from_micros(self.0.value_at_quantile(q)))
+        (!self.is_empty()).then(|| Duration::from_micros(self.histogram().value_at_quantile(q)))
     }
 
     /// How many took this long or longer, to the 0.1 % that times are told apart by.
     #[must_use]
     pub fn at_least(&self, latency: Duration) -> u64 {
         let us = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX).clamp(1, LONGEST_US);
-        let below = self.0.count_between(0, us - 1);
-        self.0.len() - below.min(self.0.len())
+        let histogram = self.histogram();
+        let below = histogram.count_between(0, us - 1);
+        histogram.len() - below.min(histogram.len())
     }
 
     /// The longest latency; `None` if nothing was counted.
     #[must_use]
     pub fn max(&self) -> Option<Duration> {
-        (!self.0.is_empty()).then(|| Duration::from_micros(self.0.max()))
+        (!self.is_empty()).then(|| Duration::from_micros(self.histogram().max()))
     }
 }
 
@@ -106,6 +123,14 @@ mod tests {
         latency.record(Duration::from_secs(90_000));
         let max = latency.max().unwrap().as_secs_f64();
         assert!((3590.0..3610.0).contains(&max), "{max}");
+    }
+
+    #[test]
+    fn an_empty_histogram_takes_no_memory() {
+        let mut latency = Latency::default();
+        latency.merge(&Latency::from_histogram(growing()));
+        assert!(latency.0.is_none());
+        assert_eq!((latency.histogram().len(), latency.at_least(Duration::ZERO)), (0, 0));
     }
 
     #[test]

@@ -8,6 +8,7 @@ pub mod cli;
 pub mod clock;
 pub mod compare;
 pub mod connect;
+pub mod continuous;
 pub mod delivery;
 pub mod each;
 pub mod events;
@@ -50,7 +51,7 @@ use tokio_util::sync::CancellationToken;
 
 use cli::{
     Cli, Command, JudgeArgs, MatrixArgs, MergeArgs, OutputArgs, OutputForm, RequestArgs, RunArgs,
-    When,
+    WatchArgs, When,
 };
 use delivery::Delivery;
 use matrix::file;
@@ -111,6 +112,9 @@ pub enum Error {
     /// A man page of a command that is none.
     #[error("'{0}' is no command; 'prober --help' lists them")]
     NoCommand(String),
+    /// Nothing can be watched.
+    #[error(transparent)]
+    Watch(#[from] continuous::WatchError),
     /// Nothing can be waited for.
     #[error("cannot wait: {0}")]
     Wait(io::Error),
@@ -162,6 +166,10 @@ pub fn run(
             let output = &args.output;
             let run = || run_matrix(matrix, output, stop, &meter);
             finish(&streaming(output, &meter, out, run), &delivery, output, out)
+        }
+        Some(Command::Watch(args)) => {
+            let delivery = delivery(&args.run.output)?;
+            finish(&watch_on(&args, stop)?, &delivery, &args.run.output, out)
         }
         Some(Command::Explain(args)) => {
             delivery::print(out, sample_size::explain(&args)?.as_bytes())?;
@@ -313,7 +321,7 @@ fn read_matrix(args: &MatrixArgs) -> Result<file::Matrix, Error> {
     let unreadable = |error| Error::Unreadable(args.file.clone(), error);
     let text = std::fs::read_to_string(&args.file).map_err(unreadable)?;
     let (requests, show, explain) = (args.requests, args.show, args.explain);
-    let overrides = file::Overrides { requests, show, explain };
+    let overrides = file::Overrides { requests, show, explain, round: None };
     let mut matrix = file::parse(&args.file.to_string_lossy(), &text, &overrides)?;
     if !args.only.is_empty() {
         let headings: Vec<_> = matrix.rows.iter().map(matrix::Row::heading).collect();
@@ -343,6 +351,44 @@ fn run_matrix(
     let rows = matrix::run(&matrix.rows, stop, meter);
     drop(display);
     Report { started, interrupted: stop.is_cancelled(), clusters: matrix.clusters, rows }
+}
+
+/// Probes on and on until `stop`; the report is of the last window.
+fn watch_on(args: &WatchArgs, stop: &CancellationToken) -> Result<Report, Error> {
+    let settings = continuous::settings::read(args).map_err(continuous::WatchError::from)?;
+    let matrix = watched(args)?;
+    let plans = matrix.rows.iter().map(|row| &row.plan);
+    continuous::settings::check_rounds(plans, settings.rhythm)
+        .map_err(continuous::WatchError::from)?;
+    matrix::check(&matrix.rows)?;
+    let quiet = args.run.output.quiet;
+    let say = |line: &str| {
+        if !quiet {
+            note(line)
+        }
+    };
+    Ok(continuous::run(matrix, settings, stop, &say)?)
+}
+
+/// What is watched: the rows of a file, or the targets of a plain run. A round has a size that
+/// is given; it does not go on until something is decided.
+fn watched(args: &WatchArgs) -> Result<file::Matrix, Error> {
+    let (requests, show) = (args.run.load.requests, args.run.show);
+    let round = Some(plan::DEFAULT_REQUESTS);
+    if let Some(path) = &args.file {
+        let unreadable = |error| Error::Unreadable(path.clone(), error);
+        let text = std::fs::read_to_string(path).map_err(unreadable)?;
+        let overrides = file::Overrides { requests, show, explain: false, round };
+        return Ok(file::parse(&path.to_string_lossy(), &text, &overrides)?);
+    }
+    let mut run = args.run.clone();
+    read_expectations(&mut run.judge)?;
+    read_data(&mut run.request)?;
+    if run.load.duration.is_none() {
+        run.load.requests = requests.or(round);
+    }
+    let rows = plan::run(&run)?.into_iter().map(matrix::Row::here).collect();
+    Ok(file::Matrix { clusters: run.judge.clusters, rows })
 }
 
 /// The sum of the reports in files.

@@ -15,6 +15,7 @@ use crate::plan::ProbePlan;
 use crate::progress::Meter;
 use crate::report;
 use crate::source::{self, Source};
+use crate::tally::Tally;
 use crate::workers;
 
 /// Beyond what its requests may take, a command may take this long to begin and to end.
@@ -34,6 +35,12 @@ pub struct Row {
 }
 
 impl Row {
+    /// A target that is asked from here.
+    #[must_use]
+    pub fn here(plan: ProbePlan) -> Self {
+        Self { source: None, origin: Source::Here, arguments: Vec::new(), plan }
+    }
+
     /// The heading that the original `make echo-status` gives it.
     #[must_use]
     pub fn heading(&self) -> String {
@@ -42,24 +49,28 @@ impl Row {
 
     fn run(&self, stop: &CancellationToken, meter: &Meter) -> report::Row {
         let watch = Watch::begin(&self.plan.envoys, stop);
-        let probed = match &self.origin {
-            _ if stop.is_cancelled() => Err("interrupted before it was asked".to_owned()),
-            Source::Here => workers::Row::prepare(&self.plan)
-                .and_then(|row| row.run(stop, meter))
-                .map_err(|error| error.to_string()),
-            Source::Command { .. } => self.run_behind(stop, meter),
-        };
+        let probed = self.probe(stop, meter);
         let target = &self.plan.target;
         let evidence = watch.map(|watch| watch.end(&target.host, target.port, stop));
         meter.row_ended();
         report::Row::new(self.source.clone(), &self.plan, probed).with(evidence)
     }
 
-    fn run_behind(
-        &self,
-        stop: &CancellationToken,
-        meter: &Meter,
-    ) -> Result<crate::tally::Tally, String> {
+    /// Sends the row's requests from where they start, and waits for their end or for `stop`.
+    ///
+    /// # Errors
+    /// Why the source could not probe, one line.
+    pub fn probe(&self, stop: &CancellationToken, meter: &Meter) -> Result<Tally, String> {
+        match &self.origin {
+            _ if stop.is_cancelled() => Err("interrupted before it was asked".to_owned()),
+            Source::Here => workers::Row::prepare(&self.plan)
+                .and_then(|row| row.run(stop, meter))
+                .map_err(|error| error.to_string()),
+            Source::Command { .. } => self.probe_behind(stop, meter),
+        }
+    }
+
+    fn probe_behind(&self, stop: &CancellationToken, meter: &Meter) -> Result<Tally, String> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()

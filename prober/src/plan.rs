@@ -648,7 +648,7 @@ fn within(flag: &'static str, value: u64, most: u64) -> Result<u64, PlanError> {
 }
 
 /// Seconds as curl takes them (`0.5`), or with a unit (`500ms`, `2s`, `1m`).
-fn seconds(flag: &'static str, given: &str) -> Result<Duration, PlanError> {
+pub(crate) fn seconds(flag: &'static str, given: &str) -> Result<Duration, PlanError> {
     let units = [("ms", 0.001), ("s", 1.0), ("m", 60.0), ("", 1.0)];
     let number = units.into_iter().find_map(|(unit, factor)| {
         let digits = given.strip_suffix(unit)?;

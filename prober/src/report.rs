@@ -7,6 +7,7 @@ pub mod html;
 pub mod json;
 pub mod junit;
 pub mod markdown;
+pub mod prometheus;
 #[cfg(test)]
 pub(crate) mod samples;
 pub mod text;

@@ -121,6 +121,12 @@ impl Phases {
         ]
     }
 
+    /// The same, to be changed, in the same order.
+    pub(crate) fn named_mut(&mut self) -> [&mut Latency; 6] {
+        let Self { dns, connect, tls, first_byte, upstream, service } = self;
+        [dns, connect, tls, first_byte, upstream, service]
+    }
+
     fn merge(&mut self, other: &Self) {
         self.dns.merge(&other.dns);
         self.connect.merge(&other.connect);

@@ -230,6 +230,9 @@ fn the_schemas_see_what_is_wrong() {
         ("PeerAuthentication", "/spec/mtls/mode", json!("VERY_STRICT")),
         ("DestinationRule", "/spec/trafficPolicy", json!({"outlierdetection": {}})),
         ("Job", "/spec", json!({"backOffLimit": 0, "template": {}})),
+        ("ServiceMonitor", "/spec/endpoints/0", json!({"port": "http", "intervall": "15s"})),
+        ("ServiceMonitor", "/spec/endpoints/0/interval", json!("often")),
+        ("PrometheusRule", "/spec/groups/0/rules/0/for", json!("five minutes")),
     ] {
         let known = |r: &&Resource| r.kind() == kind && r.value.pointer(pointer).is_some();
         let good = all().iter().flat_map(|(_, resources)| resources).find(known).expect(kind);
@@ -241,7 +244,7 @@ fn the_schemas_see_what_is_wrong() {
         assert!(!wrong(&broken).is_empty(), "{kind} {pointer} passes");
         seen += 1;
     }
-    assert_eq!(seen, 8);
+    assert_eq!(seen, 11);
 }
 
 #[test]
@@ -325,8 +328,8 @@ fn every_container_is_restricted_bounded_and_probed() {
             assert!(probed.is_none_or(|port| port == "admin"), "{place}");
         }
     });
-    // Of each cluster: two echoes, two clients, the load and the check.
-    assert_eq!(containers, 6 * all().len());
+    // Of each cluster: two echoes, two clients, the load, the check and the watch.
+    assert_eq!(containers, 7 * all().len());
 }
 
 #[test]
@@ -388,7 +391,7 @@ fn selectors_match_labels_and_ports_are_there() {
                 assert_eq!(map.at("/data/CLUSTER").as_str(), cluster, "{which}");
             }
         }
-        assert_eq!(services, 2, "{which}");
+        assert_eq!(services, 3, "{which}");
     }
 }
 
@@ -520,7 +523,7 @@ fn the_images_are_those_of_the_settings() {
         .filter_map(Resource::pods)
         .map(|pods| &pods["spec"]["containers"][0]["image"])
         .collect();
-    for (program, count) in [("echo", 2), ("prober", 4)] {
+    for (program, count) in [("echo", 2), ("prober", 5)] {
         let image = format!("registry.example.com:5000/mesh/{program}:1.2.3");
         assert_eq!(images.iter().filter(|one| ***one == image).count(), count, "{images:?}");
     }

@@ -324,6 +324,20 @@ fn images_are_built_and_pushed_by_their_names() {
 }
 
 #[test]
+fn watching_comes_with_alerts_where_the_operator_is() {
+    let walk = Walk::installed();
+    let crd = "customresourcedefinition.apiextensions.k8s.io/servicemonitors.monitoring.coreos.com";
+    walk.holds("gke1", "crds", crd);
+    let mut all = String::new();
+    for target in ["watch-install", "watch-uninstall"] {
+        all.push_str(&format!("$ make {target}\n{}", walk.makes(&[target])));
+    }
+    insta::assert_snapshot!(all);
+    walk.holds_not("gke1", "clients");
+    walk.refused(&["watch-install"], &["gke1"]);
+}
+
+#[test]
 fn settings_that_cannot_be_right_are_refused_before_anything_runs() {
     let walk = Walk::new(&["kops", "gke1"]);
     for (arguments, part) in [

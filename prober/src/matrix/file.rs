@@ -41,6 +41,8 @@ pub struct Overrides {
     pub show: Option<u64>,
     /// Whether Envoys are read to explain each row.
     pub explain: bool,
+    /// Requests for each row for which nobody says how many, nor for how long.
+    pub round: Option<u64>,
 }
 
 /// A matrix that is ready to run.
@@ -243,6 +245,9 @@ impl Reader<'_> {
     fn arguments(&self, entry: &Entry, url: &str, source: Option<&SourceEntry>) -> Vec<String> {
         let mut entry = entry.clone();
         entry.requests = self.overrides.requests.or(entry.requests);
+        if entry.is_open(&self.parsed.defaults) {
+            entry.requests = self.overrides.round;
+        }
         entry.show = self.overrides.show.or(entry.show);
         let mut words = vec![format!("--target={url}")];
         words.extend(entry.flags(&self.parsed.defaults, source));

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use super::text::Style;
-use super::{Report, csv, html, json, junit, markdown, text};
+use super::{Report, csv, html, json, junit, markdown, prometheus, text};
 use crate::cli::OutputForm;
 
 /// A form of a report.
@@ -24,6 +24,8 @@ pub enum Format {
     Junit,
     /// For a pull request.
     Markdown,
+    /// Prometheus' text exposition.
+    Prometheus,
 }
 
 /// What a file's ending says.
@@ -32,6 +34,7 @@ const ENDINGS: &[(&str, Format)] = &[
     ("html", Format::Html),
     ("json", Format::Json),
     ("md", Format::Markdown),
+    ("prom", Format::Prometheus),
     ("xml", Format::Junit),
 ];
 
@@ -62,6 +65,7 @@ impl Format {
             Self::Junit => junit::render(report),
             Self::Markdown => markdown::render(report),
             Self::Html => html::render(report),
+            Self::Prometheus => prometheus::render(report),
         }
     }
 }

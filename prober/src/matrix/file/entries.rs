@@ -228,6 +228,12 @@ impl Entry {
         words
     }
 
+    /// Whether nothing says how many requests there are, nor for how long they are sent.
+    pub(super) fn is_open(&self, defaults: &Self) -> bool {
+        let all = [self, defaults];
+        all.iter().all(|entry| entry.requests.is_none() && entry.duration.is_none())
+    }
+
     /// What decides among a name's addresses: its own word, else the defaults'.
     pub(super) fn selected<'a>(&'a self, defaults: &'a Self) -> Option<&'a Spanned<String>> {
         self.select.as_ref().or(defaults.select.as_ref())
@@ -239,9 +245,8 @@ impl Entry {
         };
         let number =
             |own: Option<u64>, default: Option<u64>| own.or(default).map(|n| n.to_string());
-        let requests = number(self.requests, defaults.requests);
-        let open = requests.is_none() && self.duration.is_none() && defaults.duration.is_none();
-        flag("--requests", requests);
+        flag("--requests", number(self.requests, defaults.requests));
+        let open = self.is_open(defaults);
         // A row that has its size does not go on until it is decided.
         flag("--max-requests", number(self.max_requests, defaults.max_requests).filter(|_| open));
         flag("--concurrency", number(self.concurrency, defaults.concurrency));

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::plan::Select;
+use crate::verdict::Sampling;
 use proptest::prelude::*;
 
 const WHOLE: &str = "\
@@ -53,7 +54,8 @@ fn the_more_special_setting_wins() {
     assert_eq!(plan.limits.total.as_secs(), 2);
     let address = plan.overrides.addresses("echo2", 8080).unwrap();
     assert_eq!(address, ["127.0.0.2".parse::<std::net::IpAddr>().unwrap()]);
-    let forced = Overrides { requests: Some(5), show: Some(0), explain: false };
+    let forced =
+        Overrides { requests: Some(5), show: Some(0), round: Some(7), ..Overrides::default() };
     let matrix = parse("m", WHOLE, &forced).unwrap();
     assert!(matrix.rows.iter().all(|row| row.plan.planned() == Some(5) && row.plan.show == 0));
 }
@@ -269,4 +271,15 @@ fn envoys_that_are_none_are_refused_with_their_line() {
         assert!(said.contains(part), "{part}: {said}");
         assert_eq!(said.lines().count(), 1, "{said}");
     }
+}
+
+#[test]
+fn a_row_of_rounds_has_a_size_that_is_given() {
+    let text = "defaults: {expect: ['balanced ± 5%'], max-requests: 9}\n\
+                targets: [{url: a}, {url: b, requests: 3}, {url: c, duration: 2}]\n";
+    let rounds = Overrides { round: Some(7), ..Overrides::default() };
+    let rows = parse("m.yaml", text, &rounds).unwrap().rows;
+    let planned: Vec<_> = rows.iter().map(|row| row.plan.planned()).collect();
+    assert_eq!(planned, [Some(7), Some(3), None]);
+    assert!(rows.iter().all(|row| row.plan.rules.sampling == Sampling::Fixed));
 }

@@ -1,0 +1,165 @@
+//! `prober watch`: every row is asked again and again, each by its own clock, while metrics and a
+//! page are served. What the rounds mean is in `continuous/…`, all but the server pure.
+
+pub mod lifetime;
+pub mod page;
+pub mod server;
+pub mod settings;
+pub mod state;
+pub mod window;
+
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use thiserror::Error;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock;
+use crate::matrix;
+use crate::matrix::file::Matrix;
+use crate::progress::Meter;
+use crate::report::Report;
+use settings::Settings;
+use state::{Ended, State};
+
+/// Why watching could not begin.
+#[derive(Debug, Error)]
+pub enum WatchError {
+    /// The flags contradict each other.
+    #[error(transparent)]
+    Settings(#[from] settings::SettingsError),
+    /// The address cannot be listened on.
+    #[error(transparent)]
+    Listen(#[from] server::ListenError),
+    /// The system gives no event queue.
+    #[error("cannot watch: {0}")]
+    Runtime(#[from] io::Error),
+}
+
+/// Asks all rows until `stop`, and returns the report of the last window. `note` takes lines
+/// about what changes; the first says where metrics and the page are.
+///
+/// # Errors
+/// Only before anything is sent: an address that cannot be listened on, or a system that gives
+/// no event queue.
+pub fn run(
+    matrix: Matrix,
+    settings: Settings,
+    stop: &CancellationToken,
+    note: &dyn Fn(&str),
+) -> Result<Report, WatchError> {
+    let asked: Vec<_> = matrix.rows.iter().cloned().map(Arc::new).collect();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        // Each row may be in a round of its own.
+        .max_blocking_threads(asked.len().max(1))
+        .build()?;
+    let state = State::new(matrix, settings.rhythm, clock::wall());
+    let live = Live { state: Arc::new(Mutex::new(state)), began: clock::now() };
+    runtime.block_on(async {
+        let listener = server::bind(settings.listen)?;
+        let interval = settings.rhythm.interval;
+        note(&format!(
+            "watching {} every {interval:?}; metrics and a live page are at http://{}/",
+            counted(asked.len()),
+            listener.local_addr()?,
+        ));
+        let rows = asked.iter().enumerate().map(|(place, row)| {
+            // Not all at the same moment.
+            let rows = u32::try_from(asked.len()).unwrap_or(u32::MAX).max(1);
+            let part = u32::try_from(place).unwrap_or(u32::MAX);
+            let first = live.began + interval / rows * part;
+            live.watch(place, row, first, interval, stop, note)
+        });
+        tokio::select! {
+            _ = join_all(rows) => {}
+            () = server::serve(listener, live.clone()) => {}
+        }
+        Ok(live.now().report())
+    })
+}
+
+fn counted(rows: usize) -> String {
+    if rows == 1 { "1 target".to_owned() } else { format!("{rows} targets") }
+}
+
+/// The state, and the beginning of its time.
+#[derive(Clone, Debug)]
+pub struct Live {
+    state: Arc<Mutex<State>>,
+    began: Instant,
+}
+
+impl Live {
+    /// The state of this moment.
+    pub fn now(&self) -> MutexGuard<'_, State> {
+        let now = clock::now().saturating_duration_since(self.began);
+        let mut state = self.lock();
+        state.refresh(now);
+        state
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Asks one row on an interval until `stop`. A round that takes longer than the interval
+    /// lets the instants pass that come meanwhile.
+    async fn watch(
+        &self,
+        place: usize,
+        row: &Arc<matrix::Row>,
+        first: Instant,
+        interval: Duration,
+        stop: &CancellationToken,
+        note: &dyn Fn(&str),
+    ) {
+        let mut due = first;
+        let until = |due: Instant| tokio::time::sleep_until(due.into());
+        while stop.run_until_cancelled(until(due)).await.is_some() {
+            let (row, stop) = (Arc::clone(row), stop.clone());
+            let live = self.clone();
+            let round = tokio::task::spawn_blocking(move || live.round(place, &row, &stop));
+            match round.await {
+                Ok(lines) => lines.iter().for_each(|line| note(line)),
+                Err(error) => std::panic::resume_unwind(error.into_panic()),
+            }
+            due = after(due, interval, clock::now());
+        }
+    }
+
+    /// One round of a row. Returns lines about what has changed by it.
+    fn round(&self, place: usize, row: &matrix::Row, stop: &CancellationToken) -> Vec<String> {
+        let started = clock::now();
+        let probed = row.probe(stop, &Meter::default());
+        if probed.is_err() && stop.is_cancelled() {
+            return Vec::new();
+        }
+        let now = clock::now();
+        let at = now.saturating_duration_since(self.began);
+        let took = now.saturating_duration_since(started);
+        self.lock().add(place, Ended { at, ended: clock::wall(), took, probed })
+    }
+}
+
+/// The next instant after `now` of those that follow `due` by whole intervals.
+fn after(due: Instant, interval: Duration, now: Instant) -> Instant {
+    let late = now.saturating_duration_since(due).as_nanos();
+    let passed = late / interval.as_nanos().max(1);
+    let intervals = u32::try_from(passed).unwrap_or(u32::MAX).saturating_add(1);
+    due + interval.saturating_mul(intervals)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rounds_begin_on_the_interval_and_skip_what_has_passed() {
+        let (due, second) = (clock::now(), Duration::from_secs(1));
+        let next = |late: f64| (after(due, second, due + second.mul_f64(late)) - due).as_secs();
+        assert_eq!([0.0, 0.2, 0.999, 1.0, 1.5, 7.2].map(next), [1, 1, 1, 2, 2, 8]);
+    }
+}

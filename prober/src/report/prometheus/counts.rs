@@ -1,0 +1,224 @@
+//! What is counted of one row, bounded in size: the pods that answered most, all others
+//! together, and latencies in few buckets. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use crate::latency::Latency;
+use crate::outcome::FailureKind;
+use crate::tally::{Label, Tally};
+
+/// So many pods of a row are counted apart.
+pub const MOST_PODS: usize = 30;
+/// So many clusters of a row are told apart.
+pub const MOST_CLUSTERS: usize = 20;
+/// What all others are called.
+pub const OTHER: &str = "other";
+/// Longer names are cut, in characters: they come from whoever answers.
+const LONGEST_NAME: usize = 128;
+
+/// Upper bounds of the latency buckets, in microseconds.
+pub const BOUNDS: [u64; 14] = [
+    500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000,
+    2_500_000, 5_000_000, 10_000_000,
+];
+
+/// Who answered.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Backend {
+    /// The cluster.
+    pub cluster: String,
+    /// The pod.
+    pub pod: String,
+}
+
+/// What one backend answered.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Answers {
+    /// How many there were.
+    pub count: u64,
+    /// Those that took at most [`BOUNDS`], and one bucket for what took longer; each
+    /// answer is in one of them.
+    pub buckets: [u64; BOUNDS.len() + 1],
+    /// The sum of all latencies.
+    pub sum: Duration,
+}
+
+/// What is counted of one row. It only grows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Requests that were answered.
+    pub answered: u64,
+    /// Requests that failed, by kind, in the order of [`FailureKind::ALL`].
+    pub failures: [u64; FailureKind::ALL.len()],
+    /// Answers that were not the nearest Envoy's first attempt.
+    pub retried: u64,
+    /// TCP connections that were opened.
+    pub connections: u64,
+    /// Per backend: who answered, and how fast.
+    pub backends: BTreeMap<Backend, Answers>,
+}
+
+impl Answers {
+    /// Adds all of another's.
+    pub fn add(&mut self, other: &Self) {
+        self.count += other.count;
+        self.sum += other.sum;
+        for (own, more) in self.buckets.iter_mut().zip(other.buckets) {
+            *own += more;
+        }
+    }
+
+    /// Times are told apart to 0.1 %: one that is longer than a bound by less than that may
+    /// be in its bucket.
+    fn latency(&mut self, latency: &Latency) {
+        let histogram = latency.histogram();
+        for step in histogram.iter_recorded() {
+            let (value, count) = (step.value_iterated_to(), step.count_at_value());
+            let least = histogram.lowest_equivalent(value);
+            self.buckets[BOUNDS.partition_point(|bound| *bound < least)] += count;
+            self.sum += Duration::from_micros(least.saturating_mul(count));
+        }
+    }
+}
+
+impl Counts {
+    /// All that a tally counts, each backend apart.
+    #[must_use]
+    pub fn of(tally: &Tally) -> Self {
+        let mut counts = Self {
+            answered: tally.answers(),
+            retried: tally.retried(),
+            connections: tally.connections,
+            ..Self::default()
+        };
+        for group in &tally.failures {
+            counts.failures[kind(group.kind)] += group.count;
+        }
+        for (identity, tally) in &tally.backends {
+            let name = |label: Label| name(label.of(identity));
+            let backend = Backend { cluster: name(Label::Cluster), pod: name(Label::Pod) };
+            let answers = counts.backends.entry(backend).or_default();
+            answers.count += tally.answers;
+            answers.latency(&tally.fresh);
+            answers.latency(&tally.kept);
+        }
+        counts
+    }
+
+    /// Adds all of another's but the backends.
+    pub fn add_sums(&mut self, other: &Self) {
+        self.answered += other.answered;
+        self.retried += other.retried;
+        self.connections += other.connections;
+        for (own, more) in self.failures.iter_mut().zip(other.failures) {
+            *own += more;
+        }
+    }
+
+    /// Adds to one backend.
+    pub fn add_answers(&mut self, backend: Backend, answers: &Answers) {
+        self.backends.entry(backend).or_default().add(answers);
+    }
+
+    /// The same with as many backends as are counted apart: those with the most answers,
+    /// and the others of each cluster together.
+    #[must_use]
+    pub fn bounded(self) -> Self {
+        let mut by_answers: Vec<_> =
+            self.backends.iter().filter(|(backend, _)| backend.pod != OTHER).collect();
+        if by_answers.len() <= MOST_PODS {
+            return self;
+        }
+        by_answers.sort_by_key(|(_, answers)| std::cmp::Reverse(answers.count));
+        let most: BTreeSet<_> =
+            by_answers.into_iter().take(MOST_PODS).map(|(backend, _)| backend.clone()).collect();
+        let mut bounded = Self { backends: BTreeMap::new(), ..self };
+        for (backend, answers) in &self.backends {
+            let backend = if most.contains(backend) {
+                backend.clone()
+            } else {
+                bounded.others(&backend.cluster)
+            };
+            bounded.add_answers(backend, answers);
+        }
+        bounded
+    }
+
+    /// Where those backends of a cluster are counted that are not counted apart.
+    #[must_use]
+    pub fn others(&self, cluster: &str) -> Backend {
+        let others = || self.backends.keys().filter(|backend| backend.pod == OTHER);
+        let known = others().any(|backend| backend.cluster == cluster);
+        let room = known || others().count() < MOST_CLUSTERS;
+        let cluster = if room { cluster } else { OTHER };
+        Backend { cluster: cluster.to_owned(), pod: OTHER.to_owned() }
+    }
+}
+
+fn kind(kind: FailureKind) -> usize {
+    FailureKind::ALL.iter().position(|one| *one == kind).unwrap_or_default()
+}
+
+/// A name of bounded length.
+#[must_use]
+pub fn name(given: &str) -> String {
+    if given.chars().count() <= LONGEST_NAME {
+        return given.to_owned();
+    }
+    let mut name: String = given.chars().take(LONGEST_NAME - 1).collect();
+    name.push('…');
+    name
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::samples;
+
+    #[test]
+    fn each_answer_is_in_the_bucket_of_its_time() {
+        let mut latency = Latency::default();
+        for us in [1, 500, 501, 5_000, 20_000_000] {
+            latency.record(Duration::from_micros(us));
+        }
+        let mut answers = Answers::default();
+        answers.latency(&latency);
+        let found: Vec<_> = answers.buckets.iter().enumerate().filter(|(_, n)| **n > 0).collect();
+        assert_eq!(found, [(0, &2), (1, &1), (3, &1), (BOUNDS.len(), &1)]);
+        let sum = answers.sum.as_secs_f64();
+        assert!((sum / 20.006_002 - 1.0).abs() < 0.001, "{sum}");
+    }
+
+    #[test]
+    fn of_many_pods_the_others_are_counted_together() {
+        let report = samples::many_pods();
+        let tally = report.rows[0].tally().unwrap();
+        let bounded = Counts::of(tally).bounded();
+        assert_eq!(bounded.backends.len(), MOST_PODS + 1);
+        let sum: u64 = bounded.backends.values().map(|answers| answers.count).sum();
+        assert_eq!(sum, tally.answers());
+        let other = Backend { cluster: "kops".to_owned(), pod: OTHER.to_owned() };
+        assert_eq!(bounded.backends[&other].count, 300 - 3 * MOST_PODS as u64);
+        assert_eq!(bounded.clone().bounded(), bounded.clone(), "nothing is left to fold");
+    }
+
+    #[test]
+    fn clusters_are_bounded_too() {
+        let mut counts = Counts::default();
+        for n in 0..1000 {
+            let backend = Backend { cluster: format!("cluster-{n}"), pod: "a".to_owned() };
+            counts.add_answers(backend, &Answers { count: 1 + n, ..Answers::default() });
+        }
+        let bounded = counts.bounded();
+        assert!(bounded.backends.len() <= MOST_PODS + MOST_CLUSTERS + 1);
+        let sum: u64 = bounded.backends.values().map(|answers| answers.count).sum();
+        assert_eq!(sum, (1..=1000).sum::<u64>());
+    }
+
+    #[test]
+    fn long_names_are_cut_between_characters() {
+        assert_eq!(name("kops"), "kops");
+        assert_eq!(name(&"é".repeat(500)).chars().count(), LONGEST_NAME);
+    }
+}
