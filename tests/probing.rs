@@ -582,8 +582,16 @@ fn help_fits_80_columns_and_completions_name_every_flag() {
         let flag = flag.trim_end_matches(|c: char| !c.is_alphanumeric());
         assert!(script.stdout.contains(flag), "{flag} is not completed");
     }
-    assert_eq!(
-        run("prober", ["--version"]).stdout,
-        format!("prober {}\n", env!("CARGO_PKG_VERSION"))
-    );
+    let version = run("prober", ["--version"]).stdout;
+    let number = format!("prober {}", env!("CARGO_PKG_VERSION"));
+    let rest = version.strip_prefix(&number).expect("its number");
+    assert!(rest == "\n" || rest.starts_with(" (") && rest.ends_with(")\n"), "{version}");
+    let page = run("prober", ["man"]).stdout;
+    assert!(page.contains(".TH prober 1"), "{page}");
+    for flag in ["target", "report", "summary"] {
+        assert!(page.contains(&format!("\\-\\-{flag}")), "{flag} is missing: {page}");
+    }
+    let page = run("prober", ["man", "matrix"]).stdout;
+    assert!(page.contains("prober\\-matrix") && page.contains("dry\\-run"), "{page}");
+    run("prober", ["man", "lunch"]).refused(&["'lunch' is no command"]);
 }
