@@ -267,8 +267,8 @@ fn localmesh(words: &[&str]) -> Command {
 fn explain_finds_nothing_in_a_healthy_mesh_and_the_cause_once_it_is_broken() {
     let folder = tempfile::tempdir().expect("a folder");
     let installed = harness::workspace().join(localmesh::envoy::INSTALLED);
-    let mut up = localmesh(&["up", "--ingress-port", "8080", "--dir"]);
-    up.arg(folder.path());
+    let mut up = localmesh(&["up", "--ingress-port", "8080"]);
+    up.arg("--dir").arg(folder.path());
     if installed.is_file() {
         up.arg("--envoy").arg(installed);
     }

@@ -12,6 +12,8 @@ const MAX_UPSTREAMS: usize = 8;
 const MAX_ENDPOINTS: usize = 32;
 /// The most counters of listeners kept of each Envoy.
 const MAX_LISTENER_COUNTERS: usize = 32;
+/// The counter that is kept of every cluster whose counters are.
+const ALWAYS_KEPT: &str = "upstream_cx_total";
 /// The port on which Istio's east-west gateways take the mTLS of other networks.
 const EAST_WEST_PORT: &str = ":15443";
 /// How Istio names the clusters of an east-west gateway.
@@ -285,6 +287,10 @@ fn upstreams(before: &Snapshot, after: &Snapshot) -> Vec<Upstream> {
     for (name, value) in &after.counters {
         let Some((cluster, end)) = of_cluster(name) else { continue };
         let earlier = before.counters.get(name).copied().unwrap_or(0);
+        // Zeros say nothing, but that counters are kept at all.
+        if *value == 0 && earlier == 0 && end != ALWAYS_KEPT {
+            continue;
+        }
         counters
             .entry(cluster)
             .or_default()
@@ -310,7 +316,9 @@ fn upstreams(before: &Snapshot, after: &Snapshot) -> Vec<Upstream> {
 }
 
 fn endpoints(before: &[Host], after: &[Host]) -> Vec<Endpoint> {
-    let mut all: BTreeMap<(&str, &str), (Option<&Host>, Option<&Host>)> = BTreeMap::new();
+    /// Before and after.
+    type Both<'a> = (Option<&'a Host>, Option<&'a Host>);
+    let mut all: BTreeMap<(&str, &str), Both<'_>> = BTreeMap::new();
     for host in before {
         all.entry((&host.address, &host.locality)).or_default().0 = Some(host);
     }

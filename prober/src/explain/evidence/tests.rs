@@ -1,3 +1,5 @@
+//! What is kept of two snapshots, of whom, and how much at most.
+
 use super::*;
 
 const SERVICE: &str = "outbound|8080||echo2.ns.svc.cluster.local";

@@ -1,3 +1,5 @@
+//! What Envoys say, and what is none of it: every page, hostile ones too.
+
 use proptest::prelude::*;
 use serde_json::json;
 

@@ -5,15 +5,19 @@ use std::time::Duration;
 use super::{Case, connections::described, count};
 use crate::explain::evidence::{Endpoint, Reading, Role, Upstream};
 use crate::explain::finding::{Cause, Effect, Explanation, Finding, Layer};
+use crate::latency::Latency;
 use crate::outcome::FailureKind;
+use crate::stats::exact;
 use crate::tally::{BackendTally, Label, Tally};
 
 /// Through fewer connections than this for each pod behind a gateway one of the pods can be missed.
 const ENOUGH_CONNECTIONS: u64 = 10;
 /// A backend is slow beside another if nine in ten of its answers take so many times as long, and
 /// so much longer.
-const SLOW_FACTOR: u32 = 4;
+const SLOW_FACTOR: u32 = 3;
 const SLOW_BY: Duration = Duration::from_millis(20);
+/// The risk of each bound of the parts of late answers that are compared.
+const SLOW_RISK: f64 = 1e-4;
 /// Fewer answers than this have no tail to compare.
 const ENOUGH_ANSWERS: u64 = 20;
 
@@ -228,7 +232,9 @@ pub(super) fn slow(case: &Case<'_>, found: &mut Explanation) {
         .answers_by(Label::Cluster)
         .into_iter()
         .filter(|(_, answers)| *answers >= ENOUGH_ANSWERS)
-        .filter_map(|(name, answers)| Some((p90(case.tally, &name)?, name, answers)))
+        .filter_map(|(name, answers)| {
+            Some((latency(case.tally, &name).quantile(0.9)?, name, answers))
+        })
         .collect();
     clusters.sort_by_key(|(time, _, _)| *time);
     let (Some(fast), Some(slow)) = (clusters.first(), clusters.last()) else { return };
@@ -240,11 +246,19 @@ pub(super) fn slow(case: &Case<'_>, found: &mut Explanation) {
     if own.map(|(_, backend)| backend.retried).sum::<u64>() * 10 >= slow.2 {
         return;
     }
+    // A stall of this machine makes a few answers of either late; a slow one has surely more.
+    let late = (fast.0 * SLOW_FACTOR).max(fast.0 + SLOW_BY);
+    let late_of = |name: &str| latency(case.tally, name).at_least(late);
+    let least = exact::lower(late_of(&slow.1) as f64, slow.2 as f64, SLOW_RISK);
+    let most = exact::upper(late_of(&fast.1) as f64, fast.2 as f64, SLOW_RISK);
+    if least <= most {
+        return;
+    }
     found.findings.push(Finding {
         layer: Layer::Network,
         cause: Cause::Slow,
         effect: Effect::Delayed,
-        requests: slow.2,
+        requests: late_of(&slow.1),
         evidence: format!(
             "nine in ten answers of {} come within {:.0?}, of {} within {:.0?}; LEAST_REQUEST sends \
              less to who is slow while requests are under way",
@@ -258,10 +272,11 @@ pub(super) fn slow(case: &Case<'_>, found: &mut Explanation) {
     });
 }
 
-fn p90(tally: &Tally, cluster: &str) -> Option<Duration> {
-    let mut all = crate::latency::Latency::default();
+/// The latency of all answers of a cluster.
+fn latency(tally: &Tally, cluster: &str) -> Latency {
+    let mut all = Latency::default();
     for (_, backend) in tally.backends.iter().filter(|(who, _)| who.cluster == cluster) {
         all.merge(&backend.latency());
     }
-    all.quantile(0.9)
+    all
 }

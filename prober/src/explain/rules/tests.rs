@@ -1,3 +1,5 @@
+//! Each cause by the numbers that show it, and what is said where nothing shows.
+
 use std::time::Duration;
 
 use echo_reply::Identity;
@@ -164,8 +166,8 @@ fn even_shares_need_no_cause() {
 
 #[test]
 fn connections_that_fail_are_told_apart_by_their_counters() {
-    let cases: [(&[(&str, u64)], Cause, Layer); 4] = [
-        (&[("ssl.fail_verify_error", 100)], Cause::RootMismatch, Layer::Network),
+    let cases = [
+        (&[("ssl.fail_verify_error", 100)][..], Cause::RootMismatch, Layer::Network),
         (&[("ssl.fail_verify_san", 100)], Cause::SanMismatch, Layer::Network),
         (&[("upstream_cx_connect_timeout", 100)], Cause::ConnectTimeout, Layer::Gateway),
         (&[], Cause::ConnectionRefused, Layer::Gateway),
