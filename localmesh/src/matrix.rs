@@ -284,6 +284,7 @@ envoys:
         ] {
             assert!(text.lines().any(|other| other == line), "{line} is missing: {text}");
         }
+        assert!(!text.contains("envoy"), "from here nothing of it can be read: {text}");
     }
 
     #[test]
@@ -291,7 +292,7 @@ envoys:
         let text = of_file("three-clusters.yaml", INGRESS_PORT);
         assert!(!text.contains("aks1:istio-disabled"), "no pod to resolve echo1 to: {text}");
         assert!(!text.contains("istio3.xiaowenx.com/echo1"), "nor one to route to: {text}");
-        assert!(text.contains(r#"istio3.xiaowenx.com:80:127.10.3.2"], expect: ["errors = 0", "exactly kops,gke1,aks1"]"#));
+        assert!(text.contains(r#"istio3.xiaowenx.com:80:127.10.3.2"], envoy-admin: "http://127.10.3.2:15000", expect: ["errors = 0", "exactly kops,gke1,aks1"]"#));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::fs::File;
+use std::net::SocketAddrV4;
 use std::path::Path;
 use std::process::{Child, Stdio};
 use std::time::Duration;
@@ -15,7 +16,7 @@ use crate::files;
 use crate::mesh::{Mesh, Options};
 use crate::process::guarded_in;
 use crate::tools::Tools;
-use crate::topology::SERVICE_PORT;
+use crate::topology::{Role, SERVICE_PORT};
 
 /// How often prober is looked at while the mesh waits for its events.
 const POLL: Duration = Duration::from_millis(20);
@@ -182,6 +183,23 @@ impl Drop for Running {
     }
 }
 
+/// Whether prober reaches an Envoy from where it stands. In an isolated mesh that is a network,
+/// or outside of all, from where gateways are reached.
+fn reached(admin: &SocketAddrV4, scenario: &Scenario, mesh: &Mesh) -> bool {
+    let clusters = &mesh.topology().clusters;
+    if mesh.internet().is_none() {
+        return true;
+    }
+    if scenario.from.way == Way::Ingress {
+        let gateway = |role: &Role| matches!(role, Role::IngressGateway | Role::EastWestGateway);
+        let mut gateways = clusters.iter().flat_map(|cluster| cluster.with_role(gateway));
+        return gateways.any(|pod| pod.envoy_admin() == *admin);
+    }
+    let home = clusters.iter().find(|cluster| cluster.name == scenario.from.cluster);
+    let own = clusters.iter().filter(|c| home.is_some_and(|home| c.network == home.network));
+    own.flat_map(|c| &c.pods).any(|pod| pod.envoy_admin() == *admin)
+}
+
 /// The command line of prober.
 fn arguments(scenario: &Scenario, mesh: &Mesh, place: &Place<'_>) -> Result<Vec<String>, Error> {
     let mut arguments: Vec<String> = ["--output", "json", "--quiet"].map(Into::into).into();
@@ -209,7 +227,9 @@ fn arguments(scenario: &Scenario, mesh: &Mesh, place: &Place<'_>) -> Result<Vec<
     };
     let client = chooses.map(|pod| ["--envoy-admin".into(), pod.envoy_admin().to_string()]);
     arguments.extend(client.into_iter().flatten());
-    for (name, admin) in mesh.topology().envoys() {
+    for (name, admin) in
+        mesh.topology().envoys().filter(|(_, admin)| reached(admin, scenario, mesh))
+    {
         arguments.extend(["--envoy-admin".into(), format!("{name}={admin}")]);
     }
     for (at, actions) in &scenario.events {
