@@ -258,8 +258,12 @@ mod tests {
         let RowResult::Probed { verdicts, .. } = &few.rows[0].result else { panic!("probed") };
         let verdicts = verdicts.clone();
         many.rows[0].result = RowResult::Probed { tally, verdicts };
-        let merged = merge(named([few, later(many)]), &Rules::default()).unwrap();
+        let parts = || named([few.clone(), later(many.clone())]);
+        // By the rules of the merge: a hundred answers rule 13 % out, not 1 %.
+        let merged = merge(parts(), &Rules { min_share: 0.13, ..Rules::default() }).unwrap();
         assert_eq!(merged.rows[0].verdict(), Verdict::Pass, "{:?}", merged.rows[0].result);
+        let stricter = merge(parts(), &Rules::default()).unwrap();
+        assert_eq!(stricter.rows[0].verdict(), Verdict::Inconclusive);
         assert_eq!(merged.clusters, ["kops", "gke1"]);
     }
 

@@ -74,7 +74,7 @@ fn every_report_is_valid() {
         let said = run("prober", ["report".as_ref(), file(place).as_os_str(), "-ojson".as_ref()]);
         valid(&said);
     }
-    let again = finish(command("prober").args(["--output=json", "-n", "20"]).args(asks[0]));
+    let again = finish(command("prober").args(["--output=json", "--quiet"]).args(asks[0]));
     fs::write(file(6), again.stdout).expect("written");
     let sum = finish(command("prober").args(["merge", "-ojson"]).args([file(0), file(6)]));
     assert_eq!(valid(&sum)["rows"][1]["failed"], 40);
