@@ -95,7 +95,9 @@ fn same_backends(row: &Value, asked: &Value) {
         let range = text(&line[3]).rsplit(' ').next().expect("a range");
         let (low, high) = range.trim_end_matches('%').split_once('–').expect("two ends");
         let ends = [low, high].map(|end| end.parse::<f64>().expect("a number") / 100.0);
-        assert!(ends[0] < share && share <= ends[1] && ends[1] - ends[0] < 0.5, "{line}");
+        assert!(0.0 <= ends[0] && ends[0] < share && share <= ends[1] && ends[1] <= 1.0, "{line}");
+        // Where some fail, the others answer in runs, which are worth less than as many answers.
+        assert!(ends[1] - ends[0] < 0.5 || asked["failed"] != 0, "{line}");
     }
 }
 
