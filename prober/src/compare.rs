@@ -220,10 +220,9 @@ fn shares(before: &Tally, after: &Tally, limits: &Limits) -> Option<Difference> 
     let mut list = Vec::new();
     let mut table = Vec::new();
     for name in names {
-        let (a, b) = (old.worth(limits.label, name).sample, new.worth(limits.label, name).sample);
-        let low = |s: crate::stats::sequence::Sample| exact::lower(s.hits, s.trials, part);
-        let high = |s: crate::stats::sequence::Sample| exact::upper(s.hits, s.trials, part);
-        least = least.max(low(b) - high(a)).max(low(a) - high(b));
+        let (a, b) = (old.worth(limits.label, name), new.worth(limits.label, name));
+        least = least.max(b.lower(part) - a.upper(part)).max(a.lower(part) - b.upper(part));
+        let (a, b) = (a.sample, b.sample);
         let change = (b.share() - a.share()).abs();
         if moved.is_none_or(|(most, _)| change > most) {
             moved = Some((change, name));
@@ -289,7 +288,7 @@ fn ranks(
     quantile: f64,
     risk: f64,
 ) -> (Option<std::time::Duration>, Option<std::time::Duration>) {
-    let n = latency.histogram().len() as f64;
+    let n = latency.count() as f64;
     let at = |rank: f64| latency.quantile((rank / n).clamp(0.0, 1.0));
     // How many lie below the quantile: more than `low - 1` and fewer than `high`, but for `risk`.
     let (mut low, mut high) = (0.0, n + 1.0);

@@ -10,7 +10,6 @@ use time::format_description::well_known::Rfc3339;
 use super::state::{State, Watched};
 use crate::report::RowResult;
 use crate::report::prometheus::counts;
-use crate::stats::sequence::Sample;
 use crate::tally::{Label, Tally};
 use crate::verdict::{Evidence, Judged, Rules, Verdict, percent};
 
@@ -101,17 +100,17 @@ fn bars(html: &mut String, tally: &Tally, rules: &Rules, clusters: &[String]) {
     let answers = tally.answers() as f64;
     let by_cluster = tally.answers_by(Label::Cluster);
     let evidence = Evidence::new(tally, rules);
-    let unseen = Sample { hits: 0.0, trials: evidence.worth_of_all(Label::Cluster).sample.trials };
+    let unseen = evidence.absent(Label::Cluster);
     let mut bar = String::new();
     let mut list = String::new();
     for (place, cluster) in clusters.iter().enumerate() {
         let count = by_cluster.get(cluster.as_str()).copied().unwrap_or_default();
         let (share, color) = (count as f64 / answers, place % COLORS);
-        let sample = match count {
+        let worth = match count {
             0 => unseen,
-            _ => evidence.worth(Label::Cluster, cluster).sample,
+            _ => evidence.worth(Label::Cluster, cluster),
         };
-        let interval = evidence.interval(sample);
+        let interval = evidence.interval(worth);
         if count > 0 {
             let width = share * 100.0;
             let _ = write!(bar, "<i class=\"c{color}\" style=\"width:{width:.3}%\"></i>");

@@ -152,7 +152,7 @@ fn share(evidence: &Evidence<'_>, label: Label, name: &str) -> Share {
     Share {
         answers,
         share: answers as f64 / all.max(1) as f64,
-        between: evidence.interval(worth.sample),
+        between: evidence.interval(worth),
         why: worth.why,
     }
 }

@@ -14,7 +14,6 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use super::{Report, Row, RowResult};
 use crate::expectation;
 use crate::outcome::FailureKind;
-use crate::stats::sequence::Sample;
 use crate::tally::{Label, Tally};
 use crate::verdict::{Evidence, Judged, Rules, Sampling, Verdict};
 use counts::{BOUNDS, Counts, MOST_CLUSTERS, OTHER};
@@ -140,14 +139,14 @@ fn shares(series: &Series<'_>, tally: &Tally, named: &[String]) -> Vec<Share> {
         by_cluster.entry(counts::name(&cluster)).or_insert((cluster, 0)).1 += count;
     }
     let evidence = Evidence::new(tally, &series.rules);
-    let unseen = evidence.worth_of_all(Label::Cluster).sample.trials;
+    let unseen = evidence.absent(Label::Cluster);
     let of = |cluster: String| {
-        let (sample, count) = match by_cluster.get(&cluster) {
-            Some((name, count)) => (evidence.worth(Label::Cluster, name).sample, *count),
-            None => (Sample { hits: 0.0, trials: unseen }, 0),
+        let (worth, count) = match by_cluster.get(&cluster) {
+            Some((name, count)) => (evidence.worth(Label::Cluster, name), *count),
+            None => (unseen, 0),
         };
         let share = count as f64 / answers as f64;
-        Share { cluster, share, interval: Some(evidence.interval(sample)) }
+        Share { cluster, share, interval: Some(evidence.interval(worth)) }
     };
     let mut shares: Vec<_> = series.clusters(named).into_iter().map(of).collect();
     let others = 1.0 - shares.iter().map(|share| share.share).sum::<f64>();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Evidence, Ruling, Verdict, all, count, nothing_ended, percent};
+use super::{Evidence, Ruling, Verdict, Worth, all, count, nothing_ended, percent};
 use crate::expectation::{Group, Time};
 use crate::stats::sequence::Sample;
 use crate::tally::Tally;
@@ -30,7 +30,7 @@ fn kinds(tally: &Tally) -> String {
 pub(super) fn error_rate(evidence: &Evidence<'_>, most: f64) -> Ruling {
     let tally = evidence.tally;
     let (failed, requests) = (tally.failed_requests(), tally.requests());
-    let sample = Sample { hits: failed as f64, trials: requests as f64 };
+    let sample = Worth::of(Sample { hits: failed as f64, trials: requests as f64 });
     let seen = format!("{failed} of {} failed", count(requests, "request"));
     if tally.answers() == 0 {
         return (Verdict::Fail, format!("{seen}: {}", kinds(tally)));
@@ -76,14 +76,14 @@ pub(super) fn latency(
             latency.merge(&backend.latency());
         }
     }
-    let answers = latency.histogram().len();
+    let answers = latency.count();
     if answers == 0 {
         let whose = of.map(|group| format!(" of {}", group.name)).unwrap_or_default();
         let total = count(evidence.tally.answers(), "answer");
         return (Verdict::Inconclusive, format!("there is no answer{whose} among {total}"));
     }
     let slow = latency.at_least(below);
-    let sample = Sample { hits: slow as f64, trials: answers as f64 };
+    let sample = Worth::of(Sample { hits: slow as f64, trials: answers as f64 });
     let allowed = (100.0 - quantile) / 100.0;
     let measured = latency.quantile(quantile / 100.0).unwrap_or_default();
     let (limit, sure) = (Time(below), evidence.sure());

@@ -20,8 +20,53 @@ pub enum Sampling {
 pub struct Worth {
     /// The group's answers among all, in units of independent ones.
     pub sample: Sample,
+    /// On how many kept connections they came, where they are worth more than one each: kinds
+    /// of connections that are not among these may answer differently.
+    pub connections: Option<f64>,
     /// Why they are worth less than they are many; `None` if they are not.
     pub why: Option<&'static str>,
+}
+
+impl Worth {
+    /// Independent answers.
+    #[must_use]
+    pub const fn of(sample: Sample) -> Self {
+        Self { sample, connections: None, why: None }
+    }
+
+    /// The same, misses for hits.
+    #[must_use]
+    pub fn mirrored(self) -> Self {
+        Self { sample: self.sample.mirrored(), ..self }
+    }
+
+    /// The risk that is left for the answers, and the part of all connections that may be of
+    /// kinds which are not among those seen. Whatever those answer, a share above `low` among
+    /// the kinds seen is one above `low · (1 - part)` among all. That all of `n` connections
+    /// are of kinds that make up `1 - part` has a chance of `(1 - part)^n`; half of the risk is
+    /// its own. That holds at every moment together: the first `n` for which it is too small
+    /// is one moment.
+    pub(super) fn unseen_kinds(&self, risk: f64) -> (f64, f64) {
+        match self.connections {
+            Some(connections) => (risk / 2.0, -f64::exp_m1((risk / 2.0).ln() / connections)),
+            None => (risk, 0.0),
+        }
+    }
+
+    /// The share is above this, of a sample whose size was fixed before.
+    #[must_use]
+    pub fn lower(&self, risk: f64) -> f64 {
+        let (risk, unseen) = self.unseen_kinds(risk);
+        exact::lower(self.sample.hits, self.sample.trials, risk) * (1.0 - unseen)
+    }
+
+    /// The share is below this, of a sample whose size was fixed before.
+    #[must_use]
+    pub fn upper(&self, risk: f64) -> f64 {
+        let (risk, unseen) = self.unseen_kinds(risk);
+        let seen = exact::upper(self.sample.hits, self.sample.trials, risk);
+        seen + (1.0 - seen) * unseen
+    }
 }
 
 /// A tally and the rules by which it is judged.
@@ -74,6 +119,7 @@ impl<'a> Evidence<'a> {
         let share = if answers > 0.0 { hits / answers } else { 0.0 };
         let connections = opened(false).max(1.0);
         let (mut worth, mut share, mut why) = (answers, share, None);
+        let mut of_connections = None;
         if connections < answers {
             let within = Correlation::of(&kept).map_or(1.0, |correlation| correlation.upper());
             worth = order::worth_of_connections(answers, answers / connections, within);
@@ -81,6 +127,8 @@ impl<'a> Evidence<'a> {
             if worth < connections * 1.5 {
                 // The first answer of each: what the balancer decided, once for each.
                 (worth, share) = (connections, opened(true) / connections);
+            } else {
+                of_connections = Some(connections);
             }
         }
         if let Some(order) = Correlation::of(&started).filter(Correlation::clusters) {
@@ -90,7 +138,8 @@ impl<'a> Evidence<'a> {
             }
         }
         let why = why.filter(|_| worth < answers * NOTABLE);
-        Worth { sample: Sample { hits: share * worth, trials: worth }, why }
+        let sample = Sample { hits: share * worth, trials: worth };
+        Worth { sample, connections: of_connections, why }
     }
 
     /// A connection has one address, for which all of its answers count once; where a look-up
@@ -115,7 +164,8 @@ impl<'a> Evidence<'a> {
             (worth, why) = (worth.min(1), Some("look-ups chose the addresses"));
         }
         let why = why.filter(|_| (worth as f64) < answers as f64 * NOTABLE);
-        Worth { sample: Sample { hits: share * worth as f64, trials: worth as f64 }, why }
+        let sample = Sample { hits: share * worth as f64, trials: worth as f64 };
+        Worth { why, ..Worth::of(sample) }
     }
 
     /// What all answers are worth where one group is all there is, or none of it was seen.
@@ -124,14 +174,22 @@ impl<'a> Evidence<'a> {
         let groups = self.tally.answers_by(label);
         let worths = groups.keys().map(|name| self.worth(label, name));
         let least = worths.min_by(|a, b| a.sample.trials.total_cmp(&b.sample.trials));
-        least.unwrap_or(Worth { sample: Sample { hits: 0.0, trials: 0.0 }, why: None })
+        least.unwrap_or(Worth::of(Sample { hits: 0.0, trials: 0.0 }))
+    }
+
+    /// What a group is known by that did not answer. A kept connection may be pinned to it, so
+    /// that no more count than there are connections.
+    #[must_use]
+    pub fn absent(&self, label: Label) -> Worth {
+        let worth = self.worth_of_all(label);
+        let trials = worth.connections.unwrap_or(f64::INFINITY).min(worth.sample.trials);
+        Worth { why: worth.why, ..Worth::of(Sample { hits: 0.0, trials }) }
     }
 
     /// The largest share that a group can have which did not answer.
     #[must_use]
     pub fn unseen(&self, label: Label) -> f64 {
-        let worth = self.worth_of_all(label).sample.trials;
-        unseen_share(worth.floor() as u64, self.rules.confidence)
+        unseen_share(self.absent(label).sample.trials.floor() as u64, self.rules.confidence)
     }
 
     /// Whether the share is above `null`, at a risk that several tests share. `around` is the
@@ -139,7 +197,7 @@ impl<'a> Evidence<'a> {
     #[must_use]
     pub fn above(
         &self,
-        sample: Sample,
+        worth: Worth,
         null: f64,
         around: Option<f64>,
         scale: f64,
@@ -148,6 +206,8 @@ impl<'a> Evidence<'a> {
         if null < 0.0 {
             return true;
         }
+        let (risk, unseen) = worth.unseen_kinds(risk);
+        let (sample, null) = (worth.sample, null / (1.0 - unseen));
         if null >= 1.0 || sample.trials <= 0.0 || sample.share() <= null {
             return false;
         }
@@ -167,25 +227,23 @@ impl<'a> Evidence<'a> {
     #[must_use]
     pub fn below(
         &self,
-        sample: Sample,
+        worth: Worth,
         null: f64,
         around: Option<f64>,
         scale: f64,
         risk: f64,
     ) -> bool {
-        self.above(sample.mirrored(), 1.0 - null, around.map(|target| 1.0 - target), scale, risk)
+        self.above(worth.mirrored(), 1.0 - null, around.map(|target| 1.0 - target), scale, risk)
     }
 
     /// Between which shares the true one is.
     #[must_use]
-    pub fn interval(&self, sample: Sample) -> (f64, f64) {
-        let risk = self.risk();
-        match self.rules.sampling {
-            Sampling::Fixed => (
-                exact::lower(sample.hits, sample.trials, risk / 2.0),
-                exact::upper(sample.hits, sample.trials, risk / 2.0),
-            ),
-            Sampling::UntilDecided => sequence::interval(sample, risk),
+    pub fn interval(&self, worth: Worth) -> (f64, f64) {
+        if self.rules.sampling == Sampling::Fixed {
+            return (worth.lower(self.risk() / 2.0), worth.upper(self.risk() / 2.0));
         }
+        let (risk, unseen) = worth.unseen_kinds(self.risk());
+        let (low, high) = sequence::interval(worth.sample, risk);
+        (low * (1.0 - unseen), high + (1.0 - high) * unseen)
     }
 }

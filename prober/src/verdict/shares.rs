@@ -6,6 +6,7 @@
 
 use super::{Evidence, Ruling, Verdict, Worth, both, count, percent, who};
 use crate::expectation::{Group, Side};
+use crate::stats::sequence::Sample;
 use crate::tally::Label;
 
 /// A group, its share, and where it may be.
@@ -91,15 +92,14 @@ fn within(evidence: &Evidence<'_>, claims: &[Claim], label: Label, tolerance: f6
     // With two groups, the one above is the other below.
     let tests = if claims.len() == 2 { 2.0 } else { 2.0 * claims.len() as f64 + 1.0 };
     for Claim { name, low, high, worth, .. } in claims {
-        let sample = worth.sample;
-        let said = if evidence.above(sample, *high, None, tolerance, risk / tests) {
+        let said = if evidence.above(*worth, *high, None, tolerance, risk / tests) {
             format!("above {} %", percent(*high))
-        } else if *low > 0.0 && evidence.below(sample, *low, None, tolerance, risk / tests) {
+        } else if *low > 0.0 && evidence.below(*worth, *low, None, tolerance, risk / tests) {
             format!("below {} %", percent(*low))
         } else {
             continue;
         };
-        let (note, sure) = (worth_note(worth), evidence.sure());
+        let (note, sure) = (worth_note(evidence, worth), evidence.sure());
         return (Verdict::Fail, format!("{seen}: {name} is {said} ({sure}){note}"));
     }
     if let Some(ruling) = strangers(evidence, claims, label, tolerance, risk / tests, &seen) {
@@ -107,17 +107,17 @@ fn within(evidence: &Evidence<'_>, claims: &[Claim], label: Label, tolerance: f6
     }
     let open = claims.iter().find(|Claim { target, low, high, worth, .. }| {
         let around = Some(*target);
-        let above = *low <= 0.0 || evidence.above(worth.sample, *low, around, tolerance, risk);
-        let below = *high >= 1.0 || evidence.below(worth.sample, *high, around, tolerance, risk);
+        let above = *low <= 0.0 || evidence.above(*worth, *low, around, tolerance, risk);
+        let below = *high >= 1.0 || evidence.below(*worth, *high, around, tolerance, risk);
         !(above && below)
     });
     let Some(Claim { name, low, high, worth, .. }) = open else {
         let (sure, points) = (evidence.sure(), percent(tolerance));
-        let note = claims.first().map(|c| worth_note(&c.worth)).unwrap_or_default();
+        let note = claims.first().map(|c| worth_note(evidence, &c.worth)).unwrap_or_default();
         let said = format!("{seen}: each within {points} points of its share ({sure}){note}");
         return (Verdict::Pass, said);
     };
-    let (least, most) = evidence.interval(worth.sample);
+    let (least, most) = evidence.interval(*worth);
     let said = format!(
         "{seen}: {name} is between {} and {} % ({}), which neither proves nor excludes {} to {} %{}",
         percent(least),
@@ -125,7 +125,7 @@ fn within(evidence: &Evidence<'_>, claims: &[Claim], label: Label, tolerance: f6
         evidence.sure(),
         percent(low.max(0.0)),
         percent(high.min(1.0)),
-        worth_note(worth),
+        worth_note(evidence, worth),
     );
     (Verdict::Inconclusive, said)
 }
@@ -145,18 +145,19 @@ fn strangers(
     if others.is_empty() {
         return None;
     }
-    let parts: Vec<_> = others.iter().map(|name| evidence.worth(label, name).sample).collect();
-    let trials = parts.iter().map(|part| part.trials).fold(f64::INFINITY, f64::min);
-    let hits = parts.iter().map(|part| part.share() * trials).sum::<f64>().min(trials);
-    let sample = crate::stats::sequence::Sample { hits, trials };
+    let parts: Vec<_> = others.iter().map(|name| evidence.worth(label, name)).collect();
+    let trials = parts.iter().map(|part| part.sample.trials).fold(f64::INFINITY, f64::min);
+    let hits = parts.iter().map(|part| part.sample.share() * trials).sum::<f64>().min(trials);
+    let connections = parts.iter().find_map(|part| part.connections);
+    let together = Worth { connections, ..Worth::of(Sample { hits, trials }) };
     let names: Vec<_> = others.iter().map(|name| name.as_ref()).collect();
     let names = names.join(", ");
     let sure = evidence.sure();
-    if evidence.above(sample, tolerance, None, tolerance, risk) {
+    if evidence.above(together, tolerance, None, tolerance, risk) {
         let said = format!("{seen}: {names} is above {} % unasked ({sure})", percent(tolerance));
         return Some((Verdict::Fail, said));
     }
-    if evidence.below(sample, tolerance, Some(0.0), tolerance, evidence.risk()) {
+    if evidence.below(together, tolerance, Some(0.0), tolerance, evidence.risk()) {
         return None;
     }
     let said = format!(
@@ -169,9 +170,9 @@ fn strangers(
 pub(super) fn share(evidence: &Evidence<'_>, group: &Group, side: Side, bound: f64) -> Ruling {
     let risk = evidence.risk();
     let worth = evidence.worth(group.label, &group.name);
-    let (sample, scale) = (worth.sample, bound.min(1.0 - bound) / 4.0);
-    let above = evidence.above(sample, bound, None, scale, risk);
-    let below = evidence.below(sample, bound, None, scale, risk);
+    let scale = bound.min(1.0 - bound) / 4.0;
+    let above = evidence.above(worth, bound, None, scale, risk);
+    let below = evidence.below(worth, bound, None, scale, risk);
     let hits = evidence.tally.answers_by(group.label).get(group.name.as_str()).copied();
     let seen = format!(
         "{} gave {} of {}, {} %",
@@ -180,7 +181,7 @@ pub(super) fn share(evidence: &Evidence<'_>, group: &Group, side: Side, bound: f
         count(evidence.tally.answers(), "answer"),
         percent(hits.unwrap_or(0) as f64 / evidence.tally.answers() as f64),
     );
-    let (note, sure) = (worth_note(&worth), evidence.sure());
+    let (note, sure) = (worth_note(evidence, &worth), evidence.sure());
     let (met, missed, word) = match side {
         Side::AtLeast => (above, below, if above { "above" } else { "below" }),
         Side::AtMost => (below, above, if below { "below" } else { "above" }),
@@ -189,7 +190,7 @@ pub(super) fn share(evidence: &Evidence<'_>, group: &Group, side: Side, bound: f
         let verdict = if met { Verdict::Pass } else { Verdict::Fail };
         return (verdict, format!("{seen}: {word} {} % ({sure}){note}", percent(bound)));
     }
-    let (least, most) = evidence.interval(sample);
+    let (least, most) = evidence.interval(worth);
     let said = format!(
         "{seen}: between {} and {} % ({sure}), which has {} % in it{note}",
         percent(least),
@@ -218,10 +219,21 @@ fn shown(evidence: &Evidence<'_>, claims: &[Claim], label: Label) -> String {
     format!("{} of {}", list.join(", "), count(total, "answer"))
 }
 
-/// `; they are worth 10 independent ones: …`, where that is much less.
-fn worth_note(worth: &Worth) -> String {
-    match worth.why {
-        Some(why) => format!("; they are worth {:.0} independent ones: {why}", worth.sample.trials),
-        None => String::new(),
+/// `; they are worth 10 independent ones: …`, where that is much less, and what kept
+/// connections cannot say, where it matters.
+fn worth_note(evidence: &Evidence<'_>, worth: &Worth) -> String {
+    /// Of all connections: less than any tolerance that is worth its name.
+    const NOTABLE: f64 = 0.01;
+    let mut note = String::new();
+    if let Some(why) = worth.why {
+        note = format!("; they are worth {:.0} independent ones: {why}", worth.sample.trials);
     }
+    let (_, unseen) = worth.unseen_kinds(evidence.risk());
+    if let Some(connections) = worth.connections.filter(|_| unseen > NOTABLE) {
+        let (connections, most) = (count(connections as u64, "kept connection"), percent(unseen));
+        note += &format!(
+            "; {connections} may have missed kinds of connections that are up to {most} % of all"
+        );
+    }
+    note
 }

@@ -196,19 +196,54 @@ fn addresses_are_judged_by_connections_that_drew_theirs() {
     }
 }
 
+/// Answers on so many connections, on which one says nothing of the next.
+fn mixed(kops: u64, gke1: u64, connections: u64) -> Tally {
+    let mut tally = tally(&[("kops", kops), ("gke1", gke1)], 0);
+    for backend in tally.backends.values_mut() {
+        backend.connections = connections * backend.answers / (kops + gke1);
+    }
+    let chance = (kops + gke1 - connections) as f64 / ((kops + gke1) as f64).powi(2);
+    for (a, x) in [("kops", kops), ("gke1", gke1)] {
+        for (b, y) in [("kops", kops), ("gke1", gke1)] {
+            let pair = (Identity::new("p", a), Identity::new("p", b));
+            let kept = (x as f64 * y as f64 * chance) as u64;
+            tally.order.pairs.insert(pair, Pairs { kept, started: 0 });
+        }
+    }
+    tally
+}
+
 #[test]
 fn kept_connections_that_mix_are_worth_more() {
-    let mut tally = pinned();
-    tally.order.pairs.clear();
-    // 400 connections of 10 answers each, of which the one says nothing of the next.
-    tally.backends.values_mut().for_each(|backend| backend.connections = 200);
-    for (a, b) in [("kops", "gke1"), ("gke1", "kops"), ("kops", "kops"), ("gke1", "gke1")] {
-        let pair = (Identity::new("p", a), Identity::new("p", b));
-        tally.order.pairs.insert(pair, Pairs { kept: 900, started: 0 });
-    }
+    let tally = mixed(2_000, 2_000, 400);
     let rules = Rules::default();
     let worth = Evidence::new(&tally, &rules).worth(crate::tally::Label::Cluster, "kops");
     assert!((2_500.0..3_000.0).contains(&worth.sample.trials), "{worth:?}");
+}
+
+#[test]
+fn few_connections_leave_out_what_others_would_show() {
+    for sampling in [Sampling::Fixed, Sampling::UntilDecided] {
+        // All ten may have gone through the one of two gateways that prefers kops.
+        let judged = ruling("balanced ± 5%", &mixed(8_000, 2_000, 10), sampling);
+        assert_eq!(judged.verdict, Verdict::Inconclusive, "{}", judged.reason);
+        // 1 - 0.0005^(1/10)
+        let part = "10 kept connections may have missed kinds of connections that are up to 53.2 %";
+        assert!(judged.reason.contains(part), "{}", judged.reason);
+        for (kops, connections, verdict) in [
+            (8_000, 100, Verdict::Fail),
+            (5_000, 60, Verdict::Inconclusive),
+            (5_000, 200, Verdict::Pass),
+        ] {
+            let judged =
+                ruling("balanced ± 5%", &mixed(kops, 10_000 - kops, connections), sampling);
+            assert_eq!(judged.verdict, verdict, "{connections}: {}", judged.reason);
+        }
+        let judged = ruling("exactly kops,gke1", &mixed(5_000, 5_000, 10), sampling);
+        assert_eq!(judged.verdict, Verdict::Inconclusive, "{}", judged.reason);
+        let judged = ruling("exactly kops,gke1", &mixed(5_000, 5_000, 700), sampling);
+        assert_eq!(judged.verdict, Verdict::Pass, "{}", judged.reason);
+    }
 }
 
 #[test]

@@ -67,7 +67,7 @@ pub(super) fn reaches(evidence: &Evidence<'_>, label: Label, names: &[String]) -
 pub(super) fn more(evidence: &Evidence<'_>, label: Label) -> String {
     let share = evidence.rules.min_share;
     let needed = answers_to_miss(share, evidence.risk());
-    let worth = evidence.worth_of_all(label);
+    let worth = evidence.absent(label);
     let less = match worth.why {
         Some(why) => format!("and these are worth {:.0}: {why}", worth.sample.trials),
         None => "or a larger --min-share".to_owned(),
