@@ -5,7 +5,9 @@
 //! there are two or more. A request belongs to the instant at which it should have started. A
 //! *window* is a time of the length `hold`; it is *calm* if requests started in it, none of
 //! them failed, and, where shares are stated, each cluster's share of its answers is within
-//! four standard errors of its own (for a window of so many answers; five points at least).
+//! four standard errors of its own (for a window of so many answers; five points at least). The
+//! shares hold so in its first half, too, in its first quarter, and so on: calm that begins
+//! within a silence of one cluster would begin too early.
 //!
 //! - *detect*: from the fault to the end of the first request that ended after it and shows
 //!   it: it failed, was slow, or was answered at a later attempt of the mesh.
@@ -32,6 +34,8 @@ pub const MAX_ENTRIES: usize = 4_000_000;
 pub const DEFAULT_HOLD: Duration = Duration::from_secs(1);
 /// How far a share may be off whatever the sample says, of 1.
 const LEAST_TOLERANCE: f64 = 0.05;
+/// How often a window is halved to see that calm is there from its beginning.
+const HALVINGS: u32 = 6;
 /// How many standard errors a share may be off.
 const ERRORS: f64 = 4.0;
 
@@ -282,7 +286,10 @@ impl<'a> Run<'a> {
                 0 => first,
                 _ => window.clone().rev().find(|i| self.entries[*i].cluster.is_none())?,
             };
-            if failures == 0 && !window.is_empty() && self.within(&window, shares) {
+            let mut beginnings =
+                (0..=HALVINGS).map(|n| first..self.index(start + hold / 2_u32.pow(n)));
+            let calm = failures == 0 && !window.is_empty();
+            if calm && beginnings.all(|part| part.is_empty() || self.within(&part, shares)) {
                 return Some(start);
             }
             // Nothing shorter than a nanosecond lies between.
