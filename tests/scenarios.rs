@@ -253,6 +253,43 @@ fn scenarios_events_are_run_and_the_fault_is_measured() {
 }
 
 #[test]
+fn scenarios_signals_mark_a_fault_that_somebody_else_brings_about() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("broken");
+    let server = breakable(file.clone());
+    let words = ["--rate", "200", "-d", "6", "--hold", "500ms", "--marks", "-o", "json", "--quiet"];
+    let mut run = Background::start(
+        Command::new(harness::bin("prober"))
+            .args(["-t", &server.target(), "-e", "lost <= 1200", "-e", "failback < 5s"])
+            .args(words),
+    );
+    let further = |requests: u64| {
+        let until = server.accepted() + requests;
+        harness::wait_until("requests come", || (server.accepted() >= until).then_some(()));
+    };
+    further(20);
+    std::fs::write(&file, "").expect("a file");
+    run.signal(rustix::process::Signal::USR1);
+    further(100);
+    std::fs::remove_file(&file).expect("it was there");
+    run.signal(rustix::process::Signal::USR1);
+    let code = run.wait();
+    let report: Value = serde_json::from_str(&run.said_all()).expect("JSON");
+    let row = &report["rows"][0];
+    assert_eq!(code, 0, "{row}");
+    let events = row["events"].as_array().expect("events");
+    let shown: Vec<_> = events.iter().map(|event| (&event["command"], &event["end"])).collect();
+    assert_eq!(shown.len(), 2, "{events:?}");
+    assert!(shown.iter().all(|(command, end)| *command == "SIGUSR1" && *end == "marked"));
+    let times = &row["failover"];
+    assert!(times["lost"].as_u64().is_some_and(|lost| lost > 0), "{times}");
+    assert_eq!(times["lost"], row["failed"], "{times}");
+    assert_eq!(times["fault_us"], events[0]["began_us"]);
+    assert_eq!(times["recovery_us"], events[1]["began_us"]);
+    assert!(times["failback_us"].is_u64(), "{times}");
+}
+
+#[test]
 fn scenarios_an_event_that_hangs_is_ended_and_the_run_goes_on() {
     let folder = tempfile::tempdir().expect("a folder");
     let server = breakable(folder.path().join("never"));
@@ -285,5 +322,6 @@ fn scenarios_an_event_that_hangs_is_ended_and_the_run_goes_on() {
     let refused = |words: &[&str]| harness::run("prober", [&["-t", "a"], words].concat());
     refused(&["-d", "5", "--at", "6s", "date"]).refused(&["the run ends after 5s"]);
     refused(&["--at", "6s", "date"]).refused(&["of known length", "-d"]);
+    refused(&["--marks"]).refused(&["of known length", "-d"]);
     refused(&["-e", "failover < 5s"]).refused(&["about a fault", "--at"]);
 }

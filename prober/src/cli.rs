@@ -154,6 +154,10 @@ pub struct EventArgs {
     /// More of them, a line each: TIME COMMAND
     #[arg(long, value_name = "FILE")]
     pub event_file: Option<PathBuf>,
+    /// Note the instant of each SIGUSR1 as such an event, for a fault that somebody else
+    /// brings about: pkill -USR1 prober
+    #[arg(long)]
+    pub marks: bool,
     /// Longest time that a command may take
     #[arg(long, value_name = "SECONDS", default_value = "30")]
     pub event_timeout: String,
@@ -209,7 +213,7 @@ impl EventArgs {
     /// Whether anything is to happen.
     #[must_use]
     pub fn any(&self) -> bool {
-        !self.at.is_empty() || self.event_file.is_some()
+        !self.at.is_empty() || self.event_file.is_some() || self.marks
     }
 }
 

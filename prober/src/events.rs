@@ -1,6 +1,8 @@
 //! Commands that are run at instants of a run: `--at 5s 'COMMAND'`. Each is limited in time,
 //! and whatever becomes of it, the run goes on and the report says so.
 
+pub mod marks;
+
 use std::io::{self, Read};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -63,6 +65,8 @@ pub enum Ending {
     NotStarted(String),
     /// The run ended before its instant.
     NotReached,
+    /// There was nothing to run: a signal marked the instant.
+    Marked,
 }
 
 impl Ending {
@@ -77,6 +81,7 @@ impl Ending {
             Self::Interrupted => "ended with the run".into(),
             Self::NotStarted(why) => format!("did not start: {why}"),
             Self::NotReached => "not reached: the run ended before".into(),
+            Self::Marked => "marked".into(),
         }
     }
 }

@@ -32,23 +32,28 @@ fn main() -> ExitCode {
 
 /// Ctrl-c and SIGTERM end the run early, so that what there is gets reported. A
 /// second one ends the program, whatever it waits for: a matrix file that is a
-/// pipe, or a reader that does not read.
+/// pipe, or a reader that does not read. SIGUSR1 marks the instant.
 fn stop_on_signals(stop: &CancellationToken) -> std::io::Result<()> {
     // Where tokio gets no descriptors for its signals, it panics. It takes five.
     let spare: std::io::Result<Vec<_>> = (0..4).map(|_| UnixStream::pair()).collect();
     drop(spare?);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let (mut interrupt, mut terminate) = {
+    let (mut interrupt, mut terminate, mut mark) = {
         let _context = runtime.enter();
-        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?)
+        let [interrupt, terminate, mark] =
+            [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::user_defined1()];
+        (signal(interrupt)?, signal(terminate)?, signal(mark)?)
     };
     let stop = stop.clone();
     std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
         for _ in 0..2 {
             runtime.block_on(async {
-                tokio::select! {
-                    _ = interrupt.recv() => {}
-                    _ = terminate.recv() => {}
+                loop {
+                    tokio::select! {
+                        _ = interrupt.recv() => break,
+                        _ = terminate.recv() => break,
+                        _ = mark.recv() => prober::events::marks::now(),
+                    }
                 }
             });
             if stop.is_cancelled() {

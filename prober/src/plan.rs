@@ -245,6 +245,8 @@ pub struct ProbePlan {
     pub timeline: Option<Duration>,
     /// What happens while the run goes on.
     pub events: Vec<Event>,
+    /// Whether signals mark instants, as events of their own.
+    pub marks: bool,
     /// How long each event may take.
     pub event_limit: Duration,
     /// How surviving a fault is measured.
@@ -408,14 +410,15 @@ pub fn run(args: &RunArgs) -> Result<Vec<ProbePlan>, PlanError> {
         show: args.show.unwrap_or(DEFAULT_SHOW),
         timeline: load.timeline.as_deref().map(timeline).transpose()?,
         events: events::read(&args.events, schedule)?,
+        marks: args.events.marks,
         event_limit: seconds("--event-timeout", &args.events.event_timeout)?,
         terms: events::terms(&args.events)?,
         envoys: Vec::new(),
     };
-    if !common.events.is_empty() && load.duration.is_none() && load.requests.is_none() {
+    if args.events.any() && load.duration.is_none() && load.requests.is_none() {
         return Err(PlanError::EventsWithoutEnd);
     }
-    if !common.events.is_empty()
+    if args.events.any()
         && (args.targets.len() > 1 || args.network.select == Some(SelectForm::Each))
     {
         return Err(PlanError::EventsOfMany);

@@ -21,7 +21,7 @@ use crate::connect::{
     http2::Slot,
     tls::{self, TlsError},
 };
-use crate::events;
+use crate::events::{self, marks};
 use crate::failover;
 use crate::monitor::{Checkpoint, Monitor};
 use crate::outcome::Outcome;
@@ -157,6 +157,10 @@ impl<'a> Row<'a> {
         }
         whole.elapsed = (ended - start).saturating_sub(schedule.warmup);
         whole.events = happened;
+        if self.plan.marks {
+            whole.events.extend(marks::between(start + schedule.warmup, ended));
+            whole.events.sort_by_key(|event| event.began_us.unwrap_or(event.at_us));
+        }
         whole.failover = whole.trail.take().and_then(|trail| {
             let began = whole.events.iter().filter_map(|event| event.began_us);
             let began: Vec<_> = began.map(Duration::from_micros).collect();
@@ -242,7 +246,8 @@ impl Work<'_> {
                 prober: Prober { plan: row.plan, names, tls, run_id, turns, places },
                 share: RefCell::new(share),
                 recorder: RefCell::new(
-                    Recorder::new(row.plan.timeline).with_trail(!row.plan.events.is_empty()),
+                    Recorder::new(row.plan.timeline)
+                        .with_trail(row.plan.marks || !row.plan.events.is_empty()),
                 ),
                 checkpoint: monitor.map(|monitor| monitor.checkpoint(thread)),
                 pacer,

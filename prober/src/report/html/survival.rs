@@ -25,7 +25,7 @@ pub(super) fn instant(event: &Happened) -> u64 {
 }
 
 fn happened(event: &Happened) -> Markup {
-    let well = event.end == Ending::Exit(0);
+    let well = matches!(event.end, Ending::Exit(0) | Ending::Marked);
     html! {
         li {
             span.at { "at " (micros(Some(instant(event)))) } " "
