@@ -5,8 +5,9 @@ Each program asks the same echo over loopback; the echo is pinned to one core an
 client to another, unless a table says otherwise. Programs alternate, round after round,
 so that a machine whose speed drifts treats all alike; medians are printed, and ratios to
 the peer of the same round. "All on" is prober with 12 backends, a timeline and JSON
-output. The last table holds what was measured to the project's targets. Writes Markdown
-to the file named by --markdown.
+output: 12 processes where the peers ask one, and, in a table of its own, one process with
+12 addresses, of which the peers ask one. The last table holds what was measured to the
+project's targets. Writes Markdown to the file named by --markdown.
 """
 
 import argparse
@@ -18,6 +19,7 @@ import socket
 import statistics
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 
@@ -29,6 +31,8 @@ NAME = "echo2.bench"
 # Addresses of the backends of "all on"; loopback, each with an echo of its own.
 BACKENDS = [f"127.0.7.{n}" for n in range(1, 13)]
 PEERS = ("wrk", "ab", "hey", "oha", "h2load", "fortio")
+# Where one process has all of them.
+TWELVE_PORT = 18085
 # Where the mesh of the verdicts' table listens: client pod of kops in block 96.
 MESH_BLOCK = 96
 MESH_CLIENT = f"127.{MESH_BLOCK}.1.22:8080"
@@ -119,11 +123,11 @@ def prober(programs, kept, connections, requests, target=f"http://{HOST}:{PORT}/
     return command + ["--show", "0", "--quiet", "-o", "json"]
 
 
-def all_on(command):
+def all_on(command, port=PORT):
     """The same with every feature that costs something: 12 backends, a timeline."""
     at = command.index("-t") + 1
-    target = f"http://{NAME}:{PORT}/"
-    resolve = f"{NAME}:{PORT}:{','.join(BACKENDS)}"
+    target = f"http://{NAME}:{port}/"
+    resolve = f"{NAME}:{port}:{','.join(BACKENDS)}"
     return (
         command[:at]
         + [target]
@@ -132,12 +136,12 @@ def all_on(command):
     )
 
 
-def clients(programs, kept, connections, requests, seconds):
+def clients(programs, kept, connections, requests, seconds, host=HOST, port=PORT):
     """Name → command and how its output tells the number of requests."""
-    url = f"http://{HOST}:{PORT}/"
-    plain = prober(programs, kept, connections, requests)
+    url = f"http://{host}:{port}/"
+    plain = prober(programs, kept, connections, requests, url)
     table = {"prober": (plain, all_answered(requests))}
-    table["prober, all on"] = (all_on(plain), all_answered(requests))
+    table["prober, all on"] = (all_on(plain, port), all_answered(requests))
     count = requests // connections * connections
 
     def peer(name, command, requests_in):
@@ -171,8 +175,8 @@ def clients(programs, kept, connections, requests, seconds):
         )
         peer(
             "fortio",
-            ["load", "-quiet", "-qps", "0", "-n", str(count), "-c", c],
-            first_number(r"Code 200 : (\d+)"),
+            ["load", "-json", "-", "-qps", "0", "-n", str(count), "-c", c],
+            first_number(r"\"200\": (\d+)"),
         )
     return table
 
@@ -396,14 +400,43 @@ def start_echo(programs, host, port, pod):
     )
 
 
-def wait_until_listening(host, process):
+def start_twelve(program, folder):
+    """All backends in one process, pinned as the echo is: whom a request goes to does not
+    change what the machine does, so that a client of all can be held to a client of one."""
+    answer = (
+        'add_header x-echo-cluster kops; add_header x-echo-probe $http_x_probe_id; '
+        'return 200 "[URL: http://$http_host$request_uri] on [pod: echo2] in [cluster: kops]\\n";'
+    )
+    servers = "".join(
+        f"server {{ listen {address}:{TWELVE_PORT}; add_header x-echo-pod echo2-{n}; {answer} }}\n"
+        for n, address in enumerate(BACKENDS)
+    )
+    config = f"""
+daemon off; master_process off; worker_processes 1; pid {folder}/pid; error_log stderr error;
+events {{ worker_connections 20000; }}
+http {{
+  access_log off; default_type "text/plain; charset=utf-8"; keepalive_requests 1000000000;
+  keepalive_timeout 3600s; client_body_temp_path {folder}; proxy_temp_path {folder};
+  fastcgi_temp_path {folder}; uwsgi_temp_path {folder}; scgi_temp_path {folder};
+  {servers}
+}}
+"""
+    path = os.path.join(folder, "nginx.conf")
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(config)
+    process = subprocess.Popen(["taskset", "-c", "0", program, "-p", folder, "-c", path])
+    wait_until_listening(BACKENDS[-1], process, TWELVE_PORT)
+    return process
+
+
+def wait_until_listening(host, process, port=PORT):
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline and process.poll() is None:
         with socket.socket() as probe:
-            if probe.connect_ex((host, PORT)) == 0:
+            if probe.connect_ex((host, port)) == 0:
                 return
         time.sleep(0.01)
-    sys.exit(f"bench: the echo at {host}:{PORT} did not start")
+    sys.exit(f"bench: the server at {host}:{port} did not start")
 
 
 def scaled(requests, scale):
@@ -426,10 +459,8 @@ def cpu(programs, rounds, scale, targets):
         table = clients(programs, kept, connections, scaled(requests, scale), seconds)
         runs = compare(table, rounds, core, ONE_THREAD)
         yield lines(f"{connections} {kind} connection{'s' * (connections > 1)}", runs)
-        if kept and connections == 32:
-            for peer, bound in (("wrk", 1.0), ("oha", 0.85), ("hey", 0.45)):
-                what = f"CPU per request, 32 kept connections, everything on, against {peer}"
-                targets.most(what, cpu_ratio(runs, "prober, all on", peer), bound)
+        if kept and connections == 32 and "nginx" not in programs:
+            everything_on(runs, targets)
         if not kept and connections == 32:
             what = "fresh connection per request, CPU against ab without -k"
             targets.most(what, cpu_ratio(runs, "prober", "ab"), 1.0)
@@ -437,10 +468,33 @@ def cpu(programs, rounds, scale, targets):
     yield lines("HTTP/2, 1 connection, 32 streams", runs)
 
 
+def twelve(programs, rounds, scale, targets):
+    """Everything on, beside peers that ask the same process."""
+    with tempfile.TemporaryDirectory() as folder:
+        server = start_twelve(programs["nginx"], folder)
+        try:
+            requests, seconds = scaled(200_000, scale), max(1, round(3 * scale))
+            table = clients(programs, True, 32, requests, seconds, BACKENDS[0], TWELVE_PORT)
+            runs = compare(table, rounds, 1 % os.cpu_count(), ONE_THREAD)
+        finally:
+            server.terminate()
+            server.wait()
+    everything_on(runs, targets)
+    return lines("32 kept connections, 12 backends in one process (nginx)", runs)
+
+
+def everything_on(runs, targets):
+    for peer, bound in (("wrk", 1.0), ("oha", 0.85), ("hey", 0.45)):
+        what = f"CPU per request, 32 kept connections, everything on, against {peer}"
+        targets.most(what, cpu_ratio(runs, "prober, all on", peer), bound)
+
+
 def tables(programs, rounds, scale, wanted):
     targets = Targets()
     if "cpu" in wanted:
         yield from cpu(programs, rounds, scale, targets)
+        if "nginx" in programs:
+            yield twelve(programs, rounds, scale, targets)
     if "rate" in wanted:
         seconds = max(1, round(3 * scale))
         yield both_cores(programs, scaled(300_000, scale), seconds, rounds, targets)
@@ -467,6 +521,8 @@ def main():
     peers = os.path.join(ROOT, ".tools", "peers", "bin")
     path = os.pathsep.join([peers, os.environ.get("PATH", "")])
     programs = {name: shutil.which(name, path=path) for name in PEERS}
+    unpacked = os.path.join(ROOT, ".tools", "peers", "nginx", "usr", "sbin", "nginx")
+    programs["nginx"] = shutil.which("nginx") or shutil.which(unpacked)
     programs = {name: path for name, path in programs.items() if path}
     for name in ("prober", "echo", "localmesh"):
         programs[name] = os.path.join(arguments.bin_dir, name)
