@@ -3,6 +3,7 @@
 
 mod action;
 mod consumers;
+mod huge;
 mod schema;
 
 use std::fs;

@@ -1,37 +1,70 @@
-//! Histograms of latencies. Pure.
+//! Latencies, counted in the classes of an HdrHistogram: listed while they are few, in a
+//! histogram's room of tens of kilobytes once they are many. A report of ten thousand backends
+//! has few of each. Pure.
 
-use std::sync::LazyLock;
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
 /// The longest latency that is told apart, in µs: one hour.
 const LONGEST_US: u64 = 3_600_000_000;
+/// So many classes are listed; more take a histogram.
+const FEW: usize = 64;
+/// Bits of a time that are told apart: three significant digits, as an HdrHistogram has them.
+const BITS: u32 = 11;
 
-/// What nothing was counted in yet.
-static EMPTY: LazyLock<Histogram<u64>> = LazyLock::new(growing);
+/// Latencies in µs: three significant digits, 1 µs to 1 h. An empty one takes no memory of its
+/// own.
+#[derive(Clone)]
+pub struct Latency(Counts);
 
-/// A histogram that grows with what is recorded: most latencies are short, and most memory
-/// is saved.
-fn growing() -> Histogram<u64> {
-    Histogram::new(3).expect("three digits are few enough")
+#[derive(Clone)]
+enum Counts {
+    /// The classes that were counted in, the shortest first.
+    Few(Vec<Class>),
+    Many(Box<Histogram<u64>>),
 }
 
-/// A histogram of latencies in µs: three significant digits, 1 µs to 1 h. An empty one takes
-/// no memory of its own.
-#[derive(Clone, Default)]
-pub struct Latency(Option<Box<Histogram<u64>>>);
+/// Latencies that are not told apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Class {
+    /// The shortest of them, in µs.
+    pub least_us: u64,
+    /// How many were counted.
+    pub count: u64,
+}
+
+impl Class {
+    /// Those that are not told apart from this one.
+    fn of(us: u64, count: u64) -> Self {
+        let dropped = (u64::BITS - us.leading_zeros()).saturating_sub(BITS);
+        Self { least_us: us >> dropped << dropped, count }
+    }
+
+    /// The longest of them, in µs.
+    #[must_use]
+    pub fn most_us(&self) -> u64 {
+        let dropped = (u64::BITS - self.least_us.leading_zeros()).saturating_sub(BITS);
+        self.least_us + ((1 << dropped) - 1)
+    }
+}
+
+impl Default for Latency {
+    fn default() -> Self {
+        Self(Counts::Few(Vec::new()))
+    }
+}
 
 impl PartialEq for Latency {
     fn eq(&self, other: &Self) -> bool {
-        self.histogram() == other.histogram()
+        self.classes().eq(other.classes())
     }
 }
 
 impl std::fmt::Debug for Latency {
     /// Without the thousands of empty counts.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let count = self.histogram().len();
+        let count = self.count();
         write!(f, "Latency({count} counted, p50 {:?}, max {:?})", self.quantile(0.5), self.max())
     }
 }
@@ -39,81 +72,154 @@ impl std::fmt::Debug for Latency {
 impl Latency {
     /// A histogram read from elsewhere; its values are µs.
     #[must_use]
-    pub fn from_histogram(histogram: Histogram<u64>) -> Self {
+    pub fn from_histogram(histogram: &Histogram<u64>) -> Self {
         let mut own = Self::default();
         for step in histogram.iter_recorded() {
-            // Cannot fail: the histogram grows to any value.
-            let _ = own.own().record_n(step.value_iterated_to(), step.count_at_value());
+            own.add(step.value_iterated_to(), step.count_at_value());
         }
         own
     }
 
-    /// The histogram, its values in µs.
+    /// A histogram with no more room than it needs, its values in µs: the same for equal counts,
+    /// in whatever order they came.
     #[must_use]
-    pub fn histogram(&self) -> &Histogram<u64> {
-        self.0.as_deref().unwrap_or(&EMPTY)
+    pub fn histogram(&self) -> Histogram<u64> {
+        let most = self.classes().last().map_or(0, |class| class.most_us()).max(2);
+        let histogram = Histogram::new_with_bounds(1, most, 3);
+        let mut histogram = histogram.expect("two or more is a valid bound");
+        for class in self.classes() {
+            let added = histogram.record_n(class.least_us, class.count);
+            added.expect("there is room for the longest");
+        }
+        histogram
     }
 
-    fn own(&mut self) -> &mut Histogram<u64> {
-        self.0.get_or_insert_with(|| Box::new(growing()))
-    }
-
-    /// The histogram with no more room than it needs: the same for equal counts, in whatever
-    /// order they came.
-    #[must_use]
-    pub fn compact(&self) -> Histogram<u64> {
-        let most = self.histogram().max().max(2);
-        let compact = Histogram::new_with_bounds(1, most, 3);
-        let mut compact = compact.expect("two or more is a valid bound");
-        compact.add(self.histogram()).expect("there is room for the longest");
-        compact
+    /// The classes that were counted in, the shortest first.
+    pub fn classes(&self) -> Box<dyn Iterator<Item = Class> + '_> {
+        match &self.0 {
+            Counts::Few(classes) => Box::new(classes.iter().copied()),
+            Counts::Many(histogram) => Box::new(
+                histogram
+                    .iter_recorded()
+                    .map(|step| Class::of(step.value_iterated_to(), step.count_at_value())),
+            ),
+        }
     }
 
     /// Counts one latency; what is longer than an hour counts as an hour.
     pub fn record(&mut self, latency: Duration) {
-        let us = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX).clamp(1, LONGEST_US);
-        // Cannot fail: the histogram grows to any value.
-        let _ = self.own().record(us);
+        self.add(micros(latency), 1);
+    }
+
+    fn add(&mut self, us: u64, count: u64) {
+        match &mut self.0 {
+            Counts::Few(classes) => {
+                let new = Class::of(us, count);
+                match classes.binary_search_by_key(&new.least_us, |class| class.least_us) {
+                    Ok(place) => {
+                        let known = &mut classes[place].count;
+                        *known = known.saturating_add(count);
+                    }
+                    Err(place) if classes.len() < FEW => classes.insert(place, new),
+                    Err(_) => {
+                        // It grows with what is recorded: most latencies are short.
+                        let many = Histogram::new(3).expect("three digits are few enough");
+                        let few = std::mem::replace(&mut self.0, Counts::Many(Box::new(many)));
+                        Self(few).classes().for_each(|class| self.add(class.least_us, class.count));
+                        self.add(us, count);
+                    }
+                }
+            }
+            Counts::Many(histogram) => {
+                // Cannot fail: the histogram grows to any value.
+                let _ = histogram.record_n(us, count);
+            }
+        }
     }
 
     /// Adds all of another's.
     pub fn merge(&mut self, other: &Self) {
-        if !other.is_empty() {
-            self.own().add(other.histogram()).expect("it grows to any value");
+        match (&mut self.0, &other.0) {
+            (Counts::Many(own), Counts::Many(more)) => {
+                own.add(&**more).expect("it grows to any value");
+            }
+            (_, Counts::Few(classes)) => {
+                classes.iter().for_each(|class| self.add(class.least_us, class.count));
+            }
+            (Counts::Few(_), Counts::Many(_)) => {
+                let few = std::mem::replace(self, other.clone());
+                self.merge(&few);
+            }
+        }
+    }
+
+    /// How many were counted.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        match &self.0 {
+            Counts::Few(classes) => {
+                classes.iter().fold(0, |sum, class| sum.saturating_add(class.count))
+            }
+            Counts::Many(histogram) => histogram.len(),
         }
     }
 
     /// Whether nothing was counted.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.histogram().is_empty()
+        self.count() == 0
     }
 
     /// The latency that the fraction `q` (0 to 1) of requests did not exceed;
     /// `None` if nothing was counted.
     #[must_use]
     pub fn quantile(&self, q: f64) -> Option<Duration> {
-        (!self.is_empty()).then(|| Duration::from_micros(self.histogram().value_at_quantile(q)))
+        let rank = ((q.clamp(0.0, 1.0) * self.count() as f64).ceil() as u64).max(1);
+        let us = match &self.0 {
+            Counts::Few(classes) => {
+                let mut counted = 0_u64;
+                let at = classes.iter().find(|class| {
+                    counted = counted.saturating_add(class.count);
+                    counted >= rank
+                });
+                let class = at.or(classes.last())?;
+                if q > 0.0 { class.most_us() } else { class.least_us }
+            }
+            Counts::Many(histogram) => histogram.value_at_quantile(q),
+        };
+        Some(Duration::from_micros(us))
     }
 
     /// How many took this long or longer, to the 0.1 % that times are told apart by.
     #[must_use]
     pub fn at_least(&self, latency: Duration) -> u64 {
-        let us = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX).clamp(1, LONGEST_US);
-        let histogram = self.histogram();
-        let below = histogram.count_between(0, us - 1);
-        histogram.len() - below.min(histogram.len())
+        let us = micros(latency);
+        self.classes()
+            .filter(|class| class.least_us >= us)
+            .fold(0, |sum, class| sum.saturating_add(class.count))
     }
 
     /// The longest latency; `None` if nothing was counted.
     #[must_use]
     pub fn max(&self) -> Option<Duration> {
-        (!self.is_empty()).then(|| Duration::from_micros(self.histogram().max()))
+        match &self.0 {
+            Counts::Few(classes) => {
+                classes.last().map(|class| Duration::from_micros(class.most_us()))
+            }
+            Counts::Many(histogram) => Some(Duration::from_micros(histogram.max())),
+        }
     }
+}
+
+/// What is longer than an hour counts as an hour.
+fn micros(latency: Duration) -> u64 {
+    u64::try_from(latency.as_micros()).unwrap_or(u64::MAX).clamp(1, LONGEST_US)
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -126,36 +232,79 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_histogram_takes_no_memory() {
+    fn an_empty_one_takes_no_memory() {
         let mut latency = Latency::default();
-        latency.merge(&Latency::from_histogram(growing()));
-        assert!(latency.0.is_none());
-        assert_eq!((latency.histogram().len(), latency.at_least(Duration::ZERO)), (0, 0));
+        latency.merge(&Latency::from_histogram(&Histogram::new(3).unwrap()));
+        assert!(matches!(&latency.0, Counts::Few(classes) if classes.capacity() == 0));
+        assert_eq!((latency.count(), latency.at_least(Duration::ZERO)), (0, 0));
+        assert_eq!((latency.quantile(0.5), latency.max()), (None, None));
+    }
+
+    /// One for each of these times.
+    fn counted(times: &[u64]) -> Latency {
+        let mut latency = Latency::default();
+        times.iter().for_each(|us| latency.record(Duration::from_micros(*us)));
+        latency
     }
 
     #[test]
-    fn histograms_of_different_ranges_merge() {
-        let (mut short, mut long) = (Latency::default(), Latency::default());
-        short.record(Duration::from_micros(5));
-        long.record(Duration::from_secs(100));
-        short.merge(&long);
-        assert_eq!(short.histogram().len(), 2);
-        assert!(short.max().unwrap() >= Duration::from_secs(100));
+    fn few_become_many_beyond_so_many_classes() {
+        let times: Vec<_> = (1..=FEW as u64).collect();
+        let mut latency = counted(&times);
+        latency.merge(&latency.clone());
+        assert!(matches!(&latency.0, Counts::Few(classes) if classes.len() == FEW));
+        latency.record(Duration::from_micros(FEW as u64 + 1));
+        assert!(matches!(latency.0, Counts::Many(_)));
+        assert_eq!(latency.count(), 2 * FEW as u64 + 1);
     }
 
     #[test]
     fn a_histogram_is_the_same_in_whatever_order_its_counts_came() {
         use hdrhistogram::serialization::{Serializer as _, V2Serializer};
         let bytes = |order: &[u64]| {
-            let mut latency = Latency::default();
-            order.iter().for_each(|us| latency.record(Duration::from_micros(*us)));
             let mut bytes = Vec::new();
-            V2Serializer::new().serialize(&latency.compact(), &mut bytes).unwrap();
-            assert_eq!(latency.compact(), *latency.histogram());
+            V2Serializer::new().serialize(&counted(order).histogram(), &mut bytes).unwrap();
             bytes
         };
         assert_eq!(bytes(&[1, 900, 70_000, 3_000_000]), bytes(&[3_000_000, 900, 70_000, 1]));
         assert_eq!(bytes(&[1]).len(), bytes(&[2]).len());
         bytes(&[]);
+    }
+
+    /// Times of every magnitude, some of them often.
+    fn times() -> impl Strategy<Value = Vec<u64>> {
+        let time = (0_u32..32, any::<u64>()).prop_map(|(bits, us)| 1 + us % (1 << bits));
+        prop::collection::vec(time.prop_map(|us| us.min(LONGEST_US)), 0..200)
+    }
+
+    proptest! {
+        #[test]
+        fn few_and_many_say_what_a_histogram_says(times in times(), more in times(), q in 0.0..=1.0) {
+            let mut histogram = Histogram::<u64>::new(3).unwrap();
+            let all = times.iter().chain(&more);
+            all.clone().for_each(|us| histogram.record(*us).unwrap());
+            let mut merged = counted(&times);
+            merged.merge(&counted(&more));
+            let at_once = counted(&all.copied().collect::<Vec<_>>());
+            prop_assert_eq!(&merged, &at_once);
+            prop_assert_eq!(&Latency::from_histogram(&histogram), &merged);
+            prop_assert_eq!(&merged.histogram(), &histogram);
+            for latency in [merged, at_once] {
+                prop_assert_eq!(latency.count(), histogram.len());
+                if histogram.is_empty() {
+                    continue;
+                }
+                for q in [0.0, q, 0.5, 0.99, 1.0] {
+                    let us = latency.quantile(q).unwrap().as_micros();
+                    prop_assert_eq!(us, u128::from(histogram.value_at_quantile(q)), "at {}", q);
+                }
+                prop_assert_eq!(latency.max().unwrap().as_micros(), u128::from(histogram.max()));
+                for us in times.iter().chain(&more).take(8).flat_map(|us| [*us, us + 1]) {
+                    let below = histogram.count_between(0, us.clamp(1, LONGEST_US) - 1);
+                    let slow = latency.at_least(Duration::from_micros(us));
+                    prop_assert_eq!(slow, histogram.len() - below);
+                }
+            }
+        }
     }
 }

@@ -117,14 +117,14 @@ fn pack(latency: &Latency) -> Option<Box<[u8]>> {
         return None;
     }
     let mut bytes = Vec::new();
-    let written = V2Serializer::new().serialize(latency.histogram(), &mut bytes);
+    let written = V2Serializer::new().serialize(&latency.histogram(), &mut bytes);
     written.expect("a Vec takes everything");
     Some(bytes.into_boxed_slice())
 }
 
 fn unpack(mut bytes: &[u8]) -> Latency {
     let read = Deserializer::new().deserialize(&mut bytes);
-    Latency::from_histogram(read.expect("it is what was packed"))
+    Latency::from_histogram(&read.expect("it is what was packed"))
 }
 
 #[cfg(test)]
@@ -176,7 +176,7 @@ mod tests {
         window.add(9 * SECOND, Tally { elapsed: 3 * SECOND, ..round() });
         let tally = window.tally().unwrap();
         assert_eq!((tally.elapsed, tally.requests()), (6 * SECOND, 3 * round().requests()));
-        let latencies: u64 = tally.backends.values().map(|b| b.latency().histogram().len()).sum();
+        let latencies: u64 = tally.backends.values().map(|b| b.latency().count()).sum();
         assert_eq!(latencies, tally.answers());
     }
 

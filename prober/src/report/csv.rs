@@ -102,9 +102,9 @@ fn of_backend(who: &Identity, backend: &BackendTally, of: u64) -> Vec<String> {
 }
 
 fn times(latency: &Latency) -> [String; 4] {
-    let histogram = latency.histogram();
-    let at = |quantile| histogram.value_at_quantile(quantile);
-    [at(0.5), at(0.9), at(0.99), histogram.max()].map(|us| us.to_string())
+    let at = |quantile| latency.quantile(quantile);
+    [at(0.5), at(0.9), at(0.99), latency.max()]
+        .map(|time| time.unwrap_or_default().as_micros().to_string())
 }
 
 /// A text that no spreadsheet takes for a formula: behind an apostrophe, if it begins as one

@@ -192,7 +192,7 @@ proptest! {
         prop_assert_eq!(whole.requests(), events.len() as u64);
         prop_assert_eq!(whole.answers(), answered);
         prop_assert_eq!(whole.failed_requests(), events.len() as u64 - answered);
-        let by_backend = |tally: &Tally| tally.backends.values().map(|b| b.latency().histogram().len()).sum::<u64>();
+        let by_backend = |tally: &Tally| tally.backends.values().map(|b| b.latency().count()).sum::<u64>();
         prop_assert_eq!(by_backend(&whole), answered, "each answer has its latency");
         prop_assert!(whole.failures.len() <= MAX_FAILURE_GROUPS + FailureKind::ALL.len());
         // As they are, and one into the other before all of it is merged.

@@ -66,7 +66,7 @@ fn phase_line(phase: &str, latency: &Latency) -> Markup {
     html! {
         tr {
             th scope="row" { (words) }
-            td.number { (count(latency.histogram().len())) }
+            td.number { (count(latency.count())) }
             @for q in [0.5, 0.9, 0.99, 1.0] { td.number { (micros(us(q))) } }
         }
     }

@@ -101,7 +101,7 @@ fn lines<'a>(groups: &'a Groups<'a>, clusters: &Clusters<'_>) -> Vec<Line<'a>> {
 
 /// The latencies up to the longest one: its percentile is that of the last one counted.
 fn points(latency: &Latency) -> Vec<(f64, f64)> {
-    let count = latency.histogram().len();
+    let count = latency.count();
     if count == 0 {
         return Vec::new();
     }

@@ -26,8 +26,7 @@ pub(super) fn entry(row: &Row) -> Option<Entry> {
 }
 
 /// The evidence in such an object, without what could steer a terminal.
-pub(super) fn evidence(entry: &Value) -> Result<Evidence, serde_json::Error> {
-    let mut entry = entry.clone();
+pub(super) fn evidence(mut entry: Value) -> Result<Evidence, serde_json::Error> {
     plain(&mut entry);
     Evidence::deserialize(entry)
 }

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::latency::Latency;
+use crate::latency::{Class, Latency};
 use crate::outcome::FailureKind;
 use crate::tally::{Label, Tally};
 
@@ -72,12 +72,9 @@ impl Answers {
     /// Times are told apart to 0.1 %: one that is longer than a bound by less than that may
     /// be in its bucket.
     fn latency(&mut self, latency: &Latency) {
-        let histogram = latency.histogram();
-        for step in histogram.iter_recorded() {
-            let (value, count) = (step.value_iterated_to(), step.count_at_value());
-            let least = histogram.lowest_equivalent(value);
-            self.buckets[BOUNDS.partition_point(|bound| *bound < least)] += count;
-            self.sum += Duration::from_micros(least.saturating_mul(count));
+        for Class { least_us, count } in latency.classes() {
+            self.buckets[BOUNDS.partition_point(|bound| *bound < least_us)] += count;
+            self.sum += Duration::from_micros(least_us.saturating_mul(count));
         }
     }
 }

@@ -1,0 +1,240 @@
+//! A report from its JSON. What it says is checked against itself, and nothing of it can steer
+//! a terminal. Pure.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use echo_reply::Identity;
+use hdrhistogram::serialization::Deserializer;
+use serde::Deserialize;
+use serde::de::Error as _;
+use serde_json::value::RawValue;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use super::{
+    AddressEntry, Document, FailureEntry, JsonError, LatencyEntry, OrderEntry, PassedOverEntry,
+    Probed, RowHead, SCHEMA, StoppedWord, explanation, timeline,
+};
+use crate::events::Happened;
+use crate::latency::Latency;
+use crate::report::{Report, Row, RowResult};
+use crate::tally::{
+    AddressTally, Agreement, BackendTally, FailureGroup, LAGS, Order, Pairs, PassedOver, Phases,
+    Punctuality, Stopped, Tally,
+};
+
+/// Reads a report back.
+pub fn parse(bytes: &[u8]) -> Result<Report, JsonError> {
+    #[derive(Deserialize)]
+    struct SchemaOnly {
+        schema: String,
+    }
+    let SchemaOnly { schema } = serde_json::from_slice(bytes)?;
+    if schema != SCHEMA {
+        return Err(JsonError::Schema { found: schema });
+    }
+    let document: Document<&RawValue> = serde_json::from_slice(bytes)?;
+    let started = OffsetDateTime::parse(&document.started, &Rfc3339)
+        .map_err(|_| JsonError::Time(document.started.clone()))?;
+    let rows = document.rows.into_iter().map(|raw| {
+        row(raw.get()).map_err(|error| match error {
+            JsonError::Shape(error) => JsonError::Shape(placed(&error, bytes, raw.get())),
+            other => other,
+        })
+    });
+    let rows: Result<Vec<_>, _> = rows.collect();
+    Ok(Report {
+        started: started.into(),
+        interrupted: document.interrupted,
+        clusters: document.clusters,
+        rows: rows?,
+    })
+}
+
+/// An error in a part of a document, with its place in the whole.
+fn placed(error: &serde_json::Error, whole: &[u8], part: &str) -> serde_json::Error {
+    let said = error.to_string();
+    let place = format!(" at line {} column {}", error.line(), error.column());
+    let Some(what) = said.strip_suffix(&place) else {
+        return serde_json::Error::custom(said);
+    };
+    let before = part.as_ptr() as usize - whole.as_ptr() as usize;
+    let before = &whole[..before.min(whole.len())];
+    let line = error.line() + before.iter().filter(|byte| **byte == b'\n').count();
+    let indent = before.iter().rev().take_while(|byte| **byte != b'\n').count();
+    let column = if error.line() == 1 { indent + error.column() } else { error.column() };
+    serde_json::Error::custom(format!("{what} at line {line} column {column}"))
+}
+
+fn row(raw: &str) -> Result<Row, JsonError> {
+    #[derive(Deserialize)]
+    struct Explained {
+        explanation: Option<serde_json::Value>,
+    }
+    let RowHead { source, target, url, protocol, address, unreachable, .. } =
+        serde_json::from_str(raw)?;
+    let Explained { explanation } = serde_json::from_str(raw)?;
+    let evidence = explanation.map(explanation::evidence).transpose()?;
+    let result = match unreachable {
+        Some(reason) => RowResult::Unreachable { reason: plain(&reason) },
+        None => {
+            let mut probed: Probed = serde_json::from_str(raw)?;
+            let verdicts = std::mem::take(&mut probed.expectations);
+            RowResult::Probed { tally: tally(probed)?, verdicts }
+        }
+    };
+    Ok(Row { source, target, url, protocol, address, result, evidence })
+}
+
+/// A text of a report without what could steer a terminal or forge a line.
+pub(super) fn plain(text: &str) -> String {
+    text.replace(char::is_control, "?")
+}
+
+/// The order of answers, its backends by their places in the list.
+fn order(entry: &OrderEntry, backends: &[Identity]) -> Result<Order, JsonError> {
+    let wrong = || JsonError::Counts("the order names a backend that is not listed");
+    let mut order = Order::default();
+    for (before, after, kept, started) in &entry.pairs {
+        let who = |place: &usize| backends.get(*place).cloned().ok_or_else(wrong);
+        let pairs = Pairs { kept: *kept, started: *started };
+        order.pairs.insert((who(before)?, who(after)?), pairs);
+    }
+    for (lag, (pairs, same)) in order.lags.iter_mut().zip(entry.lags.iter().take(LAGS)) {
+        *lag = Agreement { pairs: *pairs, same: *same };
+    }
+    Ok(order)
+}
+
+/// Whether all sums are what their parts say, so that a verdict on the parts is one on the whole.
+fn check_counts(probed: &Probed) -> Result<(), JsonError> {
+    let sum = |counts: &mut dyn Iterator<Item = u64>| -> u128 { counts.map(u128::from).sum() };
+    let backends = &probed.backends;
+    for (whole, parts, what) in [
+        (
+            probed.requests,
+            u128::from(probed.answers) + u128::from(probed.failed),
+            "requests are not answers and failures",
+        ),
+        (probed.answers, sum(&mut backends.iter().map(|b| b.answers)), "answers of backends"),
+        (probed.retried, sum(&mut backends.iter().map(|b| b.retried)), "retried of backends"),
+        (probed.failed, sum(&mut probed.failures.iter().map(|f| f.count)), "failures of kinds"),
+    ] {
+        if u128::from(whole) != parts {
+            return Err(JsonError::Counts(what));
+        }
+    }
+    let addresses = &probed.addresses;
+    if !addresses.is_empty() {
+        for (whole, parts, what) in [
+            (probed.answers, sum(&mut addresses.iter().map(|a| a.answers)), "answers of addresses"),
+            (
+                probed.connections,
+                sum(&mut addresses.iter().map(|a| a.connections)),
+                "connections to addresses",
+            ),
+        ] {
+            if u128::from(whole) != parts {
+                return Err(JsonError::Counts(what));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn tally(probed: Probed) -> Result<Tally, JsonError> {
+    check_counts(&probed)?;
+    let listed: Vec<_> = probed.backends.iter().map(|backend| backend.identity.clone()).collect();
+    let order = order(&probed.order, &listed)?;
+    let mut backends = BTreeMap::new();
+    for backend in probed.backends {
+        if !backend.identity.is_printable() {
+            return Err(JsonError::Name);
+        }
+        let counted = BackendTally {
+            answers: backend.answers,
+            retried: backend.retried,
+            connections: backend.connections,
+            fresh: maybe_latency(backend.fresh.as_ref())?,
+            kept: maybe_latency(backend.kept.as_ref())?,
+        };
+        if counted.latency().count() != counted.answers {
+            return Err(JsonError::Counts("latencies of a backend's answers"));
+        }
+        if backends.insert(backend.identity, counted).is_some() {
+            return Err(JsonError::Counts("a backend is listed twice"));
+        }
+    }
+    let mut addresses = BTreeMap::new();
+    for AddressEntry { address, connections, answers } in probed.addresses {
+        if addresses.insert(address, AddressTally { connections, answers }).is_some() {
+            return Err(JsonError::Counts("an address is listed twice"));
+        }
+    }
+    let phase = |name: &str| maybe_latency(probed.phases.get(name));
+    let phases = Phases {
+        dns: phase("dns")?,
+        connect: phase("connect")?,
+        tls: phase("tls")?,
+        first_byte: phase("first_byte")?,
+        upstream: phase("upstream")?,
+        service: phase("service")?,
+    };
+    let failure = |entry: FailureEntry| {
+        let FailureEntry { kind, what, count } = entry;
+        FailureGroup { kind, what: plain(&what), count }
+    };
+    let passed_over = |entry: PassedOverEntry| {
+        (entry.address, PassedOver { count: entry.count, why: plain(&entry.why) })
+    };
+    let event = |mut event: Happened| {
+        event.command = plain(&event.command);
+        event.output = event.output.lines().map(plain).collect::<Vec<_>>().join("\n");
+        event
+    };
+    let tally = Tally {
+        backends,
+        failures: probed.failures.into_iter().map(failure).collect(),
+        connections: probed.connections,
+        addresses,
+        passed_over: probed.passed_over.into_iter().map(passed_over).collect(),
+        passed_over_further: probed.passed_over_further,
+        shown: probed.shown.into_iter().map(|(n, line)| (n, plain(&line))).collect(),
+        abandoned: probed.abandoned,
+        warmed_up: probed.warmed_up,
+        timeline: probed.timeline.map(timeline::timeline).transpose()?,
+        trail: None,
+        events: probed.events.into_iter().map(event).collect(),
+        failover: probed.failover,
+        phases,
+        punctuality: probed.schedule.map(|entry| Punctuality {
+            late: entry.late,
+            dropped: entry.dropped,
+            worst: Duration::from_micros(entry.worst_us),
+        }),
+        elapsed: Duration::try_from_secs_f64(probed.seconds).unwrap_or_default(),
+        order,
+        stopped: probed.stopped.map(|stopped| match stopped {
+            StoppedWord::Decided => Stopped::Decided,
+            StoppedWord::MaxRequests => Stopped::Exhausted,
+        }),
+    };
+    if let Some(timeline) = &tally.timeline {
+        timeline::check(timeline, &tally)?;
+    }
+    Ok(tally)
+}
+
+fn maybe_latency(entry: Option<&LatencyEntry>) -> Result<Latency, JsonError> {
+    entry.map_or_else(|| Ok(Latency::default()), latency)
+}
+
+fn latency(entry: &LatencyEntry) -> Result<Latency, JsonError> {
+    let wrong = |reason: String| JsonError::Histogram(reason);
+    let bytes = STANDARD.decode(&entry.histogram).map_err(|e| wrong(e.to_string()))?;
+    let histogram = Deserializer::new().deserialize(&mut bytes.as_slice());
+    Ok(Latency::from_histogram(&histogram.map_err(|e| wrong(e.to_string()))?))
+}

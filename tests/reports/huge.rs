@@ -1,0 +1,66 @@
+//! A report of ten thousand pods: written by a run, and shown again in every form.
+
+use std::io::Write as _;
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::harness::{Said, bin, finish};
+use crate::servers::{Server, read_head, response};
+
+const PODS: u64 = 10_000;
+
+/// Runs a prober and says how much memory it took at most, in KiB, as the kernel counted it.
+fn measured(args: &[&str]) -> (Said, u64) {
+    let script = "import resource, subprocess, sys
+code = subprocess.run(sys.argv[1:]).returncode
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, file=sys.stderr)
+sys.exit(code)";
+    let said = finish(Command::new("python3").args(["-c", script]).arg(bin("prober")).args(args));
+    let peak = said.stderr.lines().last().and_then(|line| line.parse().ok());
+    let peak = peak.unwrap_or_else(|| panic!("no peak in {said:?}"));
+    (said, peak)
+}
+
+#[test]
+fn ten_thousand_pods_fit_into_100_mb_in_every_form() {
+    const MOST_KIB: u64 = 100_000;
+    let count = Arc::new(AtomicU64::new(0));
+    let server = Server::start(move |mut stream, _| {
+        while !read_head(&stream).is_empty() {
+            let pod = count.fetch_add(1, Ordering::SeqCst);
+            let headers = format!("x-echo-pod: echo2-{pod:05}\r\nx-echo-cluster: kops\r\n");
+            let _ = stream.write_all(response("200 OK", &headers, "").as_bytes());
+        }
+    });
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
+    let (target, requests, json) = (server.target(), PODS.to_string(), at("run.json"));
+    let (said, peak) = measured(&[
+        "-t",
+        &target,
+        "-n",
+        &requests,
+        "--reuse",
+        "always",
+        "-c",
+        "1",
+        "--threads",
+        "1",
+        "--quiet",
+        "--report",
+        &json,
+    ]);
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    assert!(said.stdout.contains("10000 requests"), "{}", said.stdout);
+    assert!(peak < MOST_KIB, "the run took {peak} KiB");
+    for ending in ["json", "html", "md", "xml", "csv", "prom"] {
+        let file = at(&format!("again.{ending}"));
+        let (said, peak) = measured(&["report", &json, "--report", &file]);
+        assert_eq!(said.code, 0, "{ending}: {}", said.stderr);
+        assert!(peak < MOST_KIB, "{ending} took {peak} KiB");
+        assert!(std::fs::metadata(&file).expect("written").len() > 1000, "{ending}");
+    }
+    let [first, again] = ["run.json", "again.json"].map(|name| std::fs::read(at(name)));
+    assert!(first.expect("written") == again.expect("written"), "byte for byte");
+}
