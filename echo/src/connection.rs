@@ -54,7 +54,7 @@ pub(crate) struct Protocol {
 pub(crate) fn protocol(max_head: usize, idle: Duration) -> Protocol {
     let mut http = auto::Builder::new(TokioExecutor::new());
     // A client may close its side as soon as it has asked, and still wants the answer.
-    http.http1().half_close(true).max_buf_size(max_head).header_read_timeout(None);
+    http.http1().half_close(true).max_buf_size(max_head).header_read_timeout(None).writev(false);
     http.http2()
         .max_header_list_size(u32::try_from(max_head).unwrap_or(u32::MAX))
         .timer(TokioTimer::new())
