@@ -2,9 +2,12 @@
 //! anything touches the world. Pure.
 
 pub(crate) mod envoys;
+mod error;
 mod events;
 pub(crate) mod judging;
+mod load;
 mod protocol;
+mod request;
 mod reuse;
 mod select;
 pub mod target;
@@ -13,23 +16,23 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
-use thiserror::Error;
+use http::{HeaderMap, Method};
 
-use crate::cli::{ArrivalForm, LoadArgs, NetworkArgs, RequestArgs, RunArgs, SelectForm, TlsArgs};
+use crate::cli::{NetworkArgs, RequestArgs, RunArgs, SelectForm, TlsArgs};
 use crate::events::Event;
-use crate::expectation::{Expectation, SyntaxError};
+use crate::expectation::Expectation;
 use crate::explain::Envoy;
 use crate::failover::Terms;
-use crate::identity::pattern::{PatternError, Patterns};
-use crate::overrides::{OverrideError, Overrides};
+use crate::identity::pattern::Patterns;
+use crate::overrides::Overrides;
 use crate::resolve::{Family, NamesConfig, NamesError};
 use crate::schedule::{Arrivals, End, Schedule};
 use crate::verdict::{Rules, Sampling};
+pub use error::PlanError;
 pub use protocol::Protocol;
 pub use reuse::Reuse;
 pub use select::Select;
-use target::{Target, TargetError};
+use target::Target;
 
 /// Requests to each target, unless told otherwise.
 pub const DEFAULT_REQUESTS: u64 = 100;
@@ -47,160 +50,6 @@ const MAX_STREAMS: u64 = 1_000;
 pub const MAX_DATA: usize = 65_536;
 /// Numbers above are those of warm-up requests.
 const MAX_REQUESTS: u64 = crate::schedule::WARMUP_SEQUENCE - 1;
-
-/// Why flags make no plan. `Display` is one line.
-#[derive(Debug, Error)]
-pub enum PlanError {
-    /// Nothing to ask.
-    #[error("no target; say what to ask, such as: prober --target istio1.xiaowenx.com/echo2")]
-    NoTarget,
-    /// A target is no URL.
-    #[error("--target: {0}")]
-    Target(#[from] TargetError),
-    /// An expectation does not parse.
-    #[error("--expect: {0}")]
-    Expectation(#[from] SyntaxError),
-    /// An override does not parse.
-    #[error(transparent)]
-    Override(#[from] OverrideError),
-    /// How an answer names its pod is no pattern.
-    #[error(transparent)]
-    Identify(#[from] PatternError),
-    /// A DNS server is none.
-    #[error(transparent)]
-    Names(#[from] NamesError),
-    /// A number is out of its range.
-    #[error("{flag} {value}: {right}")]
-    Number {
-        /// The flag.
-        flag: &'static str,
-        /// What was given.
-        value: String,
-        /// What would be right.
-        right: String,
-    },
-    /// A count and a time both end the run.
-    #[error("-n and -d both say when to end; give one of them")]
-    TwoEnds,
-    /// Sampling until decided has another end than the one given.
-    #[error("--max-requests ends sampling that goes on until it is decided; leave -n and -d away")]
-    TwoLimits,
-    /// Times of a fault where none happens.
-    #[error("--expect: '{0}' is about a fault; let one happen, such as --at 5s 'COMMAND'")]
-    Timeline(String),
-    /// Arrivals of what?
-    #[error("--arrivals says how the requests of --rate are spread; give --rate too")]
-    ArrivalsWithoutRate,
-    /// Once before the run, or for every connection?
-    #[error(
-        "--select each looks the name up once, before the run, --re-resolve for every connection; \
-         give one of them"
-    )]
-    EachAnew,
-    /// A header does not parse.
-    #[error("-H '{given}': {wrong}; write it as 'NAME: VALUE'")]
-    Header {
-        /// As given.
-        given: String,
-        /// What is wrong with it.
-        wrong: &'static str,
-    },
-    /// A body is longer than one that every server's kernel takes unread.
-    #[error("--data is longer than {MAX_DATA} bytes; send less")]
-    LongData,
-    /// A file where only a plain run reads any.
-    #[error("--data '{0}': files are read by a plain run only; write the body itself")]
-    DataFile(String),
-    /// HTTP/2 without TLS cannot be negotiated.
-    #[error("--http2 is negotiated by TLS; for a plain target write --http2-prior-knowledge")]
-    PlainHttp2,
-    /// Streams of what?
-    #[error("--streams is of HTTP/2; add --http2, --http2-prior-knowledge or --grpc")]
-    StreamsWithoutHttp2,
-    /// Several streams are several requests on one connection.
-    #[error(
-        "--streams {0} puts {0} requests on a connection at once; allow it with --reuse always"
-    )]
-    StreamsWithoutReuse(u64),
-    /// A gRPC service has paths of its own.
-    #[error("--grpc calls {service}; leave the path '{path}' away from the target")]
-    GrpcPath {
-        /// The path of the service.
-        service: &'static str,
-        /// The path given.
-        path: String,
-    },
-    /// A method that is a number: the flag next to it was meant.
-    #[error("--request {0} would be the method; for {0} requests write -n {0} or --requests {0}")]
-    MethodIsNumber(String),
-    /// A file of events cannot be read.
-    #[error("--event-file {0}: {1}")]
-    EventFile(PathBuf, std::io::Error),
-    /// A line of such a file is none.
-    #[error("{file}, line {line}: '{text}' is no event; write TIME COMMAND, such as 5s date")]
-    EventLine {
-        /// The file.
-        file: String,
-        /// The line's number, from 1.
-        line: usize,
-        /// The line.
-        text: String,
-    },
-    /// An event would come after the end.
-    #[error("--at {at}: the run ends after {end}; let events come before, or the run go on (-d)")]
-    EventAfterEnd {
-        /// The event's instant.
-        at: String,
-        /// How long the run takes.
-        end: String,
-    },
-    /// Until when?
-    #[error("--at happens at an instant of a run of known length; give -d, such as -d 30s")]
-    EventsWithoutEnd,
-    /// Whose events?
-    #[error("--at and --event-file are about one run; give one --target")]
-    EventsOfMany,
-    /// Shares do not parse.
-    #[error("--failover-to '{given}': {wrong}; write NAME[,NAME…] or NAME=PERCENT%[,…]")]
-    FailoverTo {
-        /// As given.
-        given: String,
-        /// What is wrong with it.
-        wrong: String,
-    },
-    /// An admin interface is none.
-    #[error("--envoy-admin '{given}': {wrong}; write [NAME=]URL, such as http://127.0.0.1:15000")]
-    EnvoyAdmin {
-        /// As given.
-        given: String,
-        /// What is wrong with it.
-        wrong: &'static str,
-    },
-    /// Whose Envoys?
-    #[error(
-        "--envoy-admin: {envoys} Envoys for {targets} targets; give one for all, or one for each"
-    )]
-    EnvoysOfTargets {
-        /// How many Envoys.
-        envoys: usize,
-        /// How many targets.
-        targets: usize,
-    },
-    /// A method is none.
-    #[error("-X '{0}' is no HTTP method; write one such as GET or POST")]
-    Method(String),
-}
-
-impl PlanError {
-    /// Lines that point at the place, where there is one to point at.
-    #[must_use]
-    pub fn pointer(&self) -> Option<String> {
-        match self {
-            Self::Expectation(error) => Some(error.pointer()),
-            _ => None,
-        }
-    }
-}
 
 /// Everything that the engine needs to know of one row: a target and how it is asked.
 #[derive(Clone, Debug)]
@@ -376,7 +225,7 @@ pub fn run(args: &RunArgs) -> Result<Vec<ProbePlan>, PlanError> {
     let load = &args.load;
     let expectations = judging::expectations(&args.judge.expectations, args.events.any())?;
     let (mut rules, most) = judging::rules(&args.judge, load, &expectations)?;
-    let mut schedule = schedule(load)?;
+    let mut schedule = load::schedule(load)?;
     if rules.sampling == Sampling::UntilDecided {
         schedule.end = End::Requests(most);
     }
@@ -384,7 +233,7 @@ pub fn run(args: &RunArgs) -> Result<Vec<ProbePlan>, PlanError> {
     rules.addresses_drawn = matches!(select, Select::RoundRobin | Select::Random(_));
     let first = target(&args.targets[0], args)?;
     let protocol = Protocol::of(&args.request, first.tls)?;
-    let reuse = reuse(load.reuse.as_deref())?;
+    let reuse = load::reuse(load.reuse.as_deref())?;
     let common = ProbePlan {
         target: first.clone(),
         schedule,
@@ -394,11 +243,11 @@ pub fn run(args: &RunArgs) -> Result<Vec<ProbePlan>, PlanError> {
             .as_deref()
             .map(|given| seconds("--connection-lifetime", given))
             .transpose()?,
-        concurrency: concurrency(load, schedule.end)?,
-        streams: streams(load, protocol, reuse)?,
+        concurrency: load::concurrency(load, schedule.end)?,
+        streams: load::streams(load, protocol, reuse)?,
         protocol,
         threads: args.load.threads.map(|n| within("--threads", n, MAX_THREADS)).transpose()?,
-        request: request(&args.request, &first)?,
+        request: request::request(&args.request, &first)?,
         limits: limits(&args.request)?,
         overrides: Overrides::parse(&args.network.resolve, &args.network.connect_to)?,
         names: names(&args.network, &args.request)?,
@@ -408,7 +257,7 @@ pub fn run(args: &RunArgs) -> Result<Vec<ProbePlan>, PlanError> {
         expectations,
         rules,
         show: args.show.unwrap_or(DEFAULT_SHOW),
-        timeline: load.timeline.as_deref().map(timeline).transpose()?,
+        timeline: load.timeline.as_deref().map(load::timeline).transpose()?,
         events: events::read(&args.events, schedule)?,
         marks: args.events.marks,
         event_limit: seconds("--event-timeout", &args.events.event_timeout)?,
@@ -426,10 +275,10 @@ pub fn run(args: &RunArgs) -> Result<Vec<ProbePlan>, PlanError> {
     let envoys = envoys::read(&args.envoys, args.targets.len())?;
     let plan = |(given, envoys): (&String, Vec<Envoy>)| {
         let target = target(given, args)?;
-        let request = request(&args.request, &target)?;
+        let request = request::request(&args.request, &target)?;
         let protocol = Protocol::of(&args.request, target.tls)?;
         if protocol.is_http2() {
-            check_authority(&request)?;
+            request::check_authority(&request)?;
         }
         Ok(ProbePlan { target, request, protocol, envoys, ..common.clone() })
     };
@@ -447,151 +296,6 @@ fn target(given: &str, args: &RunArgs) -> Result<Target, PlanError> {
             Err(PlanError::GrpcPath { service, path })
         }
     }
-}
-
-fn streams(load: &LoadArgs, protocol: Protocol, reuse: Reuse) -> Result<u64, PlanError> {
-    let streams = positive("--streams", load.streams, 1, MAX_STREAMS)?;
-    match load.streams {
-        Some(_) if !protocol.is_http2() => Err(PlanError::StreamsWithoutHttp2),
-        Some(_) if streams > 1 && reuse == Reuse::NEVER => {
-            Err(PlanError::StreamsWithoutReuse(streams))
-        }
-        _ => Ok(streams),
-    }
-}
-
-fn schedule(load: &LoadArgs) -> Result<Schedule, PlanError> {
-    let end = match (load.requests, load.duration.as_deref()) {
-        (Some(_), Some(_)) => return Err(PlanError::TwoEnds),
-        (None, Some(given)) => End::After(seconds("--duration", given)?),
-        (requests, None) => {
-            End::Requests(positive("-n", requests, DEFAULT_REQUESTS, MAX_REQUESTS)?)
-        }
-    };
-    let arrivals = match (&load.rate, load.arrivals) {
-        (None, None) => Arrivals::Closed,
-        (None, Some(_)) => return Err(PlanError::ArrivalsWithoutRate),
-        (Some(given), arrivals) => {
-            let rate = rate(given)?;
-            match arrivals {
-                Some(ArrivalForm::Poisson) => Arrivals::Poisson(rate, load.seed),
-                _ => Arrivals::Constant(rate),
-            }
-        }
-    };
-    let warmup = load.warmup.as_deref().map(|given| seconds("--warmup", given)).transpose()?;
-    let burst = positive("--burst", load.burst, 1, MAX_CONCURRENCY)?;
-    Ok(Schedule { end, arrivals, burst, warmup: warmup.unwrap_or_default() })
-}
-
-/// The width of a timeline's bins.
-fn timeline(given: &str) -> Result<Duration, PlanError> {
-    let whole = seconds("--timeline", given).ok().filter(|w| w.as_nanos() % 1_000_000 == 0);
-    whole.ok_or_else(|| PlanError::Number {
-        flag: "--timeline",
-        value: format!("'{given}'"),
-        right: "write whole milliseconds or seconds, from 1ms to 86400, such as 100ms".to_owned(),
-    })
-}
-
-/// Requests each second: a number, `/s` allowed behind it.
-fn rate(given: &str) -> Result<f64, PlanError> {
-    let number = given.strip_suffix("/s").unwrap_or(given).parse::<f64>().ok();
-    number.filter(|rate| (0.001..=10_000_000.0).contains(rate)).ok_or_else(|| PlanError::Number {
-        flag: "--rate",
-        value: format!("'{given}'"),
-        right: "write requests each second, from 0.001 to 10000000".to_owned(),
-    })
-}
-
-fn reuse(given: Option<&str>) -> Result<Reuse, PlanError> {
-    let given = given.unwrap_or("never");
-    Reuse::parse(given).ok_or_else(|| PlanError::Number {
-        flag: "--reuse",
-        value: format!("'{given}'"),
-        right: "write never, always, N, or N:M with N at most M".to_owned(),
-    })
-}
-
-fn concurrency(load: &LoadArgs, end: End) -> Result<u64, PlanError> {
-    let asked = positive("-c", load.concurrency, DEFAULT_CONCURRENCY, MAX_CONCURRENCY)?;
-    Ok(match end {
-        End::Requests(requests) => asked.min(requests),
-        End::After(_) => asked,
-    })
-}
-
-fn request(args: &RequestArgs, target: &Target) -> Result<RequestPlan, PlanError> {
-    let host = HeaderValue::from_str(&target.authority)
-        .map_err(|_| TargetError::Space(target.given.clone()))?;
-    let body = body(args)?;
-    let method = match &args.method {
-        None if body.is_some() => Method::POST,
-        None => Method::GET,
-        Some(given) if given.parse::<u64>().is_ok() => {
-            return Err(PlanError::MethodIsNumber(given.clone()));
-        }
-        Some(given) => given.parse().map_err(|_| PlanError::Method(given.clone()))?,
-    };
-    let mut headers = HeaderMap::new();
-    let agent = HeaderValue::from_static(concat!("prober/", env!("CARGO_PKG_VERSION")));
-    headers.insert(header::USER_AGENT, agent);
-    headers.insert(header::ACCEPT, HeaderValue::from_static("*/*"));
-    headers.insert(header::HOST, host);
-    if let Some(body) = &body {
-        let form = HeaderValue::from_static("application/x-www-form-urlencoded");
-        headers.insert(header::CONTENT_TYPE, form);
-        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
-    }
-    let mut own = HeaderMap::new();
-    for given in &args.headers {
-        let (name, value) = parse_header(given)?;
-        if body.is_some() && [header::CONTENT_LENGTH, header::TRANSFER_ENCODING].contains(&name) {
-            let (given, wrong) = (given.clone(), "--data has a length of its own");
-            return Err(PlanError::Header { given, wrong });
-        }
-        headers.remove(&name);
-        own.append(name, value);
-    }
-    for (name, value) in own.iter().filter(|(_, value)| !value.is_empty()) {
-        headers.append(name, value.clone());
-    }
-    Ok(RequestPlan { method, headers, body })
-}
-
-/// What `--data` says, as curl joins it; `None` without it.
-fn body(args: &RequestArgs) -> Result<Option<Bytes>, PlanError> {
-    if args.data.is_empty() {
-        return Ok(None);
-    }
-    if let (None, Some(file)) = (&args.body, args.data.iter().find(|data| data.starts_with('@'))) {
-        return Err(PlanError::DataFile(file.clone()));
-    }
-    let body = args.body.clone().unwrap_or_else(|| args.data.join("&").into_bytes());
-    match body.len() {
-        length if length > MAX_DATA => Err(PlanError::LongData),
-        _ => Ok(Some(body.into())),
-    }
-}
-
-/// HTTP/2 has the host in `:authority`, which is not as free as a header.
-fn check_authority(request: &RequestPlan) -> Result<(), PlanError> {
-    let Some(host) = request.headers.get(header::HOST) else { return Ok(()) };
-    http::uri::Authority::try_from(host.as_bytes()).map(drop).map_err(|_| PlanError::Header {
-        given: format!("Host: {}", String::from_utf8_lossy(host.as_bytes())),
-        wrong: "over HTTP/2 its value must be a host",
-    })
-}
-
-/// `NAME: VALUE`; as in curl, `NAME:` removes one of the program's own headers.
-fn parse_header(given: &str) -> Result<(HeaderName, HeaderValue), PlanError> {
-    let wrong = |wrong| PlanError::Header { given: given.escape_debug().to_string(), wrong };
-    let (name, value) = given.split_once(':').ok_or_else(|| wrong("it has no colon"))?;
-    let name = HeaderName::from_bytes(name.trim().as_bytes())
-        .map_err(|_| wrong("its name is no header name"))?;
-    let value = HeaderValue::from_str(value.trim())
-        .map_err(|_| wrong("its value holds a control character"))?;
-    Ok((name, value))
 }
 
 fn limits(args: &RequestArgs) -> Result<Limits, PlanError> {

@@ -64,7 +64,7 @@ fn a_body_is_sent_by_post_as_curl_does() {
     let json = request(&["-X", "PUT", "--data", "{}", "-H", "Content-Type: application/json"]);
     assert_eq!(
         (json.method.as_str(), &json.headers["content-type"]),
-        ("PUT", &HeaderValue::from_static("application/json"))
+        ("PUT", &http::HeaderValue::from_static("application/json"))
     );
     assert_eq!(request(&["--data", ""]).headers["content-length"], "0");
     let none = request(&[]);
@@ -177,7 +177,7 @@ fn contradictions_are_refused_in_one_line() {
 proptest! {
     #[test]
     fn no_header_and_no_time_panics(text in any::<String>()) {
-        let _ = parse_header(&text);
+        let _ = request::parse_header(&text);
         let _ = seconds("-m", &text);
     }
 }

@@ -1,0 +1,82 @@
+//! `-n`, `-d`, `-c`, `--rate`, `--reuse`: how many requests, when, and on which connections. Pure.
+
+use std::time::Duration;
+
+use super::{
+    DEFAULT_CONCURRENCY, DEFAULT_REQUESTS, MAX_CONCURRENCY, MAX_REQUESTS, MAX_STREAMS, PlanError,
+    Protocol, Reuse, positive, seconds,
+};
+use crate::cli::{ArrivalForm, LoadArgs};
+use crate::schedule::{Arrivals, End, Schedule};
+
+pub(super) fn streams(load: &LoadArgs, protocol: Protocol, reuse: Reuse) -> Result<u64, PlanError> {
+    let streams = positive("--streams", load.streams, 1, MAX_STREAMS)?;
+    match load.streams {
+        Some(_) if !protocol.is_http2() => Err(PlanError::StreamsWithoutHttp2),
+        Some(_) if streams > 1 && reuse == Reuse::NEVER => {
+            Err(PlanError::StreamsWithoutReuse(streams))
+        }
+        _ => Ok(streams),
+    }
+}
+
+pub(super) fn schedule(load: &LoadArgs) -> Result<Schedule, PlanError> {
+    let end = match (load.requests, load.duration.as_deref()) {
+        (Some(_), Some(_)) => return Err(PlanError::TwoEnds),
+        (None, Some(given)) => End::After(seconds("--duration", given)?),
+        (requests, None) => {
+            End::Requests(positive("-n", requests, DEFAULT_REQUESTS, MAX_REQUESTS)?)
+        }
+    };
+    let arrivals = match (&load.rate, load.arrivals) {
+        (None, None) => Arrivals::Closed,
+        (None, Some(_)) => return Err(PlanError::ArrivalsWithoutRate),
+        (Some(given), arrivals) => {
+            let rate = rate(given)?;
+            match arrivals {
+                Some(ArrivalForm::Poisson) => Arrivals::Poisson(rate, load.seed),
+                _ => Arrivals::Constant(rate),
+            }
+        }
+    };
+    let warmup = load.warmup.as_deref().map(|given| seconds("--warmup", given)).transpose()?;
+    let burst = positive("--burst", load.burst, 1, MAX_CONCURRENCY)?;
+    Ok(Schedule { end, arrivals, burst, warmup: warmup.unwrap_or_default() })
+}
+
+/// The width of a timeline's bins.
+pub(super) fn timeline(given: &str) -> Result<Duration, PlanError> {
+    let whole = seconds("--timeline", given).ok().filter(|w| w.as_nanos() % 1_000_000 == 0);
+    whole.ok_or_else(|| PlanError::Number {
+        flag: "--timeline",
+        value: format!("'{given}'"),
+        right: "write whole milliseconds or seconds, from 1ms to 86400, such as 100ms".to_owned(),
+    })
+}
+
+/// Requests each second: a number, `/s` allowed behind it.
+fn rate(given: &str) -> Result<f64, PlanError> {
+    let number = given.strip_suffix("/s").unwrap_or(given).parse::<f64>().ok();
+    number.filter(|rate| (0.001..=10_000_000.0).contains(rate)).ok_or_else(|| PlanError::Number {
+        flag: "--rate",
+        value: format!("'{given}'"),
+        right: "write requests each second, from 0.001 to 10000000".to_owned(),
+    })
+}
+
+pub(super) fn reuse(given: Option<&str>) -> Result<Reuse, PlanError> {
+    let given = given.unwrap_or("never");
+    Reuse::parse(given).ok_or_else(|| PlanError::Number {
+        flag: "--reuse",
+        value: format!("'{given}'"),
+        right: "write never, always, N, or N:M with N at most M".to_owned(),
+    })
+}
+
+pub(super) fn concurrency(load: &LoadArgs, end: End) -> Result<u64, PlanError> {
+    let asked = positive("-c", load.concurrency, DEFAULT_CONCURRENCY, MAX_CONCURRENCY)?;
+    Ok(match end {
+        End::Requests(requests) => asked.min(requests),
+        End::After(_) => asked,
+    })
+}
