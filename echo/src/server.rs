@@ -46,7 +46,7 @@ pub enum BindError {
     /// it is no `source`.
     #[error(
         "cannot listen on {address}: {}; choose another with {}",
-        reason(refusal),
+        usage::why_not_listening(refusal),
         remedy(refusal, flag)
     )]
     Refused {
@@ -60,15 +60,6 @@ pub enum BindError {
     /// The TLS port cannot be served.
     #[error(transparent)]
     Tls(#[from] TlsError),
-}
-
-fn reason(error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::AddrInUse => "address in use".to_owned(),
-        io::ErrorKind::AddrNotAvailable => "this machine has no such address".to_owned(),
-        io::ErrorKind::PermissionDenied => "ports below 1024 need privileges".to_owned(),
-        _ => error.to_string(),
-    }
 }
 
 fn remedy(error: &io::Error, flag: &'static str) -> &'static str {

@@ -1,9 +1,10 @@
 //! How every program of this workspace speaks of wrong usage: one line on
-//! stderr, exit code 2, and the nearest right word where there is one.
+//! stderr, exit code 2, the nearest right word where there is one, and why not where
+//! the system refuses.
 //! Holds no flags of any program.
 
 use std::fmt::Display;
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -29,6 +30,17 @@ pub fn parse<T: Parser>() -> Result<T, ExitCode> {
             complain(&program, &format_args!("{} (see {program} --help)", one_line(&error)))
         }
     })
+}
+
+/// Why a program cannot listen at an address, in words for who chose it.
+#[must_use]
+pub fn why_not_listening(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => "address in use".to_owned(),
+        io::ErrorKind::AddrNotAvailable => "this machine has no such address".to_owned(),
+        io::ErrorKind::PermissionDenied => "ports below 1024 need privileges".to_owned(),
+        _ => error.to_string(),
+    }
 }
 
 /// Prints `program: message` on stderr as exactly one line, and returns exit code 2.

@@ -21,19 +21,10 @@ const BACKLOG: u32 = 128;
 /// Why the address cannot be listened on. The system's words are in the message, so that they
 /// are no `source`.
 #[derive(Debug, Error)]
-#[error("cannot listen on {address}: {}; choose another with --listen", reason(.refusal))]
+#[error("cannot listen on {address}: {}; choose another with --listen", usage::why_not_listening(.refusal))]
 pub struct ListenError {
     address: SocketAddr,
     refusal: io::Error,
-}
-
-fn reason(error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::AddrInUse => "address in use".to_owned(),
-        io::ErrorKind::AddrNotAvailable => "this machine has no such address".to_owned(),
-        io::ErrorKind::PermissionDenied => "ports below 1024 need privileges".to_owned(),
-        _ => error.to_string(),
-    }
 }
 
 /// Listens; needs a runtime around it.
