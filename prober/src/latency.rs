@@ -153,6 +153,12 @@ impl Latency {
         }
     }
 
+    /// Whether there are so few classes that they are listed: it takes no histogram's room.
+    #[must_use]
+    pub fn is_listed(&self) -> bool {
+        matches!(self.0, Counts::Few(_))
+    }
+
     /// How many were counted.
     #[must_use]
     pub fn count(&self) -> u64 {

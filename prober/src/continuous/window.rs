@@ -81,25 +81,27 @@ fn append(whole: &mut Tally, round: Tally) {
 }
 
 /// A tally whose histograms take a few bytes for each latency, instead of the room for all
-/// that there could be.
+/// that there could be. Latencies that are listed are small as they are.
 #[derive(Clone, Debug, Default)]
 struct Packed {
     /// Without its histograms.
     tally: Tally,
-    /// They, in the order of [`latencies`].
+    /// They, in the order of [`latencies`]; `None` for those that are listed.
     histograms: Vec<Option<Box<[u8]>>>,
 }
 
 impl Packed {
     fn pack(mut tally: Tally) -> Self {
-        let histograms = latencies(&mut tally).map(|latency| pack(&mem::take(latency))).collect();
+        let histograms = latencies(&mut tally).map(pack).collect();
         Self { tally, histograms }
     }
 
     fn unpack(self) -> Tally {
         let mut tally = self.tally;
         for (latency, packed) in latencies(&mut tally).zip(self.histograms) {
-            *latency = packed.map(|bytes| unpack(&bytes)).unwrap_or_default();
+            if let Some(bytes) = packed {
+                *latency = unpack(&bytes);
+            }
         }
         tally
     }
@@ -112,10 +114,11 @@ fn latencies(tally: &mut Tally) -> impl Iterator<Item = &mut Latency> {
     backends.flat_map(|backend| [&mut backend.fresh, &mut backend.kept]).chain(phases)
 }
 
-fn pack(latency: &Latency) -> Option<Box<[u8]>> {
-    if latency.is_empty() {
+fn pack(latency: &mut Latency) -> Option<Box<[u8]>> {
+    if latency.is_listed() {
         return None;
     }
+    let latency = mem::take(latency);
     let mut bytes = Vec::new();
     let written = V2Serializer::new().serialize(&latency.histogram(), &mut bytes);
     written.expect("a Vec takes everything");
@@ -143,7 +146,7 @@ mod tests {
         for report in [samples::plain(), samples::matrix(), samples::many_pods()] {
             for tally in report.rows.iter().filter_map(crate::report::Row::tally) {
                 let packed = Packed::pack(tally.clone());
-                assert!(packed.tally.backends.values().all(|backend| backend.fresh.is_empty()));
+                assert!(packed.tally.backends.values().all(|backend| backend.fresh.is_listed()));
                 assert_eq!(&packed.unpack(), tally);
             }
         }
