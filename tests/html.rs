@@ -1,7 +1,7 @@
 //! The report as an HTML page, in a browser: it shows what the JSON says, asks nobody for
 //! anything, complains of nothing, and can be read by all.
 
-mod browser;
+pub(crate) mod browser;
 mod compare;
 
 use std::fs;

@@ -4,7 +4,7 @@
 mod action;
 mod consumers;
 mod huge;
-mod schema;
+pub(crate) mod schema;
 
 use std::fs;
 use std::path::Path;

@@ -11,6 +11,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::harness::{Background, DEADLINE, Said, command, run, wait_until};
+use crate::html::browser::Browser;
 use crate::servers::{Server, answering, line, linger_open, nobody, response, text_echo};
 
 /// A prober that watches.
@@ -209,6 +210,34 @@ fn metrics_page_and_health_are_served_until_a_last_report() {
     let prom = Metrics::read(fs::read_to_string(prom).expect("written"));
     assert_accepted(&prom.text);
     assert_eq!(prom.sum("prober_requests_total", &[]), ended as f64);
+}
+
+#[test]
+fn the_live_page_shows_later_rounds_by_itself_and_says_when_it_cannot() {
+    let server = two_clusters();
+    let target = server.target();
+    let watch = Watch::start(&["-t", &target, "-n", "10", "--interval=0.5", "--window=60"]);
+    watch.until("a round has ended", |metrics| metrics.rounds() >= 1.0);
+    let mut browser = Browser::start();
+    browser.open_url(&format!("http://{}/", watch.address));
+    // What a reload would throw away, and the page's own renewal must not.
+    browser.evaluate("window.opened = true; document.querySelector('main').dataset.first = ''");
+    wait_until("a later round is shown", || {
+        let renewed =
+            browser.evaluate("'first' in document.querySelector('main').dataset") == false;
+        renewed.then_some(())
+    });
+    assert_eq!(browser.evaluate("window.opened"), true, "it was not loaded anew");
+    assert_eq!(browser.evaluate("document.getElementById('lost').hidden"), true);
+    let noticed = browser.noticed();
+    assert_eq!(noticed.complaints, [""; 0], "nothing is refused by its own policy");
+    assert!(noticed.requests.len() >= 2, "{noticed:?}");
+    watch.terminate();
+    let lost = wait_until("it says that nobody answers", || {
+        let lost = browser.evaluate("!document.getElementById('lost').hidden") == true;
+        lost.then(|| browser.evaluate("document.getElementById('lost').textContent"))
+    });
+    assert!(lost.as_str().is_some_and(|text| text.contains("what is shown is of 20")), "{lost}");
 }
 
 #[test]

@@ -12,7 +12,7 @@ use tokio_tungstenite::tungstenite::{Message, WebSocket, client};
 use crate::harness::{Background, DEADLINE, finish, wait_until, workspace};
 
 /// A browser with one page; it ends when dropped.
-pub(super) struct Browser {
+pub(crate) struct Browser {
     process: Background,
     socket: WebSocket<TcpStream>,
     session: Option<String>,
@@ -24,16 +24,16 @@ pub(super) struct Browser {
 
 /// What a browser noticed of a page.
 #[derive(Debug, Default, PartialEq)]
-pub(super) struct Noticed {
+pub(crate) struct Noticed {
     /// The URLs that were asked for.
-    pub(super) requests: Vec<String>,
+    pub(crate) requests: Vec<String>,
     /// Exceptions, lines of the console, what the browser refused.
-    pub(super) complaints: Vec<String>,
+    pub(crate) complaints: Vec<String>,
 }
 
 impl Browser {
     /// Starts one with a profile of its own, which talks to nobody but the test.
-    pub(super) fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let found = finish(&mut Command::new(workspace().join("tools/find-chromium")));
         assert_eq!(found.code, 0, "{}", found.stderr);
         let profile = tempfile::tempdir().expect("a folder");
@@ -75,9 +75,13 @@ impl Browser {
     }
 
     /// Opens a file, and waits until all of it is there.
-    pub(super) fn open(&mut self, file: &Path) {
+    pub(crate) fn open(&mut self, file: &Path) {
+        self.open_url(&format!("file://{}", file.display()));
+    }
+
+    /// Opens a URL, and waits until all of it is there.
+    pub(crate) fn open_url(&mut self, url: &str) {
         self.events.clear();
-        let url = format!("file://{}", file.display());
         let opened = self.call("Page.navigate", &json!({"url": url}));
         assert!(opened.get("errorText").is_none(), "{url}: {opened}");
         wait_until("the page is there", || {
@@ -87,7 +91,7 @@ impl Browser {
     }
 
     /// Shows the page as on a screen of this width in CSS pixels, in light or dark.
-    pub(super) fn screen(&mut self, width: u32, dark: bool) {
+    pub(crate) fn screen(&mut self, width: u32, dark: bool) {
         let screen =
             json!({"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500});
         self.call("Emulation.setDeviceMetricsOverride", &screen);
@@ -98,7 +102,7 @@ impl Browser {
 
     /// The value of an expression in the page.
     #[track_caller]
-    pub(super) fn evaluate(&mut self, expression: &str) -> Value {
+    pub(crate) fn evaluate(&mut self, expression: &str) -> Value {
         let asked = json!({"expression": expression, "returnByValue": true});
         let said = self.call("Runtime.evaluate", &asked);
         assert!(said.get("exceptionDetails").is_none(), "{said}");
@@ -106,7 +110,7 @@ impl Browser {
     }
 
     /// Presses a key, such as `Tab`.
-    pub(super) fn press(&mut self, key: &str, code: u32) {
+    pub(crate) fn press(&mut self, key: &str, code: u32) {
         for kind in ["rawKeyDown", "keyUp"] {
             let event =
                 json!({"type": kind, "key": key, "code": key, "windowsVirtualKeyCode": code});
@@ -115,7 +119,7 @@ impl Browser {
     }
 
     /// What was noticed since the page was opened.
-    pub(super) fn noticed(&mut self) -> Noticed {
+    pub(crate) fn noticed(&mut self) -> Noticed {
         // What was said before the answer to this is here then.
         self.evaluate("0");
         let mut noticed = Noticed::default();

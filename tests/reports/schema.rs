@@ -21,8 +21,9 @@ fn schema(of: &str) -> jsonschema::Validator {
         .expect("a schema")
 }
 
+/// The report that was printed; it is valid.
 #[track_caller]
-fn valid(said: &Said) -> Value {
+pub(crate) fn valid(said: &Said) -> Value {
     let report = serde_json::from_str(&said.stdout);
     let report: Value = report.unwrap_or_else(|error| panic!("{error}: {said:?}"));
     let errors: Vec<_> = schema("report")
