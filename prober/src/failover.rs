@@ -6,18 +6,19 @@
 //! *window* is a time of the length `hold`; it is *calm* if requests started in it, none of
 //! them failed, and, where shares are stated, each cluster's share of its answers is within
 //! four standard errors of its own (for a window of so many answers; five points at least). The
-//! shares hold so in its first half, too, in its first quarter, and so on: calm that begins
-//! within a silence of one cluster would begin too early.
+//! shares hold so in its first half, too, in its first quarter, and so on, and calm begins with
+//! the instant by which each cluster that has a share has answered: calm that begins within a
+//! silence of one of them would begin too early.
 //!
 //! - *detect*: from the fault to the end of the first request that ended after it and shows
 //!   it: it failed, was slow, or was answered at a later attempt of the mesh.
 //! - *lost*: requests that ended after the fault, and failed.
 //! - *slow*: answers that ended after the fault and took more than twice the slowest answer
 //!   from before it.
-//! - *failover*: from the fault to the first start of a calm window that ends before the
+//! - *failover*: from the fault to the beginning of the first calm window that ends before the
 //!   recovery (or the run's end). Stated shares are those of `--failover-to`.
-//! - *failback*: from the recovery to the first start of a calm window that ends before the
-//!   run's end. Stated shares are the clusters' shares before the fault.
+//! - *failback*: from the recovery to the beginning of the first calm window that ends before
+//!   the run's end. Stated shares are the clusters' shares before the fault.
 //! - *overshoot*: how far a cluster's share in any window after the recovery exceeded its
 //!   share before the fault, in points of a hundred, at most. It contains the scatter of a
 //!   window's sample.
@@ -290,11 +291,26 @@ impl<'a> Run<'a> {
                 (0..=HALVINGS).map(|n| first..self.index(start + hold / 2_u32.pow(n)));
             let calm = failures == 0 && !window.is_empty();
             if calm && beginnings.all(|part| part.is_empty() || self.within(&part, shares)) {
-                return Some(start);
+                return Some(self.all_there(&window, shares).unwrap_or(start).max(start));
             }
             // Nothing shorter than a nanosecond lies between.
             start = self.entries.get(past)?.due.max(start) + Duration::from_nanos(1);
         }
+    }
+
+    /// By when each cluster that has a share has answered; `None` where no shares are stated.
+    fn all_there(
+        &self,
+        window: &std::ops::Range<usize>,
+        shares: &Option<(Vec<f64>, f64)>,
+    ) -> Option<Duration> {
+        let (shares, _) = shares.as_ref()?;
+        let wanted = (0..).zip(shares).filter(|(_, share)| **share > 0.0);
+        let first = |place: u32| {
+            let mut entries = self.entries[window.clone()].iter();
+            entries.find(|entry| entry.cluster == Some(place)).map(|entry| entry.due)
+        };
+        wanted.filter_map(|(place, _)| first(place)).max()
     }
 
     fn within(&self, window: &std::ops::Range<usize>, shares: &Option<(Vec<f64>, f64)>) -> bool {
