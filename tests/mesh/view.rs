@@ -119,11 +119,11 @@ fn only_cluster(row: &Value) -> &str {
 /// once: it has the fewer requests in flight, so that of two draws it loses only if
 /// both are the other: it is chosen 3 times in 4. A request fails if the first
 /// choice and the six of each of both retries are it: 0.75¹³ ≈ 2.4 % at most, and
-/// more than 20 of 100 with a probability below 1e-12. One at a time (see `faults`)
+/// more than 40 of 250 with a probability below 1e-12. One at a time (see `faults`)
 /// it is 2⁻¹³.
 #[track_caller]
 fn assert_hidden_by_retries(row: &Value) {
-    assert!(number(row, "retried") > 0 && number(row, "failed") <= 20, "{row}");
+    assert!(number(row, "retried") > 0 && number(row, "failed") <= 40, "{row}");
 }
 
 /// The rows in which both clusters must answer.
@@ -150,7 +150,7 @@ fn mesh_view_a_dead_remote_app_is_told_by_envoys_503() {
     for row in SHARED_ROWS.map(|place| &rows[place]) {
         assert_eq!(only_cluster(row), "kops");
         // Half at most, less where LEAST_REQUEST avoids the endpoint that is slow to fail.
-        assert!((3..=80).contains(&number(row, "failed")), "{row}");
+        assert!((7..=200).contains(&number(row, "failed")), "{row}");
         let failures = row["failures"].as_array().expect("a list");
         assert!(failures.iter().all(|failure| failure["kind"] == "status"), "{row}");
         let what = failures[0]["what"].as_str().expect("a text");
@@ -170,7 +170,8 @@ fn mesh_view_a_stopped_gateway_is_told_from_the_other_side_only() {
     }
     // With the gateway back, all is well again.
     mesh.start_process("gke1/eastwestgateway").unwrap();
-    assert_eq!(matrix(&mesh).0, 0);
+    let (code, rows) = matrix(&mesh);
+    assert_eq!((code, missed(&rows)), (0, vec![]), "{rows:#?}");
 }
 
 #[test]
