@@ -335,8 +335,13 @@ envoys:
     fn many_pods_take_more_requests() {
         let mut shape = Shape::two_clusters();
         assert_eq!(requests(&Topology::new(&shape, DEFAULT_BLOCK, INGRESS_PORT)), 250);
-        shape.clusters[0].replicas = vec![1, 15];
-        shape.clusters[1].replicas = vec![1, 14];
+        // Five clusters of five pods, the most that a cluster has: 25, of which each must show.
+        for subnet in 3..=5 {
+            let mut more = shape.clusters[0].clone();
+            (more.name, more.subnet) = (format!("more{subnet}"), subnet);
+            shape.clusters.push(more);
+        }
+        shape.clusters.iter_mut().for_each(|cluster| cluster.replicas = vec![1, 5]);
         assert_eq!(requests(&Topology::new(&shape, DEFAULT_BLOCK, INGRESS_PORT)), 500);
     }
 
