@@ -18,6 +18,8 @@ import sys
 import tempfile
 import time
 
+import nginx
+
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PEERS = os.path.join(ROOT, ".tools", "peers")
 HOST = "127.0.0.1"
@@ -98,20 +100,8 @@ def start_echo(program, port):
 def start_nginx(program, port, folder):
     headers = "".join(f'add_header {name} "{value}";' for name, value in HEADERS.items())
     line = f"[URL: http://$http_host$request_uri] on [pod: {POD}] in [cluster: kops]\\n"
-    config = f"""
-daemon off; master_process off; worker_processes 1; pid {folder}/pid; error_log stderr error;
-events {{ worker_connections 20000; }}
-http {{
-  access_log off; default_type "text/plain; charset=utf-8"; keepalive_requests 1000000000;
-  keepalive_timeout 3600s; client_body_temp_path {folder}; proxy_temp_path {folder};
-  fastcgi_temp_path {folder}; uwsgi_temp_path {folder}; scgi_temp_path {folder};
-  server {{ listen {HOST}:{port} backlog=4096; {headers} return 200 "{line}"; }}
-}}
-"""
-    path = os.path.join(folder, "nginx.conf")
-    with open(path, "w", encoding="utf-8") as file:
-        file.write(config)
-    return Server("nginx", [program, "-p", folder, "-c", path], port)
+    server = f'server {{ listen {HOST}:{port} backlog=4096; {headers} return 200 "{line}"; }}'
+    return Server("nginx", nginx.command(program, folder, server), port)
 
 
 def start_podinfo(program, port):
@@ -128,12 +118,10 @@ def start_flask(port):
 def start_all(servers, arguments, program, folder):
     """Starts echo, and whom it can be compared with here, one after the other."""
     servers.append(start_echo(program, 18090))
-    unpacked = os.path.join(PEERS, "nginx", "usr", "sbin", "nginx")
     podinfo = os.path.join(PEERS, "bin", "podinfo")
     missing = []
-    nginx = arguments.nginx or (unpacked if os.access(unpacked, os.X_OK) else None)
-    if nginx:
-        servers.append(start_nginx(nginx, 18095, folder))
+    if arguments.nginx:
+        servers.append(start_nginx(arguments.nginx, 18095, folder))
     else:
         missing.append("nginx")
     if os.access(podinfo, os.X_OK):
@@ -184,7 +172,7 @@ def idle_cost(server):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--bin-dir", default=os.path.join(ROOT, "target", "release"))
-    parser.add_argument("--nginx", default=shutil.which("nginx"), help="the nginx to compare with")
+    parser.add_argument("--nginx", default=nginx.find(), help="the nginx to compare with")
     parser.add_argument("--rounds", type=int, default=5, help="counted rounds (5)")
     parser.add_argument("--seconds", type=int, default=3, help="length of a round (3)")
     parser.add_argument("--markdown", help="also write the table to this file")

@@ -23,6 +23,8 @@ import tempfile
 import threading
 import time
 
+import nginx
+
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 HOST = "127.0.0.1"
 PORT = 18080
@@ -123,7 +125,7 @@ def prober(programs, kept, connections, requests, target=f"http://{HOST}:{PORT}/
     return command + ["--show", "0", "--quiet", "-o", "json"]
 
 
-def all_on(command, port=PORT):
+def all_on(command, port=PORT, timeline=True):
     """The same with every feature that costs something: 12 backends, a timeline."""
     at = command.index("-t") + 1
     target = f"http://{NAME}:{port}/"
@@ -132,7 +134,8 @@ def all_on(command, port=PORT):
         command[:at]
         + [target]
         + command[at + 1 :]
-        + ["--resolve", resolve, "--select", "round-robin", "--timeline", "100ms"]
+        + ["--resolve", resolve, "--select", "round-robin"]
+        + (["--timeline", "100ms"] if timeline else [])
     )
 
 
@@ -291,11 +294,9 @@ def memory(programs, scale, targets):
     few, many = scaled(200_000, scale), scaled(5_000_000, scale)
     peaks = {}
     for requests in (few, many):
-        command = all_on(prober(programs, True, 36, requests))
-        at = command.index("--timeline")
-        plain = command[:at] + command[at + 2 :]
-        peaks[requests] = [peak_memory(plain), peak_memory(command)]
-        without, with_it = peaks[requests]
+        plain = prober(programs, True, 36, requests)
+        without, with_it = (peak_memory(all_on(plain, timeline=on)) for on in (False, True))
+        peaks[requests] = without, with_it
         yield f"| {requests:,} requests | {without:.1f} | {with_it:.1f} |"
     yield ""
     most = max(max(both) for both in peaks.values())
@@ -421,20 +422,8 @@ def start_twelve(program, folder):
         f"server {{ listen {address}:{TWELVE_PORT}; add_header x-echo-pod echo2-{n}; {answer} }}\n"
         for n, address in enumerate(BACKENDS)
     )
-    config = f"""
-daemon off; master_process off; worker_processes 1; pid {folder}/pid; error_log stderr error;
-events {{ worker_connections 20000; }}
-http {{
-  access_log off; default_type "text/plain; charset=utf-8"; keepalive_requests 1000000000;
-  keepalive_timeout 3600s; client_body_temp_path {folder}; proxy_temp_path {folder};
-  fastcgi_temp_path {folder}; uwsgi_temp_path {folder}; scgi_temp_path {folder};
-  {servers}
-}}
-"""
-    path = os.path.join(folder, "nginx.conf")
-    with open(path, "w", encoding="utf-8") as file:
-        file.write(config)
-    process = subprocess.Popen(["taskset", "-c", "0", program, "-p", folder, "-c", path])
+    own = nginx.command(program, folder, servers)
+    process = subprocess.Popen(["taskset", "-c", "0", *own])
     wait_until_listening(BACKENDS[-1], process, TWELVE_PORT)
     return process
 
@@ -531,8 +520,7 @@ def main():
     peers = os.path.join(ROOT, ".tools", "peers", "bin")
     path = os.pathsep.join([peers, os.environ.get("PATH", "")])
     programs = {name: shutil.which(name, path=path) for name in PEERS}
-    unpacked = os.path.join(ROOT, ".tools", "peers", "nginx", "usr", "sbin", "nginx")
-    programs["nginx"] = shutil.which("nginx") or shutil.which(unpacked)
+    programs["nginx"] = nginx.find()
     programs = {name: path for name, path in programs.items() if path}
     for name in ("prober", "echo", "localmesh"):
         programs[name] = os.path.join(arguments.bin_dir, name)
