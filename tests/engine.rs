@@ -208,15 +208,7 @@ fn engine_an_open_loop_that_is_interrupted_is_reported() {
 
 #[test]
 fn engine_memory_is_flat_however_many_pods_answer() {
-    // A new pod with every answer: the worst that a server can do to a table of pods.
-    let count = Arc::new(AtomicU64::new(0));
-    let server = Server::start(move |mut stream, _| {
-        while !read_head(&stream).is_empty() {
-            let pod = count.fetch_add(1, Ordering::SeqCst);
-            let headers = format!("x-echo-pod: p{pod}\r\nx-echo-cluster: kops\r\n");
-            let _ = stream.write_all(response("200 OK", &headers, "").as_bytes());
-        }
-    });
+    let server = servers::always_another_pod();
     let mut prober = Command::new("sh");
     let script = format!(
         "ulimit -v 400000; exec '{}' -t {} -n 5000 --reuse always --show 0 --quiet --threads 1",

@@ -128,6 +128,19 @@ pub(crate) fn text_echo(pod: &str, cluster: &str) -> impl Fn(TcpStream, u64) + S
     answering(response("200 OK", "", &line(pod, cluster)))
 }
 
+/// A new pod with every answer, on kept connections: the worst that a server can do to a table
+/// of pods.
+pub(crate) fn always_another_pod() -> Server {
+    let count = AtomicU64::new(0);
+    Server::start(move |mut stream, _| {
+        while !read_head(&stream).is_empty() {
+            let pod = count.fetch_add(1, Ordering::SeqCst);
+            let headers = format!("x-echo-pod: echo2-{pod:05}\r\nx-echo-cluster: kops\r\n");
+            let _ = stream.write_all(response("200 OK", &headers, "").as_bytes());
+        }
+    })
+}
+
 /// Waits until the other side has closed, so that nothing sent is lost to a reset.
 pub(crate) fn linger(stream: &TcpStream) {
     let _ = stream.shutdown(std::net::Shutdown::Write);

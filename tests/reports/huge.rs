@@ -1,12 +1,9 @@
 //! A report of ten thousand pods: written by a run, and shown again in every form.
 
-use std::io::Write as _;
 use std::process::Command;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::harness::{Said, bin, finish};
-use crate::servers::{Server, read_head, response};
+use crate::servers::always_another_pod;
 
 const PODS: u64 = 10_000;
 
@@ -25,14 +22,7 @@ sys.exit(code)";
 #[test]
 fn ten_thousand_pods_fit_into_100_mb_in_every_form() {
     const MOST_KIB: u64 = 100_000;
-    let count = Arc::new(AtomicU64::new(0));
-    let server = Server::start(move |mut stream, _| {
-        while !read_head(&stream).is_empty() {
-            let pod = count.fetch_add(1, Ordering::SeqCst);
-            let headers = format!("x-echo-pod: echo2-{pod:05}\r\nx-echo-cluster: kops\r\n");
-            let _ = stream.write_all(response("200 OK", &headers, "").as_bytes());
-        }
-    });
+    let server = always_another_pod();
     let folder = tempfile::tempdir().expect("a folder");
     let at = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
     let (target, requests, json) = (server.target(), PODS.to_string(), at("run.json"));
