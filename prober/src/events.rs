@@ -49,6 +49,14 @@ pub struct Happened {
     pub output: String,
 }
 
+impl Happened {
+    /// When it began, or was to begin, µs from the end of the warm-up.
+    #[must_use]
+    pub fn instant_us(&self) -> u64 {
+        self.began_us.unwrap_or(self.at_us)
+    }
+}
+
 /// How a command ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

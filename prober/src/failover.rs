@@ -291,7 +291,7 @@ impl<'a> Run<'a> {
                 (0..=HALVINGS).map(|n| first..self.index(start + hold / 2_u32.pow(n)));
             let calm = failures == 0 && !window.is_empty();
             if calm && beginnings.all(|part| part.is_empty() || self.within(&part, shares)) {
-                return Some(self.all_there(&window, shares).unwrap_or(start).max(start));
+                return Some(self.all_there(&window, shares).unwrap_or(start));
             }
             // Nothing shorter than a nanosecond lies between.
             start = self.entries.get(past)?.due.max(start) + Duration::from_nanos(1);

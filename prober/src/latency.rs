@@ -196,6 +196,15 @@ impl Latency {
         Some(Duration::from_micros(us))
     }
 
+    /// p50, p90, p99 and the longest, in µs; 0 if nothing was counted.
+    #[must_use]
+    pub fn summary_us(&self) -> [u64; 4] {
+        let at = |q| self.quantile(q);
+        // An hour at most.
+        [at(0.5), at(0.9), at(0.99), self.max()]
+            .map(|time| time.unwrap_or_default().as_micros() as u64)
+    }
+
     /// How many took this long or longer, to the 0.1 % that times are told apart by.
     #[must_use]
     pub fn at_least(&self, latency: Duration) -> u64 {

@@ -21,7 +21,7 @@ use crate::connect::{
     http2::Slot,
     tls::{self, TlsError},
 };
-use crate::events::{self, marks};
+use crate::events::{self, Happened, marks};
 use crate::failover;
 use crate::monitor::{Checkpoint, Monitor};
 use crate::outcome::Outcome;
@@ -159,7 +159,7 @@ impl<'a> Row<'a> {
         whole.events = happened;
         if self.plan.marks {
             whole.events.extend(marks::between(start + schedule.warmup, ended));
-            whole.events.sort_by_key(|event| event.began_us.unwrap_or(event.at_us));
+            whole.events.sort_by_key(Happened::instant_us);
         }
         whole.failover = whole.trail.take().and_then(|trail| {
             let began = whole.events.iter().filter_map(|event| event.began_us);

@@ -4,7 +4,6 @@
 use echo_reply::Identity;
 
 use super::{Report, Row, RowResult};
-use crate::latency::Latency;
 use crate::tally::BackendTally;
 
 /// The columns: first what was asked and what came of all of it, then who answered.
@@ -98,13 +97,7 @@ fn of_backend(who: &Identity, backend: &BackendTally, of: u64) -> Vec<String> {
         backend.connections.to_string(),
     ];
     let texts = texts.iter().map(|text| harmless(text));
-    texts.chain(counts).chain(times(&backend.latency())).collect()
-}
-
-fn times(latency: &Latency) -> [String; 4] {
-    let at = |quantile| latency.quantile(quantile);
-    [at(0.5), at(0.9), at(0.99), latency.max()]
-        .map(|time| time.unwrap_or_default().as_micros().to_string())
+    texts.chain(counts).chain(backend.latency().summary_us().map(|us| us.to_string())).collect()
 }
 
 /// A text that no spreadsheet takes for a formula: behind an apostrophe, if it begins as one

@@ -10,7 +10,6 @@ use read::plain;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
-use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -330,19 +329,12 @@ fn phases(phases: &Phases) -> BTreeMap<String, LatencyEntry> {
 }
 
 fn latency_entry(latency: &Latency) -> LatencyEntry {
-    let us = |time: Option<Duration>| time.map_or(0, |time| time.as_micros() as u64);
-    let at = |quantile| us(latency.quantile(quantile));
+    let [p50_us, p90_us, p99_us, max_us] = latency.summary_us();
     let mut bytes = Vec::new();
     V2DeflateSerializer::new()
         .serialize(&latency.histogram(), &mut bytes)
         .expect("a histogram of these bounds fits into memory");
-    LatencyEntry {
-        p50_us: at(0.5),
-        p90_us: at(0.9),
-        p99_us: at(0.99),
-        max_us: us(latency.max()),
-        histogram: STANDARD.encode(bytes),
-    }
+    LatencyEntry { p50_us, p90_us, p99_us, max_us, histogram: STANDARD.encode(bytes) }
 }
 
 #[cfg(test)]
@@ -427,6 +419,20 @@ mod tests {
             let error = parse(bad.as_bytes()).expect_err(part).to_string();
             assert!(error.contains(part), "{part}: {error}");
         }
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_row_is_told_with_its_place_in_the_file() {
+        let text = String::from_utf8(render(&samples::matrix())).unwrap();
+        let bad = text.replacen("\"requests\": 100", "\"requests\": \"x\"", 2);
+        let line = 1 + bad.lines().position(|line| line.contains("\"requests\": \"x\"")).unwrap();
+        let error = parse(bad.as_bytes()).unwrap_err().to_string();
+        assert!(error.contains(&format!("at line {line} column ")), "line {line}: {error}");
+        let one_line = bad.replace('\n', " ");
+        let column = one_line.find("\"x\"").unwrap();
+        let error = parse(one_line.as_bytes()).unwrap_err().to_string();
+        let told = error.rsplit_once("at line 1 column ").unwrap().1.parse::<usize>().unwrap();
+        assert!((column..=column + 3).contains(&told), "{column}: {error}");
     }
 
     #[test]

@@ -22,7 +22,7 @@ pub struct Worth {
     pub sample: Sample,
     /// On how many kept connections they came, where they are worth more than one each: kinds
     /// of connections that are not among these may answer differently.
-    pub connections: Option<f64>,
+    pub connections: Option<u64>,
     /// Why they are worth less than they are many; `None` if they are not.
     pub why: Option<&'static str>,
 }
@@ -48,7 +48,7 @@ impl Worth {
     /// is one moment.
     pub(super) fn unseen_kinds(&self, risk: f64) -> (f64, f64) {
         match self.connections {
-            Some(connections) => (risk / 2.0, -f64::exp_m1((risk / 2.0).ln() / connections)),
+            Some(connections) => (risk / 2.0, unseen_share(connections, 1.0 - risk / 2.0)),
             None => (risk, 0.0),
         }
     }
@@ -128,7 +128,7 @@ impl<'a> Evidence<'a> {
                 // The first answer of each: what the balancer decided, once for each.
                 (worth, share) = (connections, opened(true) / connections);
             } else {
-                of_connections = Some(connections);
+                of_connections = Some(connections as u64);
             }
         }
         if let Some(order) = Correlation::of(&started).filter(Correlation::clusters) {
@@ -182,7 +182,8 @@ impl<'a> Evidence<'a> {
     #[must_use]
     pub fn absent(&self, label: Label) -> Worth {
         let worth = self.worth_of_all(label);
-        let trials = worth.connections.unwrap_or(f64::INFINITY).min(worth.sample.trials);
+        let most = worth.connections.map_or(f64::INFINITY, |connections| connections as f64);
+        let trials = worth.sample.trials.min(most);
         Worth { why: worth.why, ..Worth::of(Sample { hits: 0.0, trials }) }
     }
 

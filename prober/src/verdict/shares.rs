@@ -230,7 +230,7 @@ fn worth_note(evidence: &Evidence<'_>, worth: &Worth) -> String {
     }
     let (_, unseen) = worth.unseen_kinds(evidence.risk());
     if let Some(connections) = worth.connections.filter(|_| unseen > NOTABLE) {
-        let (connections, most) = (count(connections as u64, "kept connection"), percent(unseen));
+        let (connections, most) = (count(connections, "kept connection"), percent(unseen));
         note += &format!(
             "; {connections} may have missed kinds of connections that are up to {most} % of all"
         );

@@ -19,16 +19,11 @@ pub(super) fn render(tally: &Tally) -> Markup {
     }
 }
 
-/// When an event began, or was to begin, µs.
-pub(super) fn instant(event: &Happened) -> u64 {
-    event.began_us.unwrap_or(event.at_us)
-}
-
 fn happened(event: &Happened) -> Markup {
     let well = matches!(event.end, Ending::Exit(0) | Ending::Marked);
     html! {
         li {
-            span.at { "at " (micros(Some(instant(event)))) } " "
+            span.at { "at " (micros(Some(event.instant_us()))) } " "
             code { (name(&event.command)) } " "
             span.ending.bad[!well] {
                 (name(&event.end.words()))

@@ -7,7 +7,6 @@ mod columns;
 use maud::{Markup, html};
 
 use super::plot::{self, ACROSS, Scale};
-use super::survival::instant;
 use super::who::cluster_name;
 use super::words::{micros, round, visible};
 use crate::report::groups::{Clusters, class};
@@ -196,7 +195,7 @@ fn p99(columns: &Columns, at: Panel) -> Markup {
 fn events(columns: &Columns, layout: Layout, tally: &Tally) -> Markup {
     html! {
         @for (place, event) in tally.events.iter().enumerate() {
-            @let x = columns.percent(instant(event));
+            @let x = columns.percent(event.instant_us());
             line.event x1=(x) x2=(x) y1="14" y2=(layout.p99.end()) {}
             circle.mark cx=(x) cy="8" r="8" {}
             text.mark x=(x) y="12" text-anchor="middle" { (place + 1) }

@@ -11,7 +11,7 @@ use crate::tally::Tally;
 /// The events and the times; nothing where nothing happened.
 pub(super) fn render(out: &mut String, tally: &Tally) {
     for event in &tally.events {
-        let at = event.began_us.unwrap_or(event.at_us);
+        let at = event.instant_us();
         let took = event.took_us.filter(|_| event.end != Ending::NotReached);
         let took = took.map(|took| format!(" in {}", micros(took))).unwrap_or_default();
         let _ =

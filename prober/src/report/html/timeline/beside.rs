@@ -6,7 +6,6 @@ use maud::{Markup, html};
 use super::columns::Columns;
 use super::{calms, textured};
 use crate::report::groups::{Clusters, class};
-use crate::report::html::survival::instant;
 use crate::report::html::who::cluster_name;
 use crate::report::html::words::{count, micros, name, round, visible};
 use crate::tally::Tally;
@@ -70,7 +69,7 @@ pub(super) fn described(columns: &Columns, tally: &Tally, clusters: &Clusters<'_
     }
     text.push_str(&format!("{} failed. ", count(columns.failed.iter().sum())));
     for event in &tally.events {
-        let at = micros(Some(instant(event)));
+        let at = micros(Some(event.instant_us()));
         text.push_str(&format!("At {at}: {}. ", visible(&event.command)));
     }
     text.push_str("The table below has the numbers.");
