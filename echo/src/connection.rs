@@ -1,7 +1,6 @@
 //! One connection: its id, the numbers of its requests, its limits, and its
 //! graceful end. HTTP/1 and HTTP/2 with prior knowledge come on the same port.
 
-use std::convert::Infallible;
 use std::hash::{BuildHasher as _, RandomState};
 use std::io;
 use std::net::SocketAddr;
@@ -11,10 +10,10 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::Router;
-use axum::body::{Body, Bytes, HttpBody};
-use axum::http::{HeaderValue, Request};
-use axum::response::Response;
+use axum::body::{Bytes, HttpBody};
+use axum::http::{HeaderValue, Request, Response};
+use futures_util::FutureExt as _;
+use futures_util::future::{Either, ready};
 use hyper::body::{Frame, Incoming, SizeHint};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -24,11 +23,10 @@ use tokio::net::TcpStream;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 use tokio_rustls::server::TlsStream;
-use tower::Service as _;
 use tracing::debug;
 
+use crate::answer::{Answering, Content, Ending};
 use crate::describe::{Arrival, Connection};
-use crate::routes::Ending;
 use crate::tls::Tls;
 
 mod activity;
@@ -100,7 +98,7 @@ pub(crate) async fn serve(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     facts: Connection,
     protocol: &Protocol,
-    router: Router,
+    answer: impl Fn(Request<Incoming>, Arrival) -> Answering,
     mut drain: watch::Receiver<()>,
 ) {
     let facts = Arc::new(facts);
@@ -108,24 +106,18 @@ pub(crate) async fn serve(
     let io = TokioIo::new(Watched::new(stream, Arc::clone(&activity)));
     let requests = AtomicU64::new(0);
     let (first, close) = (Notify::new(), Arc::new(Notify::new()));
-    let service = service_fn(|mut request: Request<Incoming>| {
+    let service = service_fn(|request: Request<Incoming>| {
         let number = requests.fetch_add(1, Relaxed) + 1;
         if number == 1 {
             first.notify_one();
         }
         let busy = activity.begin(request.version());
-        let connection = Arc::clone(&facts);
-        request.extensions_mut().insert(Arrival { connection, number });
-        let answer = router.clone().call(request);
-        let close = Arc::clone(&close);
-        async move {
-            let Ok::<Response, Infallible>(mut answer) = answer.await;
-            match answer.extensions_mut().remove::<Ending>() {
-                Some(Ending::Cut) => return Err(io::Error::other("cut, as asked")),
-                Some(Ending::Close) => close.notify_one(),
-                None => {}
+        match answer(request, Arrival { connection: Arc::clone(&facts), number }) {
+            Answering::Now(answer) => Either::Left(ready(held(answer, busy, &close))),
+            Answering::Later(answer) => {
+                let close = Arc::clone(&close);
+                Either::Right(answer.map(move |answer| held(answer, busy, &close)))
             }
-            Ok(answer.map(|body| Held { body, _busy: busy }))
         }
     });
     let mut serving = std::pin::pin!(protocol.http.serve_connection_with_upgrades(io, service));
@@ -171,9 +163,19 @@ pub(crate) async fn serve(
     }
 }
 
+/// An answer as it goes out, and what the connection makes of it.
+fn held(mut answer: Response<Content>, busy: Busy, close: &Notify) -> io::Result<Response<Held>> {
+    match answer.extensions_mut().remove::<Ending>() {
+        Some(Ending::Cut) => return Err(io::Error::other("cut, as asked")),
+        Some(Ending::Close) => close.notify_one(),
+        None => {}
+    }
+    Ok(answer.map(|body| Held { body, _busy: busy }))
+}
+
 /// A body during which its request counts as in flight.
 struct Held {
-    body: Body,
+    body: Content,
     _busy: Busy,
 }
 
@@ -200,8 +202,10 @@ impl HttpBody for Held {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::answer;
     use crate::describe::Describer;
-    use crate::routes::{self, App, Options};
+    use crate::routes::{App, Options};
+    use axum::body::Body;
     use axum::http::StatusCode;
     use echo_reply::Identity;
     use http_body_util::channel::Channel;
@@ -221,7 +225,8 @@ mod tests {
             Arc::new(App::new(Describer::new(Identity::new("pod-1", "kops")), Options::default()));
         let facts = Connection::new(Ids::new().next());
         tokio::spawn(async move {
-            serve(server, facts, &usual(), routes::echo(app), draining).await;
+            let answer = |request, arrival| answer::answer(&app, request, arrival);
+            serve(server, facts, &usual(), answer, draining).await;
         });
         (client, drain)
     }

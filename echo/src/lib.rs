@@ -3,6 +3,7 @@
 //! `Server::run`; what it answers is decided in `describe`, without a socket.
 
 mod access_log;
+mod answer;
 pub mod body;
 pub mod call;
 pub mod cli;

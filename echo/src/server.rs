@@ -1,6 +1,7 @@
 //! The listeners and the life cycle: ready when both ports listen; once told to
 //! stop, unready at once, then the drain. The admin port answers to the end.
 
+use std::convert::Infallible;
 use std::fmt;
 use std::future::Future;
 use std::io;
@@ -9,12 +10,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::http::Request;
 use echo_reply::Identity;
 use futures_util::future::join_all;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
+use tower::Service as _;
 use tracing::{debug, info, warn};
 
+use crate::answer::{self, Answering, Content};
 use crate::cli::{Cli, LimitFlags, ListenFlags, RunningFlags};
 use crate::connection::{self, Ids, Protocol};
 use crate::describe::Describer;
@@ -255,11 +259,10 @@ impl Reception {
         drain: &watch::Sender<()>,
         stop: impl Future<Output = ()>,
     ) {
-        let router = routes::echo(Arc::clone(&self.app));
         let accept_all = join_all(doors.iter().map(async |door| {
             loop {
                 let arrived = accept(&door.listener).await;
-                arrived.into_iter().for_each(|one| self.take(one, &door.kind, &router, drain));
+                arrived.into_iter().for_each(|one| self.take(one, &door.kind, drain));
             }
         }));
         let follow = join_all(doors.iter().map(async |door| match &door.kind {
@@ -273,7 +276,7 @@ impl Reception {
         }
         self.app.readiness.set(false);
         for Door { listener, kind } in doors {
-            waiting(listener).into_iter().for_each(|one| self.take(one, &kind, &router, drain));
+            waiting(listener).into_iter().for_each(|one| self.take(one, &kind, drain));
         }
     }
 
@@ -282,7 +285,6 @@ impl Reception {
         &self,
         (stream, peer): (TcpStream, SocketAddr),
         kind: &Kind,
-        router: &Router,
         drain: &watch::Sender<()>,
     ) {
         let metrics = &self.app.metrics;
@@ -294,11 +296,12 @@ impl Reception {
         let mut facts = connection::facts(&self.ids, &stream, peer);
         facts.open = Some(metrics.connection());
         facts.drain = Some(draining.clone());
-        let (protocol, router) = (Arc::clone(&self.protocol), router.clone());
+        let (protocol, app) = (Arc::clone(&self.protocol), Arc::clone(&self.app));
+        let answer = move |request, arrival| answer::answer(&app, request, arrival);
         match kind {
             Kind::Plain => {
                 tokio::spawn(async move {
-                    connection::serve(stream, facts, &protocol, router, draining).await;
+                    connection::serve(stream, facts, &protocol, answer, draining).await;
                 });
             }
             Kind::Tls(tls) => {
@@ -307,7 +310,7 @@ impl Reception {
                     match connection::shake_hands(&tls, stream).await {
                         Ok(stream) => {
                             facts.tls = Some(tls::facts(stream.get_ref().1));
-                            connection::serve(stream, facts, &protocol, router, draining).await;
+                            connection::serve(stream, facts, &protocol, answer, draining).await;
                         }
                         Err(error) => debug!(%peer, %error, "no TLS handshake"),
                     }
@@ -347,8 +350,15 @@ async fn accept_admin(
         let Some((stream, peer)) = accept(&listener).await else { continue };
         let facts = connection::facts(&ids, &stream, peer);
         let (router, protocol, drain) = (router.clone(), Arc::clone(&protocol), drain.subscribe());
+        let answer = move |request: Request<_>, _| {
+            let answer = router.clone().call(request);
+            Answering::Later(Box::pin(async {
+                let Ok::<_, Infallible>(answer) = answer.await;
+                answer.map(Content::Stream)
+            }))
+        };
         tokio::spawn(async move {
-            connection::serve(stream, facts, &protocol, router, drain).await;
+            connection::serve(stream, facts, &protocol, answer, drain).await;
         });
     }
 }
