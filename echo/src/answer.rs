@@ -10,23 +10,20 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use axum::body::{Body, Bytes, HttpBody};
-use axum::http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST};
+use axum::http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::request::Parts;
-use axum::http::{
-    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version,
-};
-use echo_reply::headers as names;
+use axum::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
 use futures_util::future::BoxFuture;
 use hyper::body::{Frame, SizeHint};
 
 use crate::access_log::Answered;
-use crate::describe::{self, Answer, Arrival, More};
+use crate::describe::{Answer, Arrival, More};
 use crate::faults::{self, Drawn};
 use crate::metrics::{self, Protocol};
+use crate::noted::Noted;
 use crate::routes::App;
 use crate::{body, call, grpc, websocket};
 
-const WANT_BODY: HeaderName = HeaderName::from_static(names::WANT_BODY);
 const OFF: HeaderValue = HeaderValue::from_static("off");
 const CLOSE: HeaderValue = HeaderValue::from_static("close");
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
@@ -115,31 +112,32 @@ where
 /// The answer to a plain request without a body; none to what must be looked at closely.
 fn at_once(app: &App, asked: &Asked) -> Option<Response<Content>> {
     let head = &asked.head;
-    let faults = faults::are_asked(head);
+    let noted = Noted::of(&head.headers);
+    let faults = faults::are_asked(head, &noted);
     let special = (faults && app.options.faults)
         || head.method == Method::CONNECT
-        || !names_one_host(head)
+        || !noted.names_one_host(head.version)
         || grpc::is_call(&head.method, head.version, &head.headers)
-        || websocket::is_asked(head)
-        || head.headers.contains_key(WANT_BODY)
+        || websocket::is_asked(head, &noted)
+        || noted.want_body
         || (app.caller.is_some() && head.uri.path() == call::PATH);
     if special {
         return None;
     }
     let _in_flight = app.metrics.request();
-    let mut answer = app.describer.answer(head, &asked.arrival, More::default());
+    let mut answer = app.describer.answer(head, &noted, &asked.arrival, More::default());
     if faults {
         answer.headers.insert(faults::DONE, OFF);
     }
     Some(sent(app, asked, answer, StatusCode::OK))
 }
 
-async fn later(app: &App, mut asked: Asked, request_body: Body) -> Response<Content> {
+async fn later(app: &App, asked: Asked, request_body: Body) -> Response<Content> {
     let in_flight = app.metrics.request();
     if grpc::is_call(&asked.head.method, asked.head.version, &asked.head.headers) {
         return call_grpc(app, asked, request_body).await.map(Content::Stream);
     }
-    if websocket::is_asked(&asked.head) {
+    if websocket::is_asked(&asked.head, &Noted::of(&asked.head.headers)) {
         return open_websocket(app, asked).await.map(Content::Stream);
     }
     let drawn = if app.options.faults {
@@ -153,8 +151,9 @@ async fn later(app: &App, mut asked: Asked, request_body: Body) -> Response<Cont
     } else {
         None
     };
-    let mut kept = asked.head.headers.contains_key(WANT_BODY).then(body::Kept::default);
-    let mut status = status(app, &asked.head, request_body, kept.as_mut()).await;
+    let noted = Noted::of(&asked.head.headers);
+    let mut kept = noted.want_body.then(body::Kept::default);
+    let mut status = status(app, &asked.head, &noted, request_body, kept.as_mut()).await;
     let mut more = More { body: kept.map(Into::into), calls: Vec::new() };
     if let Some(caller) = app.caller.as_ref().filter(|_| asked.head.uri.path() == call::PATH) {
         match caller.list.asked(&asked.head) {
@@ -170,15 +169,15 @@ async fn later(app: &App, mut asked: Asked, request_body: Body) -> Response<Cont
         wait(app, drawn).await;
         status = drawn.status.filter(|_| status == StatusCode::OK).unwrap_or(status);
     }
-    let mut answer = app.describer.answer(&asked.head, &asked.arrival, more);
+    let mut answer = app.describer.answer(&asked.head, &noted, &asked.arrival, more);
     if broken && asked.head.version < Version::HTTP_2 {
         answer.headers.insert(CONNECTION, CLOSE);
     }
-    if !app.options.faults && faults::are_asked(&asked.head) {
+    if !app.options.faults && faults::are_asked(&asked.head, &noted) {
         answer.headers.insert(faults::DONE, OFF);
     }
     match &drawn {
-        Some(drawn) => misbehaving(app, &mut asked, answer, status, drawn, in_flight),
+        Some(drawn) => misbehaving(app, &asked, answer, status, drawn, in_flight),
         None => sent(app, &asked, answer, status),
     }
 }
@@ -232,7 +231,7 @@ async fn wait(app: &App, drawn: &Drawn) {
 /// An answer with the faults that were drawn for it.
 fn misbehaving(
     app: &App,
-    asked: &mut Asked,
+    asked: &Asked,
     mut answer: Answer,
     status: StatusCode,
     drawn: &Drawn,
@@ -279,7 +278,7 @@ fn end<B>(response: &mut Response<B>, drawn: &Drawn, version: Version) {
 fn refused(app: &App, asked: &Asked, status: StatusCode, why: &str) -> Response<Content> {
     let (url, mut headers) = app.describer.stated(&asked.head, &asked.arrival);
     headers.insert(CONTENT_TYPE, TEXT);
-    let attempt = describe::attempt(&asked.head.headers);
+    let attempt = Noted::of(&asked.head.headers).attempt();
     told(app, asked, status, asked.head.version.into(), (&url, attempt, None));
     response(asked, status, headers, Content::Whole(format!("{why}\n").into()))
 }
@@ -310,7 +309,8 @@ async fn call_grpc(app: &App, asked: Asked, body: Body) -> Response<Body> {
             response.headers_mut().insert(faults::DONE, said);
         }
         end(&mut response, drawn, Version::HTTP_2);
-    } else if !app.options.faults && faults::are_asked(&asked.head) {
+    } else if !app.options.faults && faults::are_asked(&asked.head, &Noted::of(&asked.head.headers))
+    {
         response.headers_mut().insert(faults::DONE, OFF);
     }
     told_grpc(app, &asked, &url, response, stated)
@@ -324,7 +324,7 @@ fn told_grpc(
     stated: HeaderMap,
 ) -> Response<Body> {
     response.headers_mut().extend(stated);
-    let attempt = describe::attempt(&asked.head.headers);
+    let attempt = Noted::of(&asked.head.headers).attempt();
     told(app, asked, response.status(), Protocol::Grpc, (url, attempt, None));
     response
 }
@@ -336,7 +336,7 @@ async fn open_websocket(app: &App, mut asked: Asked) -> Response<Body> {
     let idle = app.options.idle_timeout;
     let mut response = websocket::answer(&mut asked.head, asked.arrival.clone(), line, idle).await;
     response.headers_mut().extend(stated);
-    let attempt = describe::attempt(&asked.head.headers);
+    let attempt = Noted::of(&asked.head.headers).attempt();
     told(app, &asked, response.status(), Protocol::WebSocket, (&url, attempt, None));
     response
 }
@@ -346,27 +346,17 @@ async fn open_websocket(app: &App, mut asked: Asked) -> Response<Body> {
 async fn status(
     app: &App,
     head: &Parts,
+    noted: &Noted<'_>,
     request_body: Body,
     kept: Option<&mut body::Kept>,
 ) -> StatusCode {
     if head.method == Method::CONNECT {
         return StatusCode::NOT_IMPLEMENTED;
     }
-    if !names_one_host(head) {
+    if !noted.names_one_host(head.version) {
         return StatusCode::BAD_REQUEST;
     }
     body::drain(request_body, app.options.max_body, kept).await
-}
-
-/// Whether the host is beyond doubt (RFC 9112, 3.2): two `Host` headers may mean
-/// one thing to a proxy and another here.
-fn names_one_host(head: &Parts) -> bool {
-    let mut hosts = head.headers.get_all(HOST).iter();
-    match (hosts.next(), hosts.next()) {
-        (_, Some(_)) => false,
-        (None, _) => head.version != Version::HTTP_11,
-        _ => true,
-    }
 }
 
 #[cfg(test)]
@@ -376,7 +366,8 @@ mod tests {
     use crate::routes::Options;
     use axum::body::to_bytes;
     use axum::extract::Request;
-    use echo_reply::Identity;
+    use axum::http::header::HOST;
+    use echo_reply::{Identity, headers as names};
 
     fn app() -> Arc<App> {
         Arc::new(App::new(Describer::new(Identity::new("pod-1", "kops")), Options::default()))
@@ -502,7 +493,7 @@ mod tests {
             let mut request = request("POST", "/", "a\u{1}b");
             request.headers_mut().insert("accept", HeaderValue::from_static("application/json"));
             if wanted {
-                request.headers_mut().insert(WANT_BODY, HeaderValue::from_static("1"));
+                request.headers_mut().insert(names::WANT_BODY, HeaderValue::from_static("1"));
             }
             let (_, _, json) = ask(app(), request);
             let reply: echo_reply::Reply = serde_json::from_str(&json).unwrap();

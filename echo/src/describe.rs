@@ -18,12 +18,10 @@ use tokio::sync::watch;
 
 use crate::metrics::Ongoing;
 use crate::negotiate::{self, Form};
+use crate::noted::Noted;
 use crate::xfcc;
 
 mod asked_url;
-
-/// The longest probe id that is returned, in bytes.
-const MAX_PROBE: usize = 128;
 
 const ATTEMPT: HeaderName = HeaderName::from_static(names::ATTEMPT);
 const CONNECTION: HeaderName = HeaderName::from_static(names::CONNECTION);
@@ -117,12 +115,13 @@ impl Describer {
 
     /// The reply to a request.
     #[must_use]
-    pub fn answer(&self, head: &Parts, arrival: &Arrival, more: More) -> Answer {
-        let url = asked_url::of(head, &arrival.connection);
-        let attempt = attempt(&head.headers);
+    pub fn answer(&self, head: &Parts, noted: &Noted<'_>, arrival: &Arrival, more: More) -> Answer {
+        let url = asked_url::of(head, noted, &arrival.connection);
+        let attempt = noted.attempt();
         let mut headers = self.headers.clone();
-        state(&mut headers, &head.headers, arrival, attempt);
-        let body = match negotiate::form(&head.headers) {
+        state(&mut headers, noted, arrival, attempt);
+        let form = if noted.accept { negotiate::form(&head.headers) } else { Form::Text };
+        let body = match form {
             Form::Text => {
                 let mut text = self.text(&url);
                 more.calls.iter().for_each(|call| lines_of(call, 1, &mut text));
@@ -130,7 +129,7 @@ impl Describer {
             }
             Form::Json => {
                 headers.insert(CONTENT_TYPE, JSON);
-                json(&self.reply(head, arrival, &url, more))
+                json(&self.reply(head, noted, arrival, &url, more))
             }
         };
         headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
@@ -147,9 +146,10 @@ impl Describer {
     /// for a reply that is made elsewhere.
     #[must_use]
     pub fn stated(&self, head: &Parts, arrival: &Arrival) -> (String, HeaderMap) {
+        let noted = Noted::of(&head.headers);
         let mut headers = self.identity_headers.clone();
-        state(&mut headers, &head.headers, arrival, attempt(&head.headers));
-        (asked_url::of(head, &arrival.connection), headers)
+        state(&mut headers, &noted, arrival, noted.attempt());
+        (asked_url::of(head, &noted, &arrival.connection), headers)
     }
 
     /// The text line for a URL that is fit to be printed.
@@ -159,7 +159,14 @@ impl Describer {
         [before.as_bytes(), url.as_bytes(), after.as_bytes()].concat()
     }
 
-    fn reply(&self, head: &Parts, arrival: &Arrival, url: &str, more: More) -> Reply {
+    fn reply(
+        &self,
+        head: &Parts,
+        noted: &Noted<'_>,
+        arrival: &Arrival,
+        url: &str,
+        more: More,
+    ) -> Reply {
         let connection = &arrival.connection;
         Reply {
             schema: SCHEMA.to_owned(),
@@ -171,8 +178,8 @@ impl Describer {
             peer: connection.peer.map(|peer| peer.to_string()),
             connection: text_of(&connection.id),
             request: arrival.number,
-            attempt: attempt(&head.headers),
-            probe: probe(&head.headers).map(text_of),
+            attempt: noted.attempt(),
+            probe: noted.probe().map(text_of),
             tls: connection.tls.clone(),
             xfcc: xfcc::from_headers(&head.headers),
             body: more.body,
@@ -204,30 +211,15 @@ fn headers_of(identity: &Identity) -> impl Iterator<Item = (HeaderName, HeaderVa
 }
 
 /// Adds what differs from reply to reply.
-fn state(headers: &mut HeaderMap, asked: &HeaderMap, arrival: &Arrival, attempt: Option<u32>) {
+fn state(headers: &mut HeaderMap, asked: &Noted<'_>, arrival: &Arrival, attempt: Option<u32>) {
     headers.insert(CONNECTION, arrival.connection.id.clone());
     headers.insert(REQUEST, HeaderValue::from(arrival.number));
     if let Some(attempt) = attempt {
         headers.insert(ATTEMPT, HeaderValue::from(attempt));
     }
-    if let Some(probe) = probe(asked) {
+    if let Some(probe) = asked.probe() {
         headers.insert(PROBE, probe.clone());
     }
-}
-
-/// Which attempt of the nearest Envoy this is, if the header is a plain number from 1.
-pub(crate) fn attempt(headers: &HeaderMap) -> Option<u32> {
-    let value = headers.get(names::ENVOY_ATTEMPT)?.to_str().ok()?;
-    let plain = value.bytes().all(|byte| byte.is_ascii_digit());
-    value.parse().ok().filter(|attempt| plain && *attempt > 0)
-}
-
-/// The caller's probe id, if it is short and visible.
-pub(crate) fn probe(headers: &HeaderMap) -> Option<&HeaderValue> {
-    let fits = |value: &&HeaderValue| {
-        (1..=MAX_PROBE).contains(&value.len()) && value.as_bytes().iter().all(u8::is_ascii_graphic)
-    };
-    headers.get(names::PROBE_ID).filter(fits)
 }
 
 fn readable(headers: &HeaderMap) -> BTreeMap<String, Vec<String>> {

@@ -12,6 +12,8 @@ use axum::http::request::Parts;
 use axum::http::{HeaderName, StatusCode};
 use echo_reply::{headers as names, printable};
 
+use crate::noted::Noted;
+
 pub mod body;
 
 /// The request header that asks.
@@ -100,8 +102,8 @@ pub struct Drawn {
 
 /// Whether a request asks for any fault, rightly or not.
 #[must_use]
-pub fn are_asked(head: &Parts) -> bool {
-    head.headers.contains_key(HEADER)
+pub fn are_asked(head: &Parts, noted: &Noted<'_>) -> bool {
+    noted.fault
         || head.uri.query().is_some_and(|query| {
             form_urlencoded::parse(query.as_bytes()).any(|(name, _)| NAMES.contains(&&*name))
         })

@@ -14,6 +14,7 @@ pub mod grpc;
 pub mod identity;
 pub mod metrics;
 pub mod negotiate;
+pub mod noted;
 pub mod readiness;
 pub mod routes;
 pub mod server;

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use axum::extract::FromRequestParts as _;
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
-use axum::http::header::UPGRADE;
 use axum::http::request::Parts;
 use axum::http::{Method, Version};
 use axum::response::{IntoResponse as _, Response};
 
 use crate::describe::Arrival;
+use crate::noted::Noted;
 use crate::server::drained;
 
 /// The longest message that is taken, in bytes.
@@ -19,13 +19,10 @@ const MAX_MESSAGE: usize = 1 << 20;
 const CLOSING: Duration = Duration::from_secs(2);
 
 /// Whether a request asks to become a WebSocket.
-pub(crate) fn is_asked(head: &Parts) -> bool {
+pub(crate) fn is_asked(head: &Parts, noted: &Noted<'_>) -> bool {
     head.version == Version::HTTP_11
         && head.method == Method::GET
-        && head
-            .headers
-            .get(UPGRADE)
-            .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
+        && noted.upgrade.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
 }
 
 /// Answers such a request; `line` says who does.

@@ -3,23 +3,20 @@
 
 use std::borrow::Cow;
 
-use axum::http::header::HOST;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderName};
 use echo_reply::printable;
 
 use super::Connection;
-
-const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+use crate::noted::Noted;
 
 /// The URL, fit to be printed. Where the request names no host (HTTP/1.0),
 /// the address it was sent to stands in.
-pub(super) fn of(head: &Parts, connection: &Connection) -> String {
-    let host = host(head, connection.local);
+pub(super) fn of(head: &Parts, noted: &Noted<'_>, connection: &Connection) -> String {
+    let host = host(head, noted, connection.local);
     // `OPTIONS *` asks for the server as a whole, which has no path (RFC 9110, 7.1).
     let path = head.uri.path_and_query().map_or("", |path| path.as_str());
     let path = if path == "*" { "" } else { path };
-    let url = [scheme(&head.headers, connection.tls.is_some()), "://", &*host, path].concat();
+    let url = [scheme(noted, connection.tls.is_some()), "://", &*host, path].concat();
     match printable(&url) {
         Cow::Borrowed(_) => url,
         Cow::Owned(clean) => clean,
@@ -28,8 +25,8 @@ pub(super) fn of(head: &Parts, connection: &Connection) -> String {
 
 /// The first proxy's word counts, and only if it is one of the two schemes; then
 /// whether `echo` itself ended TLS.
-fn scheme(headers: &HeaderMap, tls: bool) -> &'static str {
-    let forwarded = headers.get(FORWARDED_PROTO).and_then(|value| value.to_str().ok());
+fn scheme(noted: &Noted<'_>, tls: bool) -> &'static str {
+    let forwarded = noted.forwarded_proto.and_then(|value| value.to_str().ok());
     let first = forwarded.and_then(|value| value.split(',').next()).map(str::trim);
     match first {
         Some(first) if first.eq_ignore_ascii_case("https") => "https",
@@ -40,12 +37,16 @@ fn scheme(headers: &HeaderMap, tls: bool) -> &'static str {
 }
 
 /// `:authority` or an absolute URL first, then `Host`; a password is never repeated.
-fn host(head: &Parts, local: Option<std::net::SocketAddr>) -> Cow<'_, str> {
+fn host<'a>(
+    head: &'a Parts,
+    noted: &Noted<'a>,
+    local: Option<std::net::SocketAddr>,
+) -> Cow<'a, str> {
     if let Some(authority) = head.uri.authority() {
         let authority = authority.as_str();
         return authority.rsplit_once('@').map_or(authority, |(_, host)| host).into();
     }
-    match head.headers.get(HOST) {
+    match noted.host {
         Some(host) if !host.is_empty() => String::from_utf8_lossy(host.as_bytes()),
         _ => local.map_or("localhost".into(), |local| local.to_string().into()),
     }

@@ -4,6 +4,7 @@ use axum::http::{Request, Version};
 use proptest::prelude::*;
 
 use super::*;
+use crate::noted::MAX_PROBE;
 
 fn arrival() -> Arrival {
     let connection = Connection {
@@ -25,7 +26,12 @@ fn head(url: &str, headers: &[(&'static str, &[u8])]) -> Parts {
 fn answer(url: &str, headers: &[(&'static str, &[u8])]) -> Answer {
     let mut identity = Identity::new("echo1-x", "kops");
     identity.zone = Some("z1".into());
-    Describer::new(identity).answer(&head(url, headers), &arrival(), More::default())
+    reply_to(identity, &head(url, headers))
+}
+
+fn reply_to(identity: Identity, head: &Parts) -> Answer {
+    let noted = Noted::of(&head.headers);
+    Describer::new(identity).answer(head, &noted, &arrival(), More::default())
 }
 
 fn text(answer: &Answer) -> &str {
@@ -121,7 +127,7 @@ fn json_is_the_whole_reply() {
         ],
     );
     head.version = Version::HTTP_2;
-    let answer = Describer::new(Identity::new("p", "c")).answer(&head, &arrival(), More::default());
+    let answer = reply_to(Identity::new("p", "c"), &head);
     assert_eq!(answer.headers[CONTENT_TYPE], "application/json");
     assert_eq!(answer.headers[CONTENT_LENGTH], answer.body.len().to_string().as_str());
     let reply: Reply = serde_json::from_slice(&answer.body).unwrap();
@@ -150,7 +156,7 @@ proptest! {
         };
         let mut head = request.into_parts().0;
         head.headers.insert("host", host);
-        let answer = Describer::new(Identity::new("true", "kops")).answer(&head, &arrival(), More::default());
+        let answer = reply_to(Identity::new("true", "kops"), &head);
         prop_assert!(!answer.url.contains(char::is_control));
         if answer.headers[CONTENT_TYPE] == TEXT {
             let line = TextLine::parse(text(&answer)).expect("one line that a prober can read");

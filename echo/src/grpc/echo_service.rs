@@ -9,6 +9,7 @@ use super::Call;
 use super::v1::echo_service_server;
 use super::v1::{EchoReply, EchoRequest};
 use crate::describe::{self, Describer};
+use crate::noted::Noted;
 
 #[derive(Debug)]
 pub(crate) struct EchoService {
@@ -23,6 +24,7 @@ impl echo_service_server::EchoService for EchoService {
             return Err(Status::internal("the call came without its facts"));
         };
         let headers: HeaderMap = metadata.into_headers();
+        let noted = Noted::of(&headers);
         let identity = self.describer.identity().clone();
         Ok(Response::new(EchoReply {
             pod: identity.pod,
@@ -37,8 +39,8 @@ impl echo_service_server::EchoService for EchoService {
             message: message.message,
             connection: describe::text_of(&arrival.connection.id),
             request: arrival.number,
-            attempt: describe::attempt(&headers).unwrap_or_default(),
-            probe: describe::probe(&headers).map(describe::text_of).unwrap_or_default(),
+            attempt: noted.attempt().unwrap_or_default(),
+            probe: noted.probe().map(describe::text_of).unwrap_or_default(),
             peer: arrival.connection.peer.map(|peer| peer.to_string()).unwrap_or_default(),
         }))
     }
