@@ -12,8 +12,9 @@ use std::time::Duration;
 
 use axum::body::{Bytes, HttpBody};
 use axum::http::{HeaderValue, Request, Response};
-use futures_util::FutureExt as _;
 use futures_util::future::{Either, ready};
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt as _, StreamExt as _};
 use hyper::body::{Frame, Incoming, SizeHint};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -21,7 +22,7 @@ use hyper_util::server::conn::auto;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, watch};
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep};
 use tokio_rustls::server::TlsStream;
 use tracing::debug;
 
@@ -99,7 +100,7 @@ pub(crate) async fn serve(
     facts: Connection,
     protocol: &Protocol,
     answer: impl Fn(Request<Incoming>, Arrival) -> Answering,
-    mut drain: watch::Receiver<()>,
+    drain: watch::Receiver<()>,
 ) {
     let facts = Arc::new(facts);
     let activity = Arc::new(Activity::new(Instant::now(), protocol.idle));
@@ -121,45 +122,108 @@ pub(crate) async fn serve(
         }
     });
     let mut serving = std::pin::pin!(protocol.http.serve_connection_with_upgrades(io, service));
-    let mut check = std::pin::pin!(tokio::time::sleep(activity::HEAD_TIMEOUT));
-    let mut told = false;
-    let mut has_spoken = std::pin::pin!(tokio::time::timeout(FIRST_REQUEST, first.notified()));
-    loop {
-        tokio::select! {
-            biased;
+    let supervision = Supervision {
+        close: &close,
+        first: &first,
+        requests: &requests,
+        activity: &activity,
+        drain,
+        check: Box::pin(tokio::time::sleep(activity.check())),
+    };
+    // Polled only when it was woken, not whenever a request comes.
+    let mut orders = FuturesUnordered::from_iter([supervision.next()]);
+    let ended = std::future::poll_fn(|cx| {
+        loop {
+            let order = match orders.poll_next_unpin(cx) {
+                Poll::Ready(Some((order, supervision))) => {
+                    orders.push(supervision.next());
+                    Some(order)
+                }
+                _ => None,
+            };
             // Before the answer goes out: a client that has it would else ask again on this
             // connection, just when GOAWAY comes.
-            () = close.notified() => serving.as_mut().graceful_shutdown(),
-            result = serving.as_mut() => {
-                if let Err(error) = result {
-                    debug!(connection = ?facts.id, %error, "the connection failed");
-                }
-                return;
-            }
-            more = drain.changed() => match more {
-                Ok(()) if requests.load(Relaxed) == 0 => {
-                    told = true;
-                    has_spoken.set(tokio::time::timeout(FIRST_REQUEST, first.notified()));
-                }
-                Ok(()) => serving.as_mut().graceful_shutdown(),
-                Err(_) => return,
-            },
-            _ = has_spoken.as_mut(), if told => {
-                told = false;
+            if order == Some(Order::Close) {
                 serving.as_mut().graceful_shutdown();
             }
-            () = check.as_mut() => match activity.verdict(Instant::now()) {
-                Verdict::KeepFor(time) => check.as_mut().reset(Instant::now() + time),
-                Verdict::Idle => {
-                    serving.as_mut().graceful_shutdown();
-                    check.as_mut().reset(Instant::now() + activity::HEAD_TIMEOUT);
+            if let Poll::Ready(result) = serving.as_mut().poll(cx) {
+                return Poll::Ready(result);
+            }
+            activity.looked(Instant::now);
+            match order {
+                Some(Order::End(why)) => {
+                    return Poll::Ready(Err(why.into()));
                 }
-                Verdict::TooSlow => {
-                    debug!(connection = ?facts.id, "the request's head came too slowly");
-                    return;
-                }
-            },
+                Some(Order::Finish) => serving.as_mut().graceful_shutdown(),
+                Some(Order::Close) => {}
+                None => return Poll::Pending,
+            }
         }
+    });
+    if let Err(error) = ended.await {
+        debug!(connection = ?facts.id, %error, "the connection failed");
+    }
+}
+
+/// What becomes of a connection, whatever its client does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Order {
+    /// An answer that stands is the last.
+    Close,
+    /// What is in flight is the last.
+    Finish,
+    /// It ends at once.
+    End(&'static str),
+}
+
+/// Waits for what ends a connection, other than its client.
+struct Supervision<'a> {
+    close: &'a Notify,
+    first: &'a Notify,
+    requests: &'a AtomicU64,
+    activity: &'a Activity,
+    drain: watch::Receiver<()>,
+    check: Pin<Box<Sleep>>,
+}
+
+impl Supervision<'_> {
+    async fn next(mut self) -> (Order, Self) {
+        let order = loop {
+            tokio::select! {
+                biased;
+                () = self.close.notified() => break Order::Close,
+                more = self.drain.changed() => break self.drained(more.is_ok()).await,
+                () = self.check.as_mut() => {
+                    let now = Instant::now();
+                    let (order, later) = match self.activity.verdict(now) {
+                        Verdict::KeepFor(time) => (None, time),
+                        Verdict::Idle => (Some(Order::Finish), activity::HEAD_TIMEOUT),
+                        Verdict::TooSlow => {
+                            (Some(Order::End("the request's head came too slowly")), activity::HEAD_TIMEOUT)
+                        }
+                    };
+                    self.check.as_mut().reset(now + later);
+                    if let Some(order) = order {
+                        break order;
+                    }
+                }
+            }
+        };
+        (order, self)
+    }
+
+    async fn drained(&mut self, politely: bool) -> Order {
+        const GONE: Order = Order::End("the server has stopped");
+        if !politely {
+            return GONE;
+        }
+        if self.requests.load(Relaxed) == 0 {
+            tokio::select! {
+                _ = tokio::time::timeout(FIRST_REQUEST, self.first.notified()) => {}
+                more = self.drain.changed() => if more.is_err() { return GONE },
+            }
+        }
+        Order::Finish
     }
 }
 

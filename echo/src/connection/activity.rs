@@ -1,6 +1,7 @@
 //! Tells a connection that rests between requests, which is fine for long, from
-//! one that sends a request's head too slowly, which is not. Costs one reading
-//! of the clock per request and no timer beyond the connection's one.
+//! one that sends a request's head too slowly, which is not. A request that comes
+//! whole and is answered costs no reading of the clock: the time is read when a
+//! head is incomplete, and at each check.
 
 use std::io;
 use std::pin::Pin;
@@ -16,6 +17,9 @@ use tokio::time::Instant;
 /// How long a request's head may take, from its first byte; noticed at most as
 /// much later again.
 pub(super) const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// The part of the time that a connection may rest by which its end may be late.
+const IDLE_CHECKS: u32 = 8;
+
 /// What is going on on a connection. Times are milliseconds since its start,
 /// plus one, so that 0 is free to mean "none".
 #[derive(Debug)]
@@ -23,7 +27,11 @@ pub(super) struct Activity {
     start: Instant,
     /// How long it may rest.
     idle: Duration,
+    /// Whether bytes have come that no request was made of yet.
+    head_came: AtomicBool,
     head_since: AtomicU64,
+    /// Whether there was a request since the last check.
+    was_busy: AtomicBool,
     idle_since: AtomicU64,
     in_flight: AtomicU64,
     multiplexed: AtomicBool,
@@ -49,7 +57,9 @@ impl Activity {
         Self {
             start,
             idle,
+            head_came: AtomicBool::new(false),
             head_since: AtomicU64::new(0),
+            was_busy: AtomicBool::new(false),
             idle_since: AtomicU64::new(1),
             in_flight: AtomicU64::new(0),
             multiplexed: AtomicBool::new(false),
@@ -63,9 +73,16 @@ impl Activity {
 
     /// Bytes came: those of a head, unless a request is in flight. On HTTP/2 they
     /// may as well be a ping, so that only the first head is timed there.
-    fn bytes_came(&self, now: impl FnOnce() -> Instant) {
+    fn bytes_came(&self) {
         let expected = self.in_flight.load(Relaxed) > 0 || self.multiplexed.load(Relaxed);
-        if !expected && self.head_since.load(Relaxed) == 0 {
+        if !expected {
+            self.head_came.store(true, Relaxed);
+        }
+    }
+
+    /// All that came was looked at. If it was no whole head, its time runs.
+    pub(super) fn looked(&self, now: impl FnOnce() -> Instant) {
+        if self.head_came.load(Relaxed) && self.head_since.load(Relaxed) == 0 {
             self.head_since.store(self.clock(now()), Relaxed);
         }
     }
@@ -73,6 +90,7 @@ impl Activity {
     /// A whole head has come.
     pub(super) fn begin(self: &Arc<Self>, version: Version) -> Busy {
         self.in_flight.fetch_add(1, Relaxed);
+        self.head_came.store(false, Relaxed);
         self.head_since.store(0, Relaxed);
         if version == Version::HTTP_2 {
             self.multiplexed.store(true, Relaxed);
@@ -80,26 +98,37 @@ impl Activity {
         Busy(Arc::clone(self))
     }
 
+    /// How long to wait between two checks, and before the first.
+    pub(super) fn check(&self) -> Duration {
+        HEAD_TIMEOUT.min(self.idle / IDLE_CHECKS)
+    }
+
+    /// To be asked for again and again, each time when the last verdict says so.
     pub(super) fn verdict(&self, now: Instant) -> Verdict {
         let now = self.clock(now);
         let lasted = |since: u64| Duration::from_millis(now.saturating_sub(since));
         let head_since = self.head_since.load(Relaxed);
-        if self.in_flight.load(Relaxed) > 0 {
-            return Verdict::KeepFor(HEAD_TIMEOUT);
+        // When it began to rest is known as closely as checks follow each other.
+        let busy = self.in_flight.load(Relaxed) > 0;
+        if self.was_busy.swap(busy, Relaxed) || busy {
+            self.idle_since.store(now, Relaxed);
+        }
+        let check = self.check();
+        if busy {
+            return Verdict::KeepFor(check);
         }
         if head_since > 0 {
             let left = HEAD_TIMEOUT.saturating_sub(lasted(head_since));
             return if left.is_zero() { Verdict::TooSlow } else { Verdict::KeepFor(left) };
         }
         let left = self.idle.saturating_sub(lasted(self.idle_since.load(Relaxed)));
-        if left.is_zero() { Verdict::Idle } else { Verdict::KeepFor(left.min(HEAD_TIMEOUT)) }
+        if left.is_zero() { Verdict::Idle } else { Verdict::KeepFor(left.min(check)) }
     }
 }
 
 impl Drop for Busy {
     fn drop(&mut self) {
-        let now = self.0.clock(Instant::now());
-        self.0.idle_since.store(now, Relaxed);
+        self.0.was_busy.store(true, Relaxed);
         self.0.in_flight.fetch_sub(1, Relaxed);
     }
 }
@@ -125,7 +154,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
         let before = buffer.filled().len();
         let polled = Pin::new(&mut self.stream).poll_read(cx, buffer);
         if buffer.filled().len() > before {
-            self.activity.bytes_came(Instant::now);
+            self.activity.bytes_came();
         }
         polled
     }
@@ -172,21 +201,45 @@ mod tests {
     fn a_head_that_does_not_end_is_too_slow() {
         let start = Instant::now();
         let activity = Activity::new(start, IDLE);
-        activity.bytes_came(|| start + SECOND);
-        activity.bytes_came(|| start + 9 * SECOND);
+        for seconds in [1, 9] {
+            activity.bytes_came();
+            activity.looked(|| start + seconds * SECOND);
+        }
         assert_eq!(activity.verdict(start + 10 * SECOND), Verdict::KeepFor(SECOND));
         assert_eq!(activity.verdict(start + 11 * SECOND), Verdict::TooSlow);
+    }
+
+    #[test]
+    fn a_whole_request_needs_no_clock() {
+        let activity = Arc::new(Activity::new(Instant::now(), IDLE));
+        activity.bytes_came();
+        drop(activity.begin(Version::HTTP_11));
+        activity.looked(|| unreachable!("no head is under way"));
     }
 
     #[test]
     fn rest_between_requests_is_not_slowness() {
         let start = Instant::now();
         let activity = Arc::new(Activity::new(start, IDLE));
-        activity.bytes_came(|| start);
+        activity.bytes_came();
         drop(activity.begin(Version::HTTP_11));
-        let later = start + IDLE - SECOND;
+        // When it went to rest is known only now.
+        assert_eq!(activity.verdict(start + SECOND), Verdict::KeepFor(HEAD_TIMEOUT));
+        let later = start + IDLE;
         assert_eq!(activity.verdict(later), Verdict::KeepFor(SECOND));
         assert_eq!(activity.verdict(later + 2 * SECOND), Verdict::Idle);
+    }
+
+    #[test]
+    fn a_short_rest_ends_soon_after_it_is_over() {
+        let start = Instant::now();
+        let activity = Activity::new(start, SECOND);
+        let mut now = start + activity.check();
+        while let Verdict::KeepFor(time) = activity.verdict(now) {
+            now += time;
+        }
+        let late = now.duration_since(start + SECOND);
+        assert!(late <= SECOND / IDLE_CHECKS, "{late:?}");
     }
 
     #[test]
@@ -194,11 +247,12 @@ mod tests {
         let start = Instant::now();
         let activity = Arc::new(Activity::new(start, IDLE));
         let busy = activity.begin(Version::HTTP_11);
-        activity.bytes_came(|| start + SECOND);
+        activity.bytes_came();
+        activity.looked(|| start + SECOND);
         let later = start + 2 * IDLE;
         assert_eq!(activity.verdict(later), Verdict::KeepFor(HEAD_TIMEOUT));
         drop(busy);
-        assert_eq!(activity.verdict(start + HEAD_TIMEOUT), Verdict::KeepFor(HEAD_TIMEOUT));
+        assert_eq!(activity.verdict(later + SECOND), Verdict::KeepFor(HEAD_TIMEOUT));
     }
 
     #[test]
@@ -206,7 +260,8 @@ mod tests {
         let start = Instant::now();
         let activity = Arc::new(Activity::new(start, IDLE));
         drop(activity.begin(Version::HTTP_2));
-        activity.bytes_came(|| start + SECOND);
+        activity.bytes_came();
+        activity.looked(|| start + SECOND);
         assert_eq!(activity.verdict(start + 60 * SECOND), Verdict::KeepFor(HEAD_TIMEOUT));
     }
 }
