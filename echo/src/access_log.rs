@@ -8,7 +8,8 @@ use axum::http::request::Parts;
 use echo_reply::printable;
 use tracing::{Level, enabled, field, info};
 
-use crate::describe::Arrival;
+use crate::describe::{self, Arrival};
+use crate::noted::Noted;
 
 /// Which requests are logged.
 #[derive(Debug)]
@@ -18,12 +19,10 @@ pub(crate) struct AccessLog {
 }
 
 /// What is logged of an answer.
-pub(crate) struct Answered<'a> {
-    pub(crate) url: &'a str,
+pub(crate) struct Answered {
     pub(crate) status: u16,
     /// Bytes of its body, where they are known.
     pub(crate) bytes: Option<u64>,
-    pub(crate) attempt: Option<u32>,
     pub(crate) took: Duration,
 }
 
@@ -34,7 +33,7 @@ impl AccessLog {
     }
 
     /// To be called when an answer stands.
-    pub(crate) fn answered(&self, head: &Parts, arrival: &Arrival, answer: &Answered<'_>) {
+    pub(crate) fn answered(&self, head: &Parts, arrival: &Arrival, answer: &Answered) {
         let wanted =
             || self.every == 1 || self.seen.fetch_add(1, Relaxed).is_multiple_of(self.every);
         if !enabled!(Level::INFO) || !wanted() {
@@ -42,14 +41,14 @@ impl AccessLog {
         }
         info!(
             method = %printable(head.method.as_str()),
-            url = answer.url,
+            url = describe::url(head, &arrival.connection),
             status = answer.status,
             bytes = answer.bytes,
             duration_us = answer.took.as_micros() as u64,
             peer = arrival.connection.peer.map(field::display),
             connection = arrival.connection.id.to_str().unwrap_or_default(),
             request = arrival.number,
-            attempt = answer.attempt,
+            attempt = Noted::of(&head.headers).attempt(),
             "answered"
         );
     }

@@ -17,7 +17,7 @@ use futures_util::future::BoxFuture;
 use hyper::body::{Frame, SizeHint};
 
 use crate::access_log::Answered;
-use crate::describe::{Answer, Arrival, More};
+use crate::describe::{self, Answer, Arrival, More};
 use crate::faults::{self, Drawn};
 use crate::metrics::{self, Protocol};
 use crate::noted::Noted;
@@ -124,7 +124,6 @@ fn at_once(app: &App, asked: &Asked) -> Option<Response<Content>> {
     if special {
         return None;
     }
-    let _in_flight = app.metrics.request();
     let mut answer = app.describer.answer(head, &noted, &asked.arrival, More::default());
     if faults {
         answer.headers.insert(faults::DONE, OFF);
@@ -185,19 +184,24 @@ async fn later(app: &App, asked: Asked, request_body: Body) -> Response<Content>
 /// An answer without a fault.
 fn sent(app: &App, asked: &Asked, answer: Answer, status: StatusCode) -> Response<Content> {
     let bytes = Some(answer.body.len() as u64);
-    told(app, asked, status, asked.head.version.into(), (&answer.url, answer.attempt, bytes));
+    told(app, asked, status, asked.head.version.into(), bytes);
     response(asked, status, answer.headers, Content::Whole(answer.body))
 }
 
-/// A response without its body where only the head is asked for.
+/// A response; where only the head is asked for, it says how long the body would be.
 fn response(
     asked: &Asked,
     status: StatusCode,
-    headers: HeaderMap,
-    content: Content,
+    mut headers: HeaderMap,
+    mut content: Content,
 ) -> Response<Content> {
-    let has_body = asked.head.method != Method::HEAD;
-    let content = if has_body { content } else { Content::Whole(Bytes::new()) };
+    if asked.head.method == Method::HEAD {
+        let length = content.size_hint().exact().filter(|length| *length > 0);
+        if let Some(length) = length {
+            headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+        }
+        content = Content::Whole(Bytes::new());
+    }
     let mut response = Response::new(content);
     *response.status_mut() = status;
     *response.headers_mut() = headers;
@@ -205,16 +209,10 @@ fn response(
 }
 
 /// What every answer is followed by: the counters and the log.
-fn told(
-    app: &App,
-    asked: &Asked,
-    status: StatusCode,
-    protocol: Protocol,
-    (url, attempt, bytes): (&str, Option<u32>, Option<u64>),
-) {
+fn told(app: &App, asked: &Asked, status: StatusCode, protocol: Protocol, bytes: Option<u64>) {
     let took = asked.started.elapsed();
     app.metrics.answered(&asked.head.method, status, protocol, took);
-    let answered = Answered { url, status: status.as_u16(), bytes, attempt, took };
+    let answered = Answered { status: status.as_u16(), bytes, took };
     app.log.answered(&asked.head, &asked.arrival, &answered);
 }
 
@@ -238,14 +236,12 @@ fn misbehaving(
     held: metrics::Ongoing,
 ) -> Response<Content> {
     let length = faults::body::length(&answer.body, drawn);
-    let logged = (answer.url.as_str(), answer.attempt, Some(length));
-    told(app, asked, status, asked.head.version.into(), logged);
+    told(app, asked, status, asked.head.version.into(), Some(length));
     if let Ok(said) = HeaderValue::try_from(drawn.said()) {
         answer.headers.insert(faults::DONE, said);
     }
     let bodiless = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
     if bodiless {
-        answer.headers.remove(CONTENT_LENGTH);
         answer.headers.remove(CONTENT_TYPE);
         answer.body = Bytes::new();
     } else {
@@ -276,20 +272,19 @@ fn end<B>(response: &mut Response<B>, drawn: &Drawn, version: Version) {
 
 /// One line that says why not, with the headers that say who says so.
 fn refused(app: &App, asked: &Asked, status: StatusCode, why: &str) -> Response<Content> {
-    let (url, mut headers) = app.describer.stated(&asked.head, &asked.arrival);
+    let mut headers = app.describer.stated(&asked.head, &asked.arrival);
     headers.insert(CONTENT_TYPE, TEXT);
-    let attempt = Noted::of(&asked.head.headers).attempt();
-    told(app, asked, status, asked.head.version.into(), (&url, attempt, None));
+    told(app, asked, status, asked.head.version.into(), None);
     response(asked, status, headers, Content::Whole(format!("{why}\n").into()))
 }
 
 /// Answers a gRPC call, which has a status of its own beside that of HTTP.
 async fn call_grpc(app: &App, asked: Asked, body: Body) -> Response<Body> {
-    let (url, stated) = app.describer.stated(&asked.head, &asked.arrival);
+    let stated = app.describer.stated(&asked.head, &asked.arrival);
     let drawn = match app.options.faults.then(|| grpc::faults(&asked.head)).transpose() {
         Ok(drawn) => drawn.flatten(),
         Err(refusal) => {
-            return told_grpc(app, &asked, &url, grpc::invalid(&refusal.to_string()), stated);
+            return told_grpc(app, &asked, grpc::invalid(&refusal.to_string()), stated);
         }
     };
     if let Some(drawn) = &drawn {
@@ -300,7 +295,8 @@ async fn call_grpc(app: &App, asked: Asked, body: Body) -> Response<Body> {
         _ => {
             let mut request = Request::from_parts(asked.head.clone(), body);
             let arrival = asked.arrival.clone();
-            request.extensions_mut().insert(grpc::Call { url: url.clone(), arrival });
+            let url = describe::url(&asked.head, &asked.arrival.connection);
+            request.extensions_mut().insert(grpc::Call { url, arrival });
             app.grpc.answer(request).await
         }
     };
@@ -313,31 +309,29 @@ async fn call_grpc(app: &App, asked: Asked, body: Body) -> Response<Body> {
     {
         response.headers_mut().insert(faults::DONE, OFF);
     }
-    told_grpc(app, &asked, &url, response, stated)
+    told_grpc(app, &asked, response, stated)
 }
 
 fn told_grpc(
     app: &App,
     asked: &Asked,
-    url: &str,
     mut response: Response<Body>,
     stated: HeaderMap,
 ) -> Response<Body> {
     response.headers_mut().extend(stated);
-    let attempt = Noted::of(&asked.head.headers).attempt();
-    told(app, asked, response.status(), Protocol::Grpc, (url, attempt, None));
+    told(app, asked, response.status(), Protocol::Grpc, None);
     response
 }
 
 /// Answers a WebSocket's handshake; what follows is no request.
 async fn open_websocket(app: &App, mut asked: Asked) -> Response<Body> {
-    let (url, stated) = app.describer.stated(&asked.head, &asked.arrival);
-    let line = String::from_utf8_lossy(&app.describer.text(&url)).trim_end().to_owned();
+    let url = describe::url(&asked.head, &asked.arrival.connection);
+    let stated = app.describer.stated(&asked.head, &asked.arrival);
+    let line = app.describer.text(&url).trim_end().to_owned();
     let idle = app.options.idle_timeout;
     let mut response = websocket::answer(&mut asked.head, asked.arrival.clone(), line, idle).await;
     response.headers_mut().extend(stated);
-    let attempt = Noted::of(&asked.head.headers).attempt();
-    told(app, &asked, response.status(), Protocol::WebSocket, (&url, attempt, None));
+    told(app, &asked, response.status(), Protocol::WebSocket, None);
     response
 }
 
@@ -409,8 +403,11 @@ mod tests {
         let (_, get, body) = ask(app(), request("GET", "/a", ""));
         let (status, head, no_body) = ask(app(), request("HEAD", "/a", ""));
         assert_eq!((status, no_body.as_str()), (StatusCode::OK, ""));
-        assert_eq!(head.headers(), get.headers());
-        assert_eq!(head.headers()["content-length"], body.len().to_string().as_str());
+        let mut headers = head.headers().clone();
+        // With a body, the length is written by whoever writes the body.
+        let length = headers.remove(CONTENT_LENGTH).unwrap();
+        assert_eq!(length, body.len().to_string().as_str());
+        assert_eq!(headers, *get.headers());
     }
 
     #[test]

@@ -6,9 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::body::Bytes;
-use axum::http::header::{
-    CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, VARY, X_CONTENT_TYPE_OPTIONS,
-};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, VARY, X_CONTENT_TYPE_OPTIONS};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use echo_reply::{
@@ -22,6 +20,7 @@ use crate::noted::Noted;
 use crate::xfcc;
 
 mod asked_url;
+use asked_url::AskedUrl;
 
 const ATTEMPT: HeaderName = HeaderName::from_static(names::ATTEMPT);
 const CONNECTION: HeaderName = HeaderName::from_static(names::CONNECTION);
@@ -74,14 +73,16 @@ pub struct More {
     pub calls: Vec<Called>,
 }
 
+/// The URL as the client asked for it, fit to be printed.
+#[must_use]
+pub fn url(head: &Parts, connection: &Connection) -> String {
+    AskedUrl::of(head, &Noted::of(&head.headers), connection).between("", "")
+}
+
 /// The reply to one request.
 #[derive(Debug)]
 pub struct Answer {
-    /// The URL as the client asked for it, fit to be printed.
-    pub url: String,
-    /// Which attempt of the nearest Envoy this was.
-    pub attempt: Option<u32>,
-    /// The response's headers.
+    /// The response's headers, but for the body's length.
     pub headers: HeaderMap,
     /// The response's body.
     pub body: Bytes,
@@ -116,24 +117,22 @@ impl Describer {
     /// The reply to a request.
     #[must_use]
     pub fn answer(&self, head: &Parts, noted: &Noted<'_>, arrival: &Arrival, more: More) -> Answer {
-        let url = asked_url::of(head, noted, &arrival.connection);
-        let attempt = noted.attempt();
+        let url = AskedUrl::of(head, noted, &arrival.connection);
         let mut headers = self.headers.clone();
-        state(&mut headers, noted, arrival, attempt);
+        state(&mut headers, noted, arrival);
         let form = if noted.accept { negotiate::form(&head.headers) } else { Form::Text };
         let body = match form {
             Form::Text => {
-                let mut text = self.text(&url);
+                let mut text = url.between(&self.around_url.0, &self.around_url.1);
                 more.calls.iter().for_each(|call| lines_of(call, 1, &mut text));
                 text
             }
             Form::Json => {
                 headers.insert(CONTENT_TYPE, JSON);
-                json(&self.reply(head, noted, arrival, &url, more))
+                json(&self.reply(head, noted, arrival, url.between("", ""), more))
             }
         };
-        headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
-        Answer { url, attempt, headers, body: body.into() }
+        Answer { headers, body: body.into() }
     }
 
     /// Who answers.
@@ -142,21 +141,19 @@ impl Describer {
         &self.identity
     }
 
-    /// The URL as the client asked for it, and the headers that say who answers,
-    /// for a reply that is made elsewhere.
+    /// The headers that say who answers, for a reply that is made elsewhere.
     #[must_use]
-    pub fn stated(&self, head: &Parts, arrival: &Arrival) -> (String, HeaderMap) {
-        let noted = Noted::of(&head.headers);
+    pub fn stated(&self, head: &Parts, arrival: &Arrival) -> HeaderMap {
         let mut headers = self.identity_headers.clone();
-        state(&mut headers, &noted, arrival, noted.attempt());
-        (asked_url::of(head, &noted, &arrival.connection), headers)
+        state(&mut headers, &Noted::of(&head.headers), arrival);
+        headers
     }
 
     /// The text line for a URL that is fit to be printed.
     #[must_use]
-    pub fn text(&self, url: &str) -> Vec<u8> {
+    pub fn text(&self, url: &str) -> String {
         let (before, after) = &self.around_url;
-        [before.as_bytes(), url.as_bytes(), after.as_bytes()].concat()
+        [before, url, after].concat()
     }
 
     fn reply(
@@ -164,7 +161,7 @@ impl Describer {
         head: &Parts,
         noted: &Noted<'_>,
         arrival: &Arrival,
-        url: &str,
+        url: String,
         more: More,
     ) -> Reply {
         let connection = &arrival.connection;
@@ -172,7 +169,7 @@ impl Describer {
             schema: SCHEMA.to_owned(),
             identity: self.identity.clone(),
             method: printable(head.method.as_str()).into_owned(),
-            url: url.to_owned(),
+            url,
             http_version: format!("{:?}", head.version),
             headers: readable(&head.headers),
             peer: connection.peer.map(|peer| peer.to_string()),
@@ -193,7 +190,6 @@ impl Describer {
 fn constant_headers(identity: &Identity) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(24);
     headers.insert(CONTENT_TYPE, TEXT);
-    headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(VARY, HeaderValue::from_static("Accept"));
@@ -203,18 +199,22 @@ fn constant_headers(identity: &Identity) -> HeaderMap {
     headers
 }
 
-/// The headers of an identity, as far as they can carry it.
+/// The headers of an identity, as far as they can carry it. The values are kept to
+/// the end of the program: each answer of each thread has them, and would else
+/// count them as its own.
 fn headers_of(identity: &Identity) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
     identity.headers().filter_map(|(name, value)| {
-        Some((HeaderName::from_static(name), HeaderValue::from_str(value).ok()?))
+        HeaderValue::from_str(value).ok()?;
+        let value = HeaderValue::from_static(value.to_owned().leak());
+        Some((HeaderName::from_static(name), value))
     })
 }
 
 /// Adds what differs from reply to reply.
-fn state(headers: &mut HeaderMap, asked: &Noted<'_>, arrival: &Arrival, attempt: Option<u32>) {
+fn state(headers: &mut HeaderMap, asked: &Noted<'_>, arrival: &Arrival) {
     headers.insert(CONNECTION, arrival.connection.id.clone());
     headers.insert(REQUEST, HeaderValue::from(arrival.number));
-    if let Some(attempt) = attempt {
+    if let Some(attempt) = asked.attempt() {
         headers.insert(ATTEMPT, HeaderValue::from(attempt));
     }
     if let Some(probe) = asked.probe() {
@@ -236,7 +236,7 @@ pub(crate) fn text_of(value: &HeaderValue) -> String {
 }
 
 /// A line for a call of another, and below it those of the calls that it made.
-fn lines_of(call: &Called, depth: usize, text: &mut Vec<u8>) {
+fn lines_of(call: &Called, depth: usize, text: &mut String) {
     let indent = "  ".repeat(depth);
     let Called { url, status, reply, text: said, error, .. } = call;
     let status = status.map(|status| status.to_string()).unwrap_or_default();
@@ -248,16 +248,16 @@ fn lines_of(call: &Called, depth: usize, text: &mut Vec<u8>) {
         (None, Some(said), _) => format!("{url} answered {status}: {said}"),
         (None, None, error) => format!("{url} failed: {}", error.as_deref().unwrap_or("?")),
     };
-    text.extend_from_slice(format!("{indent}{}\n", printable(&line)).as_bytes());
+    text.extend([&*indent, &printable(&line), "\n"]);
     let further = reply.iter().flat_map(|reply| &reply.calls);
     further.for_each(|call| lines_of(call, depth + 1, text));
 }
 
 /// One line, as the text reply is. A reply is only strings and numbers, which
 /// never fail to become JSON; if one did, its body would be empty.
-fn json(reply: &Reply) -> Vec<u8> {
-    let mut json = serde_json::to_vec(reply).unwrap_or_default();
-    json.push(b'\n');
+fn json(reply: &Reply) -> String {
+    let mut json = serde_json::to_string(reply).unwrap_or_default();
+    json.push('\n');
     json
 }
 

@@ -319,7 +319,7 @@ impl Reception {
             Kind::Tcp => {
                 let url = facts.local.map(|local| format!("tcp://{local}")).unwrap_or_default();
                 let line = self.app.describer.text(&url);
-                tokio::spawn(tcp::serve(stream, facts, line, self.limits.idle_timeout));
+                tokio::spawn(tcp::serve(stream, facts, line.into(), self.limits.idle_timeout));
             }
         }
     }

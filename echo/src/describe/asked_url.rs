@@ -2,24 +2,45 @@
 //! host as sent, path and query as sent.
 
 use std::borrow::Cow;
+use std::net::SocketAddr;
 
 use axum::http::request::Parts;
-use echo_reply::printable;
+use echo_reply::{MAX_VALUE, printable};
 
 use super::Connection;
 use crate::noted::Noted;
 
-/// The URL, fit to be printed. Where the request names no host (HTTP/1.0),
-/// the address it was sent to stands in.
-pub(super) fn of(head: &Parts, noted: &Noted<'_>, connection: &Connection) -> String {
-    let host = host(head, noted, connection.local);
-    // `OPTIONS *` asks for the server as a whole, which has no path (RFC 9110, 7.1).
-    let path = head.uri.path_and_query().map_or("", |path| path.as_str());
-    let path = if path == "*" { "" } else { path };
-    let url = [scheme(noted, connection.tls.is_some()), "://", &*host, path].concat();
-    match printable(&url) {
-        Cow::Borrowed(_) => url,
-        Cow::Owned(clean) => clean,
+/// The parts of a URL, not yet fit to be printed.
+pub(super) struct AskedUrl<'a> {
+    scheme: &'static str,
+    host: Cow<'a, str>,
+    /// Path and query.
+    path: &'a str,
+}
+
+impl<'a> AskedUrl<'a> {
+    /// Where the request names no host (HTTP/1.0), the address it was sent to
+    /// stands in.
+    pub(super) fn of(head: &'a Parts, noted: &Noted<'a>, connection: &Connection) -> Self {
+        // `OPTIONS *` asks for the server as a whole, which has no path (RFC 9110, 7.1).
+        let path = head.uri.path_and_query().map_or("", |path| path.as_str());
+        Self {
+            scheme: scheme(noted, connection.tls.is_some()),
+            host: host(head, noted, connection.local),
+            path: if path == "*" { "" } else { path },
+        }
+    }
+
+    /// The URL, fit to be printed, between two texts: in one piece of memory where
+    /// there is nothing to clean, as in nearly every request.
+    pub(super) fn between(&self, before: &str, after: &str) -> String {
+        let Self { scheme, host, path } = self;
+        let plain = |text: &str| text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+        if host.len() + path.len() < MAX_VALUE - 10 && plain(host) && plain(path) {
+            return [before, scheme, "://", host, path, after].concat();
+        }
+        let url = [scheme, "://", host, path].concat();
+        [before, &printable(&url), after].concat()
     }
 }
 
@@ -37,11 +58,7 @@ fn scheme(noted: &Noted<'_>, tls: bool) -> &'static str {
 }
 
 /// `:authority` or an absolute URL first, then `Host`; a password is never repeated.
-fn host<'a>(
-    head: &'a Parts,
-    noted: &Noted<'a>,
-    local: Option<std::net::SocketAddr>,
-) -> Cow<'a, str> {
+fn host<'a>(head: &'a Parts, noted: &Noted<'a>, local: Option<SocketAddr>) -> Cow<'a, str> {
     if let Some(authority) = head.uri.authority() {
         let authority = authority.as_str();
         return authority.rsplit_once('@').map_or(authority, |(_, host)| host).into();
