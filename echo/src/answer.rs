@@ -120,6 +120,7 @@ fn at_once(app: &App, asked: &Asked) -> Option<Response<Content>> {
         || grpc::is_call(&head.method, head.version, &head.headers)
         || websocket::is_asked(head, &noted)
         || noted.want_body
+        || noted.exceeds(app.options.max_head, head)
         || (app.caller.is_some() && head.uri.path() == call::PATH);
     if special {
         return None;
@@ -133,6 +134,13 @@ fn at_once(app: &App, asked: &Asked) -> Option<Response<Content>> {
 
 async fn later(app: &App, asked: Asked, request_body: Body) -> Response<Content> {
     let in_flight = app.metrics.request();
+    if Noted::of(&asked.head.headers).exceeds(app.options.max_head, &asked.head) {
+        let why = format!("the head is larger than {} bytes", app.options.max_head);
+        let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+        let mut response = refused(app, &asked, status, &why);
+        response.headers_mut().insert(CONNECTION, CLOSE);
+        return response;
+    }
     if grpc::is_call(&asked.head.method, asked.head.version, &asked.head.headers) {
         return call_grpc(app, asked, request_body).await.map(Content::Stream);
     }
@@ -442,6 +450,20 @@ mod tests {
         assert_eq!(ask(Version::HTTP_11, &[]), (400, true));
         assert_eq!(ask(Version::HTTP_10, &[]), (200, false));
         assert_eq!(ask(Version::HTTP_2, &[]), (200, false));
+    }
+
+    #[test]
+    fn a_head_may_be_as_large_as_the_limit_and_no_larger() {
+        let head = "GET /a?b HTTP/1.1\r\nhost: h\r\n\r\n";
+        for (max_head, expected) in [(head.len(), 200), (head.len() - 1, 431)] {
+            let options = Options { max_head, ..Options::default() };
+            let describer = Describer::new(Identity::new("pod-1", "kops"));
+            let app = Arc::new(App::new(describer, options));
+            let (status, head, _) = ask(app, request("GET", "/a?b", ""));
+            assert_eq!(status.as_u16(), expected);
+            assert_eq!(head.headers()["x-echo-pod"], "pod-1");
+            assert_eq!(head.headers().contains_key(CONNECTION), expected != 200);
+        }
     }
 
     #[test]

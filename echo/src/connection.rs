@@ -16,13 +16,13 @@ use futures_util::future::{Either, ready};
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt as _, StreamExt as _};
 use hyper::body::{Frame, Incoming, SizeHint};
+use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioExecutor, TokioTimer};
 use hyper_util::server::conn::auto;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, watch};
-use tokio::time::{Instant, Sleep};
+use tokio::time::Instant;
 use tokio_rustls::server::TlsStream;
 use tracing::debug;
 
@@ -31,18 +31,21 @@ use crate::describe::{Arrival, Connection};
 use crate::tls::Tls;
 
 mod activity;
-use activity::{Activity, Busy, Verdict, Watched};
+mod serving;
+mod supervision;
+use activity::{Activity, Busy, Watched};
+use serving::{Serving, Sniff};
+use supervision::{Order, Supervision};
 
-/// How long, once draining, a connection without any request so far is kept: its
-/// first one may be on its way, and on a new connection nobody would send it again.
-const FIRST_REQUEST: Duration = Duration::from_millis(500);
 /// How often an HTTP/2 peer is asked whether it is still there.
 const PING_INTERVAL: Duration = Duration::from_secs(60);
 
 /// How every connection is served.
 #[derive(Debug)]
 pub(crate) struct Protocol {
-    http: auto::Builder<TokioExecutor>,
+    http1: http1::Builder,
+    /// Either HTTP/1 or HTTP/2.
+    either: auto::Builder<TokioExecutor>,
     /// How long a connection may rest.
     idle: Duration,
 }
@@ -51,14 +54,16 @@ pub(crate) struct Protocol {
 /// would count the idle time between requests too, and needs a timer per request.
 /// `max_head` is in bytes, from 8 KiB.
 pub(crate) fn protocol(max_head: usize, idle: Duration) -> Protocol {
-    let mut http = auto::Builder::new(TokioExecutor::new());
+    let (mut http1, mut either) = (http1::Builder::new(), auto::Builder::new(TokioExecutor::new()));
     // A client may close its side as soon as it has asked, and still wants the answer.
-    http.http1().half_close(true).max_buf_size(max_head).header_read_timeout(None).writev(false);
-    http.http2()
+    http1.half_close(true).max_buf_size(max_head).header_read_timeout(None).writev(false);
+    either.http1().half_close(true).max_buf_size(max_head).header_read_timeout(None).writev(false);
+    either
+        .http2()
         .max_header_list_size(u32::try_from(max_head).unwrap_or(u32::MAX))
         .timer(TokioTimer::new())
         .keep_alive_interval(PING_INTERVAL);
-    Protocol { http, idle }
+    Protocol { http1, either, idle }
 }
 
 /// Names connections: a prefix of this run, so that ids of two runs behind one
@@ -96,7 +101,7 @@ pub(crate) async fn shake_hands(tls: &Tls, stream: TcpStream) -> io::Result<TlsS
 /// what is in flight, its first request included that may not have come yet;
 /// when the sender is gone, it ends at once.
 pub(crate) async fn serve(
-    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    stream: impl Sniff,
     facts: Connection,
     protocol: &Protocol,
     answer: impl Fn(Request<Incoming>, Arrival) -> Answering,
@@ -104,7 +109,7 @@ pub(crate) async fn serve(
 ) {
     let facts = Arc::new(facts);
     let activity = Arc::new(Activity::new(Instant::now(), protocol.idle));
-    let io = TokioIo::new(Watched::new(stream, Arc::clone(&activity)));
+    let stream = Watched::new(stream, Arc::clone(&activity));
     let requests = AtomicU64::new(0);
     let (first, close) = (Notify::new(), Arc::new(Notify::new()));
     let service = service_fn(|request: Request<Incoming>| {
@@ -121,7 +126,7 @@ pub(crate) async fn serve(
             }
         }
     });
-    let mut serving = std::pin::pin!(protocol.http.serve_connection_with_upgrades(io, service));
+    let mut serving = Serving::new(protocol, stream, service);
     let supervision = Supervision {
         close: &close,
         first: &first,
@@ -144,17 +149,15 @@ pub(crate) async fn serve(
             // Before the answer goes out: a client that has it would else ask again on this
             // connection, just when GOAWAY comes.
             if order == Some(Order::Close) {
-                serving.as_mut().graceful_shutdown();
+                serving.finish();
             }
-            if let Poll::Ready(result) = serving.as_mut().poll(cx) {
+            if let Poll::Ready(result) = serving.poll(cx) {
                 return Poll::Ready(result);
             }
             activity.looked(Instant::now);
             match order {
-                Some(Order::End(why)) => {
-                    return Poll::Ready(Err(why.into()));
-                }
-                Some(Order::Finish) => serving.as_mut().graceful_shutdown(),
+                Some(Order::End(why)) => return Poll::Ready(Err(why.into())),
+                Some(Order::Finish) => serving.finish(),
                 Some(Order::Close) => {}
                 None => return Poll::Pending,
             }
@@ -162,68 +165,6 @@ pub(crate) async fn serve(
     });
     if let Err(error) = ended.await {
         debug!(connection = ?facts.id, %error, "the connection failed");
-    }
-}
-
-/// What becomes of a connection, whatever its client does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Order {
-    /// An answer that stands is the last.
-    Close,
-    /// What is in flight is the last.
-    Finish,
-    /// It ends at once.
-    End(&'static str),
-}
-
-/// Waits for what ends a connection, other than its client.
-struct Supervision<'a> {
-    close: &'a Notify,
-    first: &'a Notify,
-    requests: &'a AtomicU64,
-    activity: &'a Activity,
-    drain: watch::Receiver<()>,
-    check: Pin<Box<Sleep>>,
-}
-
-impl Supervision<'_> {
-    async fn next(mut self) -> (Order, Self) {
-        let order = loop {
-            tokio::select! {
-                biased;
-                () = self.close.notified() => break Order::Close,
-                more = self.drain.changed() => break self.drained(more.is_ok()).await,
-                () = self.check.as_mut() => {
-                    let now = Instant::now();
-                    let (order, later) = match self.activity.verdict(now) {
-                        Verdict::KeepFor(time) => (None, time),
-                        Verdict::Idle => (Some(Order::Finish), activity::HEAD_TIMEOUT),
-                        Verdict::TooSlow => {
-                            (Some(Order::End("the request's head came too slowly")), activity::HEAD_TIMEOUT)
-                        }
-                    };
-                    self.check.as_mut().reset(now + later);
-                    if let Some(order) = order {
-                        break order;
-                    }
-                }
-            }
-        };
-        (order, self)
-    }
-
-    async fn drained(&mut self, politely: bool) -> Order {
-        const GONE: Order = Order::End("the server has stopped");
-        if !politely {
-            return GONE;
-        }
-        if self.requests.load(Relaxed) == 0 {
-            tokio::select! {
-                _ = tokio::time::timeout(FIRST_REQUEST, self.first.notified()) => {}
-                more = self.drain.changed() => if more.is_err() { return GONE },
-            }
-        }
-        Order::Finish
     }
 }
 
@@ -265,6 +206,7 @@ impl HttpBody for Held {
 
 #[cfg(test)]
 mod tests {
+    use super::supervision::FIRST_REQUEST;
     use super::*;
     use crate::answer;
     use crate::describe::Describer;
@@ -273,6 +215,7 @@ mod tests {
     use axum::http::StatusCode;
     use echo_reply::Identity;
     use http_body_util::channel::Channel;
+    use hyper_util::rt::TokioIo;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 
     const IDLE: Duration = Duration::from_mins(65);

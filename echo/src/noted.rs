@@ -2,6 +2,7 @@
 //! to ask a map for each would cost a hash of each name, though most requests
 //! carry few of them.
 
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Version};
 use echo_reply::headers as names;
 
@@ -12,6 +13,8 @@ pub(crate) const MAX_PROBE: usize = 128;
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Noted<'a> {
     hosts: usize,
+    /// Of all headers, in bytes, as HTTP/1 writes them.
+    size: usize,
     /// The first `Host`.
     pub(crate) host: Option<&'a HeaderValue>,
     /// Whether the form of the answer is chosen.
@@ -34,6 +37,7 @@ impl<'a> Noted<'a> {
     pub fn of(headers: &'a HeaderMap) -> Self {
         let mut noted = Self::default();
         for (name, value) in headers {
+            noted.size += name.as_str().len() + value.len() + ": \r\n".len();
             match name.as_str() {
                 "host" => {
                     noted.hosts += 1;
@@ -52,6 +56,15 @@ impl<'a> Noted<'a> {
             }
         }
         noted
+    }
+
+    /// Whether a head of HTTP/1 is larger than `most`, in bytes. What reads it stops
+    /// somewhere beyond that, and HTTP/2 counts by itself.
+    pub(crate) fn exceeds(&self, most: usize, head: &Parts) -> bool {
+        let line = head.method.as_str().len() + head.uri.path().len();
+        let line =
+            line + head.uri.query().map_or(0, |query| 1 + query.len()) + "  HTTP/1.1\r\n\r\n".len();
+        head.version < Version::HTTP_2 && self.size + line > most
     }
 
     /// Whether the host is beyond doubt (RFC 9112, 3.2): two `Host` headers may mean

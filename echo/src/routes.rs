@@ -44,6 +44,8 @@ pub struct Options {
     pub allow_call: Vec<call::Allowed>,
     /// The largest body that is read, in bytes.
     pub max_body: u64,
+    /// The largest head of a request, in bytes.
+    pub max_head: usize,
     /// How long a WebSocket may rest.
     pub idle_timeout: Duration,
     /// Of how many requests one is logged.
@@ -56,6 +58,7 @@ impl Default for Options {
             faults: false,
             allow_call: Vec::new(),
             max_body: body::MAX_BODY,
+            max_head: 64 << 10,
             idle_timeout: Duration::from_mins(65),
             log_sample: 1,
         }
@@ -68,6 +71,7 @@ impl From<&Cli> for Options {
             faults: cli.request.faults,
             allow_call: cli.request.allow_call.clone(),
             max_body: cli.limits.max_body,
+            max_head: cli.limits.max_head,
             idle_timeout: cli.limits.idle_timeout,
             log_sample: cli.log.log_sample,
         }

@@ -3,6 +3,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -99,6 +100,19 @@ fn heads_and_bodies_have_the_sizes_of_the_flags() {
     assert_eq!(ask(&["-HTransfer-Encoding: chunked", "-d0123456789a"]), "413");
     assert_eq!(ask(&["-H", &format!("x-big: {}", "a".repeat(7_000))]), "200");
     assert_eq!(ask(&["-H", &format!("x-big: {}", "a".repeat(9_000))]), "431");
+}
+
+#[test]
+fn a_connection_that_rests_too_long_is_closed_soon_after() {
+    let echo = Echo::with(&["--pod", "p", "--idle-timeout", "1s"], &[]);
+    let mut asked = echo.connect();
+    asked.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n").answer();
+    for mut resting in [asked, echo.connect()] {
+        let before = Instant::now();
+        assert_eq!(resting.rest(), "");
+        // The second has rested while the first was waited for.
+        assert!(before.elapsed() < Duration::from_secs(5), "{:?}", before.elapsed());
+    }
 }
 
 #[test]
