@@ -57,7 +57,10 @@ impl<'a> TextLine<'a> {
 /// `?`, and cut to [`MAX_VALUE`] bytes with `…` at the cut.
 #[must_use]
 pub fn printable(value: &str) -> Cow<'_, str> {
-    if value.len() <= MAX_VALUE && !value.contains(char::is_control) {
+    // Nearly all is plain, which is told without decoding it.
+    let plain = |byte| matches!(byte, b' '..=b'~');
+    let harmless = |value: &str| value.bytes().all(plain) || !value.contains(char::is_control);
+    if value.len() <= MAX_VALUE && harmless(value) {
         return Cow::Borrowed(value);
     }
     let end = value.floor_char_boundary(MAX_VALUE);

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::net::SocketAddr;
 
 use axum::http::request::Parts;
-use echo_reply::{MAX_VALUE, printable};
+use echo_reply::printable;
 
 use super::Connection;
 use crate::noted::Noted;
@@ -35,12 +35,11 @@ impl<'a> AskedUrl<'a> {
     /// there is nothing to clean, as in nearly every request.
     pub(super) fn between(&self, before: &str, after: &str) -> String {
         let Self { scheme, host, path } = self;
-        let plain = |text: &str| text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
-        if host.len() + path.len() < MAX_VALUE - 10 && plain(host) && plain(path) {
-            return [before, scheme, "://", host, path, after].concat();
+        let text = [before, scheme, "://", host, path, after].concat();
+        match printable(&text[before.len()..text.len() - after.len()]) {
+            Cow::Borrowed(_) => text,
+            Cow::Owned(clean) => [before, &clean, after].concat(),
         }
-        let url = [scheme, "://", host, path].concat();
-        [before, &printable(&url), after].concat()
     }
 }
 
