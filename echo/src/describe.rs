@@ -26,7 +26,7 @@ const ATTEMPT: HeaderName = HeaderName::from_static(names::ATTEMPT);
 const CONNECTION: HeaderName = HeaderName::from_static(names::CONNECTION);
 const PROBE: HeaderName = HeaderName::from_static(names::PROBE);
 const REQUEST: HeaderName = HeaderName::from_static(names::REQUEST);
-const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+pub(crate) const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// What is known of a connection of this server.
