@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use hickory_resolver::proto::op::{Message, ResponseCode};
 use hickory_resolver::proto::rr::rdata::CNAME;
 use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
-use prober::resolve::{Family, LookupError, Names, NamesConfig};
+use prober::{Family, LookupError, Names, NamesConfig};
 use rustix::net::{AddressFamily, SocketType};
 
 /// Long enough to say "at once" of on a busy machine.

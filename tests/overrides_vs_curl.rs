@@ -10,8 +10,8 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use echo_reply::{Identity, TextLine};
-use prober::overrides::Overrides;
-use prober::resolve::{Family, Names, NamesConfig};
+use prober::Overrides;
+use prober::{Family, Names, NamesConfig};
 use reqwest::Url;
 
 use crate::harness;

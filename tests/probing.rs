@@ -437,7 +437,7 @@ fn an_interrupted_run_is_json_that_holds_together() {
         let value: Value = serde_json::from_str(&said).expect("whole JSON");
         assert_eq!((&value["interrupted"], &value["exit_code"]), (&true.into(), &130.into()));
         // Reading it checks every sum, those of the timeline too.
-        let report = prober::report::json::parse(said.as_bytes()).expect("a report");
+        let report = prober::parse_report(said.as_bytes()).expect("a report");
         let tally = report.rows[0].tally().expect("probed");
         assert!(tally.answers() > 0 && tally.timeline.is_some(), "{tally:?}");
     }

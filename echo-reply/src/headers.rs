@@ -35,6 +35,8 @@ pub const WANT_BODY: &str = "x-echo-body";
 pub const PROBE_ID: &str = "x-probe-id";
 /// Request header, set by Envoy when asked to: which attempt this is.
 pub const ENVOY_ATTEMPT: &str = "x-envoy-attempt-count";
+/// Response header, set by Envoy: how many milliseconds it waited for its upstream host.
+pub const ENVOY_UPSTREAM_TIME: &str = "x-envoy-upstream-service-time";
 /// Request header, set by Envoy: the certificates that clients showed on the way.
 pub const FORWARDED_CLIENT_CERT: &str = "x-forwarded-client-cert";
 /// Request headers that tie a request to its trace: W3C's, B3's, and Envoy's own.

@@ -6,7 +6,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use prober::calibration::{Row, cases, table};
+use prober::calibration::{CaseResult, cases, table};
 
 /// The part of runs that may be wrong: what verdicts state.
 const BAR: f64 = 0.001;
@@ -25,7 +25,7 @@ fn main() -> std::io::Result<ExitCode> {
             rows.push((n, case.run(runs)));
         }
     };
-    let mut rows: Vec<(usize, Row)> = std::thread::scope(|scope| {
+    let mut rows: Vec<(usize, CaseResult)> = std::thread::scope(|scope| {
         let running: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
         running.into_iter().flat_map(|thread| thread.join().unwrap_or_default()).collect()
     });

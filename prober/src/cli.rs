@@ -1,6 +1,7 @@
 //! Every flag of the program; the doc comments are the help text.
 //! Only the shape is checked here; what the values mean is `plan`'s to say.
 
+pub(crate) mod version;
 mod watch;
 
 use std::path::PathBuf;
@@ -8,7 +9,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-pub use watch::WatchArgs;
+pub(crate) use watch::WatchArgs;
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -49,7 +50,7 @@ judged by expectations that CI can assert on.";
 #[derive(Debug, Parser)]
 #[command(
     name = "prober",
-    version = crate::version::text(),
+    version = crate::cli::version::text(),
     about = ABOUT,
     max_term_width = 80,
     after_help = AFTER_HELP,

@@ -5,13 +5,13 @@ use std::time::{Instant, SystemTime};
 /// Now, on the monotonic clock.
 #[expect(clippy::disallowed_methods, reason = "the one place that reads the monotonic clock")]
 #[must_use]
-pub fn now() -> Instant {
+pub(crate) fn now() -> Instant {
     Instant::now()
 }
 
 /// Now, on the wall clock.
 #[expect(clippy::disallowed_methods, reason = "the one place that reads the wall clock")]
 #[must_use]
-pub fn wall() -> SystemTime {
+pub(crate) fn wall() -> SystemTime {
     SystemTime::now()
 }

@@ -10,8 +10,8 @@ use std::time::Duration;
 use crate::tally::Label;
 #[cfg(test)]
 pub(crate) use grammar::FORMS;
-pub use grammar::parse;
-pub use words::SyntaxError;
+pub(crate) use grammar::parse;
+pub(crate) use words::SyntaxError;
 
 /// What must hold. Percentages are kept as they were written, in percent.
 #[derive(Clone, Debug, PartialEq)]

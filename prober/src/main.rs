@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 
-use prober::cli::Cli;
+use prober::Cli;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -15,7 +15,7 @@ fn main() -> ExitCode {
     };
     let stop = CancellationToken::new();
     if let Err(error) = stop_on_signals(&stop) {
-        let error = prober::connect::local_limit(&error);
+        let error = usage::local_limit(&error);
         return usage::complain("prober", &format_args!("cannot watch for signals: {error}"));
     }
     match prober::run(cli, &stop, &mut std::io::stdout()) {
@@ -52,7 +52,7 @@ fn stop_on_signals(stop: &CancellationToken) -> std::io::Result<()> {
                     tokio::select! {
                         _ = interrupt.recv() => break,
                         _ = terminate.recv() => break,
-                        _ = mark.recv() => prober::events::marks::now(),
+                        _ = mark.recv() => prober::mark(),
                     }
                 }
             });

@@ -2,28 +2,31 @@
 //! run one after another, independent sources at the same time; what is
 //! printed keeps the file's order.
 
-pub mod file;
+pub(crate) mod file;
+pub(crate) mod source;
 
+use std::convert::Infallible;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::explain::Watch;
+use crate::diagnosis::Observation;
+use crate::engine;
 use crate::plan::ProbePlan;
-use crate::progress::Meter;
-use crate::report;
-use crate::source::{self, Source};
+use crate::report::{self, RowResult};
 use crate::tally::Tally;
-use crate::workers;
+use crate::tally::meter::Meter;
+use crate::verdict;
+use source::Source;
 
 /// Beyond what its requests may take, a command may take this long to begin and to end.
 const COMMAND_OVERHEAD: Duration = Duration::from_secs(30);
 
 /// One row: a source that asks a target.
 #[derive(Clone, Debug)]
-pub struct Row {
+pub(crate) struct Row {
     /// The source's name; `None` is here.
     pub source: Option<String>,
     /// Where it runs.
@@ -37,33 +40,30 @@ pub struct Row {
 impl Row {
     /// A target that is asked from here.
     #[must_use]
-    pub fn here(plan: ProbePlan) -> Self {
+    pub(crate) fn here(plan: ProbePlan) -> Self {
         Self { source: None, origin: Source::Here, arguments: Vec::new(), plan }
     }
 
     /// The heading that the original `make echo-status` gives it.
     #[must_use]
-    pub fn heading(&self) -> String {
+    pub(crate) fn heading(&self) -> String {
         report::heading(self.source.as_deref(), &self.plan.target.given)
     }
 
     fn run(&self, stop: &CancellationToken, meter: &Meter) -> report::Row {
-        let watch = Watch::begin(&self.plan.envoys, stop);
-        let probed = self.probe(stop, meter);
-        let target = &self.plan.target;
-        let evidence = watch.map(|watch| watch.end(&target.host, target.port, stop));
-        meter.row_ended();
-        report::Row::new(self.source.clone(), &self.plan, probed).with(evidence)
+        let probe = || Ok::<_, Infallible>(self.probe(stop, meter));
+        let Ok(row) = observed(self.source.clone(), &self.plan, stop, meter, probe);
+        row
     }
 
     /// Sends the row's requests from where they start, and waits for their end or for `stop`.
     ///
     /// # Errors
     /// Why the source could not probe, one line.
-    pub fn probe(&self, stop: &CancellationToken, meter: &Meter) -> Result<Tally, String> {
+    pub(crate) fn probe(&self, stop: &CancellationToken, meter: &Meter) -> Result<Tally, String> {
         match &self.origin {
             _ if stop.is_cancelled() => Err("interrupted before it was asked".to_owned()),
-            Source::Here => workers::Row::prepare(&self.plan)
+            Source::Here => engine::Run::prepare(&self.plan)
                 .and_then(|row| row.run(stop, meter))
                 .map_err(|error| error.to_string()),
             Source::Command { .. } => self.probe_behind(stop, meter),
@@ -88,16 +88,47 @@ impl Row {
     }
 }
 
+/// Runs `probe` between two readings of the plan's Envoys, and judges what came of it.
+///
+/// # Errors
+/// Those of `probe`.
+pub(crate) fn observed<E>(
+    source: Option<String>,
+    plan: &ProbePlan,
+    stop: &CancellationToken,
+    meter: &Meter,
+    probe: impl FnOnce() -> Result<Result<Tally, String>, E>,
+) -> Result<report::Row, E> {
+    let observation = Observation::begin(&plan.envoys, stop);
+    let probed = probe()?;
+    meter.row_ended();
+    let target = &plan.target;
+    let readings = observation.map(|before| before.end(&target.host, target.port, stop));
+    Ok(report::Row::new(source, plan, judged(plan, probed)).with(readings))
+}
+
+/// What was probed by a plan, with the verdicts on it; or why nothing could be probed.
+#[must_use]
+pub(crate) fn judged(plan: &ProbePlan, probed: Result<Tally, String>) -> RowResult {
+    match probed {
+        Ok(tally) => {
+            let verdicts = verdict::judge_all(&tally, &plan.expectations, &plan.rules);
+            RowResult::Probed { tally, verdicts }
+        }
+        Err(reason) => RowResult::Unreachable { reason },
+    }
+}
+
 /// Reads the files that rows asked from here name, so that a bad one is known
 /// before anything is sent. Those of other sources lie elsewhere.
-pub fn check(rows: &[Row]) -> Result<(), workers::EngineError> {
+pub(crate) fn check(rows: &[Row]) -> Result<(), engine::EngineError> {
     let here = rows.iter().filter(|row| row.origin == Source::Here);
-    here.map(|row| workers::Row::prepare(&row.plan)).try_for_each(|ready| ready.map(drop))
+    here.map(|row| engine::Run::prepare(&row.plan)).try_for_each(|ready| ready.map(drop))
 }
 
 /// Runs all rows and returns them in their order.
 #[must_use]
-pub fn run(rows: &[Row], stop: &CancellationToken, meter: &Meter) -> Vec<report::Row> {
+pub(crate) fn run(rows: &[Row], stop: &CancellationToken, meter: &Meter) -> Vec<report::Row> {
     let done: Mutex<Vec<(usize, report::Row)>> = Mutex::new(Vec::new());
     thread::scope(|scope| {
         for group in by_source(rows) {

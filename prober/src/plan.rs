@@ -4,13 +4,16 @@
 pub(crate) mod envoys;
 mod error;
 mod events;
+pub(crate) mod identify;
 pub(crate) mod judging;
 mod load;
+pub(crate) mod overrides;
 mod protocol;
 mod request;
 mod reuse;
+pub(crate) mod schedule;
 mod select;
-pub mod target;
+pub(crate) mod target;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -19,27 +22,27 @@ use bytes::Bytes;
 use http::{HeaderMap, Method};
 
 use crate::cli::{NetworkArgs, RequestArgs, RunArgs, SelectForm, TlsArgs};
-use crate::events::Event;
 use crate::expectation::Expectation;
-use crate::explain::Envoy;
-use crate::failover::Terms;
-use crate::identity::pattern::Patterns;
-use crate::overrides::Overrides;
+use crate::plan::identify::Patterns;
+use crate::plan::overrides::Overrides;
+use crate::plan::schedule::{Arrivals, End, Schedule};
 use crate::resolve::{Family, NamesConfig, NamesError};
-use crate::schedule::{Arrivals, End, Schedule};
+use crate::tally::failover::Terms;
 use crate::verdict::{Rules, Sampling};
-pub use error::PlanError;
-pub use protocol::Protocol;
-pub use reuse::Reuse;
-pub use select::Select;
+pub(crate) use envoys::{Access, Envoy};
+pub(crate) use error::PlanError;
+pub(crate) use events::Event;
+pub(crate) use protocol::Protocol;
+pub(crate) use reuse::Reuse;
+pub(crate) use select::Select;
 use target::Target;
 
 /// Requests to each target, unless told otherwise.
-pub const DEFAULT_REQUESTS: u64 = 100;
+pub(crate) const DEFAULT_REQUESTS: u64 = 100;
 /// Requests under way at once, unless told otherwise: wrk's default.
-pub const DEFAULT_CONCURRENCY: u64 = 10;
+pub(crate) const DEFAULT_CONCURRENCY: u64 = 10;
 /// Answers printed verbatim, unless told otherwise: what `make echo-status` asks for.
-pub const DEFAULT_SHOW: u64 = 4;
+pub(crate) const DEFAULT_SHOW: u64 = 4;
 /// More connections than this from one process meet the limits of ports and descriptors.
 const MAX_CONCURRENCY: u64 = 10_000;
 const MAX_THREADS: u64 = 512;
@@ -47,9 +50,9 @@ const MAX_THREADS: u64 = 512;
 const MAX_STREAMS: u64 = 1_000;
 /// The longest body of a request, in bytes. A server that answers without reading it stops
 /// nobody: so much fits into the buffers between.
-pub const MAX_DATA: usize = 65_536;
+pub(crate) const MAX_DATA: usize = 65_536;
 /// Numbers above are those of warm-up requests.
-const MAX_REQUESTS: u64 = crate::schedule::WARMUP_SEQUENCE - 1;
+const MAX_REQUESTS: u64 = crate::plan::schedule::WARMUP_SEQUENCE - 1;
 
 /// Everything that the engine needs to know of one row: a target and how it is asked.
 #[derive(Clone, Debug)]
@@ -218,7 +221,7 @@ pub struct TlsPlan {
 }
 
 /// Flags → a plan for each target, in the order given.
-pub fn run(args: &RunArgs) -> Result<Vec<ProbePlan>, PlanError> {
+pub(crate) fn run(args: &RunArgs) -> Result<Vec<ProbePlan>, PlanError> {
     if args.targets.is_empty() {
         return Err(PlanError::NoTarget);
     }

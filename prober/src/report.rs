@@ -1,24 +1,28 @@
 //! One report value; each format is a pure function of it that returns bytes.
 
-pub mod csv;
-pub mod format;
+pub(crate) mod advice;
+pub(crate) mod compare;
+pub(crate) mod csv;
+pub(crate) mod format;
 mod groups;
-pub mod html;
-pub mod json;
-pub mod junit;
-pub mod markdown;
-pub mod prometheus;
+pub(crate) mod html;
+pub(crate) mod json;
+pub(crate) mod junit;
+pub(crate) mod markdown;
+pub(crate) mod merge;
+pub(crate) mod prometheus;
+pub(crate) mod rounds;
 #[cfg(test)]
 pub(crate) mod samples;
-pub mod text;
+pub(crate) mod text;
 
 use std::net::IpAddr;
 use std::time::SystemTime;
 
-use crate::explain::{self, Evidence, Explanation};
+use crate::diagnosis::{self, Explanation, Readings};
 use crate::plan::{ProbePlan, Protocol};
 use crate::tally::{Label, Tally};
-use crate::verdict::{self, Judged, Verdict};
+use crate::verdict::{Judged, Verdict};
 
 /// What a whole run found.
 #[derive(Clone, Debug, PartialEq)]
@@ -49,7 +53,7 @@ pub struct Row {
     /// What came of it.
     pub result: RowResult,
     /// What the Envoys on the way held and counted; `None` if that was not asked for.
-    pub evidence: Option<Evidence>,
+    pub readings: Option<Readings>,
 }
 
 /// What came of one row.
@@ -71,17 +75,9 @@ pub enum RowResult {
 }
 
 impl Row {
-    /// The row of a plan: its tally judged by the plan's expectations, or why there is none.
+    /// The row of a plan.
     #[must_use]
-    pub fn new(source: Option<String>, plan: &ProbePlan, probed: Result<Tally, String>) -> Self {
-        let result = match probed {
-            Ok(tally) => {
-                let judge = |expectation| verdict::judge(&tally, expectation, &plan.rules);
-                let verdicts = plan.expectations.iter().map(judge).collect();
-                RowResult::Probed { tally, verdicts }
-            }
-            Err(reason) => RowResult::Unreachable { reason },
-        };
+    pub fn new(source: Option<String>, plan: &ProbePlan, result: RowResult) -> Self {
         let target = &plan.target;
         Self {
             source,
@@ -90,20 +86,20 @@ impl Row {
             protocol: plan.protocol,
             address: plan.select.only(),
             result,
-            evidence: None,
+            readings: None,
         }
     }
 
     /// The same with what was read of the Envoys on the way.
     #[must_use]
-    pub fn with(self, evidence: Option<Evidence>) -> Self {
-        Self { evidence, ..self }
+    pub fn with(self, readings: Option<Readings>) -> Self {
+        Self { readings, ..self }
     }
 
     /// At which hop a skew arose, and why, where that was asked for.
     #[must_use]
     pub fn explanation(&self) -> Option<Explanation> {
-        Some(explain::explain(self.evidence.as_ref()?, self))
+        Some(diagnosis::explain(self.readings.as_ref()?, self.tally(), self.verdicts()))
     }
 
     /// The row's heading.
@@ -118,6 +114,15 @@ impl Row {
         match self.address {
             Some(address) => format!("{} ({address})", self.target),
             None => self.target.clone(),
+        }
+    }
+
+    /// The expectations, judged; none where the source could not probe.
+    #[must_use]
+    pub fn verdicts(&self) -> &[Judged] {
+        match &self.result {
+            RowResult::Probed { verdicts, .. } => verdicts,
+            RowResult::Unreachable { .. } => &[],
         }
     }
 
@@ -171,7 +176,7 @@ impl Report {
 
 /// The heading that the original `make echo-status` gives to a source and a target.
 #[must_use]
-pub fn heading(source: Option<&str>, target: &str) -> String {
+pub(crate) fn heading(source: Option<&str>, target: &str) -> String {
     match source {
         Some(source) => format!("from {source}: curl {target}"),
         None => format!("curl {target}"),

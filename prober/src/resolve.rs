@@ -6,6 +6,7 @@
 mod config;
 mod dns;
 mod error;
+mod family;
 mod order;
 mod system;
 
@@ -13,9 +14,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use config::{Family, NamesConfig};
+pub use config::NamesConfig;
 use dns::{Dns, Missing};
 pub use error::{LookupError, NamesError};
+pub use family::Family;
 use system::HostsFile;
 
 /// Looks names up. The hosts file and resolv.conf are read once, when this is made;

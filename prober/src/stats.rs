@@ -1,16 +1,17 @@
 //! The statistics behind verdicts. Pure; each formula with its source.
 
-pub mod exact;
-pub mod homogeneity;
-pub mod order;
-pub mod sequence;
-pub mod special;
+pub(crate) mod exact;
+pub(crate) mod homogeneity;
+pub(crate) mod order;
+pub(crate) mod random;
+pub(crate) mod sequence;
+pub(crate) mod special;
 
 /// The largest share that an unseen group can have, at `confidence`, after
 /// `answers` independent answers from others: the exact upper bound
 /// (Clopper–Pearson with no successes), `1 - (1 - confidence)^(1/answers)`.
 #[must_use]
-pub fn unseen_share(answers: u64, confidence: f64) -> f64 {
+pub(crate) fn unseen_share(answers: u64, confidence: f64) -> f64 {
     if answers == 0 { 1.0 } else { -f64::exp_m1(f64::ln(1.0 - confidence) / answers as f64) }
 }
 
@@ -18,7 +19,7 @@ pub fn unseen_share(answers: u64, confidence: f64) -> f64 {
 /// missed with a probability of at most `risk`: the least n with
 /// `(1 - share)^n ≤ risk`.
 #[must_use]
-pub fn answers_to_miss(share: f64, risk: f64) -> u64 {
+pub(crate) fn answers_to_miss(share: f64, risk: f64) -> u64 {
     if share >= 1.0 {
         return 1;
     }

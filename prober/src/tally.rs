@@ -9,18 +9,25 @@ use std::time::Duration;
 
 use echo_reply::Identity;
 
-use crate::events::Happened;
-use crate::failover::{Failover, Trail};
-use crate::latency::Latency;
-use crate::outcome::{Failure, FailureKind};
+use crate::tally::failover::{Failover, Trail};
+use crate::tally::latency::Latency;
+use crate::tally::outcome::{Failure, FailureKind};
 
+mod events;
+pub(crate) mod failover;
+mod label;
+pub(crate) mod latency;
+pub(crate) mod meter;
 mod order;
+pub(crate) mod outcome;
 mod recorder;
-pub mod sketch;
-pub mod timeline;
+pub(crate) mod sketch;
+pub(crate) mod timeline;
 
-pub use order::{Agreement, Chain, LAGS, Order, Pairs};
-pub use recorder::Recorder;
+pub(crate) use events::{EventEnding, EventRecord};
+pub(crate) use label::Label;
+pub(crate) use order::{Agreement, LAGS, Order, Pairs};
+pub(crate) use recorder::Recorder;
 use timeline::Timeline;
 
 /// How many different failures are told apart; further ones are counted by kind.
@@ -198,7 +205,7 @@ pub struct Tally {
     /// What came of each request, until the run ends and it is measured.
     pub trail: Option<Trail>,
     /// What happened during the run.
-    pub events: Vec<Happened>,
+    pub events: Vec<EventRecord>,
     /// How the first of the events was survived.
     pub failover: Option<Failover>,
     /// How long the row took, the warm-up not included.
@@ -364,64 +371,6 @@ impl Tally {
             *groups.entry(label.of(identity).into()).or_default() += backend.answers;
         }
         groups
-    }
-}
-
-/// What answers can be grouped by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Label {
-    /// The cluster: the default.
-    Cluster,
-    /// The pod.
-    Pod,
-    /// The pod's namespace.
-    Namespace,
-    /// The node.
-    Node,
-    /// The zone.
-    Zone,
-    /// The region.
-    Region,
-    /// The workload's version.
-    Version,
-    /// The address that the connection led to: not the backend's, where a proxy is between.
-    Address,
-}
-
-impl Label {
-    /// All of them, with the word for each.
-    pub const ALL: [(Self, &'static str); 8] = [
-        (Self::Cluster, "cluster"),
-        (Self::Pod, "pod"),
-        (Self::Namespace, "namespace"),
-        (Self::Node, "node"),
-        (Self::Zone, "zone"),
-        (Self::Region, "region"),
-        (Self::Version, "version"),
-        (Self::Address, "address"),
-    ];
-
-    /// The word for it.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        Self::ALL.iter().find(|(label, _)| *label == self).map_or("cluster", |(_, word)| word)
-    }
-
-    /// The value of this label; `<none>` where the backend does not state it. No backend
-    /// states an [`Label::Address`].
-    #[must_use]
-    pub fn of(self, identity: &Identity) -> &str {
-        let stated = match self {
-            Self::Cluster => Some(&identity.cluster),
-            Self::Pod => Some(&identity.pod),
-            Self::Namespace => identity.namespace.as_ref(),
-            Self::Node => identity.node.as_ref(),
-            Self::Zone => identity.zone.as_ref(),
-            Self::Region => identity.region.as_ref(),
-            Self::Version => identity.version.as_ref(),
-            Self::Address => None,
-        };
-        stated.map_or("<none>", String::as_str)
     }
 }
 

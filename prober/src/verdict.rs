@@ -3,9 +3,13 @@
 //! Each verdict by itself keeps the stated confidence: what is called a pass is wrong, and
 //! what is called a fail is wrong, in at most that part of all runs.
 
+pub mod calibration;
 mod counts;
 mod evidence;
+pub(crate) mod sample_size;
+pub(crate) mod sampling;
 mod shares;
+pub(crate) mod simulate;
 mod survival;
 mod who;
 
@@ -13,15 +17,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::expectation::Expectation;
 use crate::tally::Tally;
-pub use evidence::{Evidence, Sampling, Worth};
+use crate::units::count;
+pub(crate) use evidence::{Evidence, Worth};
+pub(crate) use sampling::Sampling;
 
 /// The confidence of a verdict, unless told otherwise.
-pub const CONFIDENCE: f64 = 0.999;
+pub(crate) const CONFIDENCE: f64 = 0.999;
 /// The share that must be ruled out, unless told otherwise.
-pub const MIN_SHARE: f64 = 0.01;
+pub(crate) const MIN_SHARE: f64 = 0.01;
 /// So many requests must have ended well before `errors = 0` counts as met, where sampling
 /// goes on until something is decided.
-pub const ENOUGH_FOR_EXACT: u64 = 100;
+pub(crate) const ENOUGH_FOR_EXACT: u64 = 100;
 
 /// How tallies are judged.
 #[derive(Clone, Debug, PartialEq)]
@@ -76,14 +82,37 @@ impl Verdict {
 }
 
 /// An expectation and what became of it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Judged {
-    /// The expectation, in the grammar's words.
-    pub expectation: String,
+    /// The expectation; in JSON, in the grammar's words.
+    #[serde(with = "in_words")]
+    pub expectation: Expectation,
     /// Whether it was met.
     pub verdict: Verdict,
     /// The numbers that say why.
     pub reason: String,
+}
+
+/// Expectations in reports: the words of the grammar.
+mod in_words {
+    use serde::de::Error as _;
+    use serde::{Deserialize as _, Deserializer, Serializer};
+
+    use crate::expectation::{self, Expectation};
+
+    pub(super) fn serialize<S: Serializer>(
+        expectation: &Expectation,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(expectation)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Expectation, D::Error> {
+        let words = String::deserialize(deserializer)?;
+        expectation::parse(&words).map_err(D::Error::custom)
+    }
 }
 
 /// A verdict and its reason.
@@ -91,15 +120,21 @@ type Ruling = (Verdict, String);
 
 /// Judges one expectation. Without answers nothing passes.
 #[must_use]
-pub fn judge(tally: &Tally, expectation: &Expectation, rules: &Rules) -> Judged {
+pub(crate) fn judge(tally: &Tally, expectation: &Expectation, rules: &Rules) -> Judged {
     let (verdict, reason) = rule(tally, expectation, rules);
-    Judged { expectation: expectation.to_string(), verdict, reason }
+    Judged { expectation: expectation.clone(), verdict, reason }
+}
+
+/// Judges several expectations, in their order.
+#[must_use]
+pub(crate) fn judge_all(tally: &Tally, expectations: &[Expectation], rules: &Rules) -> Vec<Judged> {
+    expectations.iter().map(|expectation| judge(tally, expectation, rules)).collect()
 }
 
 /// Whether nothing that is still to come could be needed to judge these expectations, where
 /// sampling goes on until they are decided. A throughput is what a run has in the end.
 #[must_use]
-pub fn decided(tally: &Tally, expectations: &[Expectation], rules: &Rules) -> bool {
+pub(crate) fn decided(tally: &Tally, expectations: &[Expectation], rules: &Rules) -> bool {
     expectations.iter().all(|expectation| {
         let enough = tally.requests() >= ENOUGH_FOR_EXACT;
         if matches!(expectation, Expectation::Throughput { .. }) {
@@ -165,28 +200,8 @@ fn both(first: Ruling, second: Ruling) -> Ruling {
     }
 }
 
-fn count(n: u64, noun: &str) -> String {
-    if n == 1 { format!("1 {noun}") } else { format!("{n} {noun}s") }
-}
-
 fn all(n: u64, noun: &str) -> String {
     if n == 1 { format!("the only {noun}") } else { format!("all {n} {noun}s") }
-}
-
-/// A share in percent with as many decimals as tell it from 0 and 100: `5`, `0.69`, `99.9`.
-pub(crate) fn percent(share: f64) -> String {
-    let percent = share * 100.0;
-    let near = percent.min(100.0 - percent).abs();
-    match near {
-        near if near >= 1.0 => trimmed(format!("{percent:.1}")),
-        near if near >= 0.1 => trimmed(format!("{percent:.2}")),
-        0.0 => format!("{percent:.0}"),
-        _ => trimmed(format!("{percent:.4}")),
-    }
-}
-
-fn trimmed(digits: String) -> String {
-    digits.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
 #[cfg(test)]

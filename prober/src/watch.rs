@@ -1,112 +1,162 @@
-//! Deadlines of many lanes on one thread, kept by one task that looks at all of
-//! them now and then: a timer for each request would cost more than the
-//! request's own work.
+//! `prober watch`: every row is asked again and again, each by its own clock, while metrics and a
+//! page are served. What the rounds mean is in `continuous/…`, all but the server pure.
 
-use std::cell::{Cell, RefCell};
-use std::future::{Future, poll_fn};
-use std::pin::pin;
-use std::rc::Rc;
-use std::task::{Poll, Waker};
+pub(crate) mod lifetime;
+pub(crate) mod page;
+pub(crate) mod server;
+pub(crate) mod settings;
+pub(crate) mod state;
+pub(crate) mod window;
+
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
+use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock;
+use crate::matrix;
+use crate::matrix::file::Matrix;
+use crate::report::Report;
+use crate::tally::meter::Meter;
+use crate::units::count;
+use settings::Settings;
+use state::{Ended, State};
 
-/// Why a lane was woken from what it waited for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ring {
-    /// Its deadline passed.
-    Deadline,
-    /// The run is to stop.
-    Stop,
+/// Why watching could not begin.
+#[derive(Debug, Error)]
+pub enum WatchError {
+    /// The flags contradict each other.
+    #[error(transparent)]
+    Settings(#[from] settings::SettingsError),
+    /// The address cannot be listened on.
+    #[error(transparent)]
+    Listen(#[from] server::ListenError),
+    /// The system gives no event queue.
+    #[error("cannot watch: {0}")]
+    Runtime(#[from] io::Error),
 }
 
-/// One lane's deadline.
-#[derive(Debug, Default)]
-pub struct Alarm {
-    deadline: Cell<Option<Instant>>,
-    rung: Cell<Option<Ring>>,
-    waker: RefCell<Option<Waker>>,
+/// Asks all rows until `stop`, and returns the report of the last window. `note` takes lines
+/// about what changes; the first says where metrics and the page are.
+///
+/// # Errors
+/// Only before anything is sent: an address that cannot be listened on, or a system that gives
+/// no event queue.
+pub(crate) fn run(
+    matrix: Matrix,
+    settings: Settings,
+    stop: &CancellationToken,
+    note: &dyn Fn(&str),
+) -> Result<Report, WatchError> {
+    let asked: Vec<_> = matrix.rows.iter().cloned().map(Arc::new).collect();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        // Each row may be in a round of its own.
+        .max_blocking_threads(asked.len().max(1))
+        .build()?;
+    let state = State::new(matrix, settings.rhythm, clock::wall());
+    let live = Live { state: Arc::new(Mutex::new(state)), began: clock::now() };
+    runtime.block_on(async {
+        let listener = server::bind(settings.listen)?;
+        let interval = settings.rhythm.interval;
+        note(&format!(
+            "watching {} every {interval:?}; metrics and a live page are at http://{}/",
+            count(asked.len() as u64, "target"),
+            listener.local_addr()?,
+        ));
+        let rows = asked.iter().enumerate().map(|(place, row)| {
+            // Not all at the same moment.
+            let rows = u32::try_from(asked.len()).unwrap_or(u32::MAX).max(1);
+            let part = u32::try_from(place).unwrap_or(u32::MAX);
+            let first = live.began + interval / rows * part;
+            live.watch(place, row, first, interval, stop, note)
+        });
+        tokio::select! {
+            _ = join_all(rows) => {}
+            () = server::serve(listener, live.clone()) => {}
+        }
+        Ok(live.now().report())
+    })
 }
 
-impl Alarm {
-    /// Waits for `work`, until `deadline` if there is one, or until the run stops. It is
-    /// met to within the tick of [`Watch::keep`]; it never rings early.
-    pub async fn guard<T>(
+/// The state, and the beginning of its time.
+#[derive(Clone, Debug)]
+pub(crate) struct Live {
+    state: Arc<Mutex<State>>,
+    began: Instant,
+}
+
+impl Live {
+    /// The state of this moment.
+    pub(crate) fn now(&self) -> MutexGuard<'_, State> {
+        let now = clock::now().saturating_duration_since(self.began);
+        let mut state = self.lock();
+        state.refresh(now);
+        state
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Asks one row on an interval until `stop`. A round that takes longer than the interval
+    /// lets the instants pass that come meanwhile.
+    async fn watch(
         &self,
-        deadline: Option<Instant>,
-        work: impl Future<Output = T>,
-    ) -> Result<T, Ring> {
-        self.deadline.set(deadline);
-        let mut work = pin!(work);
-        let result = poll_fn(|cx| {
-            if let Some(ring) = self.rung.get() {
-                return Poll::Ready(Err(ring));
+        place: usize,
+        row: &Arc<matrix::Row>,
+        first: Instant,
+        interval: Duration,
+        stop: &CancellationToken,
+        note: &dyn Fn(&str),
+    ) {
+        let mut due = first;
+        let until = |due: Instant| tokio::time::sleep_until(due.into());
+        while stop.run_until_cancelled(until(due)).await.is_some() {
+            let (row, stop) = (Arc::clone(row), stop.clone());
+            let live = self.clone();
+            let round = tokio::task::spawn_blocking(move || live.round(place, &row, &stop));
+            match round.await {
+                Ok(lines) => lines.iter().for_each(|line| note(line)),
+                Err(error) => std::panic::resume_unwind(error.into_panic()),
             }
-            if let Poll::Ready(done) = work.as_mut().poll(cx) {
-                return Poll::Ready(Ok(done));
-            }
-            let mut waker = self.waker.borrow_mut();
-            if !waker.as_ref().is_some_and(|known| known.will_wake(cx.waker())) {
-                *waker = Some(cx.waker().clone());
-            }
-            Poll::Pending
-        })
-        .await;
-        self.deadline.set(None);
-        if self.rung.get() == Some(Ring::Deadline) {
-            self.rung.set(None);
+            due = after(due, interval, clock::now());
         }
-        result
     }
 
-    /// Whether the run is to stop.
-    #[must_use]
-    pub fn stopped(&self) -> bool {
-        self.rung.get() == Some(Ring::Stop)
-    }
-
-    fn ring(&self, ring: Ring) {
-        self.rung.set(Some(ring));
-        if let Some(waker) = self.waker.borrow().as_ref() {
-            waker.wake_by_ref();
+    /// One round of a row. Returns lines about what has changed by it.
+    fn round(&self, place: usize, row: &matrix::Row, stop: &CancellationToken) -> Vec<String> {
+        let started = clock::now();
+        let probed = row.probe(stop, &Meter::default());
+        if probed.is_err() && stop.is_cancelled() {
+            return Vec::new();
         }
+        let now = clock::now();
+        let at = now.saturating_duration_since(self.began);
+        let took = now.saturating_duration_since(started);
+        self.lock().add(place, Ended { at, ended: clock::wall(), took, probed })
     }
 }
 
-/// All alarms of a thread.
-#[derive(Debug, Default)]
-pub struct Watch {
-    alarms: RefCell<Vec<Rc<Alarm>>>,
+/// The next instant after `now` of those that follow `due` by whole intervals.
+fn after(due: Instant, interval: Duration, now: Instant) -> Instant {
+    let late = now.saturating_duration_since(due).as_nanos();
+    let passed = late / interval.as_nanos().max(1);
+    let intervals = u32::try_from(passed).unwrap_or(u32::MAX).saturating_add(1);
+    due + interval.saturating_mul(intervals)
 }
 
-impl Watch {
-    /// A new alarm, looked after from now on.
-    pub fn alarm(&self) -> Rc<Alarm> {
-        let alarm = Rc::new(Alarm::default());
-        self.alarms.borrow_mut().push(Rc::clone(&alarm));
-        alarm
-    }
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-    /// Rings what is overdue, and everything once `stop` says so. Never ends by itself.
-    /// The tick is a fiftieth of `limit`, from 1 to 50 ms.
-    pub async fn keep(&self, limit: Duration, stop: &CancellationToken) {
-        let tick = (limit / 50).clamp(Duration::from_millis(1), Duration::from_millis(50));
-        loop {
-            tokio::select! {
-                () = tokio::time::sleep(tick) => {}
-                () = stop.cancelled() => {
-                    self.alarms.borrow().iter().for_each(|alarm| alarm.ring(Ring::Stop));
-                    std::future::pending::<()>().await;
-                }
-            }
-            let now = clock::now();
-            for alarm in self.alarms.borrow().iter() {
-                if alarm.deadline.get().is_some_and(|deadline| deadline <= now) {
-                    alarm.ring(Ring::Deadline);
-                }
-            }
-        }
+    #[test]
+    fn rounds_begin_on_the_interval_and_skip_what_has_passed() {
+        let (due, second) = (clock::now(), Duration::from_secs(1));
+        let next = |late: f64| (after(due, second, due + second.mul_f64(late)) - due).as_secs();
+        assert_eq!([0.0, 0.2, 0.999, 1.0, 1.5, 7.2].map(next), [1, 1, 1, 2, 2, 8]);
     }
 }

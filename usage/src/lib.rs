@@ -1,6 +1,5 @@
-//! How every program of this workspace speaks of wrong usage: one line on
-//! stderr, exit code 2, the nearest right word where there is one, and why not where
-//! the system refuses.
+//! What the programs of this workspace share: usage errors (one line on stderr, exit code
+//! 2, the nearest right word), durations, and the system's refusals in words.
 //! Holds no flags of any program.
 
 use std::fmt::Display;
@@ -10,8 +9,15 @@ use std::process::ExitCode;
 use clap::Parser;
 use clap::error::ErrorKind;
 
+pub mod duration;
+
 /// The exit code of wrong usage, and of a program that could not run at all.
 pub const WRONG_USAGE: u8 = 2;
+
+/// The error of `connect` and `socket` when this process has no file descriptor left.
+const EMFILE: i32 = 24;
+/// The same of the whole machine.
+const ENFILE: i32 = 23;
 
 /// Parses the process's arguments. `Err` holds the exit code of a program that
 /// has nothing left to do: 0 after `--help` or `--version`, which are printed
@@ -39,6 +45,18 @@ pub fn why_not_listening(error: &io::Error) -> String {
         io::ErrorKind::AddrInUse => "address in use".to_owned(),
         io::ErrorKind::AddrNotAvailable => "this machine has no such address".to_owned(),
         io::ErrorKind::PermissionDenied => "ports below 1024 need privileges".to_owned(),
+        _ => error.to_string(),
+    }
+}
+
+/// An error of the system in words; with what to do where this process (EMFILE) or the
+/// machine (ENFILE) has no file descriptor left.
+#[must_use]
+pub fn local_limit(error: &io::Error) -> String {
+    match error.raw_os_error() {
+        Some(EMFILE | ENFILE) => {
+            "no file descriptor left on this machine; raise 'ulimit -n' or lower -c".to_owned()
+        }
         _ => error.to_string(),
     }
 }

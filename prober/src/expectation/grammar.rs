@@ -30,7 +30,7 @@ pub(crate) const FORMS: [(&str, &str); 14] = [
 const ROUNDING: f64 = 0.1;
 
 /// Reads one expectation.
-pub fn parse(text: &str) -> Result<Expectation, SyntaxError> {
+pub(crate) fn parse(text: &str) -> Result<Expectation, SyntaxError> {
     // Control characters would break the pointer's lines; they fit no form anyway.
     let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     let mut words = Words::new(&text, FORMS[7].1);

@@ -9,8 +9,8 @@ use thiserror::Error;
 
 use super::Row;
 use crate::cli::Cli;
-use crate::explain::{Access, Envoy};
-use crate::source::Source;
+use crate::matrix::source::Source;
+use crate::plan::{Access, Envoy};
 use crate::{expectation, plan};
 use entries::{Entry, File, SourceEntry};
 
@@ -34,7 +34,7 @@ impl FileError {
 
 /// What the command line says over the file.
 #[derive(Clone, Debug, Default)]
-pub struct Overrides {
+pub(crate) struct Overrides {
     /// Requests for each row.
     pub requests: Option<u64>,
     /// Answers printed verbatim for each row.
@@ -47,7 +47,7 @@ pub struct Overrides {
 
 /// A matrix that is ready to run.
 #[derive(Clone, Debug)]
-pub struct Matrix {
+pub(crate) struct Matrix {
     /// The clusters, in the order in which they are shown.
     pub clusters: Vec<String>,
     /// The rows, in the order in which they are shown.
@@ -55,7 +55,7 @@ pub struct Matrix {
 }
 
 /// Reads a matrix; `file` is its name, for messages.
-pub fn parse(file: &str, text: &str, overrides: &Overrides) -> Result<Matrix, FileError> {
+pub(crate) fn parse(file: &str, text: &str, overrides: &Overrides) -> Result<Matrix, FileError> {
     let parsed: File = serde_saphyr::from_str(text).map_err(|error| syntax(file, &error))?;
     let reader = Reader { file, parsed: &parsed, overrides };
     if parsed.targets.is_empty() {

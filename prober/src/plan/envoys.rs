@@ -1,10 +1,38 @@
 //! `--explain` and `--envoy-admin`: which Envoys are read before and after the run. Pure.
 
+use std::fmt;
+
 use url::Url;
 
 use super::PlanError;
 use crate::cli::EnvoyArgs;
-use crate::explain::{Access, Envoy};
+
+/// An Envoy whose admin interface is to be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Envoy {
+    /// Its name, such as `gke1/eastwestgateway`; `None` for the client's own.
+    pub name: Option<String>,
+    /// How to read it.
+    pub access: Access,
+}
+
+/// How an admin interface is reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// At this URL, without a path: `http://127.0.0.1:15000`.
+    Url(String),
+    /// By `pilot-agent request GET` behind this command.
+    Command(Vec<String>),
+}
+
+impl fmt::Display for Access {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Url(url) => f.write_str(url),
+            Self::Command(prefix) => write!(f, "{} pilot-agent", prefix.join(" ")),
+        }
+    }
+}
 
 /// Where a sidecar's admin interface is for those in its pod.
 const OWN_SIDECAR: &str = "http://127.0.0.1:15000";

@@ -7,8 +7,8 @@ use thiserror::Error;
 use super::target::TargetError;
 use super::{MAX_DATA, NamesError};
 use crate::expectation::SyntaxError;
-use crate::identity::pattern::PatternError;
-use crate::overrides::OverrideError;
+use crate::plan::identify::PatternError;
+use crate::plan::overrides::OverrideError;
 
 /// Why flags make no plan. `Display` is one line.
 #[derive(Debug, Error)]

@@ -5,9 +5,17 @@ use std::time::Duration;
 
 use super::{PlanError, seconds};
 use crate::cli::EventArgs;
-use crate::events::Event;
-use crate::failover::Terms;
-use crate::schedule::{Arrivals, End, Schedule};
+use crate::plan::schedule::{Arrivals, End, Schedule};
+use crate::tally::failover::Terms;
+
+/// A command, and when to run it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// When, from the end of the warm-up.
+    pub at: Duration,
+    /// What the shell (`sh -c`) is given.
+    pub command: String,
+}
 
 /// All events, in the order of their instants.
 pub(super) fn read(args: &EventArgs, schedule: Schedule) -> Result<Vec<Event>, PlanError> {

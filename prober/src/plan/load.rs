@@ -7,7 +7,7 @@ use super::{
     Protocol, Reuse, positive, seconds,
 };
 use crate::cli::{ArrivalForm, LoadArgs};
-use crate::schedule::{Arrivals, End, Schedule};
+use crate::plan::schedule::{Arrivals, End, Schedule};
 
 pub(super) fn streams(load: &LoadArgs, protocol: Protocol, reuse: Reuse) -> Result<u64, PlanError> {
     let streams = positive("--streams", load.streams, 1, MAX_STREAMS)?;

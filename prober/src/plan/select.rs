@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::schedule::SplitMix;
+use crate::stats::random;
 
 /// Which of a name's addresses a connection goes to, and which ones it tries after that.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,7 +50,7 @@ impl Select {
         match self {
             Self::RoundRobin if count > 0 => addresses.rotate_left((turn % count) as usize),
             Self::Random(seed) => {
-                let mut random = SplitMix::new(seed.wrapping_add(turn));
+                let mut random = random::Random::new(seed.wrapping_add(turn));
                 // Fisher and Yates's shuffle.
                 for last in (1..addresses.len()).rev() {
                     addresses.swap(last, random.below(last as u64 + 1) as usize);

@@ -40,7 +40,7 @@ const OF_ROW: usize = 9;
 
 /// The report as CSV.
 #[must_use]
-pub fn render(report: &Report) -> Vec<u8> {
+pub(crate) fn render(report: &Report) -> Vec<u8> {
     let mut writer = csv::WriterBuilder::new();
     let mut writer = writer.terminator(csv::Terminator::CRLF).from_writer(Vec::new());
     let mut write = |cells: &[String]| {

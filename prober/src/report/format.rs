@@ -9,7 +9,7 @@ use crate::cli::OutputForm;
 
 /// A form of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
+pub(crate) enum Format {
     /// For eyes.
     Text,
     /// Schema `prober/1`, indented.
@@ -42,21 +42,21 @@ impl Format {
     /// The form that a file's ending asks for, in upper or lower case; `None` if no form has
     /// this ending.
     #[must_use]
-    pub fn of_path(path: &Path) -> Option<Self> {
+    pub(crate) fn of_path(path: &Path) -> Option<Self> {
         let ending = path.extension()?.to_str()?.to_ascii_lowercase();
         ENDINGS.iter().find(|(known, _)| *known == ending).map(|(_, format)| *format)
     }
 
     /// All endings that files may have, for people: `.csv, .html, .json`.
     #[must_use]
-    pub fn endings() -> String {
+    pub(crate) fn endings() -> String {
         let endings: Vec<_> = ENDINGS.iter().map(|(ending, _)| format!(".{ending}")).collect();
         endings.join(", ")
     }
 
     /// The report in this form; `style` dresses text.
     #[must_use]
-    pub fn render(self, report: &Report, style: Style) -> Vec<u8> {
+    pub(crate) fn render(self, report: &Report, style: Style) -> Vec<u8> {
         match self {
             Self::Text => text::render(report, style),
             Self::Json => json::render(report),

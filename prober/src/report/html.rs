@@ -36,7 +36,7 @@ const JSON_END: &str = "</script>";
 
 /// The whole page.
 #[must_use]
-pub fn render(report: &Report) -> Vec<u8> {
+pub(crate) fn render(report: &Report) -> Vec<u8> {
     let page = compose(report, &embeddable(&json::render(report)));
     let mut bytes = page.into_string().into_bytes();
     bytes.push(b'\n');
@@ -75,7 +75,7 @@ fn compose(report: &Report, json: &str) -> Markup {
 
 /// The report as JSON that a page of [`render`] holds; `None` if it holds none.
 #[must_use]
-pub fn embedded(page: &[u8]) -> Option<&[u8]> {
+pub(crate) fn embedded(page: &[u8]) -> Option<&[u8]> {
     let text = std::str::from_utf8(page).ok()?;
     let (_, rest) = text.split_once(JSON_BEGIN)?;
     let (json, _) = rest.split_once(JSON_END)?;

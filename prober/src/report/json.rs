@@ -21,16 +21,16 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::{Report, Row, RowResult};
-use crate::events::Happened;
-use crate::failover::Failover;
-use crate::latency::Latency;
-use crate::outcome::FailureKind;
 use crate::plan::Protocol;
+use crate::tally::EventRecord;
+use crate::tally::failover::Failover;
+use crate::tally::latency::Latency;
+use crate::tally::outcome::FailureKind;
 use crate::tally::{AddressTally, BackendTally, FailureGroup, PassedOver, Phases, Stopped, Tally};
 use crate::verdict::{Judged, Verdict};
 
 /// The schema that this module writes and reads.
-pub const SCHEMA: &str = "prober/1";
+pub(crate) const SCHEMA: &str = "prober/1";
 
 /// Why bytes are no report.
 #[derive(Debug, Error)]
@@ -112,7 +112,7 @@ struct Probed {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     timeline: Option<timeline::TimelineEntry>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    events: Vec<Happened>,
+    events: Vec<EventRecord>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     failover: Option<Failover>,
     phases: BTreeMap<String, LatencyEntry>,
@@ -204,7 +204,7 @@ struct PassedOverEntry {
 
 /// The report as indented JSON with a line end.
 #[must_use]
-pub fn render(report: &Report) -> Vec<u8> {
+pub(crate) fn render(report: &Report) -> Vec<u8> {
     let document = document(report);
     let mut bytes = serde_json::to_vec_pretty(&document).expect("names are strings, floats finite");
     bytes.push(b'\n');
@@ -213,7 +213,7 @@ pub fn render(report: &Report) -> Vec<u8> {
 
 /// The report as the last line of a stream: `type` is `report`, all else as in [`render`].
 #[must_use]
-pub fn render_line(report: &Report) -> Vec<u8> {
+pub(crate) fn render_line(report: &Report) -> Vec<u8> {
     let document = Document { r#type: Some("report".to_owned()), ..document(report) };
     let mut bytes = serde_json::to_vec(&document).expect("names are strings, floats finite");
     bytes.push(b'\n');

@@ -12,7 +12,7 @@ use time::macros::format_description;
 
 use super::text::{self, Style};
 use super::{Report, Row, RowResult};
-use crate::advice;
+use crate::report::advice;
 use crate::tally::{Label, Tally};
 use crate::verdict::Verdict;
 
@@ -23,7 +23,7 @@ type Xml = Writer<Vec<u8>>;
 
 /// A test case: an expectation, and what is wrong with it.
 struct Case<'a> {
-    name: &'a str,
+    name: String,
     wrong: Option<Wrong<'a>>,
 }
 
@@ -38,7 +38,7 @@ struct Wrong<'a> {
 
 /// The report as JUnit XML.
 #[must_use]
-pub fn render(report: &Report) -> Vec<u8> {
+pub(crate) fn render(report: &Report) -> Vec<u8> {
     let mut xml = Writer::new_with_indent(Vec::new(), b' ', 2);
     document(&mut xml, report).expect("memory takes all");
     let mut bytes = xml.into_inner();
@@ -79,12 +79,12 @@ impl<'a> Suite<'a> {
             RowResult::Probed { verdicts, .. } => verdicts
                 .iter()
                 .map(|judged| Case {
-                    name: &judged.expectation,
+                    name: judged.expectation.to_string().into(),
                     wrong: wrong(judged.verdict, &judged.reason),
                 })
                 .collect(),
             RowResult::Unreachable { reason } => vec![Case {
-                name: "the source can probe",
+                name: "the source can probe".into(),
                 wrong: Some(Wrong { element: "error", kind: "unreachable", message: reason }),
             }],
         };
@@ -112,7 +112,7 @@ impl<'a> Suite<'a> {
             hostname: "localhost",
             seconds: 0.0,
             properties: Vec::new(),
-            cases: vec![Case { name: "the run comes to its end", wrong: Some(wrong) }],
+            cases: vec![Case { name: "the run comes to its end".into(), wrong: Some(wrong) }],
             out: String::new(),
             err: String::new(),
         }
@@ -200,7 +200,7 @@ fn suite(xml: &mut Xml, report: &Report, suite: &Suite<'_>) -> io::Result<()> {
 }
 
 fn case(xml: &mut Xml, suite: &Suite<'_>, case: &Case<'_>) -> io::Result<()> {
-    let (name, class) = (valid(case.name), valid(&suite.name));
+    let (name, class) = (valid(&case.name), valid(&suite.name));
     let element = xml.create_element("testcase").with_attributes([
         ("name", name.as_str()),
         ("classname", class.as_str()),

@@ -5,9 +5,10 @@
 use std::cmp::Reverse;
 use std::fmt::Write as _;
 
-use super::text::{percent, plural, shown_time, tail};
+use super::text::tail;
 use super::{Report, Row, RowResult};
 use crate::tally::{Label, Tally};
+use crate::units::{plural, rounded_percent, shown_time};
 use crate::verdict::{Judged, Verdict};
 
 /// What a comment on GitHub may have: 65,536 characters. Bytes are never fewer.
@@ -27,7 +28,7 @@ const MAX_TEXT: usize = 300;
 
 /// The report as Markdown.
 #[must_use]
-pub fn render(report: &Report) -> Vec<u8> {
+pub(crate) fn render(report: &Report) -> Vec<u8> {
     let mut out = head(report);
     overview(&mut out, report);
     let mut rows: Vec<&Row> = report.rows.iter().collect();
@@ -91,7 +92,7 @@ fn overview(out: &mut String, report: &Report) {
         };
         let answers = tally.answers_by(Label::Cluster);
         cells.extend(clusters.iter().map(|cluster| match answers.get(cluster.as_str()) {
-            Some(n) => percent(*n as f64 / tally.answers() as f64),
+            Some(n) => rounded_percent(*n as f64 / tally.answers() as f64),
             None => "–".to_owned(),
         }));
         cells.push(tally.failed_requests().to_string());
@@ -145,7 +146,7 @@ fn expectations(out: &mut String, verdicts: &[Judged]) {
     sorted.sort_by_key(|judged| Reverse(judged.verdict));
     for judged in sorted.iter().take(MAX_VERDICTS) {
         let why = code_cell(&shortened(&judged.reason, MAX_TEXT));
-        table.row(&[mark(judged.verdict), name_cell(&judged.expectation), why]);
+        table.row(&[mark(judged.verdict), name_cell(&judged.expectation.to_string()), why]);
     }
     out.push_str(&table.0);
     and_more(out, verdicts.len(), MAX_VERDICTS, "expectation");
@@ -166,7 +167,7 @@ fn backends(out: &mut String, tally: &Tally) {
             name_cell(&who.cluster),
             name_cell(&who.pod),
             backend.answers.to_string(),
-            percent(backend.answers as f64 / total),
+            rounded_percent(backend.answers as f64 / total),
             shown_time(latency.quantile(0.5)),
             shown_time(latency.quantile(0.99)),
         ]);

@@ -4,29 +4,29 @@
 //! Counters are of all that was ever counted, gauges of the report: for a run that ended both are
 //! the same, while `prober watch` goes on, gauges are of its window.
 
-pub mod counts;
+pub(crate) mod counts;
 mod exposition;
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use super::rounds::{Rhythm, Rounds};
 use super::{Report, Row, RowResult};
-use crate::expectation;
-use crate::outcome::FailureKind;
+use crate::tally::outcome::FailureKind;
 use crate::tally::{Label, Tally};
 use crate::verdict::{Evidence, Judged, Rules, Sampling, Verdict};
 use counts::{BOUNDS, Counts, MOST_CLUSTERS, OTHER};
 use exposition::{Exposition, Kind};
 
 /// The media type of the format.
-pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 /// The source of a row that is asked from here.
-pub const HERE: &str = "here";
+pub(crate) const HERE: &str = "here";
 
 /// One row, and what is counted beyond its report.
 #[derive(Clone, Debug)]
-pub struct Series<'a> {
+pub(crate) struct Series<'a> {
     /// The row: its gauges.
     pub row: &'a Row,
     /// Its counters; they bound the series.
@@ -37,40 +37,9 @@ pub struct Series<'a> {
     pub rounds: Option<&'a Rounds>,
 }
 
-/// The rounds of a row that is asked again and again.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Rounds {
-    /// Those in which requests were sent.
-    pub probed: u64,
-    /// Those in which the source could not probe.
-    pub unreachable: u64,
-    /// The last that ended; `None` before the first.
-    pub last: Option<Round>,
-}
-
-/// A round that ended.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Round {
-    /// When it ended.
-    pub ended: SystemTime,
-    /// How long it took.
-    pub took: Duration,
-    /// Whether requests were sent.
-    pub probed: bool,
-}
-
-/// How a row is asked again and again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rhythm {
-    /// From the beginning of a round to that of the next.
-    pub interval: Duration,
-    /// How far back gauges look.
-    pub window: Duration,
-}
-
 /// A whole report; intervals of shares are at the default confidence.
 #[must_use]
-pub fn render(report: &Report) -> Vec<u8> {
+pub(crate) fn render(report: &Report) -> Vec<u8> {
     let series: Vec<_> = report.rows.iter().map(Series::of).collect();
     expose(report.started, &report.clusters, None, &series)
 }
@@ -102,9 +71,8 @@ impl<'a> Series<'a> {
 
     /// The clusters whose share is told: those that answer, and those that should.
     fn clusters(&self, named: &[String]) -> BTreeSet<String> {
-        let expected = self.verdicts().iter().filter_map(|one| {
-            let expectation = expectation::parse(&one.expectation).ok()?;
-            Some(expectation.clusters().into_iter().map(str::to_owned).collect::<Vec<_>>())
+        let expected = self.verdicts().iter().map(|one| {
+            one.expectation.clusters().into_iter().map(str::to_owned).collect::<Vec<_>>()
         });
         let known = self.counts.backends.keys().map(|backend| backend.cluster.clone());
         let named = named.iter().cloned().chain(expected.flatten()).chain(known);
@@ -185,7 +153,7 @@ fn with<'a, const N: usize>(
 
 /// The exposition of rows. `named` are clusters whose shares are told even if they are zero.
 #[must_use]
-pub fn expose(
+pub(crate) fn expose(
     started: SystemTime,
     named: &[String],
     rhythm: Option<Rhythm>,
@@ -317,9 +285,13 @@ fn verdicts(text: &mut Exposition, rows: &[Named<'_>]) {
     let mut family = text.family("prober_verdict", Kind::Gauge, help);
     for (name, series) in rows {
         let mut seen = BTreeSet::new();
-        for judged in series.verdicts().iter().filter(|one| seen.insert(&one.expectation)) {
+        for judged in series.verdicts().iter() {
+            let expectation = judged.expectation.to_string();
+            if !seen.insert(expectation.clone()) {
+                continue;
+            }
             for (state, verdict) in STATES {
-                let labels = [("expectation", judged.expectation.as_str()), ("verdict", state)];
+                let labels = [("expectation", expectation.as_str()), ("verdict", state)];
                 family.sample(&with(name, labels), judged.verdict == verdict);
             }
         }

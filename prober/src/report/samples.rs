@@ -6,8 +6,8 @@ use echo_reply::Identity;
 
 use super::{Report, Row, RowResult};
 use crate::expectation;
-use crate::outcome::{Answer, Failure, FailureKind, Outcome, Remote, Timings, Who, Wire};
 use crate::plan::Protocol;
+use crate::tally::outcome::{Answer, Failure, FailureKind, Outcome, Remote, Timings, Who, Wire};
 use crate::tally::{Recorder, Tally};
 use crate::verdict;
 
@@ -58,7 +58,7 @@ pub(crate) fn matrix() -> Report {
         protocol: Protocol::Http1,
         address: None,
         result: RowResult::Unreachable { reason },
-        evidence: None,
+        readings: None,
     });
     let mut report = report(rows);
     report.clusters = vec!["kops".to_owned(), "gke1".to_owned()];
@@ -117,7 +117,7 @@ pub(crate) fn row(
     let url = format!("http://{target}");
     let result = RowResult::Probed { tally, verdicts };
     let target = target.to_owned();
-    Row { source, target, url, protocol: Protocol::Http1, address: None, result, evidence: None }
+    Row { source, target, url, protocol: Protocol::Http1, address: None, result, readings: None }
 }
 
 fn tally(backends: &[(&str, &str, u64)]) -> Tally {

@@ -9,20 +9,20 @@ mod why;
 mod width;
 
 use std::fmt::Write as _;
-use std::time::Duration;
 
 use super::groups::{Clusters, Groups};
 use super::{Report, Row, RowResult};
-use crate::latency::Latency;
 use crate::plan::Protocol;
+use crate::tally::latency::Latency;
 use crate::tally::{Label, Phases, Stopped, Tally};
+use crate::units::{percent, plural, rounded_percent, shown_time};
 use crate::verdict::{self, Judged, Verdict};
 use table::{Cell, Column, Table};
 
 /// Text is laid out for a width between these.
-pub const NARROWEST: usize = 60;
+pub(crate) const NARROWEST: usize = 60;
 /// See [`NARROWEST`].
-pub const WIDEST: usize = 200;
+pub(crate) const WIDEST: usize = 200;
 /// From this width on, intervals stand there in numbers, too.
 const WIDE: usize = 90;
 /// The most lines about addresses that answered, and about those that were passed over.
@@ -31,7 +31,7 @@ const MAX_PASSED_OVER: usize = 8;
 
 /// How text is dressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Style {
+pub(crate) struct Style {
     /// Whether meaning is also carried by colour.
     pub color: bool,
     /// Whether the address is told, too, where there was only one.
@@ -46,7 +46,7 @@ pub struct Style {
 
 impl Style {
     /// For a file.
-    pub const PLAIN: Self =
+    pub(crate) const PLAIN: Self =
         Self { color: false, verbose: false, width: 100, wrap: false, unicode: true };
 
     /// `text` in a colour, given as the number of its escape sequence.
@@ -79,7 +79,7 @@ fn code(verdict: Verdict) -> &'static str {
 
 /// The whole report.
 #[must_use]
-pub fn render(report: &Report, style: Style) -> Vec<u8> {
+pub(crate) fn render(report: &Report, style: Style) -> Vec<u8> {
     let mut out = String::new();
     let clusters = Clusters::of(report);
     for row in &report.rows {
@@ -102,9 +102,9 @@ pub fn render(report: &Report, style: Style) -> Vec<u8> {
 
 /// Only why the rows are as they are: `prober explain-run`.
 #[must_use]
-pub fn why(report: &Report, style: Style) -> Vec<u8> {
+pub(crate) fn why(report: &Report, style: Style) -> Vec<u8> {
     let mut out = String::new();
-    for row in report.rows.iter().filter(|row| row.evidence.is_some()) {
+    for row in report.rows.iter().filter(|row| row.readings.is_some()) {
         let _ = writeln!(out, "{}", style.bold(&row.heading()));
         why::render(&mut out, row.explanation().as_ref(), style);
     }
@@ -176,7 +176,7 @@ fn distribution(out: &mut String, tally: &Tally, clusters: &Clusters<'_>, style:
         Column::new("SHARE").right(),
     ];
     if wide {
-        let confidence = verdict::percent(verdict::CONFIDENCE);
+        let confidence = percent(verdict::CONFIDENCE);
         columns.push(Column::new(format!("{confidence}% SURE")).right().rank(2));
     }
     columns.extend([
@@ -193,7 +193,7 @@ fn distribution(out: &mut String, tally: &Tally, clusters: &Clusters<'_>, style:
             backend.who.pod.as_str().into(),
             backend.share.answers.to_string().into(),
             backend.counted.connections.to_string().into(),
-            percent(share).into(),
+            rounded_percent(share).into(),
         ];
         if wide {
             cells.push(bounds(between).into());
@@ -329,7 +329,7 @@ fn upstream(phases: &Phases) -> Option<String> {
     let ms = part.as_millis();
     let part = if ms == 0 { "less than 1".to_owned() } else { ms.to_string() };
     let whole = shown_time(Some(whole));
-    let header = crate::wire::UPSTREAM;
+    let header = echo_reply::headers::ENVOY_UPSTREAM_TIME;
     Some(format!("medians: {whole} to the first byte, {part} ms of it upstream ({header})"))
 }
 
@@ -369,7 +369,7 @@ fn matrix(out: &mut String, report: &Report, style: Style) {
                 let answers = tally.answers_by(Label::Cluster);
                 let total = tally.answers();
                 cells.extend(clusters.iter().map(|cluster| match answers.get(cluster.as_str()) {
-                    Some(n) => percent(*n as f64 / total as f64).into(),
+                    Some(n) => rounded_percent(*n as f64 / total as f64).into(),
                     None => "–".into(),
                 }));
                 cells.push(tally.failed_requests().to_string().into());
@@ -399,35 +399,6 @@ pub(super) fn tail(report: &Report) -> String {
         (missed, open) => {
             format!("{missed} of {rows} rows miss their expectations, {open} inconclusive")
         }
-    }
-}
-
-pub(super) fn plural(n: u64, noun: &str) -> String {
-    if n == 1 { noun.to_owned() } else { format!("{noun}s") }
-}
-
-/// One decimal; what is not quite all or nothing is not rounded to it.
-pub(crate) fn percent(share: f64) -> String {
-    match share {
-        share if share > 0.0 && share < 0.0005 => "<0.1%".to_owned(),
-        share if (0.9995..1.0).contains(&share) => ">99.9%".to_owned(),
-        share => format!("{:.1}%", share * 100.0),
-    }
-}
-
-/// Three significant digits with a unit: `812 µs`, `1.21 ms`, `10.2 s`.
-pub(crate) fn shown_time(time: Option<Duration>) -> String {
-    let Some(time) = time else { return "–".to_owned() };
-    let us = time.as_micros() as f64;
-    let (value, unit) = match us {
-        us if us < 999.5 => return format!("{us:.0} µs"),
-        us if us < 999_500.0 => (us / 1e3, "ms"),
-        us => (us / 1e6, "s"),
-    };
-    match value {
-        value if value < 9.995 => format!("{value:.2} {unit}"),
-        value if value < 99.95 => format!("{value:.1} {unit}"),
-        value => format!("{value:.0} {unit}"),
     }
 }
 

@@ -1,11 +1,11 @@
 //! What a lookup is told: servers, family, timeout, and where the system's files are.
 
-use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use super::error::NamesError;
+use super::family::Family;
 
 const DNS_PORT: u16 = 53;
 
@@ -66,45 +66,6 @@ fn server(item: &str) -> Option<SocketAddr> {
         return Some(SocketAddr::new(address, DNS_PORT));
     }
     item.parse().ok().filter(|server: &SocketAddr| server.port() != 0)
-}
-
-/// Which addresses count: `-4`, `-6`, or neither flag.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Family {
-    /// Both.
-    #[default]
-    Any,
-    /// IPv4 only.
-    V4,
-    /// IPv6 only.
-    V6,
-}
-
-impl Family {
-    /// Whether `address` counts.
-    #[must_use]
-    pub fn admits(self, address: IpAddr) -> bool {
-        match self {
-            Self::Any => true,
-            Self::V4 => address.is_ipv4(),
-            Self::V6 => address.is_ipv6(),
-        }
-    }
-
-    /// Those of `addresses` that count, in their order.
-    pub fn of(self, addresses: impl IntoIterator<Item = IpAddr>) -> Vec<IpAddr> {
-        addresses.into_iter().filter(|address| self.admits(*address)).collect()
-    }
-}
-
-impl fmt::Display for Family {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Any => "IP",
-            Self::V4 => "IPv4",
-            Self::V6 => "IPv6",
-        })
-    }
 }
 
 #[cfg(test)]

@@ -19,9 +19,10 @@ use hickory_resolver::net::{DnsError, NetError};
 use hickory_resolver::proto::op::ResponseCode;
 use hickory_resolver::proto::rr::{Name, RecordType};
 
-use super::config::{Family, NamesConfig};
+use super::config::NamesConfig;
 use super::error::NamesError;
-use crate::connect::local_limit;
+use super::family::Family;
+use usage::local_limit;
 
 /// How long a family may keep one waiting that has its addresses already. Some
 /// networks drop AAAA queries; RFC 8305 gives 50 ms, for a browser.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use super::config::Family;
+use super::family::Family;
 
 /// What keeps a [`Names`](super::Names) from being made.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]

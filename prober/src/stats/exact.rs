@@ -6,25 +6,25 @@ use super::special::{beta_reg, bisect};
 /// The chance of at least `hits` among `trials`, each a hit with chance `p`. `hits` need
 /// not be whole: an effective sample size seldom is.
 #[must_use]
-pub fn at_least(hits: f64, trials: f64, p: f64) -> f64 {
+pub(crate) fn at_least(hits: f64, trials: f64, p: f64) -> f64 {
     if hits <= 0.0 { 1.0 } else { beta_reg(hits, trials - hits + 1.0, p) }
 }
 
 /// The chance of at most `hits` among `trials`, each a hit with chance `p`.
 #[must_use]
-pub fn at_most(hits: f64, trials: f64, p: f64) -> f64 {
+pub(crate) fn at_most(hits: f64, trials: f64, p: f64) -> f64 {
     if hits >= trials { 1.0 } else { beta_reg(trials - hits, hits + 1.0, 1.0 - p) }
 }
 
 /// The Clopper–Pearson bound below a share: a lower one would give so many hits with a
 /// chance of at most `risk`.
 #[must_use]
-pub fn lower(hits: f64, trials: f64, risk: f64) -> f64 {
+pub(crate) fn lower(hits: f64, trials: f64, risk: f64) -> f64 {
     if hits <= 0.0 { 0.0 } else { bisect(0.0, 1.0, |p| at_least(hits, trials, p) < risk) }
 }
 
 /// The Clopper–Pearson bound above a share.
 #[must_use]
-pub fn upper(hits: f64, trials: f64, risk: f64) -> f64 {
+pub(crate) fn upper(hits: f64, trials: f64, risk: f64) -> f64 {
     if hits >= trials { 1.0 } else { bisect(0.0, 1.0, |p| at_most(hits, trials, p) >= risk) }
 }

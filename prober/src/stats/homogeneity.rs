@@ -1,7 +1,7 @@
 //! Whether two samples have the same shares. Pure.
 
+use super::random::Random;
 use super::special::chi_square_above;
-use crate::sample_size::simulate::Random;
 
 /// With fewer than so many expected in a cell, chi-square is no good approximation (Cochran 1954).
 const FEW: f64 = 5.0;
@@ -12,7 +12,7 @@ const PERMUTATIONS: u32 = 10_000;
 /// G statistic: from chi-square (Wilks 1938), or, where cells are small, from seeded
 /// permutations, counting the sample itself (Phipson & Smyth 2010).
 #[must_use]
-pub fn p_value(table: &[(f64, f64)]) -> f64 {
+pub(crate) fn p_value(table: &[(f64, f64)]) -> f64 {
     let table: Vec<_> = table.iter().copied().filter(|(a, b)| a + b > 0.0).collect();
     let (first, second) = table.iter().fold((0.0, 0.0), |(a, b), (x, y)| (a + x, b + y));
     if table.len() < 2 || first <= 0.0 || second <= 0.0 {
@@ -42,7 +42,7 @@ fn permuted(table: &[(f64, f64)], g: f64) -> f64 {
     let totals: Vec<u64> = table.iter().map(|(a, b)| (a + b).round() as u64).collect();
     let first = table.iter().map(|(a, _)| a.round() as u64).sum::<u64>();
     let all: u64 = totals.iter().sum();
-    let mut random = Random(1);
+    let mut random = Random::new(1);
     let mut as_much = 1u32;
     for _ in 0..PERMUTATIONS {
         // Draws the first sample from all, without putting back.

@@ -3,7 +3,6 @@
 use std::sync::LazyLock;
 
 use super::special::normal_quantile_above;
-use crate::tally::Chain;
 
 /// The risk at which an order is taken for one of independent answers.
 const RISK: f64 = 0.001;
@@ -13,9 +12,22 @@ static BEYOND: LazyLock<f64> = LazyLock::new(|| normal_quantile_above(RISK));
 /// With fewer pairs than this nothing is said.
 const FEW: f64 = 12.0;
 
+/// Successive answers, by whether each was a hit: one of a group.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Chain {
+    /// A hit after a hit.
+    pub hit_hit: u64,
+    /// A miss after a hit.
+    pub hit_miss: u64,
+    /// A hit after a miss.
+    pub miss_hit: u64,
+    /// A miss after a miss.
+    pub miss_miss: u64,
+}
+
 /// How much the answer before says of the next.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Correlation {
+pub(crate) struct Correlation {
     /// The correlation of successive answers: 1 if they are all alike, -1 if they take turns.
     pub lag_one: f64,
     /// Pairs of answers.
@@ -26,7 +38,7 @@ impl Correlation {
     /// Of pairs of successive answers; `None` if there are few, or all are alike, so that they
     /// say nothing.
     #[must_use]
-    pub fn of(chain: &Chain) -> Option<Self> {
+    pub(crate) fn of(chain: &Chain) -> Option<Self> {
         let [hh, hm, mh, mm] = [chain.hit_hit, chain.hit_miss, chain.miss_hit, chain.miss_miss]
             .map(|count| count as f64);
         let pairs = hh + hm + mh + mm;
@@ -41,19 +53,19 @@ impl Correlation {
     /// runs above 0 (Wald & Wolfowitz 1940): the 2×2 table of successive answers tests it
     /// with `lag_one · √pairs`.
     #[must_use]
-    pub fn runs_z(&self) -> f64 {
+    pub(crate) fn runs_z(&self) -> f64 {
         self.lag_one * self.pairs.sqrt()
     }
 
     /// Whether independent answers come in so few runs with a chance below 0.1 %.
     #[must_use]
-    pub fn clusters(&self) -> bool {
+    pub(crate) fn clusters(&self) -> bool {
         self.runs_z() > *BEYOND
     }
 
     /// What the correlation is at most, at 99.9 %: Fisher's transformation (1921).
     #[must_use]
-    pub fn upper(&self) -> f64 {
+    pub(crate) fn upper(&self) -> f64 {
         let lag_one = self.lag_one.clamp(-1.0, 1.0);
         let z = lag_one.atanh() + *BEYOND / (self.pairs - 3.0).sqrt();
         z.tanh().clamp(-1.0, 1.0)
@@ -64,14 +76,14 @@ impl Correlation {
 /// of one connection correlate by at most `within`: the design effect of samples in clusters,
 /// `1 + (each - 1)·within` (Kish 1965). At 1 they are worth as much as there are connections.
 #[must_use]
-pub fn worth_of_connections(answers: f64, each: f64, within: f64) -> f64 {
+pub(crate) fn worth_of_connections(answers: f64, each: f64, within: f64) -> f64 {
     answers / (1.0 + (each - 1.0).max(0.0) * within.max(0.0))
 }
 
 /// What `answers` are worth, if successive ones correlate by `lag_one` and what is farther
 /// apart by its powers: `(1 - r)/(1 + r)` (Bartlett 1946). Never more than they are.
 #[must_use]
-pub fn worth_of_chain(answers: f64, lag_one: f64) -> f64 {
+pub(crate) fn worth_of_chain(answers: f64, lag_one: f64) -> f64 {
     let r = lag_one.clamp(0.0, 1.0);
     answers * (1.0 - r) / (1.0 + r)
 }

@@ -14,7 +14,7 @@ use super::special::{bisect, ln_beta};
 
 /// Hits among trials; neither need be whole.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Sample {
+pub(crate) struct Sample {
     /// Trials of the kind that is looked for.
     pub hits: f64,
     /// All trials.
@@ -24,13 +24,13 @@ pub struct Sample {
 impl Sample {
     /// The same sample, misses for hits.
     #[must_use]
-    pub fn mirrored(self) -> Self {
+    pub(crate) fn mirrored(self) -> Self {
         Self { hits: self.trials - self.hits, trials: self.trials }
     }
 
     /// The fraction of hits; 0 of an empty sample.
     #[must_use]
-    pub fn share(self) -> f64 {
+    pub(crate) fn share(self) -> f64 {
         if self.trials > 0.0 { self.hits / self.trials } else { 0.0 }
     }
 }
@@ -38,7 +38,7 @@ impl Sample {
 /// The logarithm of the evidence that the share is above `null`, for the alternatives
 /// `(share, weight)`; those not above `null` count for nothing. Weights sum to 1 at most.
 #[must_use]
-pub fn ln_evidence_above(sample: Sample, null: f64, alternatives: &[(f64, f64)]) -> f64 {
+pub(crate) fn ln_evidence_above(sample: Sample, null: f64, alternatives: &[(f64, f64)]) -> f64 {
     let Sample { hits, trials } = sample;
     let misses = trials - hits;
     let ln_ratio = |q: f64| term(hits, q, null) + term(misses, 1.0 - q, 1.0 - null);
@@ -59,7 +59,7 @@ fn term(count: f64, q: f64, p: f64) -> f64 {
 /// Alternatives above `null` for one who knows nothing but the scale, the tolerance: two at
 /// distances of that scale, two that divide the room above, one of them for what is far off.
 #[must_use]
-pub fn beyond(null: f64, scale: f64) -> Vec<(f64, f64)> {
+pub(crate) fn beyond(null: f64, scale: f64) -> Vec<(f64, f64)> {
     let room = 1.0 - null;
     // Never 1: one miss would end all evidence of that alternative.
     let near = |distance: f64, most: f64| null + distance.min(most * room);
@@ -74,7 +74,7 @@ pub fn beyond(null: f64, scale: f64) -> Vec<(f64, f64)> {
 /// Alternatives above `null` for one who expects `target`: most of the weight there, the rest
 /// on the way to it, for a share that holds though it is not quite as expected.
 #[must_use]
-pub fn around(target: f64, null: f64, scale: f64) -> Vec<(f64, f64)> {
+pub(crate) fn around(target: f64, null: f64, scale: f64) -> Vec<(f64, f64)> {
     let target = target.min(1.0 - 1e-9);
     let between = |part: f64| null + (target - null) * part;
     let mut all = vec![(target, 0.6), (between(0.5), 0.25), (between(0.25), 0.05)];
@@ -86,7 +86,7 @@ pub fn around(target: f64, null: f64, scale: f64) -> Vec<(f64, f64)> {
 /// prior (Robbins 1970): at confidence `1 - risk`, the share is between them, at all times
 /// together.
 #[must_use]
-pub fn interval(sample: Sample, risk: f64) -> (f64, f64) {
+pub(crate) fn interval(sample: Sample, risk: f64) -> (f64, f64) {
     let Sample { hits, trials } = sample;
     if trials <= 0.0 {
         return (0.0, 1.0);

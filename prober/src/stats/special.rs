@@ -10,7 +10,7 @@ const MOST_STEPS: u32 = 100_000;
 
 /// The logarithm of the beta function, `ln B(a, b)`, for positive `a` and `b`.
 #[must_use]
-pub fn ln_beta(a: f64, b: f64) -> f64 {
+pub(crate) fn ln_beta(a: f64, b: f64) -> f64 {
     libm::lgamma(a) + libm::lgamma(b) - libm::lgamma(a + b)
 }
 
@@ -18,7 +18,7 @@ pub fn ln_beta(a: f64, b: f64) -> f64 {
 /// whole numbers, the chance of at least `a` successes in `a + b - 1` trials of chance `x`.
 /// By the continued fraction DLMF 8.17.22, on the side of the mean where it converges fast.
 #[must_use]
-pub fn beta_reg(a: f64, b: f64, x: f64) -> f64 {
+pub(crate) fn beta_reg(a: f64, b: f64, x: f64) -> f64 {
     if x <= 0.0 {
         return 0.0;
     }
@@ -61,7 +61,7 @@ fn beta_fraction(a: f64, b: f64, x: f64) -> f64 {
 /// `Q(freedom / 2, x / 2)`, by the series (DLMF 8.11.4) below its mean and by the continued
 /// fraction (DLMF 8.9.2) above.
 #[must_use]
-pub fn chi_square_above(x: f64, freedom: f64) -> f64 {
+pub(crate) fn chi_square_above(x: f64, freedom: f64) -> f64 {
     let (a, x) = (freedom / 2.0, x / 2.0);
     if x <= 0.0 {
         return 1.0;
@@ -97,18 +97,18 @@ pub fn chi_square_above(x: f64, freedom: f64) -> f64 {
 
 /// The chance that a standard normal variable exceeds `z`.
 #[must_use]
-pub fn normal_above(z: f64) -> f64 {
+pub(crate) fn normal_above(z: f64) -> f64 {
     libm::erfc(z / std::f64::consts::SQRT_2) / 2.0
 }
 
 /// The value that a standard normal variable exceeds with the chance `tail` (0 to 1).
 #[must_use]
-pub fn normal_quantile_above(tail: f64) -> f64 {
+pub(crate) fn normal_quantile_above(tail: f64) -> f64 {
     bisect(-38.0, 38.0, |z| normal_above(z) > tail)
 }
 
 /// Where `below` turns from true to false between `low` and `high`, to the last bit.
-pub fn bisect(mut low: f64, mut high: f64, below: impl Fn(f64) -> bool) -> f64 {
+pub(crate) fn bisect(mut low: f64, mut high: f64, below: impl Fn(f64) -> bool) -> f64 {
     // A double has less than 200 halvings in it.
     for _ in 0..200 {
         let middle = low + (high - low) / 2.0;

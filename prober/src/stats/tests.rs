@@ -79,7 +79,7 @@ fn small_tables_are_permuted() {
 /// The evidence of a true null reaches `1/risk` in at most that part of all runs, at any time.
 #[test]
 fn evidence_against_what_is_true_is_rare() {
-    let mut random = crate::sample_size::simulate::Random(42);
+    let mut random = super::random::Random::new(42);
     let (runs, risk, null) = (1_000, 0.05_f64, 0.55);
     let mut crossed = 0;
     for _ in 0..runs {

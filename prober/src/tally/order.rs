@@ -7,11 +7,12 @@ use std::collections::BTreeMap;
 use echo_reply::Identity;
 
 use super::Label;
+use crate::stats::order::Chain;
 
 /// Backends beyond so many are not followed.
 pub(super) const MOST: usize = 64;
 /// The longest distance at which answers are compared.
-pub const LAGS: usize = 16;
+pub(crate) const LAGS: usize = 16;
 
 /// How often an answer followed another.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -38,19 +39,6 @@ pub struct Order {
     pub pairs: BTreeMap<(Identity, Identity), Pairs>,
     /// At the distances 1, 2, … [`LAGS`].
     pub lags: [Agreement; LAGS],
-}
-
-/// Successive answers, by whether each was a hit: one of a group.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Chain {
-    /// A hit after a hit.
-    pub hit_hit: u64,
-    /// A miss after a hit.
-    pub hit_miss: u64,
-    /// A hit after a miss.
-    pub miss_hit: u64,
-    /// A miss after a miss.
-    pub miss_miss: u64,
 }
 
 impl Order {

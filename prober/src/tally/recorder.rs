@@ -10,16 +10,15 @@ use echo_reply::Identity;
 use super::order::Follower;
 use super::timeline::Bins;
 use super::{AddressTally, BackendTally, PassedOver, Tally};
-use crate::failover::{Entry, Trail};
-use crate::outcome::{Answer, Outcome, Remote, Timings, Who, Wire};
-use crate::wire::Head;
+use crate::tally::failover::{Entry, Trail};
+use crate::tally::outcome::{Answer, IDENTITY_VALUES, Outcome, Remote, Timings, Who, Wire};
 
 /// Between the values of a key; it stands in no header value.
 const SEPARATOR: u8 = 0;
 
 /// Counts the outcomes of one thread.
 #[derive(Debug, Default)]
-pub struct Recorder {
+pub(crate) struct Recorder {
     /// Everything but the backends.
     tally: Tally,
     backends: Vec<(Identity, BackendTally)>,
@@ -42,37 +41,21 @@ pub struct Recorder {
 impl Recorder {
     /// Counts nothing yet; with a timeline if a width of its bins is given.
     #[must_use]
-    pub fn new(width: Option<Duration>) -> Self {
+    pub(crate) fn new(width: Option<Duration>) -> Self {
         Self { bins: width.map(Bins::new), ..Self::default() }
     }
 
     /// Keeps what came of each request too.
     #[must_use]
-    pub fn with_trail(mut self, wanted: bool) -> Self {
+    pub(crate) fn with_trail(mut self, wanted: bool) -> Self {
         self.trail = wanted.then(Trail::default);
         self
-    }
-
-    /// Counts one outcome of the only lane at the beginning of the run; see
-    /// [`Recorder::record_on`].
-    pub fn record(&mut self, outcome: Outcome<'_>, show: u64) {
-        self.record_at(outcome, show, || Duration::ZERO);
-    }
-
-    /// Counts one outcome of the only lane; see [`Recorder::record_on`].
-    pub fn record_at(
-        &mut self,
-        outcome: Outcome<'_>,
-        show: u64,
-        when: impl Fn() -> Duration,
-    ) -> Option<usize> {
-        self.record_on(0, outcome, show, when)
     }
 
     /// Counts one outcome of a lane; its line is kept while its number is below `show`. `when`
     /// says when it should have started, from the end of the warm-up; it is asked only for a
     /// timeline. Returns the place of the backend that answered, if one did.
-    pub fn record_on(
+    pub(crate) fn record_on(
         &mut self,
         lane: usize,
         outcome: Outcome<'_>,
@@ -121,13 +104,13 @@ impl Recorder {
 
     /// The cluster of the backend at a place.
     #[must_use]
-    pub fn cluster(&self, place: usize) -> &str {
+    pub(crate) fn cluster(&self, place: usize) -> &str {
         &self.backends[place].0.cluster
     }
 
     /// Everything counted.
     #[must_use]
-    pub fn into_tally(mut self) -> Tally {
+    pub(crate) fn into_tally(mut self) -> Tally {
         let mut tally = self.tally;
         tally.order = self.follower.order(self.backends.iter().map(|(identity, _)| identity));
         tally.timeline = self
@@ -153,7 +136,7 @@ impl Recorder {
     /// What verdicts need of everything counted so far: no phases and no lines, and
     /// latencies only where they are asked for.
     #[must_use]
-    pub fn so_far(&mut self, latencies: bool) -> Tally {
+    pub(crate) fn so_far(&mut self, latencies: bool) -> Tally {
         let order = self.follower.order(self.backends.iter().map(|(identity, _)| identity));
         let failures = self.tally.failures.clone();
         let mut tally = Tally { failures, order, ..Tally::default() };
@@ -168,7 +151,7 @@ impl Recorder {
     }
 
     /// What is not about single outcomes.
-    pub fn tally_mut(&mut self) -> &mut Tally {
+    pub(crate) fn tally_mut(&mut self) -> &mut Tally {
         &mut self.tally
     }
 
@@ -188,7 +171,7 @@ impl Recorder {
         wire: Wire,
     ) -> (Option<String>, usize) {
         let place = match answer.who {
-            Who::Headers(head, buffer) => self.place_of(head, buffer),
+            Who::Values(values) => self.place_of(values),
             Who::Body(identity) => self.place_of_identity(identity),
         };
         let (_, backend) = &mut self.backends[place];
@@ -217,13 +200,13 @@ impl Recorder {
         (answer.text, place)
     }
 
-    fn place_of(&mut self, head: &Head, buffer: &[u8]) -> usize {
+    fn place_of(&mut self, values: [&[u8]; IDENTITY_VALUES]) -> usize {
         self.key.clear();
-        for value in head.identity(buffer) {
+        for value in values {
             self.key.extend_from_slice(value);
             self.key.push(SEPARATOR);
         }
-        self.place_of_key(|| identity(head, buffer))
+        self.place_of_key(|| identity(values))
     }
 
     fn place_of_identity(&mut self, identity: &Identity) -> usize {
@@ -253,10 +236,10 @@ impl Recorder {
     }
 }
 
-/// The identity that a head's headers state; bytes that are no UTF-8 are replaced.
-fn identity(head: &Head, buffer: &[u8]) -> Identity {
-    let mut values = head
-        .identity(buffer)
+/// The identity that these values state; bytes that are no UTF-8 are replaced.
+fn identity(values: [&[u8]; IDENTITY_VALUES]) -> Identity {
+    let mut values = values
+        .into_iter()
         .map(|value| (!value.is_empty()).then(|| String::from_utf8_lossy(value).into_owned()));
     let mut next = || values.next().flatten();
     Identity {
@@ -268,5 +251,23 @@ fn identity(head: &Head, buffer: &[u8]) -> Identity {
         zone: next(),
         network: next(),
         version: next(),
+    }
+}
+
+#[cfg(test)]
+impl Recorder {
+    /// Counts one outcome of the only lane at the beginning of the run.
+    pub(crate) fn record(&mut self, outcome: Outcome<'_>, show: u64) {
+        self.record_at(outcome, show, || Duration::ZERO);
+    }
+
+    /// Counts one outcome of the only lane.
+    pub(crate) fn record_at(
+        &mut self,
+        outcome: Outcome<'_>,
+        show: u64,
+        when: impl Fn() -> Duration,
+    ) -> Option<usize> {
+        self.record_on(0, outcome, show, when)
     }
 }

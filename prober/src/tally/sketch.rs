@@ -3,7 +3,7 @@
 /// Counts are held in this many bits; a bucket that is full stays full.
 const COUNT_BITS: u32 = 24;
 /// The most that one bucket counts.
-pub const MAX_COUNT: u32 = (1 << COUNT_BITS) - 1;
+pub(crate) const MAX_COUNT: u32 = (1 << COUNT_BITS) - 1;
 /// Where the eight buckets of an octave begin, but for the first: 2^(1/8), 2^(2/8), …,
 /// in 128ths above the octave's own beginning.
 const STEPS: [u32; 7] = [12, 24, 38, 53, 69, 87, 107];

@@ -1,7 +1,7 @@
 //! Counting and merging.
 
 use super::*;
-use crate::outcome::{Answer, Outcome, Remote, Timings, Who, Wire};
+use crate::tally::outcome::{Answer, Outcome, Remote, Timings, Who, Wire};
 use proptest::prelude::*;
 
 fn answer(identity: &Identity, sequence: u64) -> Outcome<'_> {
@@ -65,13 +65,12 @@ fn only_the_first_lines_are_kept() {
 
 #[test]
 fn an_identity_is_one_backend_wherever_it_was_read() {
-    let head = b"HTTP/1.1 200 OK\r\nx-echo-pod: kops-pod\r\nx-echo-cluster: kops\r\ncontent-length: 0\r\n\r\n";
-    let read = crate::wire::Head::read(head, false).unwrap().unwrap();
+    let values: [&[u8]; 8] = [b"kops-pod", b"kops", b"", b"", b"", b"", b"", b""];
     let kops = Identity::new("kops-pod", "kops");
     let other = Identity { zone: Some("a".into()), ..kops.clone() };
     let mut recorder = Recorder::default();
     for (n, who) in
-        [Who::Headers(&read, head), Who::Body(&kops), Who::Body(&other)].into_iter().enumerate()
+        [Who::Values(values), Who::Body(&kops), Who::Body(&other)].into_iter().enumerate()
     {
         let answer = Answer { who, attempt: None, text: None };
         recorder.record(outcome(n as u64, Ok(answer)), 0);

@@ -12,17 +12,17 @@ use std::time::Duration;
 use echo_reply::Identity;
 
 use super::sketch::Sketch;
-use crate::outcome::FailureKind;
+use crate::tally::outcome::FailureKind;
 
 /// The most bins that a timeline has. With [`MAX_BACKENDS`] it bounds the memory of each
 /// thread: a full timeline takes about 0.4 MB for a backend whose latencies fill 30 buckets
 /// of a bin, and 2.6 MB if they filled all 256.
-pub const MAX_BINS: usize = 2_400;
+pub(crate) const MAX_BINS: usize = 2_400;
 /// The most backends that are told apart; further ones are counted together.
-pub const MAX_BACKENDS: usize = 64;
+pub(crate) const MAX_BACKENDS: usize = 64;
 
 /// Failures in one bin, in the order of [`FailureKind::ALL`].
-pub type Failures = [u64; FailureKind::ALL.len()];
+pub(crate) type Failures = [u64; FailureKind::ALL.len()];
 
 /// What one backend answered in one bin.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -162,7 +162,7 @@ fn common_multiple(a: u64, b: u64) -> u64 {
 /// Counts one thread's outcomes into bins. Allocates for a new bin, and for a few first
 /// latencies in it, not for each request.
 #[derive(Debug)]
-pub struct Bins {
+pub(crate) struct Bins {
     width_ms: u64,
     /// By the backends' places in the recorder; the last one is for all further ones.
     lanes: Vec<Vec<Cell>>,
@@ -172,14 +172,20 @@ pub struct Bins {
 impl Bins {
     /// No bins yet; `width` is in whole ms, of at least 1.
     #[must_use]
-    pub fn new(width: Duration) -> Self {
+    pub(crate) fn new(width: Duration) -> Self {
         let width_ms = u64::try_from(width.as_millis()).unwrap_or(u64::MAX).max(1);
         Self { width_ms, lanes: Vec::new(), failures: Vec::new() }
     }
 
     /// Counts an answer of the backend at `place` to a request of the instant `when`, from
     /// the end of the warm-up.
-    pub fn answered(&mut self, when: Duration, place: usize, latency: Duration, retried: bool) {
+    pub(crate) fn answered(
+        &mut self,
+        when: Duration,
+        place: usize,
+        latency: Duration,
+        retried: bool,
+    ) {
         let bin = self.bin(when);
         let lane = place.min(MAX_BACKENDS);
         if lane >= self.lanes.len() {
@@ -189,14 +195,17 @@ impl Bins {
     }
 
     /// Counts a failure of a request of that instant.
-    pub fn failed(&mut self, when: Duration, kind: FailureKind) {
+    pub(crate) fn failed(&mut self, when: Duration, kind: FailureKind) {
         let bin = self.bin(when);
         at(&mut self.failures, bin)[kind as usize] += 1;
     }
 
     /// All of it; `backends` are those of the recorder, by their places.
     #[must_use]
-    pub fn into_timeline<'a>(self, backends: impl Iterator<Item = &'a Identity>) -> Timeline {
+    pub(crate) fn into_timeline<'a>(
+        self,
+        backends: impl Iterator<Item = &'a Identity>,
+    ) -> Timeline {
         let Self { width_ms, mut lanes, failures } = self;
         let others = lanes.drain(MAX_BACKENDS.min(lanes.len())..).next().unwrap_or_default();
         let mut timeline = Timeline { width_ms, backends: BTreeMap::new(), others, failures };

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use super::{Evidence, Ruling, Verdict, Worth, all, count, nothing_ended, percent};
+use super::{Evidence, Ruling, Verdict, Worth, all, nothing_ended};
 use crate::expectation::{Group, Time};
 use crate::stats::sequence::Sample;
 use crate::tally::Tally;
+use crate::units::{count, percent};
 
 pub(super) fn no_errors(tally: &Tally) -> Ruling {
     let requests = tally.requests();
@@ -70,7 +71,7 @@ pub(super) fn latency(
     of: Option<&Group>,
     below: Duration,
 ) -> Ruling {
-    let mut latency = crate::latency::Latency::default();
+    let mut latency = crate::tally::latency::Latency::default();
     for (who, backend) in &evidence.tally.backends {
         if of.is_none_or(|group| group.label.of(who) == group.name) {
             latency.merge(&backend.latency());

@@ -1,23 +1,14 @@
 //! What a tally proves of a share: the one place where samples become evidence. Pure.
 
-use super::Rules;
+use super::{Rules, Sampling};
 use crate::stats::order::{self, Correlation};
 use crate::stats::sequence::{self, Sample};
 use crate::stats::{exact, unseen_share};
 use crate::tally::{Label, Tally};
 
-/// How a sample came to its size.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sampling {
-    /// It was fixed before: exact binomial tests.
-    Fixed,
-    /// It was looked at while it grew, and ended when that was enough: anytime-valid tests.
-    UntilDecided,
-}
-
 /// What a group's answers are worth as independent ones.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Worth {
+pub(crate) struct Worth {
     /// The group's answers among all, in units of independent ones.
     pub sample: Sample,
     /// On how many kept connections they came, where they are worth more than one each: kinds
@@ -30,13 +21,13 @@ pub struct Worth {
 impl Worth {
     /// Independent answers.
     #[must_use]
-    pub const fn of(sample: Sample) -> Self {
+    pub(crate) const fn of(sample: Sample) -> Self {
         Self { sample, connections: None, why: None }
     }
 
     /// The same, misses for hits.
     #[must_use]
-    pub fn mirrored(self) -> Self {
+    pub(crate) fn mirrored(self) -> Self {
         Self { sample: self.sample.mirrored(), ..self }
     }
 
@@ -55,14 +46,14 @@ impl Worth {
 
     /// The share is above this, of a sample whose size was fixed before.
     #[must_use]
-    pub fn lower(&self, risk: f64) -> f64 {
+    pub(crate) fn lower(&self, risk: f64) -> f64 {
         let (risk, unseen) = self.unseen_kinds(risk);
         exact::lower(self.sample.hits, self.sample.trials, risk) * (1.0 - unseen)
     }
 
     /// The share is below this, of a sample whose size was fixed before.
     #[must_use]
-    pub fn upper(&self, risk: f64) -> f64 {
+    pub(crate) fn upper(&self, risk: f64) -> f64 {
         let (risk, unseen) = self.unseen_kinds(risk);
         let seen = exact::upper(self.sample.hits, self.sample.trials, risk);
         seen + (1.0 - seen) * unseen
@@ -71,7 +62,7 @@ impl Worth {
 
 /// A tally and the rules by which it is judged.
 #[derive(Clone, Copy, Debug)]
-pub struct Evidence<'a> {
+pub(crate) struct Evidence<'a> {
     /// What was counted.
     pub tally: &'a Tally,
     /// How it is judged.
@@ -84,26 +75,26 @@ const NOTABLE: f64 = 0.9;
 impl<'a> Evidence<'a> {
     /// A tally under rules.
     #[must_use]
-    pub fn new(tally: &'a Tally, rules: &'a Rules) -> Self {
+    pub(crate) fn new(tally: &'a Tally, rules: &'a Rules) -> Self {
         Self { tally, rules }
     }
 
     /// The risk of being wrong.
     #[must_use]
-    pub fn risk(&self) -> f64 {
+    pub(crate) fn risk(&self) -> f64 {
         1.0 - self.rules.confidence
     }
 
     /// `99.9 % sure`.
     pub(super) fn sure(&self) -> String {
-        format!("{} % sure", super::percent(self.rules.confidence))
+        format!("{} % sure", crate::units::percent(self.rules.confidence))
     }
 
     /// What the answers of one group among all are worth. Answers on a connection of their
     /// own are independent, unless their order says otherwise; those on kept connections are
     /// as dependent as their order cannot rule out: one group's connection may be pinned to it.
     #[must_use]
-    pub fn worth(&self, label: Label, name: &str) -> Worth {
+    pub(crate) fn worth(&self, label: Label, name: &str) -> Worth {
         if label == Label::Address {
             return self.worth_of_address(name);
         }
@@ -170,7 +161,7 @@ impl<'a> Evidence<'a> {
 
     /// What all answers are worth where one group is all there is, or none of it was seen.
     #[must_use]
-    pub fn worth_of_all(&self, label: Label) -> Worth {
+    pub(crate) fn worth_of_all(&self, label: Label) -> Worth {
         let groups = self.tally.answers_by(label);
         let worths = groups.keys().map(|name| self.worth(label, name));
         let least = worths.min_by(|a, b| a.sample.trials.total_cmp(&b.sample.trials));
@@ -180,7 +171,7 @@ impl<'a> Evidence<'a> {
     /// What a group is known by that did not answer. A kept connection may be pinned to it, so
     /// that no more count than there are connections.
     #[must_use]
-    pub fn absent(&self, label: Label) -> Worth {
+    pub(crate) fn absent(&self, label: Label) -> Worth {
         let worth = self.worth_of_all(label);
         let most = worth.connections.map_or(f64::INFINITY, |connections| connections as f64);
         let trials = worth.sample.trials.min(most);
@@ -189,14 +180,14 @@ impl<'a> Evidence<'a> {
 
     /// The largest share that a group can have which did not answer.
     #[must_use]
-    pub fn unseen(&self, label: Label) -> f64 {
+    pub(crate) fn unseen(&self, label: Label) -> f64 {
         unseen_share(self.absent(label).sample.trials.floor() as u64, self.rules.confidence)
     }
 
     /// Whether the share is above `null`, at a risk that several tests share. `around` is the
     /// share that is hoped for, if any, and `scale` is what a difference worth finding is like.
     #[must_use]
-    pub fn above(
+    pub(crate) fn above(
         &self,
         worth: Worth,
         null: f64,
@@ -226,7 +217,7 @@ impl<'a> Evidence<'a> {
 
     /// Whether the share is below `null`; as [`Self::above`].
     #[must_use]
-    pub fn below(
+    pub(crate) fn below(
         &self,
         worth: Worth,
         null: f64,
@@ -239,7 +230,7 @@ impl<'a> Evidence<'a> {
 
     /// Between which shares the true one is.
     #[must_use]
-    pub fn interval(&self, worth: Worth) -> (f64, f64) {
+    pub(crate) fn interval(&self, worth: Worth) -> (f64, f64) {
         if self.rules.sampling == Sampling::Fixed {
             return (worth.lower(self.risk() / 2.0), worth.upper(self.risk() / 2.0));
         }

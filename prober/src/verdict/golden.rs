@@ -8,9 +8,9 @@ use std::time::Duration;
 use super::tests::{ruling, tally};
 use super::{Sampling, Verdict};
 use crate::expectation::FORMS;
-use crate::failover::{self, Entry, Terms, Trail};
-use crate::latency::Latency;
 use crate::tally::Tally;
+use crate::tally::failover::{self, Entry, Terms, Trail};
+use crate::tally::latency::Latency;
 
 /// Requests every 10 ms for 6 s, of which those that start at the given times, in ms, fail. The
 /// fault is at 1 s, the recovery at 4 s.

@@ -4,10 +4,11 @@
 //! outside, that very proof would have to be wrong (an intersection-union test, Berger
 //! 1982). A fail needs one outside, and the risk is divided among all that might seem to be.
 
-use super::{Evidence, Ruling, Verdict, Worth, both, count, percent, who};
+use super::{Evidence, Ruling, Verdict, Worth, both, who};
 use crate::expectation::{Group, Side};
 use crate::stats::sequence::Sample;
 use crate::tally::Label;
+use crate::units::{count, percent};
 
 /// A group, its share, and where it may be.
 struct Claim {

@@ -45,7 +45,7 @@ fn time(what: &str, took_us: Option<u64>, within: Duration, resolution: Duration
 mod tests {
     use super::*;
     use crate::expectation::parse;
-    use crate::failover::Failover;
+    use crate::tally::failover::Failover;
 
     fn ruled(text: &str, failover: Option<Failover>) -> Verdict {
         let tally = Tally { failover, ..Tally::default() };

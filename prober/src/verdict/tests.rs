@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::expectation::parse;
-use crate::outcome::FailureKind;
+use crate::tally::outcome::FailureKind;
 use crate::tally::{AddressTally, BackendTally, FailureGroup, Pairs};
 use echo_reply::Identity;
 
@@ -102,7 +102,7 @@ fn each_form_passes_fails_and_stays_open() {
                 judged.verdict, verdict,
                 "{text} {answers:?} {failures} {sampling:?}: {reason}"
             );
-            assert_eq!(judged.expectation, text);
+            assert_eq!(judged.expectation.to_string(), text);
             assert_eq!(reason.lines().count(), 1);
         }
     }

@@ -1,9 +1,10 @@
 //! `only`, `reaches` and `exactly`: who answered at all. Pure.
 
-use super::{Evidence, Ruling, Verdict, all, both, count, percent};
+use super::{Evidence, Ruling, Verdict, all, both};
 use crate::expectation::Form;
 use crate::stats::answers_to_miss;
 use crate::tally::Label;
+use crate::units::{count, percent};
 
 pub(super) fn judge(evidence: &Evidence<'_>, form: Form, label: Label, names: &[String]) -> Ruling {
     match form {

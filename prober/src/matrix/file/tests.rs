@@ -207,7 +207,10 @@ fn a_row_without_a_size_goes_on_until_it_is_decided_about_all_clusters() {
                 targets: [{url: a, expect: ['balanced ± 5%']}, {url: a, requests: 7}]\n";
     let matrix = parse("m.yaml", text, &Overrides::default()).unwrap();
     let plan = &matrix.rows[0].plan;
-    assert_eq!((plan.planned(), plan.schedule.end), (None, crate::schedule::End::Requests(9000)));
+    assert_eq!(
+        (plan.planned(), plan.schedule.end),
+        (None, crate::plan::schedule::End::Requests(9000))
+    );
     assert_eq!(plan.rules.clusters, ["kops", "gke1"]);
     assert_eq!((plan.rules.min_share, plan.rules.confidence), (0.05, 0.99));
     assert_eq!(matrix.rows[1].plan.planned(), Some(7), "no --max-requests beside -n");

@@ -3,8 +3,8 @@
 use maud::{Markup, html};
 
 use super::words::name;
-use crate::advice;
 use crate::report::Row;
+use crate::report::advice;
 
 pub(super) fn render(row: &Row) -> Markup {
     let heading = format!("{}: ", row.heading());

@@ -3,8 +3,8 @@
 use maud::{Markup, html};
 
 use super::words::{count, counted, micros, name};
-use crate::latency::Latency;
 use crate::tally::Tally;
+use crate::tally::latency::Latency;
 
 /// So many addresses are shown, and as many that were passed over.
 const MOST_ADDRESSES: usize = 50;

@@ -3,8 +3,8 @@
 use maud::{Markup, html};
 
 use super::words::{count, name};
-use crate::report::text::percent;
 use crate::tally::Tally;
+use crate::units::rounded_percent;
 
 pub(super) fn render(tally: &Tally) -> Markup {
     let mut groups: Vec<_> = tally.failures.iter().collect();
@@ -29,7 +29,7 @@ pub(super) fn render(tally: &Tally) -> Markup {
                             tr {
                                 th scope="row" { (group.kind) }
                                 td.number { (count(group.count)) }
-                                td.number { (percent(group.count as f64 / requests)) }
+                                td.number { (rounded_percent(group.count as f64 / requests)) }
                                 td.wide { code { (name(&group.what)) } }
                             }
                         }

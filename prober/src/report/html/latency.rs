@@ -5,9 +5,9 @@ use maud::{Markup, html};
 
 use super::plot::{self, ACROSS, Scale};
 use super::words::{micros, name, round, visible};
-use crate::latency::Latency;
 use crate::report::groups::{Backend, Clusters, Groups};
 use crate::tally::Tally;
+use crate::tally::latency::Latency;
 
 /// So many lines can be told apart.
 const MOST_LINES: usize = 8;

@@ -4,9 +4,9 @@ use maud::{Markup, html};
 
 use super::words::{badge, class, count, name, sign};
 use crate::report::groups::Clusters;
-use crate::report::text::percent;
 use crate::report::{Report, Row};
 use crate::tally::Label;
+use crate::units::rounded_percent;
 
 /// The id of a row's section.
 pub(super) fn id(place: usize) -> String {
@@ -111,5 +111,5 @@ fn cell(answers: u64, total: u64, colour: &str) -> Markup {
     }
     let share = answers as f64 / total as f64;
     let tint = (share * 10.0).round();
-    html! { td.number.{ "tint " (colour) " t" (tint) } { (percent(share)) } }
+    html! { td.number.{ "tint " (colour) " t" (tint) } { (rounded_percent(share)) } }
 }

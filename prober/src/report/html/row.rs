@@ -6,9 +6,9 @@ use super::words::{badge, class, count, name};
 use super::{advice, details, failures, latency, matrix, survival, timeline, who};
 use crate::plan::Protocol;
 use crate::report::groups::{Clusters, Groups};
-use crate::report::text::shown_time;
 use crate::report::{Row, RowResult};
 use crate::tally::{Stopped, Tally};
+use crate::units::shown_time;
 use crate::verdict::Judged;
 
 /// The section of the row at a place.
@@ -101,7 +101,7 @@ fn judged(verdicts: &[Judged]) -> Markup {
                 li.{ "verdict-" (class(judged.verdict)) } {
                     (badge(judged.verdict))
                     div {
-                        code.expectation { (name(&judged.expectation)) }
+                        code.expectation { (name(&judged.expectation.to_string())) }
                         " " span.reason { (name(&judged.reason)) }
                     }
                 }

@@ -3,9 +3,9 @@
 use maud::{Markup, html};
 
 use super::words::{count, micros, name};
-use crate::events::{Ending, Happened};
-use crate::failover::Failover;
 use crate::tally::Tally;
+use crate::tally::failover::Failover;
+use crate::tally::{EventEnding, EventRecord};
 
 pub(super) fn render(tally: &Tally) -> Markup {
     html! {
@@ -19,15 +19,15 @@ pub(super) fn render(tally: &Tally) -> Markup {
     }
 }
 
-fn happened(event: &Happened) -> Markup {
-    let well = matches!(event.end, Ending::Exit(0) | Ending::Marked);
+fn happened(event: &EventRecord) -> Markup {
+    let well = matches!(event.end, EventEnding::Exit(0) | EventEnding::Marked);
     html! {
         li {
             span.at { "at " (micros(Some(event.instant_us()))) } " "
             code { (name(&event.command)) } " "
             span.ending.bad[!well] {
                 (name(&event.end.words()))
-                @if let Some(took) = event.took_us.filter(|_| event.end != Ending::NotReached) {
+                @if let Some(took) = event.took_us.filter(|_| event.end != EventEnding::NotReached) {
                     " in " (micros(Some(took)))
                 }
             }

@@ -4,8 +4,9 @@
 use echo_reply::Identity;
 
 use super::*;
+use crate::expectation::{Expectation, Form};
 use crate::report::samples;
-use crate::tally::BackendTally;
+use crate::tally::{BackendTally, Label};
 
 fn page(report: &Report) -> String {
     String::from_utf8(render(report)).unwrap()
@@ -81,16 +82,16 @@ fn hostile(evil: &str) -> Report {
                 tally.failures.iter_mut().for_each(|group| group.what = evil.to_owned());
                 tally.passed_over.values_mut().for_each(|over| over.why = evil.to_owned());
                 tally.shown.values_mut().for_each(|line| *line = evil.to_owned());
-                tally.events.push(crate::events::Happened {
+                tally.events.push(crate::tally::EventRecord {
                     at_us: 5,
                     began_us: Some(6),
                     command: evil.to_owned(),
                     took_us: Some(7),
-                    end: crate::events::Ending::NotStarted(evil.to_owned()),
+                    end: crate::tally::EventEnding::NotStarted(evil.to_owned()),
                     output: evil.to_owned(),
                 });
                 for judged in verdicts {
-                    judged.expectation = evil.to_owned();
+                    judged.expectation = evil_expectation(evil);
                     judged.reason = evil.to_owned();
                 }
             }
@@ -141,4 +142,10 @@ fn an_interrupted_run_says_so() {
     assert!(!page(&report).contains("Interrupted."));
     report.interrupted = true;
     assert!(page(&report).contains("<strong>Interrupted.</strong> This report is partial."));
+}
+
+/// An expectation that names a cluster of this name.
+fn evil_expectation(name: &str) -> Expectation {
+    let names = vec![name.to_owned()];
+    Expectation::Who { form: Form::Only, label: Label::Cluster, names }
 }

@@ -5,8 +5,8 @@ use maud::{Markup, html};
 use super::plot;
 use super::words::{count, counted, micros, name, visible};
 use crate::report::groups::{Backend, Clusters, Groups, Share, class};
-use crate::report::text::percent;
 use crate::tally::Tally;
+use crate::units::rounded_percent;
 
 pub(super) fn render(tally: &Tally, groups: &Groups<'_>, clusters: &Clusters<'_>) -> Markup {
     html! {
@@ -48,7 +48,7 @@ fn by_cluster(groups: &Groups<'_>, clusters: &Clusters<'_>) -> Markup {
                                 span.{ "key " (colour) } aria-hidden="true" {} (name(label))
                             }
                             td.number { (count(share.answers)) }
-                            td.number { (percent(share.share)) }
+                            td.number { (rounded_percent(share.share)) }
                             td.wide {
                                 div.interval {
                                     (bar(label, share, &colour)) span.range { (between(share)) }
@@ -82,7 +82,7 @@ fn bar(label: &str, share: &Share, colour: &str) -> Markup {
     let said = format!(
         "{}: {}, with confidence between {}",
         visible(label),
-        percent(share.share),
+        rounded_percent(share.share),
         between(share)
     );
     html! {
@@ -142,7 +142,7 @@ fn line(backend: &Backend<'_>, zones: bool, retried: bool, clusters: &Clusters<'
             td.number { (count(counted.answers)) }
             @if retried { td.number { (count(counted.retried)) } }
             td.number { (count(counted.connections)) }
-            td.number { (percent(share.share)) }
+            td.number { (rounded_percent(share.share)) }
             td.middle { (bar(&who.pod, share, &colour)) }
             @for q in [0.5, 0.9, 0.99] { td.number { (micros(us(q))) } }
             td.number { (micros(latency.max().map(|time| time.as_micros() as u64))) }
@@ -162,7 +162,7 @@ fn folded(tally: &Tally, groups: &Groups<'_>, zones: bool, retried: bool) -> Mar
             td.number { (count(groups.folded_answers)) }
             @if retried { td.number { (count(tally.retried() - shown)) } }
             td.number { (count(groups.folded_connections)) }
-            td.number { (percent(share)) }
+            td.number { (rounded_percent(share)) }
             td colspan="5" {}
         }
     }

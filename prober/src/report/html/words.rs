@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use maud::{Markup, html};
 
-use crate::report::text::shown_time;
+use crate::units::shown_time;
 use crate::verdict::Verdict;
 
 /// Between groups of three digits: a narrow space that does not break.

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::explain::{Evidence, Finding, evidence::Reading};
+use crate::diagnosis::{Finding, Readings, evidence::Reading};
 use crate::report::Row;
 
 /// The object.
@@ -20,15 +20,15 @@ pub(super) struct Entry {
 /// The object of a row, where something was to be explained.
 pub(super) fn entry(row: &Row) -> Option<Entry> {
     let found = row.explanation()?;
-    let envoys = row.evidence.as_ref()?.envoys.clone();
+    let envoys = row.readings.as_ref()?.envoys.clone();
     let (findings, unknown, well) = (found.findings, found.unknown, found.well);
     Some(Entry { findings, unknown, well, envoys })
 }
 
-/// The evidence in such an object, without what could steer a terminal.
-pub(super) fn evidence(mut entry: Value) -> Result<Evidence, serde_json::Error> {
+/// The readings in such an object, without what could steer a terminal.
+pub(super) fn readings(mut entry: Value) -> Result<Readings, serde_json::Error> {
     plain(&mut entry);
-    Evidence::deserialize(entry)
+    Readings::deserialize(entry)
 }
 
 fn plain(value: &mut Value) {

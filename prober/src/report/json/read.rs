@@ -18,9 +18,9 @@ use super::{
     AddressEntry, Document, FailureEntry, JsonError, LatencyEntry, OrderEntry, PassedOverEntry,
     Probed, RowHead, SCHEMA, StoppedWord, explanation, timeline,
 };
-use crate::events::Happened;
-use crate::latency::Latency;
 use crate::report::{Report, Row, RowResult};
+use crate::tally::EventRecord;
+use crate::tally::latency::Latency;
 use crate::tally::{
     AddressTally, Agreement, BackendTally, FailureGroup, LAGS, Order, Pairs, PassedOver, Phases,
     Punctuality, Stopped, Tally,
@@ -77,7 +77,7 @@ fn row(raw: &str) -> Result<Row, JsonError> {
     let RowHead { source, target, url, protocol, address, unreachable, .. } =
         serde_json::from_str(raw)?;
     let Explained { explanation } = serde_json::from_str(raw)?;
-    let evidence = explanation.map(explanation::evidence).transpose()?;
+    let readings = explanation.map(explanation::readings).transpose()?;
     let result = match unreachable {
         Some(reason) => RowResult::Unreachable { reason: plain(&reason) },
         None => {
@@ -86,7 +86,7 @@ fn row(raw: &str) -> Result<Row, JsonError> {
             RowResult::Probed { tally: tally(probed)?, verdicts }
         }
     };
-    Ok(Row { source, target, url, protocol, address, result, evidence })
+    Ok(Row { source, target, url, protocol, address, result, readings })
 }
 
 /// A text of a report without what could steer a terminal or forge a line.
@@ -190,7 +190,7 @@ fn tally(probed: Probed) -> Result<Tally, JsonError> {
     let passed_over = |entry: PassedOverEntry| {
         (entry.address, PassedOver { count: entry.count, why: plain(&entry.why) })
     };
-    let event = |mut event: Happened| {
+    let event = |mut event: EventRecord| {
         event.command = plain(&event.command);
         event.output = event.output.lines().map(plain).collect::<Vec<_>>().join("\n");
         event

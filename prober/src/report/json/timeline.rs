@@ -13,8 +13,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use super::JsonError;
-use crate::outcome::FailureKind;
 use crate::tally::Tally;
+use crate::tally::outcome::FailureKind;
 use crate::tally::sketch::Sketch;
 use crate::tally::timeline::{Cell, Failures, MAX_BACKENDS, MAX_BINS, Timeline};
 

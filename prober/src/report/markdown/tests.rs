@@ -4,9 +4,9 @@ use echo_reply::Identity;
 use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
 
 use super::*;
-use crate::outcome::FailureKind;
 use crate::report::samples;
 use crate::tally::FailureGroup;
+use crate::tally::outcome::FailureKind;
 
 fn text(report: &Report) -> String {
     String::from_utf8(render(report)).unwrap()

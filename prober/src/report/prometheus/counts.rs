@@ -4,28 +4,28 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::latency::{Class, Latency};
-use crate::outcome::FailureKind;
+use crate::tally::latency::{Class, Latency};
+use crate::tally::outcome::FailureKind;
 use crate::tally::{Label, Tally};
 
 /// So many pods of a row are counted apart.
-pub const MOST_PODS: usize = 30;
+pub(crate) const MOST_PODS: usize = 30;
 /// So many clusters of a row are told apart.
-pub const MOST_CLUSTERS: usize = 20;
+pub(crate) const MOST_CLUSTERS: usize = 20;
 /// What all others are called.
-pub const OTHER: &str = "other";
+pub(crate) const OTHER: &str = "other";
 /// Longer names are cut, in characters: they come from whoever answers.
 const LONGEST_NAME: usize = 128;
 
 /// Upper bounds of the latency buckets, in microseconds.
-pub const BOUNDS: [u64; 14] = [
+pub(crate) const BOUNDS: [u64; 14] = [
     500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000,
     2_500_000, 5_000_000, 10_000_000,
 ];
 
 /// Who answered.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Backend {
+pub(crate) struct Backend {
     /// The cluster.
     pub cluster: String,
     /// The pod.
@@ -34,7 +34,7 @@ pub struct Backend {
 
 /// What one backend answered.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Answers {
+pub(crate) struct Answers {
     /// How many there were.
     pub count: u64,
     /// Those that took at most [`BOUNDS`], and one bucket for what took longer; each
@@ -46,7 +46,7 @@ pub struct Answers {
 
 /// What is counted of one row. It only grows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
+pub(crate) struct Counts {
     /// Requests that were answered.
     pub answered: u64,
     /// Requests that failed, by kind, in the order of [`FailureKind::ALL`].
@@ -61,7 +61,7 @@ pub struct Counts {
 
 impl Answers {
     /// Adds all of another's.
-    pub fn add(&mut self, other: &Self) {
+    pub(crate) fn add(&mut self, other: &Self) {
         self.count += other.count;
         self.sum += other.sum;
         for (own, more) in self.buckets.iter_mut().zip(other.buckets) {
@@ -82,7 +82,7 @@ impl Answers {
 impl Counts {
     /// All that a tally counts, each backend apart.
     #[must_use]
-    pub fn of(tally: &Tally) -> Self {
+    pub(crate) fn of(tally: &Tally) -> Self {
         let mut counts = Self {
             answered: tally.answers(),
             retried: tally.retried(),
@@ -104,7 +104,7 @@ impl Counts {
     }
 
     /// Adds all of another's but the backends.
-    pub fn add_sums(&mut self, other: &Self) {
+    pub(crate) fn add_sums(&mut self, other: &Self) {
         self.answered += other.answered;
         self.retried += other.retried;
         self.connections += other.connections;
@@ -114,14 +114,14 @@ impl Counts {
     }
 
     /// Adds to one backend.
-    pub fn add_answers(&mut self, backend: Backend, answers: &Answers) {
+    pub(crate) fn add_answers(&mut self, backend: Backend, answers: &Answers) {
         self.backends.entry(backend).or_default().add(answers);
     }
 
     /// The same with as many backends as are counted apart: those with the most answers,
     /// and the others of each cluster together.
     #[must_use]
-    pub fn bounded(self) -> Self {
+    pub(crate) fn bounded(self) -> Self {
         let mut by_answers: Vec<_> =
             self.backends.iter().filter(|(backend, _)| backend.pod != OTHER).collect();
         if by_answers.len() <= MOST_PODS {
@@ -144,7 +144,7 @@ impl Counts {
 
     /// Where those backends of a cluster are counted that are not counted apart.
     #[must_use]
-    pub fn others(&self, cluster: &str) -> Backend {
+    pub(crate) fn others(&self, cluster: &str) -> Backend {
         let others = || self.backends.keys().filter(|backend| backend.pod == OTHER);
         let known = others().any(|backend| backend.cluster == cluster);
         let room = known || others().count() < MOST_CLUSTERS;
@@ -159,7 +159,7 @@ fn kind(kind: FailureKind) -> usize {
 
 /// A name of bounded length.
 #[must_use]
-pub fn name(given: &str) -> String {
+pub(crate) fn name(given: &str) -> String {
     if given.chars().count() <= LONGEST_NAME {
         return given.to_owned();
     }

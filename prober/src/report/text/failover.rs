@@ -1,22 +1,21 @@
 //! What happened during a run, and how it was survived, as lines of text.
 
 use std::fmt::Write as _;
-use std::time::Duration;
 
-use super::shown_time;
-use crate::events::Ending;
-use crate::failover::Failover;
+use crate::tally::EventEnding;
 use crate::tally::Tally;
+use crate::tally::failover::Failover;
+use crate::units::shown_us;
 
 /// The events and the times; nothing where nothing happened.
 pub(super) fn render(out: &mut String, tally: &Tally) {
     for event in &tally.events {
         let at = event.instant_us();
-        let took = event.took_us.filter(|_| event.end != Ending::NotReached);
-        let took = took.map(|took| format!(" in {}", micros(took))).unwrap_or_default();
+        let took = event.took_us.filter(|_| event.end != EventEnding::NotReached);
+        let took = took.map(|took| format!(" in {}", shown_us(took))).unwrap_or_default();
         let _ =
-            writeln!(out, "  at {}  {}: {}{took}", micros(at), event.command, event.end.words());
-        for line in event.output.lines().filter(|_| event.end != Ending::Exit(0)) {
+            writeln!(out, "  at {}  {}: {}{took}", shown_us(at), event.command, event.end.words());
+        for line in event.output.lines().filter(|_| event.end != EventEnding::Exit(0)) {
             let _ = writeln!(out, "    | {line}");
         }
     }
@@ -27,29 +26,25 @@ pub(super) fn render(out: &mut String, tally: &Tally) {
 
 fn survived(out: &mut String, times: &Failover) {
     let Failover { lost, slow, .. } = times;
-    let maybe = |time: Option<u64>| time.map_or_else(|| "never".into(), micros);
+    let maybe = |time: Option<u64>| time.map_or_else(|| "never".into(), shown_us);
     let detected = times
         .detect_us
-        .map_or_else(|| "no sign of it".into(), |t| format!("first sign after {}", micros(t)));
+        .map_or_else(|| "no sign of it".into(), |t| format!("first sign after {}", shown_us(t)));
     let _ = writeln!(
         out,
         "  fault at {}: {detected}, {lost} lost, {slow} slow, failover {} (±{})",
-        micros(times.fault_us),
+        shown_us(times.fault_us),
         maybe(times.failover_us),
-        micros(times.resolution_us),
+        shown_us(times.resolution_us),
     );
     if let Some(recovery) = times.recovery_us {
         let over = times.overshoot.map(|points| format!(", overshoot {points:.0} points"));
         let _ = writeln!(
             out,
             "  recovery at {}: failback {}{}",
-            micros(recovery),
+            shown_us(recovery),
             maybe(times.failback_us),
             over.unwrap_or_default(),
         );
     }
-}
-
-fn micros(time_us: u64) -> String {
-    shown_time(Some(Duration::from_micros(time_us)))
 }

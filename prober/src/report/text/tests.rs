@@ -1,8 +1,10 @@
 //! Golden texts; `INSTA_UPDATE=always` writes them anew.
 
+use std::time::Duration;
+
 use super::*;
-use crate::outcome::FailureKind;
 use crate::report::samples;
+use crate::tally::outcome::FailureKind;
 
 #[test]
 fn a_plain_run() {

@@ -6,8 +6,9 @@ use std::time::Duration;
 use unicode_width::UnicodeWidthStr as _;
 
 use super::table::{self, Column, Table};
-use super::{Style, shown_time, width};
+use super::{Style, width};
 use crate::tally::timeline::{Cell, Timeline};
+use crate::units::shown_time;
 
 /// The widest picture, in characters.
 const COLUMNS: usize = 60;

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::Style;
-use crate::explain::{Explanation, Finding};
+use crate::diagnosis::{Explanation, Finding};
 
 /// The section of a row; nothing where nothing was to be explained.
 pub(super) fn render(out: &mut String, explanation: Option<&Explanation>, style: Style) {

@@ -4,7 +4,7 @@ use super::*;
 use crate::tally::{Recorder, Tally};
 use proptest::prelude::*;
 
-use crate::outcome::{Answer, Failure, Outcome, Timings, Who, Wire};
+use crate::tally::outcome::{Answer, Failure, Outcome, Timings, Who, Wire};
 
 /// One request: which backend answered, or which kind of failure, when, on which thread.
 #[derive(Clone, Debug)]

@@ -1,8 +1,8 @@
 //! A timeline's bins put together into as many columns as a picture has room for.
 
-use crate::events::Happened;
 use crate::report::groups::Clusters;
 use crate::report::html::plot;
+use crate::tally::EventRecord;
 use crate::tally::Tally;
 use crate::tally::sketch::Sketch;
 use crate::tally::timeline::Cell;
@@ -47,7 +47,7 @@ impl Columns {
             failed[bin / group] += counts.iter().sum::<u64>();
         }
         let width_us = timeline.width_ms.saturating_mul(1000).saturating_mul(group as u64);
-        let events = tally.events.iter().map(Happened::instant_us).max().unwrap_or(0);
+        let events = tally.events.iter().map(EventRecord::instant_us).max().unwrap_or(0);
         Some(Self {
             width_us,
             span_us: width_us.saturating_mul(length as u64).max(events).max(1),

@@ -1,0 +1,79 @@
+//! Everything for which a command cannot do what it was asked to.
+
+use std::io;
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+use super::compare::LimitsError;
+use super::plan::SizeError;
+use crate::engine::EngineError;
+use crate::expectation::SyntaxError;
+use crate::matrix::file::FileError;
+use crate::output::delivery::DeliveryError;
+use crate::plan::PlanError;
+use crate::report::compare::NothingInCommon;
+use crate::report::json::JsonError;
+use crate::report::merge::MergeError;
+use crate::watch::WatchError;
+
+/// Why the program could not do what it was asked to. `Display` is one line.
+#[derive(Debug, Error)]
+pub enum Error {
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    #[error(transparent)]
+    File(#[from] FileError),
+    #[error("cannot read the matrix file {0}: {1}")]
+    Unreadable(PathBuf, io::Error),
+    #[error("cannot read --expect-file {0}: {1}")]
+    ExpectFile(PathBuf, io::Error),
+    #[error("--expect-file {0}:{1}: {2}")]
+    ExpectLine(PathBuf, usize, SyntaxError),
+    #[error("--expect-file {0}: the file has no expectation; write one on each line")]
+    NoExpectation(PathBuf),
+    #[error("cannot read the report {0}: {1}")]
+    ReportFile(PathBuf, io::Error),
+    #[error("{0}: {1}")]
+    NotAReport(PathBuf, JsonError),
+    #[error("cannot read --data @{0}: {1}")]
+    Data(PathBuf, io::Error),
+    #[error("{0}: the report says nothing about Envoys; make one with --explain --output json")]
+    NoEvidence(PathBuf),
+    #[error(transparent)]
+    Limits(#[from] LimitsError),
+    #[error(transparent)]
+    NothingInCommon(#[from] NothingInCommon),
+    #[error(transparent)]
+    SampleSize(#[from] SizeError),
+    #[error("--only leaves no row; the headings are: {0}")]
+    NoRow(String),
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    #[error(transparent)]
+    Merge(#[from] MergeError),
+    #[error("'{0}' is not a command; 'prober --help' lists them")]
+    UnknownCommand(String),
+    #[error(transparent)]
+    Watch(#[from] WatchError),
+    #[error("cannot wait: {0}")]
+    Wait(io::Error),
+    #[error(transparent)]
+    Delivery(#[from] DeliveryError),
+    #[error("cannot write to stdout: {0}")]
+    Output(#[from] io::Error),
+}
+
+impl Error {
+    /// Lines that point at the place of the error, where there is one to point at.
+    #[must_use]
+    pub fn pointer(&self) -> Option<String> {
+        match self {
+            Self::Plan(error) => error.pointer(),
+            Self::File(error) => error.pointer(),
+            Self::ExpectLine(_, _, error) => Some(error.pointer()),
+            Self::SampleSize(error) => error.pointer(),
+            _ => None,
+        }
+    }
+}

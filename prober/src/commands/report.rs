@@ -1,0 +1,15 @@
+//! `prober report REPORT`: shows a report again, in any form.
+
+use std::io::Write;
+
+use super::Error;
+use super::files::read_report;
+use crate::cli::ReportArgs;
+use crate::output;
+
+/// Reads the report and delivers it again; returns its exit code.
+pub(crate) fn run(args: &ReportArgs, out: &mut (dyn Write + Send)) -> Result<u8, Error> {
+    let report = read_report(&args.file)?;
+    let delivery = output::delivery(&args.output)?;
+    Ok(output::finish(&report, &delivery, &args.output, out)?)
+}

@@ -1,0 +1,95 @@
+//! `prober URL…`: a plain run, every target in turn.
+
+use std::io::Write;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::Error;
+use super::files::{read_data, read_expectations};
+use crate::cli::RunArgs;
+use crate::clock;
+use crate::engine::{self, each_address};
+use crate::matrix;
+use crate::output;
+use crate::output::progress::view::Goal;
+use crate::plan::schedule::End;
+use crate::plan::{self, ProbePlan};
+use crate::report::Report;
+use crate::tally::meter::Meter;
+
+/// Reads the files that the flags name, probes, and reports; returns the exit code.
+pub(crate) fn run(
+    mut args: RunArgs,
+    stop: &CancellationToken,
+    out: &mut (dyn Write + Send),
+) -> Result<u8, Error> {
+    let delivery = output::delivery(&args.output)?;
+    read_expectations(&mut args.judge)?;
+    read_data(&mut args.request)?;
+    let meter = Arc::new(Meter::default());
+    let report = output::streaming(&args.output, &meter, out, || probe(&args, stop, &meter))?;
+    Ok(output::finish(&report, &delivery, &args.output, out)?)
+}
+
+fn probe(args: &RunArgs, stop: &CancellationToken, meter: &Arc<Meter>) -> Result<Report, Error> {
+    let plans = each_address::expand(plan::run(args)?, stop)?;
+    let ready: Result<Vec<_>, _> = plans.iter().map(engine::Run::prepare).collect();
+    let started = clock::wall();
+    let goal = Goal { requests: total(plans.iter()), time: time(&plans), rows: None };
+    let display = output::display(meter, goal, &args.output);
+    let mut rows = Vec::new();
+    for (plan, run) in plans.iter().zip(ready?) {
+        if stop.is_cancelled() {
+            break;
+        }
+        if args.output.verbose {
+            display.note(&format!("prober: {}", plan.summary()));
+        }
+        rows.push(matrix::observed(None, plan, stop, meter, || run.run(stop, meter).map(Ok))?);
+    }
+    drop(display);
+    Ok(Report { started, interrupted: stop.is_cancelled(), clusters: Vec::new(), rows })
+}
+
+/// How many requests there will be in all; `None` if time ends any of the runs.
+pub(super) fn total<'a>(mut plans: impl Iterator<Item = &'a ProbePlan>) -> Option<u64> {
+    plans.try_fold(0, |sum: u64, plan| Some(sum.saturating_add(plan.planned()?)))
+}
+
+/// How long runs of these plans take, one after the other; `None` if requests end any of them.
+fn time(plans: &[ProbePlan]) -> Option<Duration> {
+    plans.iter().try_fold(Duration::ZERO, |sum, plan| match plan.schedule.end {
+        End::After(duration) => {
+            Some(sum.saturating_add(plan.schedule.warmup).saturating_add(duration))
+        }
+        End::Requests(_) => None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::Cli;
+    use clap::Parser as _;
+
+    fn plans(arguments: &[&str]) -> Vec<ProbePlan> {
+        let words = ["prober", "-t", "a", "-t", "b"].iter().chain(arguments);
+        plan::run(&Cli::try_parse_from(words).unwrap().run).unwrap()
+    }
+
+    #[test]
+    fn the_requests_of_all_targets_are_counted_unless_time_ends_them() {
+        let most = (1u64 << 47) - 1;
+        assert_eq!(total(plans(&["-n", &most.to_string()]).iter()), Some(2 * most));
+        assert_eq!(total(plans(&["-d", "1"]).iter()), None);
+    }
+
+    #[test]
+    fn the_time_of_all_targets_is_known_unless_requests_end_them() {
+        let both = time(&plans(&["-d", "3", "--warmup", "2"]));
+        assert_eq!(both, Some(Duration::from_secs(10)));
+        assert_eq!(time(&plans(&["-n", "3"])), None);
+    }
+}

@@ -1,0 +1,395 @@
+//! What is kept of what Envoys held and counted: of each only what has to do with the target, before
+//! and after the run and the difference, bounded. It travels in the report. Pure.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::admin_pages::{self, Host, Node, Settings, Snapshot};
+
+/// The most Envoy clusters kept of each Envoy, and the most endpoints of each.
+const MAX_UPSTREAMS: usize = 8;
+const MAX_ENDPOINTS: usize = 32;
+/// The most counters of listeners kept of each Envoy.
+const MAX_LISTENER_COUNTERS: usize = 32;
+/// The counter that is kept of every cluster whose counters are.
+const ALWAYS_KEPT: &str = "upstream_cx_total";
+/// The port on which Istio's east-west gateways take the mTLS of other networks.
+const EAST_WEST_PORT: &str = ":15443";
+/// How Istio names the clusters of an east-west gateway.
+const PASSED_ON: &str = "outbound_.";
+
+/// What was read of all Envoys.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Readings {
+    /// The client's own first, others in the order in which they were named.
+    pub envoys: Vec<Reading>,
+}
+
+/// What one Envoy is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// It chose who gets the requests: the client's sidecar, or the ingress gateway.
+    Client,
+    /// It passes on what other networks send.
+    Gateway,
+    /// It stands before the application.
+    Server,
+}
+
+/// What was read of one Envoy.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Reading {
+    /// `client`, or the name that it was given.
+    pub name: String,
+    /// What it is for.
+    pub role: Role,
+    /// Where it was read.
+    pub from: String,
+    /// Why it was not, one line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unread: Option<String>,
+    /// Who it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<Node>,
+    /// Its clusters that have to do with the target.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub upstreams: Vec<Upstream>,
+    /// How many of its other clusters have an endpoint at an east-west gateway.
+    #[serde(default)]
+    pub others_with_gateways: u64,
+    /// What its listeners counted, by full names; only what grew.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub listeners: BTreeMap<String, Change>,
+}
+
+/// One cluster of an Envoy: what it sends to.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Upstream {
+    /// Its name, such as `outbound|8080||echo2.ns.svc.cluster.local`.
+    pub name: String,
+    /// How it balances, as of the end of the run; `None` if that was not read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settings: Option<Settings>,
+    /// Its endpoints, those with most requests first.
+    pub endpoints: Vec<Endpoint>,
+    /// What it counted, by the ends of the names. Empty where the Envoy keeps none, which is
+    /// Istio's default.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub counters: BTreeMap<String, Change>,
+}
+
+/// One endpoint, before and after the run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Endpoint {
+    /// `127.10.2.3:15443`.
+    pub address: String,
+    /// `region/zone`.
+    pub locality: String,
+    /// Its place before the run; `None` if it was not held.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<Place>,
+    /// Its place after the run; `None` if it was not held.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<Place>,
+    /// Attempts sent there.
+    pub requests: Change,
+    /// Attempts that ended in a 5xx or a reset.
+    pub errors: Change,
+    /// Connections opened there, or tried.
+    pub connections: Change,
+    /// Connections that did not come about.
+    pub connect_failures: Change,
+}
+
+/// An endpoint's place among the others.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// Its weight.
+    pub weight: u64,
+    /// 0 comes first.
+    pub priority: u64,
+    /// `healthy`, or why it gets nothing.
+    pub health: String,
+}
+
+/// A counter or gauge before and after the run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    /// Before.
+    pub before: u64,
+    /// After.
+    pub after: u64,
+    /// What came to it; all of `after` where it began anew.
+    pub difference: u64,
+}
+
+impl Change {
+    /// The change between two readings.
+    #[must_use]
+    pub fn between(before: u64, after: u64) -> Self {
+        Self { before, after, difference: after.checked_sub(before).unwrap_or(after) }
+    }
+
+    /// Whether it was less after the run: what it counts was thrown away in between.
+    #[must_use]
+    pub fn began_anew(self) -> bool {
+        self.after < self.before
+    }
+}
+
+impl Upstream {
+    /// What came to a counter; 0 if it is not kept.
+    #[must_use]
+    pub fn came(&self, counter: &str) -> u64 {
+        self.counters.get(counter).map_or(0, |change| change.difference)
+    }
+
+    /// All attempts of the run.
+    #[must_use]
+    pub fn requests(&self) -> u64 {
+        self.endpoints.iter().map(|endpoint| endpoint.requests.difference).sum()
+    }
+
+    /// How much of the run has to do with it: attempts, failed connections, requests for which
+    /// there was nobody.
+    fn moved(&self) -> u64 {
+        let ends: u64 = self.endpoints.iter().map(|e| e.connect_failures.difference).sum();
+        self.requests()
+            + ends
+            + self.came("upstream_cx_none_healthy")
+            + self.came("upstream_cx_total")
+    }
+}
+
+impl Endpoint {
+    /// Whether it is the east-west gateway of another network.
+    #[must_use]
+    pub fn is_gateway(&self) -> bool {
+        is_gateway(&self.address)
+    }
+
+    /// Its last known place.
+    #[must_use]
+    pub fn place(&self) -> Option<&Place> {
+        self.after.as_ref().or(self.before.as_ref())
+    }
+}
+
+fn is_gateway(address: &str) -> bool {
+    address.ends_with(EAST_WEST_PORT)
+}
+
+/// What was seen of one Envoy before and after, or why not.
+#[derive(Clone, Debug)]
+pub(crate) struct Sighting {
+    /// Its name; `None` for the client's own.
+    pub name: Option<String>,
+    /// Where it was read.
+    pub from: String,
+    /// What it said before the run, or why it did not.
+    pub before: Result<Snapshot, String>,
+    /// After the run.
+    pub after: Result<Snapshot, String>,
+}
+
+/// Keeps of the sightings what has to do with requests to `host` and `port`.
+#[must_use]
+pub(crate) fn digest(sightings: Vec<Sighting>, host: &str, port: u16) -> Readings {
+    let mut envoys: Vec<_> =
+        sightings.into_iter().map(|sighting| reading(sighting, host, port)).collect();
+    // What a client sends to, a gateway and a server are asked for by the same name.
+    let hosts: Vec<String> = envoys
+        .iter()
+        .filter(|reading| reading.role == Role::Client)
+        .flat_map(|reading| {
+            reading.upstreams.iter().filter_map(|u| Some(host_of(&u.name)?.to_owned()))
+        })
+        .collect();
+    for reading in &mut envoys {
+        let wanted = |upstream: &Upstream| match reading.role {
+            Role::Gateway => {
+                hosts.is_empty()
+                    || host_of(&upstream.name).is_some_and(|h| hosts.iter().any(|k| k == h))
+            }
+            Role::Client | Role::Server => true,
+        };
+        reading.upstreams.retain(wanted);
+        reading.upstreams.truncate(MAX_UPSTREAMS);
+        for upstream in &mut reading.upstreams {
+            upstream.endpoints.truncate(MAX_ENDPOINTS);
+        }
+    }
+    Readings { envoys }
+}
+
+/// Whether it is a gateway, by the name that Istio gives it or by what it sends to.
+fn is_router(seen: &Snapshot) -> bool {
+    let named = seen.node.id.starts_with("router~");
+    named || seen.clusters.keys().any(|name| name.starts_with(PASSED_ON))
+}
+
+fn reading(sighting: Sighting, host: &str, port: u16) -> Reading {
+    let Sighting { name, from, before, after } = sighting;
+    let role = match (&name, after.as_ref().or(before.as_ref())) {
+        (None, _) => Role::Client,
+        (_, Ok(seen)) if is_router(seen) => Role::Gateway,
+        _ => Role::Server,
+    };
+    let (before, after, unread) = match (before, after) {
+        (Ok(before), Ok(after)) => (before, after, None),
+        (Err(why), _) => (Snapshot::default(), Snapshot::default(), Some(admin_pages::plain(&why))),
+        (_, Err(why)) => {
+            let why = format!("after the run: {}", admin_pages::plain(&why));
+            (Snapshot::default(), Snapshot::default(), Some(why))
+        }
+    };
+    let unread = unread.or_else(|| {
+        (before.node.id != after.node.id)
+            .then(|| format!("another Envoy answered after the run: {}", after.node.id))
+    });
+    let mut reading = Reading {
+        name: name.unwrap_or_else(|| "client".to_owned()),
+        role,
+        from: admin_pages::plain(&from),
+        node: unread.is_none().then(|| after.node.clone()),
+        unread,
+        upstreams: Vec::new(),
+        others_with_gateways: 0,
+        listeners: BTreeMap::new(),
+    };
+    if reading.unread.is_some() {
+        return reading;
+    }
+    let mut all = upstreams(&before, &after);
+    let asked = |upstream: &Upstream| match role {
+        Role::Client => is_service(&upstream.name, host, port),
+        Role::Gateway => upstream.name.starts_with(PASSED_ON),
+        Role::Server => upstream.name.starts_with("inbound"),
+    };
+    let chosen: Vec<_> = match all.iter().any(&asked) {
+        true => all.iter().filter(|upstream| asked(upstream)).cloned().collect(),
+        false => all.iter().filter(|upstream| upstream.moved() > 0).cloned().collect(),
+    };
+    all.retain(|upstream| !chosen.iter().any(|own| own.name == upstream.name));
+    let through_gateway =
+        |upstream: &&Upstream| upstream.endpoints.iter().any(Endpoint::is_gateway);
+    reading.others_with_gateways = all.iter().filter(through_gateway).count() as u64;
+    reading.upstreams = chosen;
+    reading.listeners = listeners(&before, &after);
+    reading
+}
+
+/// All clusters of both snapshots, those with most to do first.
+fn upstreams(before: &Snapshot, after: &Snapshot) -> Vec<Upstream> {
+    let mut counters: BTreeMap<&str, BTreeMap<String, Change>> = BTreeMap::new();
+    for (name, value) in &after.counters {
+        let Some((cluster, end)) = of_cluster(name) else { continue };
+        let earlier = before.counters.get(name).copied().unwrap_or(0);
+        // Zeros say nothing, but that counters are kept at all.
+        if *value == 0 && earlier == 0 && end != ALWAYS_KEPT {
+            continue;
+        }
+        counters
+            .entry(cluster)
+            .or_default()
+            .insert(end.to_owned(), Change::between(earlier, *value));
+    }
+    let names = after.clusters.keys().chain(before.clusters.keys());
+    let names: std::collections::BTreeSet<&String> = names.collect();
+    let none = Vec::new();
+    let mut all: Vec<_> = names
+        .into_iter()
+        .map(|name| Upstream {
+            name: name.clone(),
+            settings: None,
+            endpoints: endpoints(
+                before.clusters.get(name).unwrap_or(&none),
+                after.clusters.get(name).unwrap_or(&none),
+            ),
+            counters: counters.remove(name.as_str()).unwrap_or_default(),
+        })
+        .collect();
+    all.sort_by_key(|upstream| std::cmp::Reverse(upstream.moved()));
+    all
+}
+
+fn endpoints(before: &[Host], after: &[Host]) -> Vec<Endpoint> {
+    /// Before and after.
+    type Both<'a> = (Option<&'a Host>, Option<&'a Host>);
+    let mut all: BTreeMap<(&str, &str), Both<'_>> = BTreeMap::new();
+    for host in before {
+        all.entry((&host.address, &host.locality)).or_default().0 = Some(host);
+    }
+    for host in after {
+        all.entry((&host.address, &host.locality)).or_default().1 = Some(host);
+    }
+    let place = |host: &Host| Place {
+        weight: host.weight,
+        priority: host.priority,
+        health: host.health.clone(),
+    };
+    let mut endpoints: Vec<_> = all
+        .into_iter()
+        .map(|((address, locality), (before, after))| {
+            let change = |field: fn(&Host) -> u64| {
+                Change::between(before.map_or(0, field), after.map_or(0, field))
+            };
+            Endpoint {
+                address: address.to_owned(),
+                locality: locality.to_owned(),
+                before: before.map(place),
+                after: after.map(place),
+                requests: change(|host| host.requests),
+                errors: change(|host| host.errors),
+                connections: change(|host| host.connections),
+                connect_failures: change(|host| host.connect_failures),
+            }
+        })
+        .collect();
+    endpoints.sort_by_key(|endpoint| std::cmp::Reverse(endpoint.requests.difference));
+    endpoints
+}
+
+/// What listeners counted, where it grew.
+fn listeners(before: &Snapshot, after: &Snapshot) -> BTreeMap<String, Change> {
+    let of_listener = |name: &&String| {
+        name.starts_with("listener.") && !name.contains(".worker_") && !name.contains(".admin.")
+    };
+    let changed =
+        after.counters.iter().filter(|(name, _)| of_listener(name)).map(|(name, value)| {
+            let earlier = before.counters.get(name).copied().unwrap_or(0);
+            (name.clone(), Change::between(earlier, *value))
+        });
+    changed.filter(|(_, change)| change.difference > 0).take(MAX_LISTENER_COUNTERS).collect()
+}
+
+/// `cluster.NAME.END` → name and end.
+fn of_cluster(name: &str) -> Option<(&str, &'static str)> {
+    let end = admin_pages::end_of(name)?;
+    let cluster = name.strip_prefix("cluster.")?.strip_suffix(end)?.strip_suffix('.')?;
+    // A newer Istio separates the name by a semicolon from what follows.
+    Some((cluster.strip_suffix(';').unwrap_or(cluster), end))
+}
+
+/// The service's host name in a cluster's name: `outbound|PORT|SUBSET|HOST`, and for server
+/// names `outbound_.PORT_.SUBSET_.HOST`.
+fn host_of(cluster: &str) -> Option<&str> {
+    let host = match cluster.strip_prefix(PASSED_ON) {
+        Some(rest) => rest.splitn(3, "_.").nth(2),
+        None => cluster.splitn(4, '|').nth(3),
+    };
+    host.filter(|host| !host.is_empty())
+}
+
+/// Whether this is a cluster of the service that is asked as `host`, which may be short.
+fn is_service(cluster: &str, host: &str, port: u16) -> bool {
+    let Some(whole) = host_of(cluster) else { return false };
+    let host = host.trim_end_matches('.');
+    let named = whole == host || whole.strip_prefix(host).is_some_and(|rest| rest.starts_with('.'));
+    named && cluster.split('|').nth(1) == Some(port.to_string().as_str())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,208 @@
+//! Connections of the client's Envoy that did not come about, or ended under their requests.
+
+use super::Case;
+use crate::diagnosis::evidence::{Endpoint, Upstream};
+use crate::diagnosis::finding::{Cause, Effect, Explanation, Finding, Layer};
+use crate::units::count;
+
+/// How connections failed, by the counters of their cluster.
+struct Failures {
+    root: u64,
+    san: u64,
+    timeout: u64,
+    /// What is left: refused, or ended before the handshake.
+    refused: u64,
+    all: u64,
+}
+
+impl Failures {
+    fn of(upstream: &Upstream) -> Self {
+        let all = upstream.endpoints.iter().map(|e| e.connect_failures.difference).sum();
+        let san = upstream.came("ssl.fail_verify_san");
+        let root = upstream.came("ssl.fail_verify_error")
+            + upstream.came("ssl.fail_verify_no_cert")
+            + upstream.came("ssl.fail_verify_cert_hash");
+        let timeout = upstream.came("upstream_cx_connect_timeout");
+        let refused = u64::saturating_sub(all, san + root + timeout);
+        Self { root, san, timeout, refused, all }
+    }
+}
+
+/// Connections that did not come about, told apart by the counters of TLS and of timeouts.
+pub(super) fn failures(case: &Case<'_>, found: &mut Explanation) {
+    for upstream in case.upstreams() {
+        let failures = Failures::of(upstream);
+        if failures.all == 0 {
+            continue;
+        }
+        let made = if upstream.counters.is_empty() {
+            vec![(Cause::ConnectionsFail, failures.all)]
+        } else {
+            let kinds = [
+                (Cause::RootMismatch, failures.root),
+                (Cause::SanMismatch, failures.san),
+                (Cause::ConnectTimeout, failures.timeout),
+                (Cause::ConnectionRefused, failures.refused),
+            ];
+            kinds.into_iter().filter(|(_, count)| *count > 0).collect()
+        };
+        for (cause, part) in made {
+            found.findings.push(finding(case, upstream, cause, part, failures.all));
+        }
+    }
+}
+
+fn finding(case: &Case<'_>, upstream: &Upstream, cause: Cause, part: u64, all: u64) -> Finding {
+    let worst = upstream.endpoints.iter().max_by_key(|e| e.connect_failures.difference);
+    let (effect, requests) = effect(case, cause);
+    // Of several kinds each accounts for its part.
+    let requests = (u128::from(requests) * u128::from(part) / u128::from(all.max(1))) as u64;
+    Finding {
+        layer: layer(cause, worst),
+        cause,
+        effect,
+        requests: requests.max(1),
+        evidence: evidence(case, upstream, cause, part),
+        next: next(case, upstream, cause, worst),
+    }
+}
+
+/// What failed connections did: requests failed, or were retried elsewhere, which an answer tells
+/// by its attempts. The retry after a timeout comes late.
+fn effect(case: &Case<'_>, cause: Cause) -> (Effect, u64) {
+    let (retried, failed) = (case.tally.retried(), case.failed());
+    // Failures that speak of connections; those that speak of nothing may be such, too.
+    let own = case.said(&["remote connection failure", "connection timeout", "within"]).min(failed);
+    match cause {
+        _ if own > retried => (Effect::Failed, own),
+        Cause::ConnectTimeout => (Effect::Delayed, retried.max(own)),
+        _ => (Effect::Moved, retried),
+    }
+}
+
+fn layer(cause: Cause, endpoint: Option<&Endpoint>) -> Layer {
+    match cause {
+        Cause::ConnectionRefused | Cause::ConnectTimeout => match endpoint {
+            Some(endpoint) if endpoint.is_gateway() => Layer::Gateway,
+            _ => Layer::Server,
+        },
+        _ => Layer::Network,
+    }
+}
+
+fn evidence(case: &Case<'_>, upstream: &Upstream, cause: Cause, part: u64) -> String {
+    let mut failing: Vec<_> =
+        upstream.endpoints.iter().filter(|e| e.connect_failures.difference > 0).collect();
+    failing.sort_by_key(|e| std::cmp::Reverse(e.connect_failures.difference));
+    let ends: Vec<_> = failing
+        .iter()
+        .take(3)
+        .map(|e| {
+            let (failed, all) = (e.connect_failures.difference, e.connections.difference);
+            format!("{failed} of {} to {}", count(all, "connection"), described(e))
+        })
+        .collect();
+    let how = match cause {
+        Cause::RootMismatch => {
+            format!("{part} by ssl.fail_verify_error: signed by an unknown root")
+        }
+        Cause::SanMismatch => format!("{part} by ssl.fail_verify_san: another service account"),
+        Cause::ConnectTimeout => format!("{part} by upstream_cx_connect_timeout"),
+        Cause::ConnectionRefused => format!("{part} without timeout or TLS failure"),
+        _ => "how is not counted".to_owned(),
+    };
+    let retried = match case.tally.retried() {
+        0 => String::new(),
+        n => format!("; {} came of a later attempt", count(n, "answer")),
+    };
+    format!("{} failed, {how}{retried}", ends.join(", "))
+}
+
+/// `127.10.2.3:15443 (gateway, us-west1/us-west1-b)`.
+pub(super) fn described(endpoint: &Endpoint) -> String {
+    let Endpoint { address, locality, .. } = endpoint;
+    match (endpoint.is_gateway(), locality.as_str()) {
+        (true, "") => format!("{address} (gateway)"),
+        (true, _) => format!("{address} (gateway, {locality})"),
+        (false, "") => address.clone(),
+        (false, _) => format!("{address} ({locality})"),
+    }
+}
+
+fn next(case: &Case<'_>, upstream: &Upstream, cause: Cause, worst: Option<&Endpoint>) -> String {
+    let gateway = worst.is_some_and(Endpoint::is_gateway);
+    match cause {
+        Cause::RootMismatch => case.secrets(),
+        Cause::SanMismatch => {
+            "kubectl get destinationrule -A -o yaml | grep -A3 subjectAltNames; and the service \
+             account of the pods there"
+                .to_owned()
+        }
+        Cause::ConnectionRefused | Cause::ConnectTimeout if gateway => {
+            "in the cluster behind it: kubectl -n istio-system get pods,svc -l \
+             istio=eastwestgateway"
+                .to_owned()
+        }
+        Cause::ConnectionRefused | Cause::ConnectTimeout => {
+            "kubectl get pods -o wide: does the pod at that address run?".to_owned()
+        }
+        _ => case.look_at("endpoint", upstream),
+    }
+}
+
+/// Connections that ended under their requests: by TLS, if the server refused the client's
+/// certificate, which in TLS 1.3 comes after the client's part of the handshake; else by the other
+/// side's end.
+pub(super) fn broken(case: &Case<'_>, found: &mut Explanation) {
+    let refusing: Vec<_> = case
+        .others
+        .iter()
+        .filter_map(|reading| {
+            let mut all = reading.listeners.iter();
+            let own = all.find(|(name, _)| name.ends_with("ssl.fail_verify_error"))?.1;
+            Some(format!("{} refused {} certificates", reading.name, own.difference))
+        })
+        .collect();
+    for upstream in case.upstreams() {
+        let ended = upstream.came("upstream_cx_destroy_remote_with_active_rq");
+        let alerts = upstream.came("ssl.connection_error").min(ended);
+        let requests = |count: u64| count.min(case.failed().max(case.tally.retried()));
+        let effect = if case.failed() > 0 { Effect::Failed } else { Effect::Moved };
+        if alerts > 0 {
+            let said = if refusing.is_empty() {
+                String::new()
+            } else {
+                format!("; {} (ssl.fail_verify_error)", refusing.join(", "))
+            };
+            found.findings.push(Finding {
+                layer: Layer::Server,
+                cause: Cause::ClientRootMismatch,
+                effect,
+                requests: requests(alerts),
+                evidence: format!(
+                    "{} ended with a TLS error after the handshake, under a request \
+                     (ssl.connection_error){said}",
+                    count(alerts, "connection")
+                ),
+                next: case.secrets(),
+            });
+        }
+        let others = ended - alerts;
+        if others > 0 && requests(others) > 0 {
+            found.findings.push(Finding {
+                layer: Layer::Network,
+                cause: Cause::ConnectionsBroken,
+                effect,
+                requests: requests(others),
+                evidence: format!(
+                    "the other side ended {} under a request \
+                     (upstream_cx_destroy_remote_with_active_rq)",
+                    count(others, "connection")
+                ),
+                next: "kubectl get events -A --field-selector reason=Killing: did pods end before \
+                       they were drained?"
+                    .to_owned(),
+            });
+        }
+    }
+}

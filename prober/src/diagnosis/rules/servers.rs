@@ -1,0 +1,283 @@
+//! What servers and gateways do with what reaches them.
+
+use std::time::Duration;
+
+use super::{Case, connections::described};
+use crate::diagnosis::evidence::{Endpoint, Reading, Role, Upstream};
+use crate::diagnosis::finding::{Cause, Effect, Explanation, Finding, Layer};
+use crate::stats::exact;
+use crate::tally::latency::Latency;
+use crate::tally::outcome::FailureKind;
+use crate::tally::{BackendTally, Label, Tally};
+use crate::units::count;
+
+/// Through fewer connections than this for each pod behind a gateway one of the pods can be missed.
+const ENOUGH_CONNECTIONS: u64 = 10;
+/// A backend is slow beside another if nine in ten of its answers take so many times as long, and
+/// so much longer.
+const SLOW_FACTOR: u32 = 3;
+const SLOW_BY: Duration = Duration::from_millis(20);
+/// The risk of each bound of the parts of late answers that are compared.
+const SLOW_RISK: f64 = 1e-4;
+/// Fewer answers than this have no tail to compare.
+const ENOUGH_ANSWERS: u64 = 20;
+
+/// The listener's counter of connections that no chain of filters takes.
+const NO_CHAIN: &str = "no_filter_chain_match";
+
+fn misses(reading: &Reading) -> u64 {
+    let all = reading.listeners.iter().filter(|(name, _)| name.ends_with(NO_CHAIN));
+    all.map(|(_, change)| change.difference).sum()
+}
+
+/// A sidecar that has no chain for what comes: STRICT, asked in plaintext.
+pub(super) fn plaintext(case: &Case<'_>, found: &mut Explanation) {
+    let resets: u64 = case
+        .tally
+        .failures
+        .iter()
+        .filter(|group| group.kind == FailureKind::Reset)
+        .map(|group| group.count)
+        .sum();
+    for server in case.with_role(Role::Server) {
+        let missed = misses(server);
+        if missed == 0 || case.failed() == 0 {
+            continue;
+        }
+        found.findings.push(Finding {
+            layer: Layer::Server,
+            cause: Cause::PlaintextRefused,
+            effect: Effect::Failed,
+            requests: missed.min(resets.max(case.said(&["connection termination"]))).max(1),
+            evidence: format!(
+                "{} had no filter chain for {} ({NO_CHAIN}), and ended them: it takes mTLS only",
+                server.name,
+                count(missed, "connection")
+            ),
+            next: "kubectl get peerauthentication -A; give the caller a sidecar, or the service \
+                   mode PERMISSIVE"
+                .to_owned(),
+        });
+    }
+}
+
+/// A gateway that has no chain for the server name that it is asked for.
+pub(super) fn unknown_server_names(case: &Case<'_>, found: &mut Explanation) {
+    for gateway in case.with_role(Role::Gateway) {
+        let missed = misses(gateway);
+        if missed == 0 {
+            continue;
+        }
+        found.findings.push(Finding {
+            layer: Layer::Gateway,
+            cause: Cause::UnknownServerName,
+            effect: if case.failed() > 0 { Effect::Failed } else { Effect::Moved },
+            requests: missed.min(case.failed().max(case.tally.retried())).max(1),
+            evidence: format!(
+                "{} had no filter chain for {} ({NO_CHAIN})",
+                gateway.name,
+                count(missed, "connection")
+            ),
+            next: "kubectl -n istio-system get gateway cross-network-gateway -o yaml; is the \
+                   service there under the same name, namespace and port?"
+                .to_owned(),
+        });
+    }
+}
+
+/// Attempts that an endpoint answered with an error, though it took the connection.
+fn error_responses(upstream: &Upstream) -> u64 {
+    let errors: u64 = upstream.endpoints.iter().map(|e| e.errors.difference).sum();
+    match upstream.counters.is_empty() {
+        false => errors
+            .saturating_sub(upstream.came("upstream_rq_pending_failure_eject"))
+            .saturating_sub(upstream.came("upstream_cx_destroy_remote_with_active_rq"))
+            .saturating_sub(upstream.came("upstream_rq_timeout")),
+        // Without counters only an endpoint without any failed connection is beyond doubt.
+        true => {
+            let sure = upstream.endpoints.iter().filter(|e| e.connect_failures.difference == 0);
+            sure.map(|e| e.errors.difference).sum()
+        }
+    }
+}
+
+/// Errors that came as answers: the application is dead behind a live sidecar, or errs itself.
+pub(super) fn errors(case: &Case<'_>, found: &mut Explanation) {
+    let dead: Vec<_> = case
+        .with_role(Role::Server)
+        .filter_map(|server| {
+            let inbound = server.upstreams.iter().flat_map(|upstream| &upstream.endpoints);
+            let failed: u64 = inbound.map(|endpoint| endpoint.connect_failures.difference).sum();
+            let tried = || count(failed, "connection");
+            (failed > 0).then(|| format!("{} failed at {} to it", server.name, tried()))
+        })
+        .collect();
+    for upstream in case.upstreams() {
+        let responses = error_responses(upstream).min(case.failed());
+        if responses == 0 {
+            continue;
+        }
+        let own = case.said(&["upstream connect error", "connection failure"]);
+        let is_dead = !dead.is_empty() || own > 0;
+        let mut failing: Vec<_> =
+            upstream.endpoints.iter().filter(|e| e.errors.difference > 0).collect();
+        failing.sort_by_key(|e| std::cmp::Reverse(e.errors.difference));
+        let ends: Vec<_> = failing
+            .iter()
+            .take(3)
+            .map(|e| {
+                let all = e.requests.difference.max(e.errors.difference);
+                format!("{} of {} to {}", e.errors.difference, count(all, "request"), described(e))
+            })
+            .collect();
+        let proof = match (&dead[..], is_dead) {
+            ([], true) => ", by a sidecar whose own connection failed".to_owned(),
+            ([], false) => ", by the application or what it asks".to_owned(),
+            (dead, _) => {
+                format!("; the sidecar lives, its application does not: {}", dead.join(", "))
+            }
+        };
+        found.findings.push(Finding {
+            layer: Layer::Server,
+            cause: if is_dead { Cause::AppDead } else { Cause::ServerErrors },
+            effect: Effect::Failed,
+            requests: responses,
+            evidence: format!("{} were answered with an error{proof}", ends.join(", ")),
+            next: match is_dead {
+                true => "kubectl get pods: is the application's container ready, and does it \
+                         listen on the service's targetPort?"
+                    .to_owned(),
+                false => "kubectl logs of the pods that answer with errors".to_owned(),
+            },
+        });
+    }
+}
+
+/// The answers of the pods in a locality, or where pods do not say where they are, of the others
+/// than the client's own cluster.
+fn backends_at<'a>(case: &Case<'a>, endpoint: &Endpoint) -> Vec<&'a BackendTally> {
+    let region = endpoint.locality.split('/').next().unwrap_or_default();
+    let home = case.client.and_then(|client| client.node.as_ref()).map(|node| &node.cluster);
+    let there = case.tally.backends.iter().filter(|(who, _)| match &who.region {
+        Some(own) if !region.is_empty() => own == region,
+        _ => home.is_some_and(|home| !home.is_empty() && *home != who.cluster),
+    });
+    there.map(|(_, backend)| backend).collect()
+}
+
+/// How many pods stand behind a gateway, as the gateway's own Envoy holds, else as its weight
+/// says; and in how many zones, where the gateway said it.
+pub(super) fn behind(case: &Case<'_>, endpoint: &Endpoint) -> (u64, usize) {
+    let holds = |reading: &&Reading| {
+        let all: Vec<_> = reading
+            .upstreams
+            .iter()
+            .filter(|upstream| upstream.name.starts_with("outbound_."))
+            .flat_map(|upstream| upstream.endpoints.iter().filter(|e| e.after.is_some()))
+            .collect();
+        let zones: std::collections::BTreeSet<_> = all.iter().map(|e| e.locality.clone()).collect();
+        zones.contains(&endpoint.locality).then_some((all.len() as u64, zones.len()))
+    };
+    let gateways = case.others.iter().copied().filter(|r| r.role == Role::Gateway);
+    let weight = endpoint.place().map_or(1, |place| place.weight);
+    gateways.into_iter().find_map(|reading| holds(&reading)).unwrap_or((weight, 0))
+}
+
+/// A few connections through a gateway lead to a few of the pods behind it.
+pub(super) fn pinned(case: &Case<'_>, found: &mut Explanation) {
+    for upstream in case.upstreams() {
+        for endpoint in upstream.endpoints.iter().filter(|endpoint| endpoint.is_gateway()) {
+            let (pods, _) = behind(case, endpoint);
+            let answering = backends_at(case, endpoint);
+            let (seen, answers) =
+                (answering.len() as u64, answering.iter().map(|b| b.answers).sum::<u64>());
+            let opened = endpoint.connections.difference;
+            if pods < 2
+                || seen == 0
+                || seen >= pods
+                || answers < ENOUGH_ANSWERS
+                || opened >= ENOUGH_CONNECTIONS * pods
+            {
+                continue;
+            }
+            found.findings.push(Finding {
+                layer: Layer::Gateway,
+                cause: Cause::Pinned,
+                effect: Effect::Concentrated,
+                requests: answers * (pods - seen) / pods,
+                evidence: format!(
+                    "{answers} answers, {} opened for them to {}, which balances connections, not \
+                     requests: {seen} of {pods} pods behind it answered",
+                    match opened {
+                        0 => "no connection".to_owned(),
+                        n => count(n, "connection"),
+                    },
+                    described(endpoint),
+                ),
+                next: "more requests at once open more connections (-c 32); or a DestinationRule \
+                       with connectionPool.http.maxRequestsPerConnection"
+                    .to_owned(),
+            });
+        }
+    }
+}
+
+/// A cluster whose answers take much longer than another's.
+pub(super) fn slow(case: &Case<'_>, found: &mut Explanation) {
+    // The wait for a connection shows in the answers of who was asked next.
+    if case.came("upstream_cx_connect_timeout") > 0 {
+        return;
+    }
+    let mut clusters: Vec<_> = case
+        .tally
+        .answers_by(Label::Cluster)
+        .into_iter()
+        .filter(|(_, answers)| *answers >= ENOUGH_ANSWERS)
+        .filter_map(|(name, answers)| {
+            Some((latency(case.tally, &name).quantile(0.9)?, name, answers))
+        })
+        .collect();
+    clusters.sort_by_key(|(time, _, _)| *time);
+    let (Some(fast), Some(slow)) = (clusters.first(), clusters.last()) else { return };
+    if slow.0 < fast.0 * SLOW_FACTOR || slow.0 < fast.0 + SLOW_BY {
+        return;
+    }
+    // A second attempt takes longer by the first, whoever answers it.
+    let own = case.tally.backends.iter().filter(|(who, _)| who.cluster == slow.1);
+    if own.map(|(_, backend)| backend.retried).sum::<u64>() * 10 >= slow.2 {
+        return;
+    }
+    // A stall of this machine makes a few answers of either late; a slow one has surely more.
+    let late = (fast.0 * SLOW_FACTOR).max(fast.0 + SLOW_BY);
+    let late_of = |name: &str| latency(case.tally, name).at_least(late);
+    let least = exact::lower(late_of(&slow.1) as f64, slow.2 as f64, SLOW_RISK);
+    let most = exact::upper(late_of(&fast.1) as f64, fast.2 as f64, SLOW_RISK);
+    if least <= most {
+        return;
+    }
+    found.findings.push(Finding {
+        layer: Layer::Network,
+        cause: Cause::Slow,
+        effect: Effect::Delayed,
+        requests: late_of(&slow.1),
+        evidence: format!(
+            "nine in ten answers of {} come within {:.0?}, of {} within {:.0?}; LEAST_REQUEST sends \
+             less to who is slow while requests are under way",
+            slow.1, slow.0, fast.1, fast.0
+        ),
+        next: format!(
+            "ask {} from a client in its own cluster: slow there too, and its pods are it, else the \
+             way to them",
+            slow.1
+        ),
+    });
+}
+
+/// The latency of all answers of a cluster.
+fn latency(tally: &Tally, cluster: &str) -> Latency {
+    let mut all = Latency::default();
+    for (_, backend) in tally.backends.iter().filter(|(who, _)| who.cluster == cluster) {
+        all.merge(&backend.latency());
+    }
+    all
+}

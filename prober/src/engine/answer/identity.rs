@@ -1,0 +1,104 @@
+//! Who answered, read from a body without `x-echo-*` headers: the JSON reply, else
+//! the text line in either of its forms. Pure.
+
+use std::borrow::Cow;
+
+use echo_reply::{Identity, Reply, TextLine};
+
+/// What an answer says of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Claim {
+    /// Who answered.
+    pub identity: Identity,
+    /// Which attempt of the nearest Envoy it was.
+    pub attempt: Option<u32>,
+    /// The probe id that it returned, if it returns them.
+    pub probe: Option<String>,
+}
+
+/// Reads who answered. `None` if the body is no echo's; a name with control
+/// characters in it is nobody's.
+#[must_use]
+pub(super) fn from_body(body: &[u8]) -> Option<Claim> {
+    let claim = from_json(body).or_else(|| from_text(body))?;
+    claim.identity.is_printable().then_some(claim)
+}
+
+fn from_json(body: &[u8]) -> Option<Claim> {
+    let reply: Reply = serde_json::from_slice(body).ok()?;
+    let named = !reply.identity.pod.is_empty() && !reply.identity.cluster.is_empty();
+    named.then_some(Claim { identity: reply.identity, attempt: reply.attempt, probe: reply.probe })
+}
+
+fn from_text(body: &[u8]) -> Option<Claim> {
+    let line = TextLine::parse(std::str::from_utf8(body).ok()?)?;
+    let identity = Identity::new(line.pod, line.cluster);
+    Some(Claim { identity, attempt: None, probe: None })
+}
+
+/// A body as it may be printed: one line, without control characters, bounded.
+#[must_use]
+pub(super) fn shown(body: &[u8]) -> String {
+    let text = String::from_utf8_lossy(body);
+    let text = text.trim_end_matches(['\r', '\n']);
+    match echo_reply::printable(text) {
+        Cow::Borrowed(text) => text.to_owned(),
+        Cow::Owned(text) => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const LINE: &[u8] = b"[URL: http://echo2:8080/] on [pod: echo2-x] in [cluster: gke1]\n";
+
+    #[test]
+    fn the_text_line_is_enough() {
+        let claim = from_body(LINE).unwrap();
+        assert_eq!(claim.identity, Identity::new("echo2-x", "gke1"));
+        let flask = b"http://echo2:8080/hello on [pod: echo2-z] in [cluster: kops]";
+        let claim = from_body(flask).unwrap();
+        assert_eq!(claim.identity, Identity::new("echo2-z", "kops"));
+    }
+
+    #[test]
+    fn the_json_reply_is_read() {
+        let body = br#"{"schema":"echo/1","pod":"p","cluster":"c","zone":"z","method":"GET",
+            "url":"http://a/","http_version":"HTTP/1.1","headers":{},"peer":null,
+            "connection":"1","request":1,"attempt":3,"probe":null,"tls":null,"xfcc":[]}"#;
+        let claim = from_body(body).unwrap();
+        assert_eq!(claim.identity.zone.as_deref(), Some("z"));
+        assert_eq!(claim.attempt, Some(3));
+    }
+
+    #[test]
+    fn a_name_that_would_forge_lines_of_the_report_is_nobodys() {
+        for pod in [r"p\n  PASS  errors = 0", r"\u001b[2Jp", r"p\tq"] {
+            let body = format!(
+                r#"{{"schema":"echo/1","pod":"{pod}","cluster":"c","method":"GET",
+                "url":"http://a/","http_version":"HTTP/1.1","headers":{{}},"peer":null,
+                "connection":"1","request":1,"attempt":null,"probe":null,"tls":null,"xfcc":[]}}"#
+            );
+            assert!(serde_json::from_str::<Reply>(&body).is_ok());
+            assert_eq!(from_body(body.as_bytes()), None, "{pod}");
+        }
+    }
+
+    #[test]
+    fn strangers_are_nobody() {
+        assert_eq!(from_body(b"Welcome to nginx!"), None);
+        assert_eq!(from_body(b"{\"pod\":\"p\"}"), None);
+        assert_eq!(from_body(b""), None);
+        assert_eq!(from_body(b"\xff\xfe"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn no_body_panics(body in any::<Vec<u8>>()) {
+            let _ = from_body(&body);
+            prop_assert!(!shown(&body).contains(char::is_control));
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! From a plan's target to an open connection: addresses, TCP, TLS, each phase
+//! timed; and request and response on it as bytes.
+
+mod dial;
+pub(super) mod tls;
+
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tokio_rustls::rustls::ClientConfig;
+
+use crate::clock;
+use crate::plan::ProbePlan;
+use crate::resolve::Names;
+use crate::tally::outcome::{Failure, FailureKind};
+pub(crate) use dial::of_target;
+
+/// How far opening a connection came, also where it failed.
+#[derive(Debug, Default)]
+pub(super) struct Opening {
+    /// Time until the addresses were known.
+    pub dns: Option<Duration>,
+    /// Time for TCP, addresses that were passed over included.
+    pub connect: Option<Duration>,
+    /// Time for the TLS handshake.
+    pub tls: Option<Duration>,
+    /// Addresses that were tried first and failed, and why.
+    pub passed_over: Vec<(SocketAddr, String)>,
+    /// Which connection of the run this is, from 0; some ways to select addresses count.
+    pub turn: u64,
+    /// The address that accepted.
+    pub remote: Option<SocketAddr>,
+}
+
+/// A stream of bytes, encrypted or not.
+#[derive(Debug)]
+pub(super) enum Stream {
+    /// TCP.
+    Plain(TcpStream),
+    /// TLS over TCP.
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
+            Self::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
+        }
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<std::io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Self::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+}
+
+/// What opening a connection to known addresses waits for.
+#[derive(Clone, Copy, Debug)]
+enum Wait {
+    Accept(SocketAddr),
+    Handshake,
+}
+
+impl Wait {
+    /// The failure that it is if `limit` runs out.
+    fn overdue(self, limit: Duration) -> Failure {
+        let what = match self {
+            Self::Accept(address) => dial::unaccepted(address),
+            Self::Handshake => "the TLS handshake did not end".to_owned(),
+        };
+        Failure::new(FailureKind::Timeout, format!("{what} within {limit:?}"))
+    }
+}
+
+/// Opens a connection to the plan's target, within its connect limit.
+pub(super) async fn open(
+    plan: &ProbePlan,
+    names: &Names,
+    tls: Option<&Arc<ClientConfig>>,
+    opening: &mut Opening,
+) -> Result<Stream, Failure> {
+    let limit = plan.limits.connect;
+    let start = clock::now();
+    let (host, port) = plan.overrides.connect_to(&plan.target.host, plan.target.port);
+    // A look-up keeps to the limit by itself, and says best what it waited for.
+    let addresses = dial::addresses(plan, names, &host, port, opening.turn).await?;
+    let found = clock::now();
+    opening.dns = Some(found - start);
+    let left = limit.saturating_sub(found - start);
+    let mut wait = Wait::Handshake;
+    let work = async {
+        let stream = dial::tcp((limit, left), &addresses, port, &mut wait, opening).await?;
+        let connected = clock::now();
+        opening.connect = Some(connected - found);
+        if plan.protocol.is_http2() || plan.request.body.is_some() {
+            // A request is several writes; that this cannot be had is no failure.
+            let _ = stream.set_nodelay(true);
+        }
+        let Some(config) = tls else { return Ok(Stream::Plain(stream)) };
+        wait = Wait::Handshake;
+        let stream = encrypt(plan, config, stream).await?;
+        opening.tls = Some(clock::now() - connected);
+        Ok(Stream::Tls(Box::new(stream)))
+    };
+    match timeout(left, work).await {
+        Ok(opened) => opened,
+        Err(_) => Err(wait.overdue(limit)),
+    }
+}
+
+async fn encrypt(
+    plan: &ProbePlan,
+    config: &Arc<ClientConfig>,
+    stream: TcpStream,
+) -> Result<TlsStream<TcpStream>, Failure> {
+    let failed = |what: String| Failure::new(FailureKind::Tls, what);
+    // As in curl the name is the URL's, wherever --connect-to leads.
+    let name = tls::server_name(&plan.target.host).map_err(|error| failed(error.to_string()))?;
+    let connector = TlsConnector::from(Arc::clone(config));
+    let stream = connector.connect(name, stream).await;
+    let stream = stream.map_err(|error| failed(tls::explain(&error)))?;
+    if plan.protocol.is_http2() && stream.get_ref().1.alpn_protocol() != Some(b"h2") {
+        let what = "the server does not offer HTTP/2 (it chose no h2 by ALPN); try --http1.1";
+        return Err(Failure::new(FailureKind::Protocol, what));
+    }
+    Ok(stream)
+}

@@ -1,0 +1,203 @@
+//! Commands that are run at instants of a run: `--at 5s 'COMMAND'`. Each is limited in time,
+//! and whatever becomes of it, the run goes on and the report says so.
+
+pub(crate) mod marks;
+
+use std::io::{self, Read};
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio_util::sync::CancellationToken;
+
+use crate::clock;
+use crate::plan::Event;
+use crate::tally::{EventEnding, EventRecord};
+use crate::units::micros;
+
+/// How much of a command's output is kept.
+const MAX_OUTPUT: usize = 4096;
+/// How often a command that runs is looked at.
+const POLL: Duration = Duration::from_millis(2);
+
+/// Runs events at their instants after `start`. Blocks until the last one has ended, or
+/// until `stop`: with the run over, what has not begun never will.
+pub(crate) fn run(
+    events: &[Event],
+    limit: Duration,
+    start: Instant,
+    over: &CancellationToken,
+    stop: &CancellationToken,
+) -> Vec<EventRecord> {
+    thread::scope(|scope| {
+        let running: Vec<_> = events
+            .iter()
+            .map(|event| {
+                let work = move || one(event, limit, start, over, stop);
+                (event, thread::Builder::new().name("event".into()).spawn_scoped(scope, work))
+            })
+            .collect();
+        running
+            .into_iter()
+            .map(|(event, thread)| match thread {
+                Ok(thread) => {
+                    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+                }
+                Err(error) => not_begun(event, EventEnding::NotStarted(error.to_string())),
+            })
+            .collect()
+    })
+}
+
+fn not_begun(event: &Event, end: EventEnding) -> EventRecord {
+    EventRecord {
+        at_us: micros(event.at),
+        began_us: None,
+        command: event.command.clone(),
+        took_us: None,
+        end,
+        output: String::new(),
+    }
+}
+
+fn one(
+    event: &Event,
+    limit: Duration,
+    start: Instant,
+    over: &CancellationToken,
+    stop: &CancellationToken,
+) -> EventRecord {
+    let due = start + event.at;
+    loop {
+        let left = due.saturating_duration_since(clock::now());
+        if left.is_zero() {
+            break;
+        }
+        if over.is_cancelled() || stop.is_cancelled() {
+            return not_begun(event, EventEnding::NotReached);
+        }
+        thread::sleep(left.min(POLL));
+    }
+    let began = clock::now();
+    let (end, output) = match shell(&event.command) {
+        Ok((child, output)) => {
+            let reader =
+                thread::Builder::new().name("event-output".into()).spawn(move || head_of(output));
+            let end = wait(child, began + limit, stop);
+            // What the command left running in the background may hold the pipe open.
+            let deadline = clock::now() + Duration::from_millis(200);
+            let text = reader.map(|reader| {
+                while !reader.is_finished() && clock::now() < deadline {
+                    thread::sleep(POLL);
+                }
+                if reader.is_finished() { reader.join().unwrap_or_default() } else { String::new() }
+            });
+            (end, text.unwrap_or_default())
+        }
+        Err(error) => (EventEnding::NotStarted(error.to_string()), String::new()),
+    };
+    EventRecord {
+        began_us: Some(micros(began.saturating_duration_since(start))),
+        took_us: Some(micros(clock::now() - began)),
+        output,
+        ..not_begun(event, end)
+    }
+}
+
+/// Starts a command in a process group of its own, its output in one pipe.
+fn shell(command: &str) -> io::Result<(Child, io::PipeReader)> {
+    let (reader, writer) = io::pipe()?;
+    let child = Command::new("sh")
+        .args(["-c", command])
+        .stdin(Stdio::null())
+        .stdout(writer.try_clone()?)
+        .stderr(writer)
+        .process_group(0)
+        .spawn()?;
+    Ok((child, reader))
+}
+
+/// Waits for the end, and brings it about at the deadline or on `stop`.
+fn wait(mut child: Child, deadline: Instant, stop: &CancellationToken) -> EventEnding {
+    let ended = |status: ExitStatus| match status.code() {
+        Some(code) => EventEnding::Exit(code),
+        None => EventEnding::Signal(status.signal().unwrap_or_default()),
+    };
+    loop {
+        match child.try_wait() {
+            Ok(Some(status)) => return ended(status),
+            Ok(None) => {}
+            Err(error) => return EventEnding::NotStarted(error.to_string()),
+        }
+        let interrupted = stop.is_cancelled();
+        if interrupted || clock::now() >= deadline {
+            // The group: the shell, and what it has started.
+            let _ = kill_process_group(Pid::from_child(&child), Signal::KILL);
+            let _ = child.wait();
+            return if interrupted { EventEnding::Interrupted } else { EventEnding::TimedOut };
+        }
+        thread::sleep(POLL);
+    }
+}
+
+/// The first few KiB, without what could steer a terminal; the rest is read and dropped.
+fn head_of(mut from: impl Read) -> String {
+    let mut kept = Vec::new();
+    let mut buffer = [0; 1024];
+    while let Ok(read) = from.read(&mut buffer)
+        && read > 0
+    {
+        let room = MAX_OUTPUT - kept.len();
+        kept.extend_from_slice(&buffer[..read.min(room)]);
+    }
+    let text = String::from_utf8_lossy(&kept);
+    text.trim_end().replace(|c: char| c.is_control() && c != '\n', "?")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn happened(command: &str, limit: Duration) -> EventRecord {
+        let event = Event { at: Duration::ZERO, command: command.into() };
+        let (over, stop) = (CancellationToken::new(), CancellationToken::new());
+        run(&[event], limit, clock::now(), &over, &stop).remove(0)
+    }
+
+    const LONG: Duration = Duration::from_secs(20);
+
+    #[test]
+    fn output_and_exit_code_are_kept() {
+        let happened = happened("echo out; echo err >&2; exit 3", LONG);
+        assert_eq!(happened.end, EventEnding::Exit(3));
+        assert_eq!(happened.output, "out\nerr");
+        assert!(happened.began_us.is_some() && happened.took_us.is_some());
+    }
+
+    #[test]
+    fn a_command_that_hangs_is_ended_with_all_that_it_started() {
+        let begin = clock::now();
+        let happened = happened("sleep 300 & sleep 300", Duration::from_millis(50));
+        assert_eq!(happened.end, EventEnding::TimedOut);
+        assert!(clock::now() - begin < LONG);
+    }
+
+    #[test]
+    fn a_signal_is_told_and_long_output_is_cut() {
+        assert_eq!(happened("kill -9 $$", LONG).end, EventEnding::Signal(9));
+        let long = happened("head -c 100000 /dev/zero | tr '\\0' x; printf '\\033[2J'", LONG);
+        assert_eq!((long.end, long.output.len()), (EventEnding::Exit(0), MAX_OUTPUT));
+        assert_eq!(happened("printf 'a\\033b'", LONG).output, "a?b");
+    }
+
+    #[test]
+    fn an_event_after_the_end_never_begins() {
+        let event = Event { at: LONG, command: "true".into() };
+        let (over, stop) = (CancellationToken::new(), CancellationToken::new());
+        over.cancel();
+        let happened = run(&[event], LONG, clock::now(), &over, &stop).remove(0);
+        assert_eq!((happened.end, happened.began_us), (EventEnding::NotReached, None));
+    }
+}

@@ -1,0 +1,326 @@
+//! HTTP/2: connections that several lanes share, and a request as a stream on one.
+//!
+//! A response is laid out as HTTP/1.1 would have it, trailers behind the headers, so
+//! that whoever reads it need not know how it came.
+
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use h2::client::{Builder, ResponseFuture, SendRequest};
+use h2::{Reason, RecvStream};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version, header};
+
+use crate::clock;
+use crate::engine::connect::Stream;
+use crate::engine::response::{Buffers, MAX_HEAD, Response, Stage, broken};
+use crate::engine::wire::{Ending, Head, probe_id};
+use crate::plan::{ProbePlan, Protocol};
+use crate::tally::outcome::{Failure, FailureKind};
+
+/// An empty message of gRPC: not compressed, no byte long. All of a request's fields
+/// have their defaults in it.
+const EMPTY_MESSAGE: [u8; 5] = [0; 5];
+
+/// Headers that are about a connection of HTTP/1.1; HTTP/2 forbids them (RFC 9113, 8.2.2).
+const OF_CONNECTIONS: [&str; 5] =
+    ["connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade"];
+
+/// What is sent, but for the number of the request.
+#[derive(Debug)]
+pub(super) struct Template {
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Option<Bytes>,
+    run_id: String,
+    id: String,
+}
+
+impl Template {
+    /// The request of a plan; `run_id` begins its probe id.
+    #[must_use]
+    pub(super) fn new(plan: &ProbePlan, run_id: &str) -> Self {
+        let mut headers = plan.request.headers.clone();
+        let host = headers.remove(header::HOST);
+        let authority = host.as_ref().map_or(plan.target.authority.as_bytes(), |h| h.as_bytes());
+        for name in OF_CONNECTIONS {
+            headers.remove(name);
+        }
+        let grpc = matches!(plan.protocol, Protocol::Grpc(_));
+        if grpc {
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+        }
+        if grpc || headers.contains_key(header::TE) {
+            // The only value that HTTP/2 allows.
+            headers.insert(header::TE, HeaderValue::from_static("trailers"));
+        }
+        let path = plan.target.path.path_and_query().map_or("/", |path| path.as_str());
+        let uri = Uri::builder()
+            .scheme(if plan.target.tls { "https" } else { "http" })
+            .authority(authority)
+            .path_and_query(path)
+            .build()
+            .expect("the plan holds a path, and a Host header that is an authority");
+        Self {
+            method: if grpc { Method::POST } else { plan.request.method.clone() },
+            uri,
+            headers,
+            body: if grpc {
+                Some(Bytes::from_static(&EMPTY_MESSAGE))
+            } else {
+                plan.request.body.clone()
+            },
+            run_id: run_id.to_owned(),
+            id: String::new(),
+        }
+    }
+
+    fn numbered(&mut self, sequence: u64) -> Request<()> {
+        self.id = probe_id(&self.run_id, sequence);
+        let mut request = Request::new(());
+        *request.version_mut() = Version::HTTP_2;
+        request.method_mut().clone_from(&self.method);
+        request.uri_mut().clone_from(&self.uri);
+        request.headers_mut().clone_from(&self.headers);
+        if let Ok(id) = HeaderValue::from_str(&self.id) {
+            let name = HeaderName::from_static(echo_reply::headers::PROBE_ID);
+            request.headers_mut().insert(name, id);
+        }
+        request
+    }
+
+    /// The probe id of the request numbered last.
+    #[must_use]
+    pub(super) fn id(&self) -> &[u8] {
+        self.id.as_bytes()
+    }
+}
+
+/// An open connection.
+#[derive(Debug)]
+pub(super) struct Connection {
+    sender: SendRequest<Bytes>,
+    opened: Instant,
+    /// Where it leads.
+    pub remote: Option<SocketAddr>,
+    /// How many requests may still begin on it.
+    uses: Cell<u64>,
+}
+
+impl Connection {
+    /// Begins HTTP/2 on a stream, for so many requests. The server's part is not waited for.
+    pub(super) async fn new(
+        stream: Stream,
+        uses: u64,
+        remote: Option<SocketAddr>,
+    ) -> Result<Self, Failure> {
+        let opened = clock::now();
+        let mut builder = Builder::new();
+        builder.enable_push(false).max_header_list_size(MAX_HEAD as u32);
+        let begun = builder.handshake(stream).await;
+        let (sender, connection) = begun.map_err(|error| failed(&error, None))?;
+        // It ends when its last sender is dropped, or with the runtime; what goes wrong
+        // with it, its streams tell.
+        tokio::spawn(async move {
+            let _ = connection.await;
+        });
+        Ok(Self { sender, opened, remote, uses: Cell::new(uses) })
+    }
+
+    /// Whether the server said in order that it takes no further request.
+    async fn is_ending(&self) -> bool {
+        let mut sender = self.sender.clone();
+        poll_fn(|cx| {
+            Poll::Ready(match sender.poll_ready(cx) {
+                Poll::Ready(Err(error)) => {
+                    error.is_go_away() && error.reason() == Some(Reason::NO_ERROR)
+                }
+                _ => false,
+            })
+        })
+        .await
+    }
+}
+
+/// The place of a connection that lanes share: one at a time takes requests.
+#[derive(Debug, Default)]
+pub(super) struct Slot {
+    current: RefCell<Option<Rc<Connection>>>,
+    opening: tokio::sync::Mutex<()>,
+    /// How many connections it has opened.
+    opened: Cell<u64>,
+}
+
+impl Slot {
+    /// The connection for one more request: the current one (`true`), else what `open`
+    /// opens. Of lanes that want one at the same time, one opens it, and the others wait.
+    pub(super) async fn take<F: Future<Output = Result<Connection, Failure>>>(
+        &self,
+        lifetime: Option<Duration>,
+        open: impl FnOnce(u64) -> F,
+    ) -> Result<(Rc<Connection>, bool), Failure> {
+        if let Some(connection) = self.usable(lifetime).await {
+            return Ok((connection, true));
+        }
+        let _turn = self.opening.lock().await;
+        if let Some(connection) = self.usable(lifetime).await {
+            return Ok((connection, true));
+        }
+        self.opened.set(self.opened.get() + 1);
+        let connection = Rc::new(open(self.opened.get()).await?);
+        let left = connection.uses.get().saturating_sub(1);
+        connection.uses.set(left);
+        *self.current.borrow_mut() = (left > 0).then(|| Rc::clone(&connection));
+        Ok((connection, false))
+    }
+
+    async fn usable(&self, lifetime: Option<Duration>) -> Option<Rc<Connection>> {
+        let connection = Rc::clone(self.current.borrow().as_ref()?);
+        let age = || clock::now().saturating_duration_since(connection.opened);
+        if lifetime.is_some_and(|most| age() >= most) || connection.is_ending().await {
+            self.retire(&connection);
+            return None;
+        }
+        let left = connection.uses.get().checked_sub(1)?;
+        connection.uses.set(left);
+        if left == 0 {
+            self.retire(&connection);
+        }
+        Some(connection)
+    }
+
+    /// Begins no further request on a connection; those under way go on.
+    pub(super) fn retire(&self, connection: &Rc<Connection>) {
+        let mut current = self.current.borrow_mut();
+        if current.as_ref().is_some_and(|known| Rc::ptr_eq(known, connection)) {
+            *current = None;
+        }
+    }
+}
+
+/// Why a stream gave no response.
+#[derive(Debug)]
+pub(super) struct Broken {
+    /// The failure of this request.
+    pub failure: Failure,
+    /// Whether only the stream failed, so that the connection can carry others.
+    pub stream_only: bool,
+}
+
+impl Broken {
+    fn of(error: &h2::Error, in_body: Option<usize>) -> Self {
+        Self { failure: failed(error, in_body), stream_only: error.is_reset() }
+    }
+}
+
+impl Connection {
+    /// Sends a request and reads its response into `page`, of the body at most `limit` bytes.
+    pub(super) async fn exchange(
+        &self,
+        template: &mut Template,
+        sequence: u64,
+        limit: usize,
+        page: &mut Buffers,
+        stage: &mut Stage,
+    ) -> Result<Response, Broken> {
+        page.buffer.clear();
+        page.unchunked.clear();
+        *stage = Stage::Head;
+        let sent_at = clock::now();
+        let response = self.send(template, sequence).await.map_err(|e| Broken::of(&e, None))?;
+        let (parts, mut body) =
+            response.await.map_err(|error| Broken::of(&error, None))?.into_parts();
+        let first_byte = clock::now().saturating_duration_since(sent_at);
+        *stage = Stage::Body;
+        let body_error = |error, page: &Buffers| Broken::of(&error, Some(page.unchunked.len()));
+        let cut = read_body(&mut body, limit, &mut page.unchunked)
+            .await
+            .map_err(|error| body_error(error, page))?;
+        let trailers = match cut {
+            // What is left of the body is not waited for.
+            true => None,
+            false => body.trailers().await.map_err(|error| body_error(error, page))?,
+        };
+        let end = clock::now();
+        lay_out(parts.status.as_u16(), [Some(&parts.headers), trailers.as_ref()], page);
+        let head = Head::read(&page.buffer, template.method == Method::HEAD);
+        let mut head = head.ok().flatten().ok_or_else(|| Broken {
+            failure: Failure::new(FailureKind::Protocol, "the response has too many headers"),
+            stream_only: true,
+        })?;
+        head.ending = Ending::Chunked;
+        let body = page.unchunked.len();
+        Ok(Response { head, body, cut, first_byte, end, keep_alive: true })
+    }
+
+    async fn send(
+        &self,
+        template: &mut Template,
+        sequence: u64,
+    ) -> Result<ResponseFuture, h2::Error> {
+        let mut sender = self.sender.clone().ready().await?;
+        let body = template.body.clone();
+        let (response, mut stream) =
+            sender.send_request(template.numbered(sequence), body.is_none())?;
+        if let Some(body) = body {
+            stream.send_data(body, true)?;
+        }
+        Ok(response)
+    }
+}
+
+/// Reads a body up to `limit`; whether there is more of it.
+async fn read_body(
+    body: &mut RecvStream,
+    limit: usize,
+    into: &mut Vec<u8>,
+) -> Result<bool, h2::Error> {
+    while let Some(data) = body.data().await {
+        let data = data?;
+        let room = limit - into.len();
+        into.extend_from_slice(&data[..data.len().min(room)]);
+        if data.len() > room {
+            return Ok(true);
+        }
+        body.flow_control().release_capacity(data.len())?;
+    }
+    Ok(false)
+}
+
+/// Writes a head as HTTP/1.1 has it; what would frame a body there is left out.
+fn lay_out(status: u16, maps: [Option<&HeaderMap>; 2], page: &mut Buffers) {
+    let buffer = &mut page.buffer;
+    buffer.extend_from_slice(format!("HTTP/1.1 {status} \r\n").as_bytes());
+    for (name, value) in maps.into_iter().flatten().flatten() {
+        if *name == header::CONTENT_LENGTH || OF_CONNECTIONS.contains(&name.as_str()) {
+            continue;
+        }
+        buffer.extend_from_slice(name.as_str().as_bytes());
+        buffer.extend_from_slice(b": ");
+        buffer.extend_from_slice(value.as_bytes());
+        buffer.extend_from_slice(b"\r\n");
+    }
+    buffer.extend_from_slice(b"\r\n");
+}
+
+/// A failure of HTTP/2 in words, and of which kind it is.
+fn failed(error: &h2::Error, in_body: Option<usize>) -> Failure {
+    if let Some(io) = error.get_io() {
+        return broken(io, in_body);
+    }
+    let reason = error.reason().unwrap_or(Reason::INTERNAL_ERROR);
+    let place = in_body.map_or_else(String::new, |n| format!(" in the body, after {n} bytes"));
+    let (kind, what) = if error.is_remote() && error.is_go_away() {
+        (FailureKind::Reset, format!("the server ended the connection (GOAWAY {reason:?}){place}"))
+    } else if error.is_remote() {
+        (FailureKind::Reset, format!("the server reset the stream ({reason:?}){place}"))
+    } else {
+        (FailureKind::Protocol, format!("what came is not HTTP/2: {error}{place}"))
+    };
+    Failure::new(kind, what)
+}

@@ -1,0 +1,366 @@
+//! HTTP/1.1 as bytes: requests that are written once and numbered in place, and
+//! responses read from a buffer without copying. Pure; [`httparse`] reads heads.
+//!
+//! The measured path has a codec of its own because it must cost no more than
+//! the kernel's send and receive; a general client costs as much again.
+
+mod chunks;
+
+use std::mem::MaybeUninit;
+use std::ops::Range;
+
+use echo_reply::headers as names;
+use http::header;
+
+use crate::plan::ProbePlan;
+use crate::tally::outcome::IDENTITY_VALUES;
+
+pub(crate) use chunks::Chunks;
+
+/// The most response headers that are read.
+const MAX_HEADERS: usize = 128;
+/// Digits of a request's number in its probe id, in hex.
+const DIGITS: usize = 12;
+
+/// A request's bytes, with the place of the number that tells it from others.
+#[derive(Clone, Debug)]
+pub(crate) struct RequestBytes {
+    bytes: Vec<u8>,
+    id: Range<usize>,
+}
+
+/// The probe id of a request: which run it belongs to, and its number there.
+#[must_use]
+pub(crate) fn probe_id(run_id: &str, sequence: u64) -> String {
+    format!("{run_id}-{sequence:0DIGITS$x}")
+}
+
+impl RequestBytes {
+    /// The request of a plan; `run_id` begins its probe id.
+    #[must_use]
+    pub(crate) fn new(plan: &ProbePlan, run_id: &str) -> Self {
+        let line = format!("{} {} HTTP/1.1\r\n", plan.request.method, plan.target.path);
+        let mut bytes = line.into_bytes();
+        // The host comes first, as RFC 9112 advises.
+        let headers = &plan.request.headers;
+        let host = headers.iter().filter(|(name, _)| **name == header::HOST);
+        let others = headers.iter().filter(|(name, _)| **name != header::HOST);
+        for (name, value) in host.chain(others) {
+            bytes.extend_from_slice(name.as_str().as_bytes());
+            bytes.extend_from_slice(b": ");
+            bytes.extend_from_slice(value.as_bytes());
+            bytes.extend_from_slice(b"\r\n");
+        }
+        bytes.extend_from_slice(format!("{}: ", names::PROBE_ID).as_bytes());
+        let start = bytes.len();
+        bytes.extend_from_slice(probe_id(run_id, 0).as_bytes());
+        let id = start..bytes.len();
+        bytes.extend_from_slice(b"\r\n\r\n");
+        Self { bytes, id }
+    }
+
+    /// The bytes of request number `sequence`.
+    pub(crate) fn numbered(&mut self, sequence: u64) -> &[u8] {
+        let mut rest = sequence;
+        for digit in self.bytes[self.id.clone()].iter_mut().rev().take(DIGITS) {
+            *digit = b"0123456789abcdef"[(rest & 15) as usize];
+            rest >>= 4;
+        }
+        &self.bytes
+    }
+
+    /// The probe id of the request numbered last.
+    #[must_use]
+    pub(crate) fn id(&self) -> &[u8] {
+        &self.bytes[self.id.clone()]
+    }
+}
+
+/// Why bytes are no response. `Display` is a line without varying parts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum WireError {
+    /// The head breaks HTTP's rules.
+    #[error("not HTTP: {0}")]
+    Head(&'static str),
+    /// More headers than are read.
+    #[error("the response has more than {MAX_HEADERS} headers")]
+    TooManyHeaders,
+    /// Two lengths, or a length and chunks.
+    #[error("the response states its length in two ways")]
+    TwoLengths,
+    /// A length that is no number.
+    #[error("the response's content-length is no number")]
+    Length,
+    /// A transfer coding other than chunked.
+    #[error("the response has a transfer-encoding other than chunked")]
+    Encoding,
+    /// A chunk that breaks HTTP's rules.
+    #[error("bad body: a chunk breaks the rules")]
+    Chunk,
+}
+
+/// How a response's body ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// After so many bytes.
+    Length(u64),
+    /// After the last chunk.
+    Chunked,
+    /// With the connection.
+    Close,
+}
+
+/// What a response's head says; the values are places in the buffer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Head {
+    /// The status code.
+    pub status: u16,
+    /// Bytes of the head, the blank line included.
+    pub length: usize,
+    /// How the body ends.
+    pub ending: Ending,
+    /// Whether another request may follow on the connection.
+    pub keep_alive: bool,
+    /// The identity's headers, as [`Field`] orders them; empty where missing.
+    fields: [Range<usize>; FIELDS],
+}
+
+/// The headers whose values are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(usize)]
+#[allow(missing_docs, reason = "each is the header of the same name")]
+pub(crate) enum Field {
+    Pod,
+    Cluster,
+    Namespace,
+    Node,
+    Region,
+    Zone,
+    Network,
+    Version,
+    Attempt,
+    Probe,
+    Upstream,
+    Server,
+    Location,
+    GrpcStatus,
+    GrpcMessage,
+}
+
+/// How many [`Field`]s there are.
+const FIELDS: usize = 15;
+/// How many of them, the first ones, tell who answered.
+pub(crate) const IDENTITY_FIELDS: usize = IDENTITY_VALUES;
+
+impl Head {
+    /// Reads a head from the start of `buffer`; `None` if its end is not there yet.
+    /// Interim (1xx) responses are passed over. `to_head` tells that the request was
+    /// a HEAD, whose response has no body.
+    pub(crate) fn read(buffer: &[u8], to_head: bool) -> Result<Option<Self>, WireError> {
+        let mut skipped = 0;
+        loop {
+            let Some(mut head) = Self::read_one(&buffer[skipped..], to_head)? else {
+                return Ok(None);
+            };
+            if head.status >= 200 {
+                head.length += skipped;
+                for field in &mut head.fields {
+                    *field = field.start + skipped..field.end + skipped;
+                }
+                return Ok(Some(head));
+            }
+            skipped += head.length;
+        }
+    }
+
+    fn read_one(buffer: &[u8], to_head: bool) -> Result<Option<Self>, WireError> {
+        let mut space = [const { MaybeUninit::uninit() }; MAX_HEADERS];
+        let mut response = httparse::Response::new(&mut []);
+        let config = httparse::ParserConfig::default();
+        let parsed = config.parse_response_with_uninit_headers(&mut response, buffer, &mut space);
+        let length = match parsed {
+            Ok(httparse::Status::Complete(length)) => length,
+            Ok(httparse::Status::Partial) => return Ok(None),
+            Err(httparse::Error::TooManyHeaders) => return Err(WireError::TooManyHeaders),
+            Err(error) => return Err(WireError::Head(words(error))),
+        };
+        let status = response.code.unwrap_or_default();
+        let mut reading = Reading::new(response.version == Some(1));
+        for header in response.headers.iter() {
+            reading.header(buffer, header)?;
+        }
+        let bodiless = to_head || status < 200 || status == 204 || status == 304;
+        let ending = reading.ending(bodiless);
+        let keep_alive = reading.keep_alive && ending != Ending::Close;
+        Ok(Some(Self { status, length, ending, keep_alive, fields: reading.fields }))
+    }
+
+    /// The value of a header, if it is there and not empty.
+    #[must_use]
+    pub(crate) fn field<'a>(&self, buffer: &'a [u8], field: Field) -> Option<&'a [u8]> {
+        let range = self.fields[field as usize].clone();
+        (range.start < range.end).then(|| &buffer[range])
+    }
+
+    /// The value of any header by its name, the first one that is not empty. Reads the
+    /// head anew: what is asked of every response is a [`Field`].
+    #[must_use]
+    pub(crate) fn header<'a>(&self, buffer: &'a [u8], name: &str) -> Option<&'a [u8]> {
+        let mut rest = &buffer[..self.length];
+        loop {
+            let mut space = [httparse::EMPTY_HEADER; MAX_HEADERS];
+            let mut response = httparse::Response::new(&mut space);
+            let Ok(httparse::Status::Complete(length)) = response.parse(rest) else { return None };
+            // Interim responses before it speak for nobody.
+            if response.code.is_some_and(|code| code < 200) {
+                rest = &rest[length..];
+                continue;
+            }
+            let named = |header: &&httparse::Header<'_>| header.name.eq_ignore_ascii_case(name);
+            let mut values = response.headers.iter().filter(named).map(|h| h.value.trim_ascii());
+            return values.find(|value| !value.is_empty());
+        }
+    }
+
+    /// The values of the identity's headers, in the order of [`Field`]; empty where missing.
+    #[must_use]
+    pub(crate) fn identity<'a>(&self, buffer: &'a [u8]) -> [&'a [u8]; IDENTITY_FIELDS] {
+        std::array::from_fn(|place| &buffer[self.fields[place].clone()])
+    }
+}
+
+fn words(error: httparse::Error) -> &'static str {
+    use httparse::Error;
+    match error {
+        Error::Status => "a bad status line",
+        Error::Version => "no HTTP version at the start",
+        Error::HeaderName => "a bad header name",
+        Error::HeaderValue => "a bad header value",
+        Error::NewLine => "a bad line end",
+        Error::Token => "a bad character",
+        Error::TooManyHeaders => "too many headers",
+    }
+}
+
+/// What is gathered from the headers of one head.
+struct Reading {
+    length: Option<u64>,
+    chunked: bool,
+    keep_alive: bool,
+    fields: [Range<usize>; FIELDS],
+}
+
+impl Reading {
+    fn new(http_1_1: bool) -> Self {
+        Self {
+            length: None,
+            chunked: false,
+            keep_alive: http_1_1,
+            fields: [const { 0..0 }; FIELDS],
+        }
+    }
+
+    fn ending(&self, bodiless: bool) -> Ending {
+        match (bodiless, self.chunked, self.length) {
+            (true, _, _) => Ending::Length(0),
+            (_, true, _) => Ending::Chunked,
+            (_, _, Some(length)) => Ending::Length(length),
+            _ => Ending::Close,
+        }
+    }
+
+    fn header(&mut self, buffer: &[u8], header: &httparse::Header<'_>) -> Result<(), WireError> {
+        let name = header.name.as_bytes();
+        // Most headers are none of these; the length and a letter tell most of them apart.
+        match (name.len(), name[0] | 0x20) {
+            (14, b'c') if is(name, b"content-length") => return self.content_length(header.value),
+            (17, b't') if is(name, b"transfer-encoding") => return self.encoding(header.value),
+            (10, b'c') if is(name, b"connection") => self.connection(header.value),
+            _ => {
+                if let Some(field) = field_of(name) {
+                    let place = &mut self.fields[field as usize];
+                    if place.start == place.end {
+                        *place = range_in(buffer, header.value);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn content_length(&mut self, value: &[u8]) -> Result<(), WireError> {
+        let digits = value.trim_ascii();
+        if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
+            return Err(WireError::Length);
+        }
+        let text = std::str::from_utf8(digits).map_err(|_| WireError::Length)?;
+        let length = text.parse().map_err(|_| WireError::Length)?;
+        if self.chunked || self.length.is_some_and(|other| other != length) {
+            return Err(WireError::TwoLengths);
+        }
+        self.length = Some(length);
+        Ok(())
+    }
+
+    fn encoding(&mut self, value: &[u8]) -> Result<(), WireError> {
+        if !is(value.trim_ascii(), b"chunked") || self.chunked {
+            return Err(WireError::Encoding);
+        }
+        if self.length.is_some() {
+            return Err(WireError::TwoLengths);
+        }
+        self.chunked = true;
+        Ok(())
+    }
+
+    fn connection(&mut self, value: &[u8]) {
+        for option in value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
+            match () {
+                () if is(option, b"close") => self.keep_alive = false,
+                () if is(option, b"keep-alive") => self.keep_alive = true,
+                () => {}
+            }
+        }
+    }
+}
+
+fn is(text: &[u8], lower: &[u8]) -> bool {
+    text.eq_ignore_ascii_case(lower)
+}
+
+fn field_of(name: &[u8]) -> Option<Field> {
+    const ECHO: &[u8] = b"x-echo-";
+    if name.len() > ECHO.len() && is(&name[..ECHO.len()], ECHO) {
+        let fields = [
+            (names::POD, Field::Pod),
+            (names::CLUSTER, Field::Cluster),
+            (names::PROBE, Field::Probe),
+            (names::ATTEMPT, Field::Attempt),
+            (names::NAMESPACE, Field::Namespace),
+            (names::NODE, Field::Node),
+            (names::REGION, Field::Region),
+            (names::ZONE, Field::Zone),
+            (names::NETWORK, Field::Network),
+            (names::VERSION, Field::Version),
+        ];
+        let same = |known: &str| known.len() == name.len() && is(name, known.as_bytes());
+        return fields.into_iter().find(|(known, _)| same(known)).map(|(_, field)| field);
+    }
+    match name.len() {
+        6 if is(name, b"server") => Some(Field::Server),
+        8 if is(name, b"location") => Some(Field::Location),
+        11 if is(name, b"grpc-status") => Some(Field::GrpcStatus),
+        12 if is(name, b"grpc-message") => Some(Field::GrpcMessage),
+        29 if is(name, names::ENVOY_UPSTREAM_TIME.as_bytes()) => Some(Field::Upstream),
+        _ => None,
+    }
+}
+
+/// Where `part`, which lies in `buffer`, begins and ends in it.
+fn range_in(buffer: &[u8], part: &[u8]) -> Range<usize> {
+    let start = (part.as_ptr() as usize).saturating_sub(buffer.as_ptr() as usize);
+    start..start + part.len()
+}
+
+#[cfg(test)]
+mod tests;

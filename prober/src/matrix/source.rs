@@ -1,0 +1,133 @@
+//! Where probing runs from: here, or behind any command that can run a prober
+//! and gives its JSON back on stdout, such as `kubectl exec`.
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::process::{self, Output};
+use crate::report::{Report, RowResult, json};
+use crate::tally::Tally;
+
+/// The most that is read of what a command prints, in bytes.
+const MAX_OUTPUT: usize = 64 << 20;
+
+/// Where probing runs from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// This process.
+    Here,
+    /// A prober behind a command.
+    Command {
+        /// The command, to which the prober's own words are appended.
+        prefix: Vec<String>,
+        /// The prober's name or path there.
+        prober: String,
+    },
+}
+
+impl Source {
+    /// The words of the command that probes with these arguments.
+    #[must_use]
+    pub(crate) fn words(&self, arguments: &[String]) -> Vec<String> {
+        let (prefix, prober) = match self {
+            Self::Here => (&[][..], "prober"),
+            Self::Command { prefix, prober } => (prefix.as_slice(), prober.as_str()),
+        };
+        let mut words = prefix.to_vec();
+        words.push(prober.to_owned());
+        words.extend_from_slice(arguments);
+        words
+    }
+}
+
+/// Runs a prober's command and reads its report; the reason, one line, where
+/// there is none. The command is killed at `limit` and at `stop`.
+pub(crate) async fn probe_behind(
+    words: &[String],
+    limit: Duration,
+    stop: &CancellationToken,
+) -> Result<Report, String> {
+    let said = process::output(words, limit, stop, MAX_OUTPUT).await?;
+    json::parse(&said.output).map_err(|error| {
+        let Output { program, status, .. } = &said;
+        match said.last_line() {
+            Some(line) if said.output.is_empty() => format!("{program}: {line} ({status})"),
+            Some(line) => format!("{error}; {program}: {line} ({status})"),
+            None => format!("'{program}' printed no report ({status}): {error}"),
+        }
+    })
+}
+
+/// The tally of a report, if it is the whole answer to what was asked: one row,
+/// of this target, with every one of `requests`. What was left out cannot be judged.
+pub(crate) fn whole(report: Report, target: &str, requests: Option<u64>) -> Result<Tally, String> {
+    let [row] = <[_; 1]>::try_from(report.rows)
+        .map_err(|rows| format!("the report has {} rows instead of one", rows.len()))?;
+    if row.target != target {
+        return Err(format!("the report is of another target: {}", row.target));
+    }
+    let RowResult::Probed { tally, .. } = row.result else {
+        return Err("the report's row was not probed".to_owned());
+    };
+    let ended = tally.requests();
+    if report.interrupted {
+        return Err(format!("interrupted there after {ended} requests"));
+    }
+    if let Some(requests) = requests.filter(|requests| *requests != ended) {
+        return Err(format!("the report is of {ended} requests; {requests} were asked for"));
+    }
+    Ok(tally)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::samples;
+
+    #[test]
+    fn only_the_whole_answer_to_what_was_asked_counts() {
+        let report = samples::plain;
+        let (target, requests) =
+            (report().rows[0].target.clone(), report().rows[0].tally().unwrap().requests());
+        assert_eq!(
+            whole(report(), &target, Some(requests)).as_ref(),
+            Ok(report().rows[0].tally().unwrap())
+        );
+        let partial = Report { interrupted: true, ..report() };
+        assert!(whole(partial, &target, Some(requests)).unwrap_err().contains("interrupted there"));
+        assert!(
+            whole(report(), &target, Some(requests + 1)).unwrap_err().contains("were asked for")
+        );
+        assert!(
+            whole(report(), "elsewhere", Some(requests)).unwrap_err().contains("another target")
+        );
+        let none = Report { rows: Vec::new(), ..report() };
+        assert!(whole(none, &target, Some(requests)).unwrap_err().contains("0 rows"));
+    }
+
+    #[test]
+    fn the_probers_words_come_behind_the_commands() {
+        let arguments = ["--target".to_owned(), "echo1:8080".to_owned()];
+        assert_eq!(Source::Here.words(&arguments), ["prober", "--target", "echo1:8080"]);
+        let prefix = vec!["ssh".to_owned(), "host".to_owned()];
+        let source = Source::Command { prefix, prober: "/prober".to_owned() };
+        assert_eq!(source.words(&arguments), ["ssh", "host", "/prober", "--target", "echo1:8080"]);
+    }
+
+    #[test]
+    fn a_pipe_that_outlives_its_command_is_not_waited_for() {
+        let dir = std::env::temp_dir().join(format!("prober-source-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        let file = dir.join("report.json");
+        std::fs::write(&file, json::render(&samples::plain())).unwrap();
+        let script = "cat \"$0\"; sleep 20 &";
+        let words = ["sh", "-c", script, file.to_str().unwrap()].map(str::to_owned);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let limit = Duration::from_secs(10);
+        let stop = CancellationToken::new();
+        let report = runtime.block_on(probe_behind(&words, limit, &stop));
+        std::fs::remove_dir_all(&dir).unwrap();
+        assert_eq!(report, Ok(samples::plain()));
+    }
+}

@@ -1,0 +1,57 @@
+//! Where results, progress and advice go: stdout, files, stderr.
+
+pub(crate) mod delivery;
+pub(crate) mod progress;
+pub(crate) mod terminal;
+
+use std::io::{self, Write};
+use std::sync::Arc;
+
+use crate::cli::{OutputArgs, OutputForm};
+use crate::report::{Report, advice};
+use crate::tally::meter::Meter;
+use delivery::{Delivery, DeliveryError};
+use progress::view::Goal;
+use progress::{Display, stream};
+use terminal::{columns, note, style};
+
+/// Shows on stderr how far a run is on its way to `goal`, as the flags ask for.
+pub(crate) fn display(meter: &Arc<Meter>, goal: Goal, args: &OutputArgs) -> Display {
+    let style = style(args.color, args.verbose, args.ascii, columns(&io::stderr()));
+    Display::start(meter, goal, progress::form(args.quiet, style))
+}
+
+/// Does `work`, and where a stream is asked for, prints until then what was done each second.
+pub(crate) fn streaming<T>(
+    args: &OutputArgs,
+    meter: &Meter,
+    out: &mut (dyn Write + Send),
+    work: impl FnOnce() -> T,
+) -> T {
+    match args.output {
+        OutputForm::Ndjson => stream::during(meter, out, work),
+        _ => work(),
+    }
+}
+
+/// Where the report will go, checked before anything is sent.
+pub(crate) fn delivery(args: &OutputArgs) -> Result<Delivery, DeliveryError> {
+    let style = style(args.color, args.verbose, args.ascii, columns(&io::stdout()));
+    Delivery::prepare(args, style)
+}
+
+/// Writes the report, then the advice, and returns the exit code.
+pub(crate) fn finish(
+    report: &Report,
+    delivery: &Delivery,
+    args: &OutputArgs,
+    out: &mut (dyn Write + Send),
+) -> Result<u8, DeliveryError> {
+    delivery.deliver(report, out)?;
+    if !args.quiet {
+        for line in advice::of(report) {
+            note(&format!("advice: {line}"));
+        }
+    }
+    Ok(report.exit_code())
+}

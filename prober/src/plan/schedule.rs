@@ -1,0 +1,244 @@
+//! When each request starts: data, no sleeping. A closed loop starts a request as
+//! soon as a lane is free; an open loop has an instant for each, kept or not.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use crate::stats::random::Random;
+
+/// When requests start, and when the last one does.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Schedule {
+    /// What ends it.
+    pub end: End,
+    /// When requests start until then.
+    pub arrivals: Arrivals,
+    /// How many requests of an open loop start at the same instant, at least 1; the
+    /// rate stays what it is.
+    pub burst: u64,
+    /// Requests that start before this are not counted.
+    pub warmup: Duration,
+}
+
+/// What ends a schedule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// So many requests; those of the warm-up come before them.
+    Requests(u64),
+    /// So much time, the warm-up not included.
+    After(Duration),
+}
+
+/// When requests start.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Arrivals {
+    /// Each when the one before on its lane has ended.
+    Closed,
+    /// So many each second, evenly.
+    Constant(f64),
+    /// So many each second on average, independent of each other (a Poisson
+    /// process), by a seed.
+    Poisson(f64, u64),
+}
+
+/// A request that may start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Start {
+    /// Its number in the run, from 0; warm-up requests have numbers of their own, from
+    /// [`WARMUP_SEQUENCE`].
+    pub sequence: u64,
+    /// When it should start, from the start of the run; `None` is at once.
+    pub due: Option<Duration>,
+    /// Whether it belongs to the warm-up.
+    pub warmup: bool,
+}
+
+/// Numbers from here on are of warm-up requests.
+pub(crate) const WARMUP_SEQUENCE: u64 = 1 << 47;
+
+/// Hands out the starts of a schedule to one of several threads. Closed loops
+/// share a counter, so that a fast thread does more; open loops are split evenly.
+#[derive(Debug)]
+pub(crate) struct Share<'a> {
+    schedule: Schedule,
+    thread: u64,
+    threads: u64,
+    /// How many starts this thread has taken of an open loop.
+    taken: u64,
+    /// The instant of the last one.
+    clock: f64,
+    random: Option<Random>,
+    counter: &'a AtomicU64,
+    warmups: u64,
+}
+
+impl<'a> Share<'a> {
+    /// The share of a thread, from 0; `counter` is common to all of them.
+    #[must_use]
+    pub(crate) fn new(
+        schedule: Schedule,
+        thread: u64,
+        threads: u64,
+        counter: &'a AtomicU64,
+    ) -> Self {
+        let random = match schedule.arrivals {
+            Arrivals::Poisson(_, seed) => Some(Random::new(seed.wrapping_add(thread))),
+            _ => None,
+        };
+        Self { schedule, thread, threads, taken: 0, clock: 0.0, random, counter, warmups: 0 }
+    }
+
+    /// The next start; `None` when there is none any more. `elapsed` is the time since the
+    /// start of the run.
+    pub(crate) fn next(&mut self, elapsed: Duration) -> Option<Start> {
+        let due = match self.schedule.arrivals {
+            Arrivals::Closed => None,
+            Arrivals::Constant(rate) => {
+                let place = self.taken * self.threads + self.thread;
+                let place = place - place % self.schedule.burst;
+                Some(Duration::from_secs_f64(place as f64 / rate))
+            }
+            Arrivals::Poisson(rate, _) => {
+                // Each thread has bursts of its own: together they are as many as wanted.
+                let burst = self.schedule.burst;
+                if self.taken.is_multiple_of(burst) {
+                    let uniform = self.random.as_mut().map_or(0.5, Random::positive);
+                    self.clock -= uniform.ln() * (self.threads * burst) as f64 / rate;
+                }
+                Some(Duration::from_secs_f64(self.clock))
+            }
+        };
+        self.taken += 1;
+        let at = due.unwrap_or(elapsed);
+        if at < self.schedule.warmup {
+            self.warmups += 1;
+            let sequence = WARMUP_SEQUENCE + self.warmups * self.threads + self.thread;
+            return Some(Start { sequence, due, warmup: true });
+        }
+        if let End::After(duration) = self.schedule.end
+            && at >= self.schedule.warmup + duration
+        {
+            return None;
+        }
+        let sequence = self.counter.fetch_add(1, Ordering::Relaxed);
+        if let End::Requests(requests) = self.schedule.end
+            && sequence >= requests
+        {
+            return None;
+        }
+        Some(Start { sequence, due, warmup: false })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn all(schedule: Schedule, threads: u64) -> Vec<Start> {
+        let counter = AtomicU64::new(0);
+        let mut starts = Vec::new();
+        for thread in 0..threads {
+            let mut share = Share::new(schedule, thread, threads, &counter);
+            while let Some(start) = share.next(Duration::ZERO) {
+                starts.push(start);
+            }
+        }
+        starts
+    }
+
+    #[test]
+    fn every_request_is_handed_out_once() {
+        let schedule = Schedule {
+            end: End::Requests(1000),
+            arrivals: Arrivals::Closed,
+            burst: 1,
+            warmup: Duration::ZERO,
+        };
+        let counter = AtomicU64::new(0);
+        let mut seen: Vec<u64> = std::thread::scope(|scope| {
+            let lanes: Vec<_> = (0..4)
+                .map(|thread| {
+                    let counter = &counter;
+                    scope.spawn(move || {
+                        let mut share = Share::new(schedule, thread, 4, counter);
+                        std::iter::from_fn(|| share.next(Duration::ZERO))
+                            .map(|start| start.sequence)
+                            .collect::<Vec<_>>()
+                    })
+                })
+                .collect();
+            lanes.into_iter().flat_map(|lane| lane.join().unwrap()).collect()
+        });
+        seen.sort_unstable();
+        assert_eq!(seen, (0..1000).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_constant_rate_is_even_over_all_threads() {
+        let schedule = Schedule {
+            end: End::After(Duration::from_secs(2)),
+            arrivals: Arrivals::Constant(100.0),
+            burst: 1,
+            warmup: Duration::ZERO,
+        };
+        let mut due: Vec<_> = all(schedule, 3).iter().map(|start| start.due.unwrap()).collect();
+        due.sort_unstable();
+        assert_eq!(due.len(), 200);
+        assert!(due.iter().enumerate().all(|(n, due)| due.as_millis() == n as u128 * 10));
+    }
+
+    #[test]
+    fn bursts_start_together_and_keep_the_rate() {
+        let due = |arrivals| -> Vec<Duration> {
+            let end = End::After(Duration::from_secs(100));
+            let schedule = Schedule { end, arrivals, burst: 5, warmup: Duration::ZERO };
+            let mut due: Vec<_> = all(schedule, 3).iter().map(|s| s.due.unwrap()).collect();
+            due.sort_unstable();
+            due
+        };
+        let constant = due(Arrivals::Constant(100.0));
+        assert_eq!(constant.len(), 10_000);
+        for (n, instant) in constant.iter().enumerate() {
+            assert_eq!(instant.as_millis(), (n as u128 / 5) * 50, "{n}");
+        }
+        let poisson = due(Arrivals::Poisson(100.0, 7));
+        // A fixed seed: 2,000 bursts, give or take four standard deviations.
+        assert!((9_100..10_900).contains(&poisson.len()), "{}", poisson.len());
+        assert!(poisson.chunk_by(|a, b| a == b).all(|burst| burst.len() == 5));
+    }
+
+    #[test]
+    fn poisson_arrivals_have_their_mean_and_their_variance() {
+        let schedule = Schedule {
+            end: End::After(Duration::from_secs(100)),
+            arrivals: Arrivals::Poisson(100.0, 7),
+            burst: 1,
+            warmup: Duration::ZERO,
+        };
+        let mut due: Vec<_> =
+            all(schedule, 2).iter().map(|start| start.due.unwrap().as_secs_f64()).collect();
+        due.sort_by(f64::total_cmp);
+        // 10,000 ± 100; a fixed seed, so this cannot fail by chance.
+        assert!((9_700..10_300).contains(&due.len()), "{}", due.len());
+        let mut counts = [0u32; 100];
+        due.iter().for_each(|due| counts[*due as usize] += 1);
+        let mean = due.len() as f64 / 100.0;
+        let variance = counts.iter().map(|n| (f64::from(*n) - mean).powi(2)).sum::<f64>() / 99.0;
+        assert!((0.6..1.5).contains(&(variance / mean)), "{variance} of {mean}");
+        assert_eq!(all(schedule, 2), all(schedule, 2), "the same seed, the same arrivals");
+    }
+
+    #[test]
+    fn the_warm_up_comes_before_and_counts_for_nothing() {
+        let schedule = Schedule {
+            end: End::Requests(10),
+            arrivals: Arrivals::Constant(10.0),
+            burst: 1,
+            warmup: Duration::from_secs(1),
+        };
+        let starts = all(schedule, 1);
+        assert_eq!(starts.iter().filter(|start| start.warmup).count(), 10);
+        let counted: Vec<_> = starts.iter().filter(|s| !s.warmup).map(|s| s.sequence).collect();
+        assert_eq!(counted, (0..10).collect::<Vec<_>>());
+    }
+}

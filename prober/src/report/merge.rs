@@ -1,0 +1,359 @@
+//! Several reports of the same rows → one: counts and histograms are added without loss,
+//! and the expectations are judged anew on the sums. Pure.
+
+use std::time::SystemTime;
+
+use thiserror::Error;
+
+use crate::report::{Report, Row, RowResult};
+use crate::tally::Tally;
+use crate::verdict::{self, Rules, Sampling};
+
+/// No count of a report may be above this, so that sums of many reports fit.
+const MOST: u64 = 1 << 53;
+
+/// Why reports cannot be merged. `Display` is one line that names the file.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum MergeError {
+    /// The rows are not those of the first file.
+    #[error(
+        "{file}: its rows are not those of {first}: '{found}' is where '{wanted}' should be; \
+         merge reports of the same sources and targets"
+    )]
+    Rows {
+        /// The file.
+        file: String,
+        /// The first file.
+        first: String,
+        /// What is there.
+        found: String,
+        /// What the first file has there.
+        wanted: String,
+    },
+    /// The expectations are not those of the first file.
+    #[error("{file}: '{row}' was asked with other expectations than in {first}")]
+    Expectations {
+        /// The file.
+        file: String,
+        /// The first file.
+        first: String,
+        /// The row's heading.
+        row: String,
+    },
+    /// A row that was not probed cannot be added to one that was.
+    #[error("{file}: '{row}' was not probed: {reason}")]
+    Unreachable {
+        /// The file.
+        file: String,
+        /// The row's heading.
+        row: String,
+        /// Why it was not.
+        reason: String,
+    },
+    /// The same report a second time would count twice.
+    #[error("{file}: this is the same report as {other}; leave one of them out")]
+    Twice {
+        /// The file.
+        file: String,
+        /// The one with the same report.
+        other: String,
+    },
+    /// Counts that no run has.
+    #[error("{file}: '{row}' counts more than 2^53 requests")]
+    Huge {
+        /// The file.
+        file: String,
+        /// The row's heading.
+        row: String,
+    },
+}
+
+/// One report of several, given with the names of their files. The run began when the first
+/// of them began, took as long as the longest, and was interrupted if any was; the answers
+/// shown verbatim are those of the first file. No reports make one without rows.
+pub(crate) fn merge(reports: Vec<(String, Report)>, rules: &Rules) -> Result<Report, MergeError> {
+    for (n, (file, report)) in reports.iter().enumerate() {
+        check(file, report)?;
+        if let Some((other, _)) = reports[..n].iter().find(|(_, known)| known == report) {
+            return Err(MergeError::Twice { file: file.clone(), other: other.clone() });
+        }
+    }
+    let mut reports = reports.into_iter();
+    let Some((first, mut all)) = reports.next() else {
+        let started = SystemTime::UNIX_EPOCH;
+        return Ok(Report { started, interrupted: false, clusters: Vec::new(), rows: Vec::new() });
+    };
+    for (file, report) in reports {
+        add(&mut all, &first, report, &file)?;
+    }
+    let rules = Rules { clusters: all.clusters.clone(), ..rules.clone() };
+    for row in &mut all.rows {
+        judge(row, &rules);
+    }
+    Ok(all)
+}
+
+fn check(file: &str, report: &Report) -> Result<(), MergeError> {
+    for row in &report.rows {
+        match &row.result {
+            RowResult::Unreachable { reason } => {
+                let (file, reason) = (file.to_owned(), reason.clone());
+                return Err(MergeError::Unreachable { file, row: row.heading(), reason });
+            }
+            RowResult::Probed { tally, .. } if is_huge(tally) => {
+                return Err(MergeError::Huge { file: file.to_owned(), row: row.heading() });
+            }
+            RowResult::Probed { .. } => {}
+        }
+    }
+    Ok(())
+}
+
+/// The sums of a parsed report are right, so that these bound their parts.
+fn is_huge(tally: &Tally) -> bool {
+    let schedule = tally.punctuality.unwrap_or_default();
+    let connections = tally.backends.values().map(|backend| backend.connections).max();
+    let over = tally.passed_over.values().map(|over| over.count).max();
+    let phases = tally.phases.named().map(|(_, latency)| latency.count());
+    let counts = [
+        tally.requests(),
+        tally.connections,
+        tally.abandoned,
+        tally.warmed_up,
+        schedule.late,
+        schedule.dropped,
+        connections.unwrap_or_default(),
+        over.unwrap_or_default(),
+    ];
+    counts.into_iter().chain(phases).any(|count| count > MOST)
+}
+
+fn add(all: &mut Report, first: &str, report: Report, file: &str) -> Result<(), MergeError> {
+    all.started = all.started.min(report.started);
+    all.interrupted |= report.interrupted;
+    for cluster in report.clusters {
+        if !all.clusters.contains(&cluster) {
+            all.clusters.push(cluster);
+        }
+    }
+    let wrong = |found: Option<&Row>, wanted: Option<&Row>| {
+        let heading = |row: Option<&Row>| row.map_or_else(|| "nothing".to_owned(), Row::heading);
+        let (found, wanted) = (heading(found), heading(wanted));
+        MergeError::Rows { file: file.to_owned(), first: first.to_owned(), found, wanted }
+    };
+    let (have, more) = (all.rows.len(), report.rows.len());
+    if have != more {
+        let place = have.min(more);
+        return Err(wrong(report.rows.get(place), all.rows.get(place)));
+    }
+    for (known, row) in all.rows.iter_mut().zip(report.rows) {
+        let key = |row: &Row| (row.source.clone(), row.url.clone(), row.protocol);
+        if key(known) != key(&row) || known.target != row.target {
+            return Err(wrong(Some(&row), Some(known)));
+        }
+        let heading = known.heading();
+        let (
+            RowResult::Probed { tally, verdicts },
+            RowResult::Probed { tally: more, verdicts: judged },
+        ) = (&mut known.result, row.result)
+        else {
+            continue;
+        };
+        let asked = verdicts.iter().map(|one| &one.expectation);
+        if !asked.eq(judged.iter().map(|one| &one.expectation)) {
+            let (file, first) = (file.to_owned(), first.to_owned());
+            return Err(MergeError::Expectations { file, first, row: heading });
+        }
+        tally.merge(Tally { shown: Default::default(), ..more });
+    }
+    Ok(())
+}
+
+fn judge(row: &mut Row, rules: &Rules) {
+    let RowResult::Probed { tally, verdicts } = &mut row.result else { return };
+    // Parts that went on until they were decided may be looked at whenever one likes.
+    let sampling = tally.stopped.map_or(rules.sampling, |_| Sampling::UntilDecided);
+    let rules = Rules { sampling, ..rules.clone() };
+    for judged in verdicts {
+        *judged = verdict::judge(tally, &judged.expectation, &rules);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::expectation::Expectation;
+    use crate::report::{json, samples};
+    use crate::tally::latency::Class;
+    use crate::verdict::Verdict;
+
+    /// The same rows, asked a second later.
+    fn later(report: Report) -> Report {
+        Report { started: report.started + Duration::from_secs(1), ..report }
+    }
+
+    fn named(reports: impl IntoIterator<Item = Report>) -> Vec<(String, Report)> {
+        let name = |(n, report): (usize, Report)| (format!("{}.json", n + 1), report);
+        reports.into_iter().enumerate().map(name).collect()
+    }
+
+    fn tally(report: &Report) -> &Tally {
+        report.rows[0].tally().unwrap()
+    }
+
+    #[test]
+    fn counts_and_histograms_are_added_without_loss() {
+        let one = samples::plain();
+        let three = [one.clone(), later(one.clone()), later(later(one.clone()))];
+        let merged = merge(named(three), &Rules::default()).unwrap();
+        assert_eq!(merged.started, one.started);
+        let (sum, part) = (tally(&merged), tally(&one));
+        assert_eq!(sum.requests(), 3 * part.requests());
+        assert_eq!(sum.connections, 3 * part.connections);
+        assert_eq!(sum.elapsed, part.elapsed);
+        assert_eq!(sum.shown, part.shown);
+        for (identity, backend) in &part.backends {
+            let merged = &sum.backends[identity];
+            assert_eq!(merged.answers, 3 * backend.answers);
+            let (many, few) = (merged.latency(), backend.latency());
+            let threefold = few.classes().map(|class| Class { count: 3 * class.count, ..class });
+            assert!(many.classes().eq(threefold));
+            assert_eq!(many.count(), 3 * few.count());
+        }
+        assert_eq!(json::parse(&json::render(&merged)).unwrap(), merged);
+    }
+
+    #[test]
+    fn the_sum_is_judged_not_the_parts() {
+        let mut few = samples::matrix();
+        few.rows = vec![few.rows.remove(2)];
+        assert_eq!(few.rows[0].verdict(), Verdict::Inconclusive, "3 answers, all of kops");
+        let mut many = samples::plain();
+        let RowResult::Probed { tally, .. } = &many.rows[0].result else { panic!("probed") };
+        let tally = tally.clone();
+        let RowResult::Probed { verdicts, .. } = &few.rows[0].result else { panic!("probed") };
+        let verdicts = verdicts.clone();
+        many.rows[0].result = RowResult::Probed { tally, verdicts };
+        let parts = || named([few.clone(), later(many.clone())]);
+        // By the rules of the merge: a hundred answers rule 13 % out, not 1 %.
+        let merged = merge(parts(), &Rules { min_share: 0.13, ..Rules::default() }).unwrap();
+        assert_eq!(merged.rows[0].verdict(), Verdict::Pass, "{:?}", merged.rows[0].result);
+        let stricter = merge(parts(), &Rules::default()).unwrap();
+        assert_eq!(stricter.rows[0].verdict(), Verdict::Inconclusive);
+        assert_eq!(merged.clusters, ["kops", "gke1"]);
+    }
+
+    #[test]
+    fn what_does_not_belong_together_is_refused_by_name() {
+        let refused = |reports: Vec<Report>, part: &str| {
+            let error = merge(named(reports), &Rules::default()).unwrap_err().to_string();
+            assert!(error.starts_with("2.json: ") && error.contains(part), "{error}");
+            assert!(!error.contains('\n'), "{error}");
+        };
+        let one = samples::plain();
+        refused(vec![one.clone(), one.clone()], "same report as 1.json");
+        let mut other = later(one.clone());
+        other.rows[0].target = "elsewhere".to_owned();
+        refused(vec![one.clone(), other], "'curl elsewhere' is where 'curl istio1");
+        let mut other = later(one.clone());
+        other.rows[0].source = Some("gke1".to_owned());
+        refused(vec![one.clone(), other], "from gke1: curl");
+        let mut other = later(one.clone());
+        other.rows.clear();
+        refused(vec![one.clone(), other], "'nothing' is where 'curl istio1");
+        refused(vec![one.clone(), samples::matrix()], "was not probed: kubectl: error");
+        let mut other = later(one.clone());
+        if let RowResult::Probed { verdicts, .. } = &mut other.rows[0].result {
+            verdicts[0].expectation = Expectation::NoErrors;
+        }
+        refused(vec![one.clone(), other], "other expectations than in 1.json");
+        let mut other = later(one.clone());
+        if let RowResult::Probed { tally, .. } = &mut other.rows[0].result {
+            tally.abandoned = u64::MAX;
+        }
+        refused(vec![one, other], "more than 2^53");
+    }
+
+    #[test]
+    fn an_interrupted_part_makes_the_whole_one_interrupted() {
+        let one = samples::plain();
+        let cut = Report { interrupted: true, ..later(one.clone()) };
+        let merged = merge(named([one, cut]), &Rules::default()).unwrap();
+        assert!(merged.interrupted);
+        assert_eq!(merged.exit_code(), 130);
+        assert_eq!(
+            merge(Vec::new(), &Rules::default()).unwrap().exit_code(),
+            3,
+            "of nothing nothing follows"
+        );
+    }
+
+    /// Request number, who answers or how it fails, µs, and which shard asks.
+    type Asked = (usize, u64, usize);
+
+    fn tallied<'a>(asked: impl Iterator<Item = (usize, &'a Asked)>) -> Tally {
+        use crate::tally::Recorder;
+        use crate::tally::outcome::{Answer, Failure, FailureKind, Who};
+        let mut recorder = Recorder::default();
+        for (n, (who, us, _)) in asked {
+            let identity = echo_reply::Identity::new(format!("pod-{who}"), ["a", "b"][who % 2]);
+            let result = match who {
+                0..4 => Ok(Answer {
+                    who: Who::Body(&identity),
+                    attempt: (us % 7 == 0).then_some(2),
+                    text: None,
+                }),
+                4 => Err(Failure::new(FailureKind::Timeout, "too slow")),
+                _ => Err(Failure::new(FailureKind::Status, format!("50{}", us % 3))),
+            };
+            let mut outcome = samples::outcome(n as u64, result);
+            outcome.timings.total = Duration::from_micros(*us);
+            outcome.timings.service = Duration::from_micros(*us);
+            recorder.record(outcome, 0);
+        }
+        recorder.into_tally()
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn shards_add_up_to_what_one_prober_would_have_counted(
+            asked in proptest::collection::vec((0usize..6, 1u64..4_000_000_000, 0usize..5), 0..200),
+            shards in 1usize..=5,
+        ) {
+            let expectations = ["errors = 0", "p99 < 80ms"];
+            let all = || asked.iter().enumerate();
+            let whole = samples::row(None, "a", tallied(all()), &expectations);
+            let parts = (0..shards).map(|shard| {
+                let own = all().filter(|(_, (_, _, asks))| asks % shards == shard);
+                let row = samples::row(None, "a", tallied(own), &expectations);
+                let mut part = samples::report(vec![row]);
+                part.started += Duration::from_secs(shard as u64);
+                // Through JSON, as shards come.
+                json::parse(&json::render(&part)).unwrap()
+            });
+            let rules = Rules { min_share: 0.13, ..Rules::default() };
+            let merged = merge(named(parts), &rules).unwrap();
+            let (sum, whole) = (tally(&merged), whole.tally().unwrap());
+            proptest::prop_assert_eq!(&sum.backends, &whole.backends);
+            proptest::prop_assert_eq!(&sum.addresses, &whole.addresses);
+            proptest::prop_assert_eq!(&sum.phases, &whole.phases);
+            proptest::prop_assert_eq!(sum.connections, whole.connections);
+            let failures = |tally: &Tally| {
+                let mut groups = tally.failures.clone();
+                groups.sort_by(|a, b| (a.kind, &a.what).cmp(&(b.kind, &b.what)));
+                groups
+            };
+            proptest::prop_assert_eq!(failures(sum), failures(whole));
+            proptest::prop_assert_eq!(sum.requests(), asked.len() as u64);
+            // What rests on counts alone is judged alike.
+            let errors = |report: &Report| match &report.rows[0].result {
+                RowResult::Probed { verdicts, .. } => verdicts[0].clone(),
+                RowResult::Unreachable { .. } => unreachable!(),
+            };
+            let whole = samples::report(vec![samples::row(None, "a", whole.clone(), &expectations)]);
+            proptest::prop_assert_eq!(errors(&merged).verdict, errors(&whole).verdict);
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! What has ended so far, counted while a run goes on: a write to memory of the thread's own for
+//! each request, read by whoever shows progress.
+
+use std::cell::RefCell;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::{Label, Tally};
+
+/// How many clusters are counted apart, and one more for all others.
+pub(crate) const SLOTS: usize = 9;
+
+/// What one thread has ended so far. Each thread has its own, so that counting
+/// costs no more than a write to memory that nobody else writes.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Counts {
+    answers: [AtomicU64; SLOTS],
+    failed: AtomicU64,
+}
+
+/// Adds to a counter that only this thread writes.
+fn add(counter: &AtomicU64, more: u64) {
+    counter.store(counter.load(Ordering::Relaxed) + more, Ordering::Relaxed);
+}
+
+/// The clusters' names, in the order in which they were first seen; as many as are
+/// counted apart.
+#[derive(Debug, Default)]
+struct Names(Mutex<Vec<String>>);
+
+impl Names {
+    fn slot(&self, cluster: &str) -> usize {
+        let mut names = lock(&self.0);
+        let known = names.iter().position(|name| name == cluster);
+        known.unwrap_or_else(|| {
+            if names.len() < SLOTS - 1 {
+                names.push(cluster.to_owned());
+                names.len() - 1
+            } else {
+                SLOTS - 1
+            }
+        })
+    }
+}
+
+/// Counts what one thread ends of one row.
+#[derive(Debug)]
+pub(crate) struct Counter {
+    counts: Arc<Counts>,
+    names: Arc<Names>,
+    /// The slot of each backend's cluster, by the backend's place in the recorder.
+    slots: RefCell<Vec<usize>>,
+}
+
+impl Counter {
+    /// Counts an answer of the backend at `place`; `cluster` is asked for when it is new.
+    pub(crate) fn answered<'a>(&self, place: usize, cluster: impl FnOnce() -> &'a str) {
+        let known = self.slots.borrow().get(place).copied();
+        let slot = known.unwrap_or_else(|| {
+            let slot = self.names.slot(cluster());
+            let mut slots = self.slots.borrow_mut();
+            slots.resize(place + 1, slot);
+            slot
+        });
+        add(&self.counts.answers[slot], 1);
+    }
+
+    /// Counts a failure.
+    pub(crate) fn failed(&self) {
+        add(&self.counts.failed, 1);
+    }
+}
+
+/// What has ended so far, of all threads of a run.
+#[derive(Debug, Default)]
+pub(crate) struct Meter {
+    threads: Mutex<Vec<Arc<Counts>>>,
+    names: Arc<Names>,
+    rows: AtomicU64,
+}
+
+impl Meter {
+    /// A counter for one more thread, of one row.
+    #[must_use]
+    pub(crate) fn thread(&self) -> Counter {
+        let counts = Arc::new(Counts::default());
+        lock(&self.threads).push(Arc::clone(&counts));
+        Counter { counts, names: Arc::clone(&self.names), slots: RefCell::default() }
+    }
+
+    /// Counts requests that ended elsewhere.
+    pub(crate) fn count_all(&self, tally: &Tally) {
+        let counts = Counts::default();
+        for (cluster, answers) in tally.answers_by(Label::Cluster) {
+            add(&counts.answers[self.names.slot(&cluster)], answers);
+        }
+        add(&counts.failed, tally.failed_requests());
+        lock(&self.threads).push(Arc::new(counts));
+    }
+
+    /// The names of the clusters that are counted apart, in the order in which they were first
+    /// seen.
+    #[must_use]
+    pub(crate) fn clusters(&self) -> Vec<String> {
+        lock(&self.names.0).clone()
+    }
+
+    /// Counts a row that ended.
+    pub(crate) fn row_ended(&self) {
+        self.rows.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// All of it, at the instant `at` from the start of the run.
+    #[must_use]
+    pub(crate) fn counted(&self, at: Duration) -> Counted {
+        let rows = self.rows.load(Ordering::Relaxed);
+        let mut sum = Counted { at, rows, ..Counted::default() };
+        for counts in lock(&self.threads).iter() {
+            sum.failed += counts.failed.load(Ordering::Relaxed);
+            for (sum, answers) in sum.answers.iter_mut().zip(&counts.answers) {
+                *sum += answers.load(Ordering::Relaxed);
+            }
+        }
+        sum
+    }
+}
+
+/// What a mutex holds, whether or not a thread panicked with it.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What was done at an instant.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Counted {
+    /// The instant, from the start of the run.
+    pub at: Duration,
+    /// Rows that ended.
+    pub rows: u64,
+    /// Requests that failed.
+    pub failed: u64,
+    /// Answers per cluster, in the order of their names; the last one is all further clusters.
+    pub answers: [u64; SLOTS],
+}
+
+impl Counted {
+    /// Requests that were answered.
+    #[must_use]
+    pub(crate) fn answered(&self) -> u64 {
+        self.answers.iter().sum()
+    }
+
+    /// Requests that ended.
+    #[must_use]
+    pub(crate) fn ended(&self) -> u64 {
+        self.answered() + self.failed
+    }
+
+    /// What was done since an earlier instant.
+    #[must_use]
+    pub(crate) fn since(&self, before: &Self) -> Self {
+        let mut answers = self.answers;
+        answers.iter_mut().zip(before.answers).for_each(|(own, less)| *own -= less.min(*own));
+        let failed = self.failed.saturating_sub(before.failed);
+        Self { at: self.at.saturating_sub(before.at), rows: self.rows, failed, answers }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn threads_of_several_rows_are_counted_per_cluster() {
+        let meter = Meter::default();
+        let (a, b) = (meter.thread(), meter.thread());
+        a.answered(0, || "kops");
+        a.answered(0, || unreachable!("it is known"));
+        a.answered(1, || "gke1");
+        // Another thread meets them in another order.
+        b.answered(0, || "gke1");
+        b.failed();
+        meter.row_ended();
+        let counted = meter.counted(Duration::ZERO);
+        assert_eq!((counted.answers[..3].to_vec(), counted.failed), (vec![2, 2, 0], 1));
+        assert_eq!(meter.clusters(), ["kops", "gke1"]);
+        assert_eq!(counted.rows, 1);
+    }
+
+    #[test]
+    fn clusters_beyond_the_slots_are_the_others() {
+        let meter = Meter::default();
+        let counter = meter.thread();
+        for place in 0..30 {
+            let name = format!("c{place}");
+            counter.answered(place, || &name);
+        }
+        let counted = meter.counted(Duration::ZERO);
+        assert_eq!(counted.answers, [1, 1, 1, 1, 1, 1, 1, 1, 22]);
+        assert_eq!(meter.clusters().len(), SLOTS - 1);
+    }
+
+    #[test]
+    fn rows_that_ended_elsewhere_count_with_their_clusters() {
+        let meter = Meter::default();
+        let report = crate::report::samples::matrix();
+        report.rows.iter().filter_map(crate::report::Row::tally).for_each(|t| meter.count_all(t));
+        let counted = meter.counted(Duration::ZERO);
+        assert_eq!((counted.answers[0], counted.failed), (154, 50));
+    }
+}

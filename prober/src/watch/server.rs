@@ -1,0 +1,80 @@
+//! What `prober watch` serves over HTTP: metrics, health, readiness and the live page.
+
+use std::io;
+use std::net::SocketAddr;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{HeaderName, StatusCode, header};
+use axum::response::IntoResponse;
+use axum::routing::get;
+use thiserror::Error;
+use tokio::net::{TcpListener, TcpSocket};
+
+use super::{Live, page};
+use crate::clock;
+use crate::report::prometheus;
+
+/// How many connections may wait to be accepted.
+const BACKLOG: u32 = 128;
+
+/// Why the address cannot be listened on. The system's words are in the message, so that they
+/// are no `source`.
+#[derive(Debug, Error)]
+#[error("cannot listen on {address}: {}; choose another with --listen", usage::why_not_listening(.refusal))]
+pub struct ListenError {
+    address: SocketAddr,
+    refusal: io::Error,
+}
+
+/// Listens; needs a runtime around it.
+///
+/// # Errors
+/// What the system says against it.
+pub(crate) fn bind(address: SocketAddr) -> Result<TcpListener, ListenError> {
+    let listen = || {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        // So that a restart need not wait for connections of the one before.
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        socket.listen(BACKLOG)
+    };
+    listen().map_err(|refusal| ListenError { address, refusal })
+}
+
+/// Serves without end.
+pub(crate) async fn serve(listener: TcpListener, live: Live) {
+    let routes = Router::new()
+        .route("/", get(the_page))
+        .route("/metrics", get(metrics))
+        .route("/healthz", get(async || "ok\n"))
+        .route("/readyz", get(ready))
+        .with_state(live);
+    // It returns no error: what cannot be accepted is tried again.
+    let _ = axum::serve(listener, routes).await;
+}
+
+async fn the_page(State(live): State<Live>) -> impl IntoResponse {
+    let state = live.now();
+    let headers: [(HeaderName, &str); 5] = [
+        (header::CONTENT_TYPE, "text/html; charset=utf-8"),
+        (header::CACHE_CONTROL, "no-store"),
+        (header::CONTENT_SECURITY_POLICY, page::POLICY),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+    ];
+    (headers, page::render(&state, clock::wall()))
+}
+
+async fn metrics(State(live): State<Live>) -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, prometheus::CONTENT_TYPE)], live.now().metrics())
+}
+
+/// Ready once there is something of every target to tell; not that all is well.
+async fn ready(State(live): State<Live>) -> impl IntoResponse {
+    if live.now().is_ready() {
+        (StatusCode::OK, "ready\n")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "the first rounds have not ended yet\n")
+    }
+}

@@ -1,0 +1,197 @@
+//! The rounds of the last minutes, added up; older ones are forgotten. Memory is bounded by what
+//! answered in them: the rounds lie in few bins, their histograms packed. Pure.
+
+use std::collections::VecDeque;
+use std::mem;
+use std::time::Duration;
+
+use hdrhistogram::serialization::{Deserializer, Serializer as _, V2Serializer};
+
+use crate::tally::Tally;
+use crate::tally::latency::Latency;
+
+/// So many bins make a window: a round is forgotten at most such a part of it too early.
+const BINS: u32 = 60;
+
+/// The tallies of rounds, by when they ended. Times are from any one beginning.
+#[derive(Debug)]
+pub(crate) struct Window {
+    length: Duration,
+    bins: VecDeque<Bin>,
+}
+
+/// Rounds that ended near each other.
+#[derive(Debug)]
+struct Bin {
+    /// Which of the bins of time it is.
+    place: u128,
+    /// When the first of its rounds ended.
+    first: Duration,
+    rounds: Packed,
+}
+
+impl Window {
+    /// An empty window that looks so far back.
+    #[must_use]
+    pub(crate) fn new(length: Duration) -> Self {
+        Self { length, bins: VecDeque::new() }
+    }
+
+    /// Adds a round that ended at `at`, not before the rounds that were added before.
+    pub(crate) fn add(&mut self, at: Duration, round: Tally) {
+        self.forget(at);
+        // What a timeline says is about one round: those of several would lie over each other.
+        let round = Tally { timeline: None, ..round };
+        let place = at.as_nanos() / (self.length / BINS).as_nanos().max(1);
+        match self.bins.back_mut() {
+            Some(bin) if bin.place == place => {
+                let mut rounds = mem::take(&mut bin.rounds).unpack();
+                append(&mut rounds, round);
+                bin.rounds = Packed::pack(rounds);
+            }
+            _ => self.bins.push_back(Bin { place, first: at, rounds: Packed::pack(round) }),
+        }
+    }
+
+    /// Forgets the rounds that ended longer ago than the window looks back. Says whether there
+    /// were any.
+    pub(crate) fn forget(&mut self, now: Duration) -> bool {
+        let before = self.bins.len();
+        while self.bins.front().is_some_and(|bin| bin.first + self.length < now) {
+            self.bins.pop_front();
+        }
+        self.bins.len() < before
+    }
+
+    /// All rounds of the window, added up; `None` if there are none.
+    #[must_use]
+    pub(crate) fn tally(&self) -> Option<Tally> {
+        let mut bins = self.bins.iter().map(|bin| bin.rounds.clone().unpack());
+        let mut whole = bins.next()?;
+        bins.for_each(|bin| append(&mut whole, bin));
+        Some(whole)
+    }
+}
+
+/// Adds a later round: one came after the other, so that their times add up.
+fn append(whole: &mut Tally, round: Tally) {
+    let elapsed = whole.elapsed + round.elapsed;
+    whole.merge(round);
+    whole.elapsed = elapsed;
+}
+
+/// A tally whose histograms take a few bytes for each latency, instead of the room for all
+/// that there could be. Latencies that are listed are small as they are.
+#[derive(Clone, Debug, Default)]
+struct Packed {
+    /// Without its histograms.
+    tally: Tally,
+    /// They, in the order of [`latencies`]; `None` for those that are listed.
+    histograms: Vec<Option<Box<[u8]>>>,
+}
+
+impl Packed {
+    fn pack(mut tally: Tally) -> Self {
+        let histograms = latencies(&mut tally).map(pack).collect();
+        Self { tally, histograms }
+    }
+
+    fn unpack(self) -> Tally {
+        let mut tally = self.tally;
+        for (latency, packed) in latencies(&mut tally).zip(self.histograms) {
+            if let Some(bytes) = packed {
+                *latency = unpack(&bytes);
+            }
+        }
+        tally
+    }
+}
+
+/// All histograms of a tally, always in the same order.
+fn latencies(tally: &mut Tally) -> impl Iterator<Item = &mut Latency> {
+    let phases = tally.phases.named_mut();
+    let backends = tally.backends.values_mut();
+    backends.flat_map(|backend| [&mut backend.fresh, &mut backend.kept]).chain(phases)
+}
+
+fn pack(latency: &mut Latency) -> Option<Box<[u8]>> {
+    if latency.is_listed() {
+        return None;
+    }
+    let latency = mem::take(latency);
+    let mut bytes = Vec::new();
+    let written = V2Serializer::new().serialize(&latency.histogram(), &mut bytes);
+    written.expect("a Vec takes everything");
+    Some(bytes.into_boxed_slice())
+}
+
+fn unpack(mut bytes: &[u8]) -> Latency {
+    let read = Deserializer::new().deserialize(&mut bytes);
+    Latency::from_histogram(&read.expect("it is what was packed"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::samples;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn round() -> Tally {
+        samples::matrix().rows[1].tally().unwrap().clone()
+    }
+
+    #[test]
+    fn packing_loses_nothing() {
+        for report in [samples::plain(), samples::matrix(), samples::many_pods()] {
+            for tally in report.rows.iter().filter_map(crate::report::Row::tally) {
+                let packed = Packed::pack(tally.clone());
+                assert!(packed.tally.backends.values().all(|backend| backend.fresh.is_listed()));
+                assert_eq!(&packed.unpack(), tally);
+            }
+        }
+    }
+
+    #[test]
+    fn a_round_is_in_the_window_until_it_is_too_old() {
+        let mut window = Window::new(60 * SECOND);
+        assert_eq!(window.tally(), None);
+        for second in [0, 10, 20] {
+            window.add(second * SECOND, round());
+        }
+        let requests = round().requests();
+        let counted = |window: &Window| window.tally().map_or(0, |tally| tally.requests());
+        assert_eq!(counted(&window), 3 * requests);
+        assert!(!window.forget(60 * SECOND), "the first ended exactly so long ago");
+        assert!(window.forget(61 * SECOND));
+        assert_eq!(counted(&window), 2 * requests);
+        window.add(75 * SECOND, round());
+        assert_eq!(counted(&window), 2 * requests, "one came, one went");
+        assert!(window.forget(1000 * SECOND));
+        assert_eq!(window.tally(), None);
+    }
+
+    #[test]
+    fn times_of_rounds_add_up() {
+        let mut window = Window::new(60 * SECOND);
+        window.add(SECOND, Tally { elapsed: SECOND, ..round() });
+        window.add(SECOND, Tally { elapsed: 2 * SECOND, ..round() });
+        window.add(9 * SECOND, Tally { elapsed: 3 * SECOND, ..round() });
+        let tally = window.tally().unwrap();
+        assert_eq!((tally.elapsed, tally.requests()), (6 * SECOND, 3 * round().requests()));
+        let latencies: u64 = tally.backends.values().map(|b| b.latency().count()).sum();
+        assert_eq!(latencies, tally.answers());
+    }
+
+    #[test]
+    fn bins_are_bounded_however_short_the_rounds() {
+        let mut window = Window::new(60 * SECOND);
+        for n in 0..5000 {
+            window.add(n * SECOND / 20, Tally { elapsed: SECOND, ..Tally::default() });
+            assert!(window.bins.len() <= BINS as usize + 1);
+        }
+        // A bin goes with its oldest round, so that up to a second of rounds is missing.
+        let elapsed = window.tally().unwrap().elapsed.as_secs();
+        assert!((1180..=1201).contains(&elapsed), "{elapsed}");
+    }
+}
