@@ -16,7 +16,8 @@ use std::time::Duration;
 
 pub use config::NamesConfig;
 use dns::{Dns, Missing};
-pub use error::{LookupError, NamesError};
+pub use error::LookupError;
+pub(crate) use error::NamesError;
 pub use family::Family;
 use system::HostsFile;
 

@@ -170,7 +170,11 @@ impl Counted {
 
 #[cfg(test)]
 mod tests {
+    use echo_reply::Identity;
+
     use super::*;
+    use crate::tally::outcome::FailureKind;
+    use crate::tally::{BackendTally, FailureGroup};
 
     #[test]
     fn threads_of_several_rows_are_counted_per_cluster() {
@@ -205,9 +209,15 @@ mod tests {
     #[test]
     fn rows_that_ended_elsewhere_count_with_their_clusters() {
         let meter = Meter::default();
-        let report = crate::report::samples::matrix();
-        report.rows.iter().filter_map(crate::report::Row::tally).for_each(|t| meter.count_all(t));
+        let mut tally = Tally::default();
+        for (cluster, pod, answers) in [("kops", "a", 50), ("gke1", "b", 54), ("gke1", "c", 50)] {
+            let backend = BackendTally { answers, ..BackendTally::default() };
+            tally.backends.insert(Identity::new(pod, cluster), backend);
+        }
+        let (kind, what) = (FailureKind::Reset, "gone".to_owned());
+        tally.failures.push(FailureGroup { kind, what, count: 50 });
+        meter.count_all(&tally);
         let counted = meter.counted(Duration::ZERO);
-        assert_eq!((counted.answers[0], counted.failed), (154, 50));
+        assert_eq!((counted.answers[..2].to_vec(), counted.failed), (vec![104, 50], 50));
     }
 }

@@ -156,7 +156,7 @@ fn only_the_addresses_passed_over_most_have_a_line() {
 
 #[test]
 fn a_share_is_all_or_nothing_only_if_it_is() {
-    let shown = [0.0, 1.0 / 2500.0, 0.0005, 0.5, 0.9994, 2499.0 / 2500.0, 1.0].map(percent);
+    let shown = [0.0, 1.0 / 2500.0, 0.0005, 0.5, 0.9994, 2499.0 / 2500.0, 1.0].map(rounded_percent);
     assert_eq!(shown, ["0.0%", "<0.1%", "0.1%", "50.0%", "99.9%", ">99.9%", "100.0%"]);
 }
 
