@@ -96,8 +96,8 @@ pub struct Workload {
     #[arg(long, value_name = "DOMAIN", default_value = "cluster.local", conflicts_with = "id")]
     pub trust_domain: String,
     /// How long it is valid, such as 24h or 90m; never longer than its authority
-    #[arg(long, value_name = "TIME", default_value = "24h")]
-    pub validity: String,
+    #[arg(long, value_name = "TIME", default_value = "24h", value_parser = validity::parse)]
+    pub validity: Duration,
     /// The kind of the new private key
     #[arg(long, value_name = "KIND", default_value = "rsa2048")]
     pub key: KeyKind,
@@ -132,13 +132,5 @@ impl Workload {
                 SpiffeId::new(&self.trust_domain, &namespace, &account)
             }
         }
-    }
-
-    /// How long it is to be valid.
-    ///
-    /// # Errors
-    /// If the text is no period, or is zero or absurd.
-    pub fn period(&self) -> Result<Duration, Error> {
-        validity::parse(&self.validity)
     }
 }

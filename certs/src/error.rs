@@ -3,6 +3,7 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Why a certificate could not be made, read or written. Each message is whole:
 /// no variant has a `source`, which would be printed after it a second time.
@@ -169,12 +170,13 @@ pub enum Error {
     },
 
     /// A period that a certificate cannot have.
-    #[error("validity {text:?} {problem}")]
+    #[error(
+        "a certificate cannot be valid for {}; choose from 1s to 36500d",
+        usage::duration::format(*length)
+    )]
     Validity {
         /// What was given.
-        text: String,
-        /// What is wrong with it.
-        problem: &'static str,
+        length: Duration,
     },
 
     /// Files lie where new ones would go.

@@ -24,8 +24,8 @@ fn run(command: Command) -> Result<Vec<u8>> {
     Ok(match command {
         Command::Generate(flags) => generate::generate(&flags.into())?.to_string().into(),
         Command::Workload(flags) => {
-            let (id, period) = (flags.spiffe_id()?, flags.period()?);
-            let end = workload::issue(&flags.ca, &flags.out, &id, flags.key, period)?;
+            let id = flags.spiffe_id()?;
+            let end = workload::issue(&flags.ca, &flags.out, &id, flags.key, flags.validity)?;
             format!("made      {}\n{id}, until {end}\n", flags.out.display()).into()
         }
         Command::Show(flags) => show::show(&flags.paths)?.into(),

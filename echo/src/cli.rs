@@ -12,9 +12,9 @@ use clap::{ArgMatches, Args, Command, CommandFactory, FromArgMatches, Parser, Va
 use crate::call::Allowed;
 
 mod values;
-pub(crate) use values::duration;
 use values::{
-    Named, address, allowed, bytes, count, head_bytes, identity_value, port, rest, threads, wait,
+    Named, address, allowed, bytes, count, drain_time, head_bytes, identity_value, idle_time, port,
+    threads,
 };
 
 /// Says which pod in which cluster answered.
@@ -176,7 +176,7 @@ pub struct LimitFlags {
     pub max_body: u64,
     /// How long a connection may rest.
     #[arg(long, env = "IDLE_TIMEOUT", value_name = "DURATION", default_value = "65m")]
-    #[arg(value_parser = Named(rest))]
+    #[arg(value_parser = Named(idle_time))]
     pub idle_timeout: Duration,
 }
 
@@ -190,11 +190,11 @@ pub struct RunningFlags {
     /// How long to serve on, unready, after SIGTERM, so that those who balance
     /// load notice before the port closes.
     #[arg(long, env = "DRAIN_DELAY", value_name = "DURATION", default_value = "0")]
-    #[arg(value_parser = Named(wait))]
+    #[arg(value_parser = Named(drain_time))]
     pub drain_delay: Duration,
     /// How long requests in flight may take to finish after that.
     #[arg(long, env = "DRAIN_TIMEOUT", value_name = "DURATION", default_value = "20s")]
-    #[arg(value_parser = Named(wait))]
+    #[arg(value_parser = Named(drain_time))]
     pub drain_timeout: Duration,
 }
 

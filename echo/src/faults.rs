@@ -11,6 +11,7 @@ use std::time::Duration;
 use axum::http::request::Parts;
 use axum::http::{HeaderName, StatusCode};
 use echo_reply::{headers as names, printable};
+use usage::duration;
 
 use crate::noted::Noted;
 
@@ -270,7 +271,7 @@ fn range(value: &str) -> Option<(Duration, Duration)> {
 }
 
 fn time(value: &str, most: Duration) -> Option<Duration> {
-    crate::cli::duration(value).ok().filter(|time| *time <= most)
+    duration::parse_within(value, Duration::ZERO..=most).ok()
 }
 
 /// `503`, or `500:10,200:90`.

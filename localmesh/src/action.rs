@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
+use usage::duration::{DurationError, parse_within};
 
 use crate::topology::{Balancer, Locality, MAX_REPLICAS, Mtls, Topology};
 
@@ -417,22 +418,9 @@ fn locality(text: &str) -> Result<Locality, String> {
     }
 }
 
-/// Reads `200ms`, `1.5s` or `2m`.
-pub(crate) fn duration(text: &str) -> Result<Duration, String> {
-    const FORM: &str = "expected a duration such as 200ms, 1.5s or 2m";
-    let split = text.find(|c: char| c != '.' && !c.is_ascii_digit()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(split);
-    let number: f64 = number.parse().map_err(|_| FORM.to_owned())?;
-    let seconds = match unit {
-        "ms" => number / 1e3,
-        "s" => number,
-        "m" => number * 60.0,
-        _ => return Err(FORM.to_owned()),
-    };
-    match Duration::try_from_secs_f64(seconds) {
-        Ok(time) if time <= Duration::from_secs(3600) => Ok(time),
-        _ => Err("longer than an hour".into()),
-    }
+/// Reads a duration of at most an hour.
+pub(crate) fn duration(text: &str) -> Result<Duration, DurationError> {
+    parse_within(text, Duration::ZERO..=Duration::from_hours(1))
 }
 
 #[cfg(test)]
@@ -481,8 +469,8 @@ mod tests {
             ("split echo2 kops=50,kops=50", "named twice"),
             ("split echo2 kops", "CLUSTER=WEIGHT"),
             ("distribute echo2 kops=x", "is no weight"),
-            ("delay gke1/echo2 200", "such as 200ms"),
-            ("delay gke1/echo2 2h", "such as 200ms"),
+            ("delay gke1/echo2 soon", "for example 250ms"),
+            ("delay gke1/echo2 2h", "from 0s to 1h"),
             ("locality gke1 west", "REGION/ZONE"),
             ("throttle gke1/echo2 100", "0..=99"),
             ("mtls echo2 lax", "strict"),

@@ -258,7 +258,7 @@ mod tests {
             ("kill gke1/echo2", "swap-root eks1", "no cluster is called 'eks1'"),
             ("kill gke1/echo2", "kil gke1/echo2", "kill"),
             ("start gke1/echo2", "start gke2", "gke2"),
-            ("at: 2s", "at: soon", "such as 200ms"),
+            ("at: 2s", "at: soon", "for example 250ms"),
             ("kops sidecar", "kops side", "sidecar, ingress or plain"),
             ("kops sidecar", "eks1 sidecar", "no cluster is called 'eks1'"),
             ("lost <= 2", "lots <= 2", "lots"),

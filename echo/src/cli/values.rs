@@ -10,16 +10,17 @@ use clap::builder::{PossibleValue, TypedValueParser};
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{Arg, Command, Error};
+use usage::duration::{self, DurationError};
 
 use crate::call::Allowed;
 use crate::identity;
 
 /// The most worker threads that can be asked for.
 const MAX_THREADS: usize = 1024;
-/// The longest wait that can be asked for.
-const MAX_WAIT: Duration = Duration::from_hours(1);
-/// The longest time that can be asked for.
-const MAX_TIME: Duration = Duration::from_hours(24);
+/// The longest delay and the longest timeout of a drain.
+const MAX_DRAIN: Duration = Duration::from_hours(1);
+/// The longest time that a connection may be idle.
+const MAX_IDLE: Duration = Duration::from_hours(24);
 /// The smallest head that HTTP can do with, and the largest that is sensible.
 const HEADS: std::ops::RangeInclusive<u64> = (8 << 10)..=(1 << 20);
 
@@ -119,38 +120,14 @@ pub(super) fn head_bytes(value: &str) -> Result<usize, String> {
     if fits { Ok(size as usize) } else { Err("not a size from 8KiB to 1MiB".to_owned()) }
 }
 
-/// A time to wait: at most an hour.
-pub(super) fn wait(value: &str) -> Result<Duration, String> {
-    let most = || "not a duration such as 500ms, 30s or 5m, and at most 1h".to_owned();
-    duration(value).and_then(|time| if time <= MAX_WAIT { Ok(time) } else { Err(most()) })
+/// A drain's delay or timeout.
+pub(super) fn drain_time(value: &str) -> Result<Duration, DurationError> {
+    duration::parse_within(value, Duration::ZERO..=MAX_DRAIN)
 }
 
-/// A time that a connection may rest: at least a second.
-pub(super) fn rest(value: &str) -> Result<Duration, String> {
-    let least = || "not a duration such as 30s or 5m, and at least 1s".to_owned();
-    duration(value)
-        .and_then(|time| if time >= Duration::from_secs(1) { Ok(time) } else { Err(least()) })
-}
-
-/// A whole number and a unit: `500ms`, `30s`, `5m`, `1h`; `0` needs no unit.
-pub(crate) fn duration(value: &str) -> Result<Duration, String> {
-    let digits = value.bytes().take_while(u8::is_ascii_digit).count();
-    let (number, unit) = value.split_at(digits);
-    let milliseconds = match unit {
-        "ms" => 1,
-        "s" => 1_000,
-        "m" => 60_000,
-        "h" => 3_600_000,
-        "" if number.bytes().all(|digit| digit == b'0') => 0,
-        _ => return Err("not a duration such as 500ms, 30s or 5m".to_owned()),
-    };
-    number
-        .parse::<u64>()
-        .ok()
-        .and_then(|number| number.checked_mul(milliseconds))
-        .map(Duration::from_millis)
-        .filter(|duration| *duration <= MAX_TIME)
-        .ok_or_else(|| "not a duration such as 500ms, 30s or 5m, and at most 24h".to_owned())
+/// How long a connection may be idle.
+pub(super) fn idle_time(value: &str) -> Result<Duration, DurationError> {
+    duration::parse_within(value, Duration::from_secs(1)..=MAX_IDLE)
 }
 
 #[cfg(test)]
@@ -158,14 +135,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_have_a_unit_and_a_bound() {
-        assert_eq!(wait("30s"), Ok(Duration::from_secs(30)));
-        assert_eq!(wait("500ms"), Ok(Duration::from_millis(500)));
-        assert_eq!(wait("1h"), Ok(MAX_WAIT));
-        assert_eq!(wait("0"), Ok(Duration::ZERO));
-        for bad in ["", "s", "30", "30 s", "-1s", "1.5s", "61m", "99999999999999999999s", "1é"] {
-            assert!(wait(bad).is_err(), "{bad:?}");
+    fn durations_have_a_bound() {
+        assert_eq!(drain_time("30s"), Ok(Duration::from_secs(30)));
+        assert_eq!(drain_time("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(drain_time("1h"), Ok(MAX_DRAIN));
+        assert_eq!(drain_time("0"), Ok(Duration::ZERO));
+        for bad in ["", "s", "30 s", "-1s", "61m", "99999999999999999999s", "1é"] {
+            assert!(drain_time(bad).is_err(), "{bad:?}");
         }
+        assert_eq!(idle_time("24h"), Ok(MAX_IDLE));
+        assert!(idle_time("0").is_err() && idle_time("25h").is_err());
     }
 
     #[test]

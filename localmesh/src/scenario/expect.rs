@@ -9,6 +9,7 @@
 use std::fmt;
 
 use serde_json::Value;
+use usage::duration;
 
 /// One expectation.
 #[derive(Clone, Debug, PartialEq)]
@@ -223,17 +224,18 @@ fn metric<'a>(words: &'a [&'a str]) -> Result<(Metric, &'a [&'a str]), String> {
 
 /// A number and what it counts.
 fn number(text: &str) -> Result<(f64, Unit), String> {
-    let units = [
-        ("%", 1.0, Unit::Percent),
-        ("ms", 1e3, Unit::Seconds),
-        ("s", 1.0, Unit::Seconds),
-        ("", 1.0, Unit::Count),
-    ];
-    let found = units.iter().find_map(|(suffix, divisor, unit)| {
-        let number: f64 = text.strip_suffix(suffix)?.parse().ok()?;
-        (number.is_finite() && number >= 0.0).then_some((number / divisor, *unit))
-    });
-    found.ok_or_else(|| format!("'{text}' is no number"))
+    let (digits, unit) = match text.strip_suffix('%') {
+        Some(digits) => (digits, Unit::Percent),
+        None => (text, Unit::Count),
+    };
+    match digits.parse::<f64>() {
+        Ok(number) if number.is_finite() && number >= 0.0 => Ok((number, unit)),
+        Err(_) if text.starts_with(|c: char| c.is_ascii_digit()) => {
+            let time = duration::parse(text).map_err(|why| format!("'{text}': {why}"))?;
+            Ok((time.as_secs_f64(), Unit::Seconds))
+        }
+        _ => Err(format!("'{text}' is not a number")),
+    }
 }
 
 /// Whether a metric is counted in this unit; whether it is percent.
@@ -364,8 +366,8 @@ mod tests {
             ("", "nothing is expected"),
             ("lots < 3", "'lots' is no metric"),
             ("lost", "expected METRIC"),
-            ("lost < many", "'many' is no number"),
-            ("lost < -1", "'-1' is no number"),
+            ("lost < many", "'many' is not a number"),
+            ("lost < -1", "'-1' is not a number"),
             ("lost ~ 3", "none of"),
             ("lost < 3s", "another unit"),
             ("failover < 3", "another unit"),
