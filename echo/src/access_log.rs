@@ -9,7 +9,7 @@ use echo_reply::printable;
 use tracing::{Level, enabled, field, info};
 
 use crate::describe::{self, Arrival};
-use crate::noted::Noted;
+use crate::request_headers::RequestHeaders;
 
 /// Which requests are logged.
 #[derive(Debug)]
@@ -48,7 +48,7 @@ impl AccessLog {
             peer = arrival.connection.peer.map(field::display),
             connection = arrival.connection.id.to_str().unwrap_or_default(),
             request = arrival.number,
-            attempt = Noted::of(&head.headers).attempt(),
+            attempt = RequestHeaders::of(&head.headers).attempt(),
             "answered"
         );
     }

@@ -10,11 +10,11 @@ use echo_reply::SentBody;
 use http_body_util::BodyExt as _;
 
 /// The longest body that is read to its end, in bytes, if no flag says otherwise.
-pub const MAX_BODY: u64 = 8 << 20;
+pub(crate) const MAX_BODY: u64 = 8 << 20;
 /// The most of a body that is returned, in bytes.
-pub const MAX_RETURNED: usize = 64 << 10;
+pub(crate) const MAX_RETURNED: usize = 64 << 10;
 /// How long a body may take to arrive.
-pub const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+pub(crate) const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long, and how much of, a refused body is still read, so that its sender
 /// gets to see the answer instead of a reset connection.
 const LINGER: Duration = Duration::from_secs(2);
@@ -24,7 +24,7 @@ const LINGER_BYTES: u64 = 64 << 20;
 /// if there is one. The status says how it went: 200 if it came to its end,
 /// otherwise why it did not, and then the connection must be closed. A body that
 /// is announced as too long is not even asked for with `100 Continue`.
-pub async fn drain(mut body: Body, most: u64, kept: Option<&mut Kept>) -> StatusCode {
+pub(crate) async fn drain(mut body: Body, most: u64, kept: Option<&mut Kept>) -> StatusCode {
     if body.is_end_stream() {
         return StatusCode::OK;
     }

@@ -12,7 +12,7 @@ use echo_reply::printable;
 pub(crate) mod client;
 
 /// The path that calls, where calling is allowed.
-pub const PATH: &str = "/call";
+pub(crate) const PATH: &str = "/call";
 /// The most calls that one request can ask for.
 const MAX_CALLS: u32 = 32;
 /// The longest chain of echoes that call each other.
@@ -22,7 +22,7 @@ pub(crate) const DEPTH: HeaderName = HeaderName::from_static("x-echo-depth");
 
 /// Somebody who may be called.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Allowed {
+pub(crate) struct Allowed {
     /// A name in lower case, or an address as the standard library writes it.
     host: String,
     /// Any port, if it is not given.
@@ -31,7 +31,7 @@ pub struct Allowed {
 
 /// Why nobody is called.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-pub enum Refusal {
+pub(crate) enum Refusal {
     /// Nobody to call.
     #[error("/call needs to=URL, such as /call?to=http://echo2:8080/&n=2")]
     NoUrl,
@@ -55,7 +55,7 @@ pub enum Refusal {
 impl Refusal {
     /// The status that says so.
     #[must_use]
-    pub fn status(&self) -> StatusCode {
+    pub(crate) fn status(&self) -> StatusCode {
         match self {
             Self::NotAllowed(_) => StatusCode::FORBIDDEN,
             Self::TooDeep => StatusCode::LOOP_DETECTED,

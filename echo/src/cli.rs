@@ -11,6 +11,7 @@ use clap::{ArgMatches, Args, Command, CommandFactory, FromArgMatches, Parser, Va
 
 use crate::call::Allowed;
 
+pub(crate) mod identity;
 mod values;
 use values::{
     Named, address, allowed, bytes, count, drain_time, head_bytes, identity_value, idle_time, port,
@@ -36,9 +37,6 @@ use values::{
 #[derive(Debug, Parser)]
 #[command(name = "echo", version, max_term_width = 80, verbatim_doc_comment)]
 struct Flags {
-    /// Print a completion script for SHELL and exit.
-    #[arg(long, value_name = "SHELL")]
-    completions: Option<clap_complete::Shell>,
     #[command(flatten)]
     listen: ListenFlags,
     #[command(flatten)]
@@ -58,7 +56,7 @@ struct Flags {
 /// Where to listen.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Listening")]
-pub struct ListenFlags {
+pub(crate) struct ListenFlags {
     /// The address to listen on, such as 127.0.0.1 or ::.
     #[arg(long, env = "HOST", value_name = "ADDRESS", default_value = "0.0.0.0")]
     #[arg(value_parser = Named(address))]
@@ -79,7 +77,7 @@ pub struct ListenFlags {
 /// A second port that speaks TLS.
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "TLS")]
-pub struct TlsFlags {
+pub(crate) struct TlsFlags {
     /// The port to answer on with TLS (HTTP/1.1, HTTP/2 and gRPC); 0 takes any
     /// free one [default: none].
     #[arg(long, env = "TLS_PORT", value_name = "PORT", value_parser = Named(port))]
@@ -102,7 +100,7 @@ pub struct TlsFlags {
 
 /// Whether clients must show a certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum ClientAuth {
+pub(crate) enum ClientAuth {
     /// Without one, the handshake fails.
     Require,
     /// One that is shown is checked.
@@ -144,7 +142,7 @@ pub struct IdentityFlags {
 /// What it does beyond answering, when asked.
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "On request")]
-pub struct RequestFlags {
+pub(crate) struct RequestFlags {
     /// Misbehave as requests ask, by query or by the header x-echo-fault, whose
     /// value has the form of a query: delay=100ms or delay=100ms-2s, status=503
     /// or status=500:10,200:90, abort=before, abort=body, drip=5s, size=BYTES,
@@ -161,7 +159,7 @@ pub struct RequestFlags {
 /// What one client, or many, may cost.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Limits")]
-pub struct LimitFlags {
+pub(crate) struct LimitFlags {
     /// The most connections that are open at once; more are closed.
     #[arg(long, env = "MAX_CONNECTIONS", value_name = "N", default_value = "20000")]
     #[arg(value_parser = Named(count))]
@@ -244,21 +242,19 @@ pub enum LogFormat {
 #[derive(Clone, Debug)]
 pub struct Cli {
     /// Where to listen.
-    pub listen: ListenFlags,
+    pub(crate) listen: ListenFlags,
     /// The port that speaks TLS.
-    pub tls: TlsFlags,
+    pub(crate) tls: TlsFlags,
     /// Who this is.
     pub identity: IdentityFlags,
     /// What it does when asked.
-    pub request: RequestFlags,
+    pub(crate) request: RequestFlags,
     /// What clients may cost.
-    pub limits: LimitFlags,
+    pub(crate) limits: LimitFlags,
     /// How to run.
     pub running: RunningFlags,
     /// What to log.
     pub log: LogFlags,
-    /// Only print a completion script.
-    pub completions: Option<clap_complete::Shell>,
 }
 
 /// By hand, because clap takes an empty variable for a value, whereas compose
@@ -279,9 +275,9 @@ impl CommandFactory for Cli {
 
 impl FromArgMatches for Cli {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
-        let Flags { listen, tls, identity, request, limits, running, log, completions } =
+        let Flags { listen, tls, identity, request, limits, running, log } =
             Flags::from_arg_matches(matches)?;
-        Ok(Self { listen, tls, identity, request, limits, running, log, completions })
+        Ok(Self { listen, tls, identity, request, limits, running, log })
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {

@@ -4,22 +4,16 @@
 use std::hash::{BuildHasher as _, RandomState};
 use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::task::{Context, Poll};
-use std::time::Duration;
+use std::task::Poll;
 
-use axum::body::{Bytes, HttpBody};
 use axum::http::{HeaderValue, Request, Response};
 use futures_util::future::{Either, ready};
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt as _, StreamExt as _};
-use hyper::body::{Frame, Incoming, SizeHint};
-use hyper::server::conn::http1;
+use hyper::body::Incoming;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
-use hyper_util::server::conn::auto;
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
@@ -31,40 +25,15 @@ use crate::describe::{Arrival, Connection};
 use crate::tls::Tls;
 
 mod activity;
+mod held;
+mod protocol;
 mod serving;
 mod supervision;
 use activity::{Activity, Busy, Watched};
+use held::Held;
+pub(crate) use protocol::{Protocol, protocol};
 use serving::{Serving, Sniff};
 use supervision::{Order, Supervision};
-
-/// How often an HTTP/2 peer is asked whether it is still there.
-const PING_INTERVAL: Duration = Duration::from_secs(60);
-
-/// How every connection is served.
-#[derive(Debug)]
-pub(crate) struct Protocol {
-    http1: http1::Builder,
-    /// Either HTTP/1 or HTTP/2.
-    either: auto::Builder<TokioExecutor>,
-    /// How long a connection may rest.
-    idle: Duration,
-}
-
-/// HTTP/1 and HTTP/2 with bounded heads. Hyper's own timeout of heads is off: it
-/// would count the idle time between requests too, and needs a timer per request.
-/// `max_head` is in bytes, from 8 KiB.
-pub(crate) fn protocol(max_head: usize, idle: Duration) -> Protocol {
-    let (mut http1, mut either) = (http1::Builder::new(), auto::Builder::new(TokioExecutor::new()));
-    // A client may close its side as soon as it has asked, and still wants the answer.
-    http1.half_close(true).max_buf_size(max_head).header_read_timeout(None).writev(false);
-    either.http1().half_close(true).max_buf_size(max_head).header_read_timeout(None).writev(false);
-    either
-        .http2()
-        .max_header_list_size(u32::try_from(max_head).unwrap_or(u32::MAX))
-        .timer(TokioTimer::new())
-        .keep_alive_interval(PING_INTERVAL);
-    Protocol { http1, either, idle }
-}
 
 /// Names connections: a prefix of this run, so that ids of two runs behind one
 /// name differ, and a counter.
@@ -178,44 +147,19 @@ fn held(mut answer: Response<Content>, busy: Busy, close: &Notify) -> io::Result
     Ok(answer.map(|body| Held { body, _busy: busy }))
 }
 
-/// A body during which its request counts as in flight.
-struct Held {
-    body: Content,
-    _busy: Busy,
-}
-
-impl HttpBody for Held {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::supervision::FIRST_REQUEST;
     use super::*;
     use crate::answer;
+    use crate::app::{App, Options};
     use crate::describe::Describer;
-    use crate::routes::{App, Options};
-    use axum::body::Body;
+    use axum::body::{Body, Bytes};
     use axum::http::StatusCode;
     use echo_reply::Identity;
     use http_body_util::channel::Channel;
-    use hyper_util::rt::TokioIo;
+    use hyper_util::rt::{TokioExecutor, TokioIo};
+    use std::time::Duration;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 
     const IDLE: Duration = Duration::from_mins(65);

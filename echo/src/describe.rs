@@ -2,24 +2,22 @@
 //! bounded and cleaned of control characters before it stands in a reply.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
-use std::sync::Arc;
 
 use axum::body::Bytes;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, VARY, X_CONTENT_TYPE_OPTIONS};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use echo_reply::{
-    Called, Identity, Reply, SCHEMA, SentBody, TextLine, TlsFacts, headers as names, printable,
+    Called, Identity, Reply, SCHEMA, SentBody, TextLine, headers as names, printable,
 };
-use tokio::sync::watch;
 
-use crate::metrics::Ongoing;
 use crate::negotiate::{self, Form};
-use crate::noted::Noted;
+use crate::request_headers::RequestHeaders;
 use crate::xfcc;
 
+mod arrival;
 mod asked_url;
+pub(crate) use arrival::{Arrival, Connection};
 use asked_url::AskedUrl;
 
 const ATTEMPT: HeaderName = HeaderName::from_static(names::ATTEMPT);
@@ -29,44 +27,9 @@ const REQUEST: HeaderName = HeaderName::from_static(names::REQUEST);
 pub(crate) const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
-/// What is known of a connection of this server.
-#[derive(Debug)]
-pub struct Connection {
-    /// Its id, unique in one run of the server.
-    pub id: HeaderValue,
-    /// The other end.
-    pub peer: Option<SocketAddr>,
-    /// This end.
-    pub local: Option<SocketAddr>,
-    /// What is known of its TLS session, if it has one.
-    pub tls: Option<TlsFacts>,
-    /// Changes when the connection is to end soon; answers that go on for long end then.
-    pub drain: Option<watch::Receiver<()>>,
-    /// Counts it as open, as long as anybody knows of it.
-    pub open: Option<Ongoing>,
-}
-
-impl Connection {
-    /// A connection of which nothing but its id is known.
-    #[must_use]
-    pub fn new(id: HeaderValue) -> Self {
-        Self { id, peer: None, local: None, tls: None, drain: None, open: None }
-    }
-}
-
-/// What is known of a request beside its head; the server attaches it to the
-/// request's extensions.
-#[derive(Clone, Debug)]
-pub struct Arrival {
-    /// The connection that it came on.
-    pub connection: Arc<Connection>,
-    /// Its number on that connection, from 1.
-    pub number: u64,
-}
-
 /// What a reply holds beside what can be read off the request's head.
 #[derive(Debug, Default)]
-pub struct More {
+pub(crate) struct More {
     /// The request's body, if it is wanted.
     pub body: Option<SentBody>,
     /// What others answered who were called.
@@ -75,13 +38,15 @@ pub struct More {
 
 /// The URL as the client asked for it, fit to be printed.
 #[must_use]
-pub fn url(head: &Parts, connection: &Connection) -> String {
-    AskedUrl::of(head, &Noted::of(&head.headers), connection).between("", "")
+pub(crate) fn url(head: &Parts, connection: &Connection) -> String {
+    AskedUrl::of(head, &RequestHeaders::of(&head.headers), connection).between("", "")
 }
 
 /// The reply to one request.
 #[derive(Debug)]
-pub struct Answer {
+pub(crate) struct Answer {
+    /// 200; the caller replaces it where the request is refused or asks for a fault.
+    pub status: StatusCode,
     /// The response's headers, but for the body's length.
     pub headers: HeaderMap,
     /// The response's body.
@@ -90,7 +55,7 @@ pub struct Answer {
 
 /// Knows who answers, and holds every part of a reply that is always the same.
 #[derive(Debug)]
-pub struct Describer {
+pub(crate) struct Describer {
     identity: Identity,
     headers: HeaderMap,
     identity_headers: HeaderMap,
@@ -102,7 +67,7 @@ impl Describer {
     /// A describer for `identity`. A value that no header can carry is left out
     /// of the headers; `identity::from_flags` lets none pass.
     #[must_use]
-    pub fn new(identity: Identity) -> Self {
+    pub(crate) fn new(identity: Identity) -> Self {
         let headers = constant_headers(&identity);
         let mark = '\u{1}';
         let url = mark.to_string();
@@ -116,11 +81,17 @@ impl Describer {
 
     /// The reply to a request.
     #[must_use]
-    pub fn answer(&self, head: &Parts, noted: &Noted<'_>, arrival: &Arrival, more: More) -> Answer {
-        let url = AskedUrl::of(head, noted, &arrival.connection);
+    pub(crate) fn answer(
+        &self,
+        head: &Parts,
+        request_headers: &RequestHeaders<'_>,
+        arrival: &Arrival,
+        more: More,
+    ) -> Answer {
+        let url = AskedUrl::of(head, request_headers, &arrival.connection);
         let mut headers = self.headers.clone();
-        state(&mut headers, noted, arrival);
-        let form = if noted.accept { negotiate::form(&head.headers) } else { Form::Text };
+        state(&mut headers, request_headers, arrival);
+        let form = if request_headers.accept { negotiate::form(&head.headers) } else { Form::Text };
         let body = match form {
             Form::Text => {
                 let mut text = url.between(&self.around_url.0, &self.around_url.1);
@@ -129,29 +100,29 @@ impl Describer {
             }
             Form::Json => {
                 headers.insert(CONTENT_TYPE, JSON);
-                json(&self.reply(head, noted, arrival, url.between("", ""), more))
+                json(&self.reply(head, request_headers, arrival, url.between("", ""), more))
             }
         };
-        Answer { headers, body: body.into() }
+        Answer { status: StatusCode::OK, headers, body: body.into() }
     }
 
     /// Who answers.
     #[must_use]
-    pub fn identity(&self) -> &Identity {
+    pub(crate) fn identity(&self) -> &Identity {
         &self.identity
     }
 
     /// The headers that say who answers, for a reply that is made elsewhere.
     #[must_use]
-    pub fn stated(&self, head: &Parts, arrival: &Arrival) -> HeaderMap {
+    pub(crate) fn stated(&self, head: &Parts, arrival: &Arrival) -> HeaderMap {
         let mut headers = self.identity_headers.clone();
-        state(&mut headers, &Noted::of(&head.headers), arrival);
+        state(&mut headers, &RequestHeaders::of(&head.headers), arrival);
         headers
     }
 
     /// The text line for a URL that is fit to be printed.
     #[must_use]
-    pub fn text(&self, url: &str) -> String {
+    pub(crate) fn text(&self, url: &str) -> String {
         let (before, after) = &self.around_url;
         [before, url, after].concat()
     }
@@ -159,7 +130,7 @@ impl Describer {
     fn reply(
         &self,
         head: &Parts,
-        noted: &Noted<'_>,
+        request_headers: &RequestHeaders<'_>,
         arrival: &Arrival,
         url: String,
         more: More,
@@ -175,8 +146,8 @@ impl Describer {
             peer: connection.peer.map(|peer| peer.to_string()),
             connection: text_of(&connection.id),
             request: arrival.number,
-            attempt: noted.attempt(),
-            probe: noted.probe().map(text_of),
+            attempt: request_headers.attempt(),
+            probe: request_headers.probe().map(text_of),
             tls: connection.tls.clone(),
             xfcc: xfcc::from_headers(&head.headers),
             body: more.body,
@@ -211,7 +182,7 @@ fn headers_of(identity: &Identity) -> impl Iterator<Item = (HeaderName, HeaderVa
 }
 
 /// Adds what differs from reply to reply.
-fn state(headers: &mut HeaderMap, asked: &Noted<'_>, arrival: &Arrival) {
+fn state(headers: &mut HeaderMap, asked: &RequestHeaders<'_>, arrival: &Arrival) {
     headers.insert(CONNECTION, arrival.connection.id.clone());
     headers.insert(REQUEST, HeaderValue::from(arrival.number));
     if let Some(attempt) = asked.attempt() {

@@ -13,14 +13,14 @@ use axum::http::{HeaderName, StatusCode};
 use echo_reply::{headers as names, printable};
 use usage::duration;
 
-use crate::noted::Noted;
+use crate::request_headers::RequestHeaders;
 
-pub mod body;
+pub(crate) mod body;
 
 /// The request header that asks.
-pub const HEADER: HeaderName = HeaderName::from_static(names::FAULT);
+pub(crate) const HEADER: HeaderName = HeaderName::from_static(names::FAULT);
 /// The response header that says what was done.
-pub const DONE: HeaderName = HeaderName::from_static(names::FAULTS);
+pub(crate) const DONE: HeaderName = HeaderName::from_static(names::FAULTS);
 
 const NAMES: [&str; 7] = ["delay", "status", "abort", "drip", "size", "close", "unready"];
 /// The longest delay and the slowest drip that can be asked for.
@@ -32,7 +32,7 @@ const MAX_SIZE: u64 = 1 << 30;
 
 /// What a request asks for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Faults {
+pub(crate) struct Faults {
     /// The shortest and the longest time to wait before the answer.
     pub delay: Option<(Duration, Duration)>,
     /// Statuses and how often each is to come, in relation to the others.
@@ -51,7 +51,7 @@ pub struct Faults {
 
 /// Where an answer breaks off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Abort {
+pub(crate) enum Abort {
     /// There is none.
     Before,
     /// In the middle of its body.
@@ -60,7 +60,7 @@ pub enum Abort {
 
 /// A fault that cannot be had.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-pub enum Refusal {
+pub(crate) enum Refusal {
     /// A name that the header must not have.
     #[error("there is no fault {0:?}; there are delay, status, abort, drip, size, close, unready")]
     Unknown(String),
@@ -84,7 +84,7 @@ pub enum Refusal {
 
 /// What was drawn for one answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Drawn {
+pub(crate) struct Drawn {
     /// How long to wait before the answer.
     pub delay: Option<Duration>,
     /// The answer's status.
@@ -103,8 +103,8 @@ pub struct Drawn {
 
 /// Whether a request asks for any fault, rightly or not.
 #[must_use]
-pub fn are_asked(head: &Parts, noted: &Noted<'_>) -> bool {
-    noted.fault
+pub(crate) fn are_asked(head: &Parts, request_headers: &RequestHeaders<'_>) -> bool {
+    request_headers.fault
         || head.uri.query().is_some_and(|query| {
             form_urlencoded::parse(query.as_bytes()).any(|(name, _)| NAMES.contains(&&*name))
         })
@@ -115,7 +115,7 @@ pub fn are_asked(head: &Parts, noted: &Noted<'_>) -> bool {
 /// # Errors
 ///
 /// When a fault is not known, asked for twice, or has a value that does not fit.
-pub fn asked(head: &Parts) -> Result<Option<Faults>, Refusal> {
+pub(crate) fn asked(head: &Parts) -> Result<Option<Faults>, Refusal> {
     let mut faults = Faults::default();
     let mut any = false;
     // Other names in a query are somebody else's.
@@ -193,7 +193,7 @@ impl Faults {
 
     /// Draws what one answer gets; `random` gives uniform numbers.
     #[must_use]
-    pub fn draw(&self, mut random: impl FnMut() -> u64) -> Drawn {
+    pub(crate) fn draw(&self, mut random: impl FnMut() -> u64) -> Drawn {
         let delay = self.delay.map(|(from, to)| {
             let span = u64::try_from((to - from).as_micros()).unwrap_or(u64::MAX - 1);
             from + Duration::from_micros(random() % (span + 1))
@@ -213,7 +213,7 @@ impl Faults {
 impl Drawn {
     /// What was done, for [`DONE`]: `delay=120ms,status=503`.
     #[must_use]
-    pub fn said(&self) -> String {
+    pub(crate) fn said(&self) -> String {
         let mut said = String::new();
         let Self { delay, status, abort, drip, size, close, unready } = self;
         let mut add = |name: &str, value: Cow<'_, str>| {
@@ -241,7 +241,7 @@ impl Drawn {
     /// # Errors
     ///
     /// Names the fault that it cannot do.
-    pub fn fits_calls(&self) -> Result<(), Refusal> {
+    pub(crate) fn fits_calls(&self) -> Result<(), Refusal> {
         match self {
             Self { abort: Some(Abort::Body), .. } => Err(Refusal::NotForCalls("abort=body")),
             Self { drip: Some(_), .. } => Err(Refusal::NotForCalls("drip")),

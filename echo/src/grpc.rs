@@ -16,38 +16,31 @@ use tonic::{Code, Status};
 use tower::ServiceExt as _;
 use tower::util::BoxCloneSyncService;
 
-use crate::describe::{Arrival, Describer};
+use crate::describe::Describer;
 use crate::faults::{self, Drawn};
 use crate::readiness::Readiness;
 
+mod call;
 mod echo_service;
 mod health;
-// Made by a program, in that program's form.
 #[rustfmt::skip]
-pub mod v1;
+#[expect(unreachable_pub, reason = "generated code, kept as the generator writes it")]
+mod v1;
 
+pub(crate) use call::Call;
 use echo_service::EchoService;
 use health::Health;
 use tonic_health::pb::health_server::HealthServer;
 use v1::echo_service_server::EchoServiceServer;
 
 /// The longest message that is taken, in bytes.
-pub const MAX_MESSAGE: usize = 1 << 20;
+pub(crate) const MAX_MESSAGE: usize = 1 << 20;
 /// How long a call's message may take to arrive.
 const MESSAGE_TIMEOUT: Duration = crate::body::BODY_TIMEOUT;
 /// What this server has, for reflection.
 const DESCRIPTORS: &[u8] = include_bytes!("grpc/v1.bin");
 
 type Service = BoxCloneSyncService<Request, Response<tonic::body::Body>, Infallible>;
-
-/// What a service is told of a call beside its message.
-#[derive(Clone, Debug)]
-pub(crate) struct Call {
-    /// The URL as the client asked for it.
-    pub(crate) url: String,
-    /// How it came.
-    pub(crate) arrival: Arrival,
-}
 
 /// All services, ready to be called.
 #[derive(Debug)]

@@ -1,27 +1,30 @@
-//! The sample service: says which pod in which cluster answered, as text, as
-//! headers and as JSON, and drains cleanly. The program is `Server::bind`, then
-//! `Server::run`; what it answers is decided in `describe`, without a socket.
+//! The sample service: says which pod in which cluster answered, as text, as headers and as
+//! JSON, and drains cleanly. `Server::bind` listens, `Server::run` answers; `describe`
+//! decides what, without a socket.
 
 mod access_log;
+mod admin;
 mod answer;
-pub mod body;
-pub mod call;
-pub mod cli;
+mod app;
+mod body;
+mod call;
+mod cli;
 mod connection;
-pub mod describe;
-pub mod faults;
-pub mod grpc;
-pub mod identity;
-pub mod metrics;
-pub mod negotiate;
-pub mod noted;
-pub mod readiness;
-pub mod routes;
-pub mod server;
+mod describe;
+mod drain;
+mod faults;
+mod grpc;
+mod identity;
+mod metrics;
+mod negotiate;
+mod readiness;
+mod request_headers;
+mod server;
 mod tcp;
-pub mod tls;
+mod tls;
 mod websocket;
-pub mod xfcc;
+mod xfcc;
 
-pub use cli::Cli;
-pub use server::{Addresses, BindError, Server};
+pub use cli::identity::{UnfitHostName, from_flags};
+pub use cli::{Cli, LogFlags, LogFormat, LogLevel, RunningFlags};
+pub use server::{BindError, Server};

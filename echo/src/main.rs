@@ -1,13 +1,11 @@
 //! The program `echo`: parses the command line, sets up logging, turns signals
 //! into the server's stop, and says how it ended. Everything else is in the library.
 
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, IsTerminal as _};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use clap::CommandFactory as _;
-use echo::cli::{LogFlags, LogFormat, LogLevel, RunningFlags};
-use echo::{Cli, Server, identity};
+use echo::{Cli, LogFlags, LogFormat, LogLevel, RunningFlags, Server};
 use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -21,10 +19,6 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(code) => return code,
     };
-    if let Some(shell) = cli.completions {
-        print_completions(shell);
-        return ExitCode::SUCCESS;
-    }
     log_to_stderr(&cli.log);
     match run(&cli) {
         Ok(()) => ExitCode::SUCCESS,
@@ -34,7 +28,7 @@ fn main() -> ExitCode {
 
 fn run(cli: &Cli) -> anyhow::Result<()> {
     let host_name = gethostname::gethostname();
-    let identity = identity::from_flags(&cli.identity, &host_name.to_string_lossy())?;
+    let identity = echo::from_flags(&cli.identity, &host_name.to_string_lossy())?;
     allow_many_files();
     runtime(&cli.running)?.block_on(async {
         let interrupt = signal(SignalKind::interrupt()).context("cannot hear SIGINT")?;
@@ -104,11 +98,4 @@ fn log_to_stderr(flags: &LogFlags) {
     };
     let own = Targets::new().with_target("echo", level);
     let _ = tracing_subscriber::registry().with(lines.with_filter(own)).try_init();
-}
-
-fn print_completions(shell: clap_complete::Shell) {
-    let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), "echo", &mut script);
-    // A closed pipe is no error.
-    let _ = io::stdout().write_all(&script);
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use axum::http::{Method, StatusCode, Version};
 
 /// The content type of [`Metrics::render`].
-pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 const METHODS: [&str; 10] =
@@ -27,7 +27,7 @@ type Requests = [[[Counter; PROTOCOLS.len()]; CLASSES.len()]; METHODS.len()];
 
 /// How a request was spoken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Protocol {
+pub(crate) enum Protocol {
     /// HTTP/1.0 or HTTP/1.1.
     Http1,
     /// HTTP/2.
@@ -46,7 +46,7 @@ impl From<Version> for Protocol {
 
 /// The counters of one server.
 #[derive(Debug, Default)]
-pub struct Metrics {
+pub(crate) struct Metrics {
     requests: Requests,
     /// Requests per bucket, those beyond the last bound in a bucket of their own.
     buckets: [Counter; BOUNDS.len() + 1],
@@ -60,7 +60,7 @@ pub struct Metrics {
 
 /// Something that is counted as going on until this is dropped.
 #[derive(Debug)]
-pub struct Ongoing(Arc<Counter>);
+pub(crate) struct Ongoing(Arc<Counter>);
 
 impl Ongoing {
     fn new(gauge: &Arc<Counter>) -> Self {
@@ -77,12 +77,12 @@ impl Drop for Ongoing {
 
 impl Metrics {
     /// Counts a request as in flight.
-    pub fn request(&self) -> Ongoing {
+    pub(crate) fn request(&self) -> Ongoing {
         Ongoing::new(&self.in_flight)
     }
 
     /// Counts an answer that took so long to stand.
-    pub fn answered(
+    pub(crate) fn answered(
         &self,
         method: &Method,
         status: StatusCode,
@@ -102,24 +102,24 @@ impl Metrics {
     }
 
     /// Counts a connection, and that it is open.
-    pub fn connection(&self) -> Ongoing {
+    pub(crate) fn connection(&self) -> Ongoing {
         self.connections.fetch_add(1, Relaxed);
         Ongoing::new(&self.open)
     }
 
     /// How many connections are open.
-    pub fn open(&self) -> u64 {
+    pub(crate) fn open(&self) -> u64 {
         self.open.load(Relaxed)
     }
 
     /// Counts a connection that was closed because there are too many.
-    pub fn refused(&self) {
+    pub(crate) fn refused(&self) {
         self.refused.fetch_add(1, Relaxed);
     }
 
     /// Prometheus' text format.
     #[must_use]
-    pub fn render(&self, ready: bool) -> String {
+    pub(crate) fn render(&self, ready: bool) -> String {
         let mut text = self.requests();
         text += &self.latencies();
         let mut one = |name: &str, kind: &str, help: &str, value: u64| {

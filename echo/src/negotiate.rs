@@ -5,7 +5,7 @@ use axum::http::header::ACCEPT;
 
 /// The form of a reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Form {
+pub(crate) enum Form {
     /// The one line, which is the default.
     Text,
     /// Everything, as one JSON object.
@@ -25,7 +25,7 @@ struct Claim {
 /// precisely, then to the one named first, then to text. A request that accepts
 /// neither gets text too: an echo always answers.
 #[must_use]
-pub fn form(headers: &HeaderMap) -> Form {
+pub(crate) fn form(headers: &HeaderMap) -> Form {
     let (mut text, mut json) = (Claim::default(), Claim::default());
     let ranges = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
     for (position, range) in ranges.flat_map(|value| value.split(',')).enumerate() {

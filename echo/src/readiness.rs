@@ -8,11 +8,11 @@ use tokio::sync::watch;
 
 /// Whether new requests are welcome; clones are one and the same. Not at first.
 #[derive(Clone, Debug, Default)]
-pub struct Readiness(Arc<watch::Sender<State>>);
+pub(crate) struct Readiness(Arc<watch::Sender<State>>);
 
 /// Why it is ready, or not.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct State {
+pub(crate) struct State {
     serving: bool,
     /// How many have asked that it be unready for a while.
     suspended: u32,
@@ -21,7 +21,7 @@ pub struct State {
 impl State {
     /// Whether new requests are welcome.
     #[must_use]
-    pub fn is_ready(self) -> bool {
+    pub(crate) fn is_ready(self) -> bool {
         self.serving && self.suspended == 0
     }
 }
@@ -29,17 +29,17 @@ impl State {
 impl Readiness {
     /// Whether it is so now.
     #[must_use]
-    pub fn is_ready(&self) -> bool {
+    pub(crate) fn is_ready(&self) -> bool {
         self.0.borrow().is_ready()
     }
 
     /// Says whether the server serves.
-    pub fn set(&self, serving: bool) {
+    pub(crate) fn set(&self, serving: bool) {
         self.0.send_if_modified(|state| std::mem::replace(&mut state.serving, serving) != serving);
     }
 
     /// Makes it unready for a while.
-    pub fn suspend(&self, time: Duration) {
+    pub(crate) fn suspend(&self, time: Duration) {
         let state = Arc::clone(&self.0);
         state.send_modify(|state| state.suspended += 1);
         tokio::spawn(async move {
@@ -50,7 +50,7 @@ impl Readiness {
 
     /// One who wants to be told.
     #[must_use]
-    pub fn watch(&self) -> watch::Receiver<State> {
+    pub(crate) fn watch(&self) -> watch::Receiver<State> {
         self.0.subscribe()
     }
 }

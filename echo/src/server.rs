@@ -18,11 +18,12 @@ use tokio::sync::watch;
 use tower::Service as _;
 use tracing::{debug, info, warn};
 
+use crate::admin;
 use crate::answer::{self, Answering, Content};
+use crate::app::{App, Options};
 use crate::cli::{Cli, LimitFlags, ListenFlags, RunningFlags};
 use crate::connection::{self, Ids, Protocol};
 use crate::describe::Describer;
-use crate::routes::{self, App, Options};
 use crate::tcp;
 use crate::tls::{self, Tls, TlsError};
 
@@ -174,7 +175,7 @@ impl Server {
         let (admin_drain, _) = watch::channel(());
         let admin = tokio::spawn(accept_admin(
             admin,
-            routes::admin(Arc::clone(&app)),
+            admin::router(Arc::clone(&app)),
             Arc::clone(&protocol),
             admin_drain.clone(),
         ));
@@ -232,14 +233,6 @@ fn listen(
         Ok((listener, actual))
     };
     listening().map_err(|refusal| BindError::Refused { address, flag, refusal })
-}
-
-/// Done when the drain comes, or can come no more; never without one.
-pub(crate) async fn drained(drain: Option<&mut watch::Receiver<()>>) {
-    match drain {
-        Some(drain) => drop(drain.changed().await),
-        None => std::future::pending().await,
-    }
 }
 
 /// Takes connections in.

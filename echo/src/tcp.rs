@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
 use crate::describe::Connection;
-use crate::server::drained;
+use crate::drain::drained;
 
 /// How much is read at once, in bytes.
 const PIECE: usize = 4096;

@@ -80,7 +80,7 @@ pub enum TlsError {
 
 /// The files, and what clients must show.
 #[derive(Clone, Debug)]
-pub struct Plan {
+pub(crate) struct Plan {
     certificate: PathBuf,
     key: PathBuf,
     /// The authorities that sign clients, and whether a client must show a certificate.
@@ -93,7 +93,7 @@ impl Plan {
     /// # Errors
     ///
     /// When the flags contradict each other.
-    pub fn from_flags(flags: &TlsFlags) -> Result<Option<Self>, TlsError> {
+    pub(crate) fn from_flags(flags: &TlsFlags) -> Result<Option<Self>, TlsError> {
         let TlsFlags { tls_port, tls_cert, tls_key, tls_client_ca, tls_client_auth } = flags;
         let given = [
             ("--tls-cert", tls_cert.is_some()),

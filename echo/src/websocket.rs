@@ -10,8 +10,8 @@ use axum::http::{Method, Version};
 use axum::response::{IntoResponse as _, Response};
 
 use crate::describe::Arrival;
-use crate::noted::Noted;
-use crate::server::drained;
+use crate::drain::drained;
+use crate::request_headers::RequestHeaders;
 
 /// The longest message that is taken, in bytes.
 const MAX_MESSAGE: usize = 1 << 20;
@@ -19,10 +19,12 @@ const MAX_MESSAGE: usize = 1 << 20;
 const CLOSING: Duration = Duration::from_secs(2);
 
 /// Whether a request asks to become a WebSocket.
-pub(crate) fn is_asked(head: &Parts, noted: &Noted<'_>) -> bool {
+pub(crate) fn is_asked(head: &Parts, request_headers: &RequestHeaders<'_>) -> bool {
     head.version == Version::HTTP_11
         && head.method == Method::GET
-        && noted.upgrade.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
+        && request_headers
+            .upgrade
+            .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
 }
 
 /// Answers such a request; `line` says who does.

@@ -7,7 +7,7 @@ use echo_reply::{CertificateElement, headers::FORWARDED_CLIENT_CERT, printable};
 
 /// The elements of all such headers of a request, nearest proxy last.
 #[must_use]
-pub fn from_headers(headers: &HeaderMap) -> Vec<CertificateElement> {
+pub(crate) fn from_headers(headers: &HeaderMap) -> Vec<CertificateElement> {
     headers
         .get_all(FORWARDED_CLIENT_CERT)
         .iter()
@@ -19,7 +19,7 @@ pub fn from_headers(headers: &HeaderMap) -> Vec<CertificateElement> {
 /// (`Cert`, `Chain`) and unknown keys are left out, and so are pairs without `=`
 /// or without a value. A quote that never ends, ends with the header.
 #[must_use]
-pub fn parse(value: &str) -> Vec<CertificateElement> {
+pub(crate) fn parse(value: &str) -> Vec<CertificateElement> {
     let pairs = |element| split_unquoted(element, ';').filter_map(|pair| pair.split_once('='));
     split_unquoted(value, ',')
         .filter(|element| pairs(*element).next().is_some())

@@ -1,11 +1,13 @@
 //! Tests of `answer`.
 
+use super::faulty::OFF;
 use super::*;
+use crate::app::Options;
 use crate::describe::{Connection, Describer};
-use crate::routes::Options;
 use axum::body::to_bytes;
 use axum::extract::Request;
-use axum::http::header::HOST;
+use axum::http::HeaderValue;
+use axum::http::header::{CONTENT_LENGTH, HOST};
 use echo_reply::{Identity, headers as names};
 
 fn app() -> Arc<App> {

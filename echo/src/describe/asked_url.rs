@@ -7,8 +7,8 @@ use std::net::SocketAddr;
 use axum::http::request::Parts;
 use echo_reply::printable;
 
-use super::Connection;
-use crate::noted::Noted;
+use super::arrival::Connection;
+use crate::request_headers::RequestHeaders;
 
 /// The parts of a URL, not yet fit to be printed.
 pub(super) struct AskedUrl<'a> {
@@ -21,12 +21,16 @@ pub(super) struct AskedUrl<'a> {
 impl<'a> AskedUrl<'a> {
     /// Where the request names no host (HTTP/1.0), the address it was sent to
     /// stands in.
-    pub(super) fn of(head: &'a Parts, noted: &Noted<'a>, connection: &Connection) -> Self {
+    pub(super) fn of(
+        head: &'a Parts,
+        request_headers: &RequestHeaders<'a>,
+        connection: &Connection,
+    ) -> Self {
         // `OPTIONS *` asks for the server as a whole, which has no path (RFC 9110, 7.1).
         let path = head.uri.path_and_query().map_or("", |path| path.as_str());
         Self {
-            scheme: scheme(noted, connection.tls.is_some()),
-            host: host(head, noted, connection.local),
+            scheme: scheme(request_headers, connection.tls.is_some()),
+            host: host(head, request_headers, connection.local),
             path: if path == "*" { "" } else { path },
         }
     }
@@ -45,8 +49,8 @@ impl<'a> AskedUrl<'a> {
 
 /// The first proxy's word counts, and only if it is one of the two schemes; then
 /// whether `echo` itself ended TLS.
-fn scheme(noted: &Noted<'_>, tls: bool) -> &'static str {
-    let forwarded = noted.forwarded_proto.and_then(|value| value.to_str().ok());
+fn scheme(request_headers: &RequestHeaders<'_>, tls: bool) -> &'static str {
+    let forwarded = request_headers.forwarded_proto.and_then(|value| value.to_str().ok());
     let first = forwarded.and_then(|value| value.split(',').next()).map(str::trim);
     match first {
         Some(first) if first.eq_ignore_ascii_case("https") => "https",
@@ -57,12 +61,16 @@ fn scheme(noted: &Noted<'_>, tls: bool) -> &'static str {
 }
 
 /// `:authority` or an absolute URL first, then `Host`; a password is never repeated.
-fn host<'a>(head: &'a Parts, noted: &Noted<'a>, local: Option<SocketAddr>) -> Cow<'a, str> {
+fn host<'a>(
+    head: &'a Parts,
+    request_headers: &RequestHeaders<'a>,
+    local: Option<SocketAddr>,
+) -> Cow<'a, str> {
     if let Some(authority) = head.uri.authority() {
         let authority = authority.as_str();
         return authority.rsplit_once('@').map_or(authority, |(_, host)| host).into();
     }
-    match noted.host {
+    match request_headers.host {
         Some(host) if !host.is_empty() => String::from_utf8_lossy(host.as_bytes()),
         _ => local.map_or("localhost".into(), |local| local.to_string().into()),
     }

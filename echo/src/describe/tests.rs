@@ -1,10 +1,12 @@
 //! Tests of `describe`.
 
+use std::sync::Arc;
+
 use axum::http::{Request, Version};
 use proptest::prelude::*;
 
 use super::*;
-use crate::noted::MAX_PROBE;
+use crate::request_headers::MAX_PROBE;
 
 fn arrival() -> Arrival {
     let connection = Connection {
@@ -30,8 +32,8 @@ fn answer(url: &str, headers: &[(&'static str, &[u8])]) -> Answer {
 }
 
 fn reply_to(identity: Identity, head: &Parts) -> Answer {
-    let noted = Noted::of(&head.headers);
-    Describer::new(identity).answer(head, &noted, &arrival(), More::default())
+    let request_headers = RequestHeaders::of(&head.headers);
+    Describer::new(identity).answer(head, &request_headers, &arrival(), More::default())
 }
 
 fn url_of(asked: &str, headers: &[(&'static str, &[u8])]) -> String {

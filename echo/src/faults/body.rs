@@ -18,12 +18,12 @@ static PADDING: [u8; PIECE as usize] = [b'x'; PIECE as usize];
 
 /// How long the body is that [`shaped`] makes, in bytes.
 #[must_use]
-pub fn length(body: &Bytes, drawn: &Drawn) -> u64 {
+pub(crate) fn length(body: &Bytes, drawn: &Drawn) -> u64 {
     drawn.size.unwrap_or(body.len() as u64)
 }
 
 /// The body as it was asked for. `held` is dropped with it.
-pub fn shaped(body: Bytes, drawn: &Drawn, held: impl Send + 'static) -> Body {
+pub(crate) fn shaped(body: Bytes, drawn: &Drawn, held: impl Send + 'static) -> Body {
     let length = length(&body, drawn);
     let breaks = drawn.abort == Some(Abort::Body);
     let pause = drawn.drip.map(|whole| whole / DRIPS.min(length).max(1) as u32);

@@ -14,7 +14,7 @@ fn head(query: &str, headers: &[&str]) -> Parts {
 
 fn are(query: &str, headers: &[&str]) -> bool {
     let head = head(query, headers);
-    are_asked(&head, &Noted::of(&head.headers))
+    are_asked(&head, &RequestHeaders::of(&head.headers))
 }
 
 fn of(query: &str) -> Faults {

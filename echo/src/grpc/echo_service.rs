@@ -5,11 +5,11 @@ use std::sync::Arc;
 use axum::http::HeaderMap;
 use tonic::{Request, Response, Status};
 
-use super::Call;
+use super::call::Call;
 use super::v1::echo_service_server;
 use super::v1::{EchoReply, EchoRequest};
 use crate::describe::{self, Describer};
-use crate::noted::Noted;
+use crate::request_headers::RequestHeaders;
 
 #[derive(Debug)]
 pub(crate) struct EchoService {
@@ -23,8 +23,8 @@ impl echo_service_server::EchoService for EchoService {
         let Some(Call { url, arrival }) = extensions.remove::<Call>() else {
             return Err(Status::internal("the call came without its facts"));
         };
-        let headers: HeaderMap = metadata.into_headers();
-        let noted = Noted::of(&headers);
+        let metadata: HeaderMap = metadata.into_headers();
+        let request_headers = RequestHeaders::of(&metadata);
         let identity = self.describer.identity().clone();
         Ok(Response::new(EchoReply {
             pod: identity.pod,
@@ -39,8 +39,8 @@ impl echo_service_server::EchoService for EchoService {
             message: message.message,
             connection: describe::text_of(&arrival.connection.id),
             request: arrival.number,
-            attempt: noted.attempt().unwrap_or_default(),
-            probe: noted.probe().map(describe::text_of).unwrap_or_default(),
+            attempt: request_headers.attempt().unwrap_or_default(),
+            probe: request_headers.probe().map(describe::text_of).unwrap_or_default(),
             peer: arrival.connection.peer.map(|peer| peer.to_string()).unwrap_or_default(),
         }))
     }

@@ -10,9 +10,10 @@ use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_server;
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 
-use super::{Call, v1};
+use super::call::Call;
+use super::v1;
+use crate::drain::drained;
 use crate::readiness::{Readiness, State};
-use crate::server::drained;
 
 /// The services that there are: the server as a whole, and the echo service.
 const KNOWN: [&str; 2] = ["", v1::echo_service_server::SERVICE_NAME];

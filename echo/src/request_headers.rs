@@ -11,7 +11,7 @@ pub(crate) const MAX_PROBE: usize = 128;
 
 /// What was found. Of a header that comes more than once, the first counts.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Noted<'a> {
+pub(crate) struct RequestHeaders<'a> {
     hosts: usize,
     /// Of all headers, in bytes, as HTTP/1 writes them.
     size: usize,
@@ -31,31 +31,31 @@ pub struct Noted<'a> {
     probe_id: Option<&'a HeaderValue>,
 }
 
-impl<'a> Noted<'a> {
+impl<'a> RequestHeaders<'a> {
     /// Looks at every header once.
     #[must_use]
-    pub fn of(headers: &'a HeaderMap) -> Self {
-        let mut noted = Self::default();
+    pub(crate) fn of(headers: &'a HeaderMap) -> Self {
+        let mut found = Self::default();
         for (name, value) in headers {
-            noted.size += name.as_str().len() + value.len() + ": \r\n".len();
+            found.size += name.as_str().len() + value.len() + ": \r\n".len();
             match name.as_str() {
                 "host" => {
-                    noted.hosts += 1;
-                    noted.host = noted.host.or(Some(value));
+                    found.hosts += 1;
+                    found.host = found.host.or(Some(value));
                 }
-                "accept" => noted.accept = true,
-                "upgrade" => noted.upgrade = noted.upgrade.or(Some(value)),
+                "accept" => found.accept = true,
+                "upgrade" => found.upgrade = found.upgrade.or(Some(value)),
                 "x-forwarded-proto" => {
-                    noted.forwarded_proto = noted.forwarded_proto.or(Some(value))
+                    found.forwarded_proto = found.forwarded_proto.or(Some(value))
                 }
-                names::FAULT => noted.fault = true,
-                names::WANT_BODY => noted.want_body = true,
-                names::ENVOY_ATTEMPT => noted.envoy_attempt = noted.envoy_attempt.or(Some(value)),
-                names::PROBE_ID => noted.probe_id = noted.probe_id.or(Some(value)),
+                names::FAULT => found.fault = true,
+                names::WANT_BODY => found.want_body = true,
+                names::ENVOY_ATTEMPT => found.envoy_attempt = found.envoy_attempt.or(Some(value)),
+                names::PROBE_ID => found.probe_id = found.probe_id.or(Some(value)),
                 _ => {}
             }
         }
-        noted
+        found
     }
 
     /// Whether a head of HTTP/1 is larger than `most`, in bytes. What reads it stops
