@@ -7,10 +7,13 @@
 )]
 
 mod faults;
+mod isolation;
 mod lifecycle;
 mod readme;
 mod real_path;
+mod scenarios;
 mod sections;
+mod shapes;
 mod trust;
 mod verdicts;
 mod view;

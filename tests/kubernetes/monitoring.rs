@@ -7,7 +7,7 @@ use std::fs;
 use serde_json::{Value, json};
 
 use crate::harness::workspace;
-use crate::watch::{exposition, promtool};
+use crate::prober::watch::{exposition, promtool};
 
 const FOLDER: &str = "k8s/watch/monitoring";
 

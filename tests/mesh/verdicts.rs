@@ -6,7 +6,7 @@ use localmesh::action::{Action, Weights};
 use serde_json::Value;
 
 use super::{block, from_sidecar, two_clusters};
-use crate::probing::row;
+use crate::prober::probing::row;
 
 /// Asks as a pod with a sidecar in kops does; the verdicts in the order of `expectations`,
 /// and the row.

@@ -53,14 +53,15 @@ fn mesh_view_an_ingress_says_how_long_its_upstream_took() {
     let outside = from_outside(mesh, "kops", "echo2");
     let through = format!("--connect-to=::{}", outside.to);
     let target = format!("{}{}", outside.host, outside.path);
-    let (code, row) = crate::probing::row(&["-t", &target, "-n", "20", &through]);
+    let (code, row) = crate::prober::probing::row(&["-t", &target, "-n", "20", &through]);
     assert_eq!(code, 0, "{row}");
     let median = |phase: &str| row["phases"][phase]["p50_us"].as_u64().expect(phase);
     // Envoy cuts to whole milliseconds, so that the part is never more than the whole.
     assert!(median("upstream") <= median("first_byte"), "{row}");
 
     // No Envoy is on the way to a pod without a sidecar.
-    let (code, row) = crate::probing::row(&["-t", &straight(mesh, "kops", 0).to.to_string()]);
+    let (code, row) =
+        crate::prober::probing::row(&["-t", &straight(mesh, "kops", 0).to.to_string()]);
     assert_eq!(code, 0, "{row}");
     assert!(row["phases"].get("upstream").is_none(), "{row}");
 }

@@ -1,4 +1,4 @@
-//! Made of `echo/proto/echo/v1/echo.proto` by the test in `tests/grpc_code.rs`; not to be edited.
+//! Made of `echo/proto/echo/v1/echo.proto` by the test in `tests/echo/grpc_code.rs`; not to be edited.
 
 /// What is asked.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -19,8 +19,8 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
+use super::probing::row;
 use crate::harness::{Background, command, run};
-use crate::probing::row;
 use crate::servers::{self, Server};
 
 /// What a server does with its requests.

@@ -9,9 +9,9 @@ use std::process::Command;
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use ::prober::Overrides;
+use ::prober::{Family, Names, NamesConfig};
 use echo_reply::{Identity, TextLine};
-use prober::Overrides;
-use prober::{Family, Names, NamesConfig};
 use reqwest::Url;
 
 use crate::harness;

@@ -4,8 +4,8 @@ use std::io::Write as _;
 
 use serde_json::Value;
 
+use super::probing::{all_fail, row};
 use crate::harness::{self, run};
-use crate::probing::{all_fail, row};
 use crate::servers::{self, Server, answering, line, response};
 
 /// Pod, cluster and answers of each backend.

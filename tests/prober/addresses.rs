@@ -8,9 +8,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::Value;
 
+use super::names::{self, NXDOMAIN, Reply};
+use super::probing::row;
 use crate::harness::run;
-use crate::names::{self, NXDOMAIN, Reply};
-use crate::probing::row;
 use crate::servers::{Server, common_port, line, read_head, response, text_echo};
 
 /// 127.0.0.1 and so on.

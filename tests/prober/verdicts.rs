@@ -6,8 +6,8 @@ use std::io::Write as _;
 use std::net::TcpStream;
 use std::time::Duration;
 
+use super::probing::row;
 use crate::harness::{Said, run};
-use crate::probing::row;
 use crate::servers::{self, Server, line, read_head, response, text_echo};
 
 /// A number from 0 to 99 that looks random, by the number of a connection (SplitMix64).

@@ -109,7 +109,7 @@ fn explain_says_what_the_envoy_counted_and_the_report_keeps_it() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("run.json");
     fs::write(&file, &said.stdout).expect("written");
-    let report = crate::reports::schema::valid(&said);
+    let report = super::reports::schema::valid(&said);
     let explanation = &report["rows"][0]["explanation"];
     assert_eq!(explanation["findings"][0]["cause"], "connections fail");
     assert_eq!(explanation["findings"][0]["layer"], "network");
@@ -279,7 +279,7 @@ fn explain_finds_nothing_in_a_healthy_mesh_and_the_cause_once_it_is_broken() {
         let mut prober = command("prober");
         let said =
             finish(prober.arg("matrix").arg(&matrix).args(["--explain", "-o", "json"]).args(more));
-        let report = crate::reports::schema::valid(&said);
+        let report = super::reports::schema::valid(&said);
         report["rows"].as_array().expect("rows").clone()
     };
     for row in run(&[]) {

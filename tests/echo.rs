@@ -16,6 +16,7 @@ mod drain;
 mod faults;
 mod floods;
 mod grpc;
+mod grpc_code;
 mod hostile;
 mod limits;
 mod restart;

@@ -10,8 +10,8 @@ use std::process::{Command, Stdio};
 use rustix::process::Signal;
 use serde_json::Value;
 
+use super::html::browser::Browser;
 use crate::harness::{Background, DEADLINE, Said, command, run, wait_until};
-use crate::html::browser::Browser;
 use crate::servers::{Server, answering, line, linger_open, nobody, response, text_echo};
 
 /// A prober that watches.

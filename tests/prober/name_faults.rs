@@ -10,9 +10,9 @@ use hickory_resolver::proto::op::ResponseCode;
 use rustix::net::{AddressFamily, SocketType};
 use serde_json::Value;
 
+use super::names::{FromQuery, NXDOMAIN, Reply, Server as Dns};
+use super::probing::row;
 use crate::harness::{Said, bin, finish};
-use crate::names::{FromQuery, NXDOMAIN, Reply, Server as Dns};
-use crate::probing::row;
 use crate::servers::{Server, line, linger, read_head, response, text_echo};
 
 /// Runs `-n 6 -c 3` against a name under this DNS, with so many seconds to connect; the row.

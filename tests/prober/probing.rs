@@ -168,7 +168,7 @@ fn an_answer_to_another_request_is_unidentified() {
 
 #[test]
 fn a_name_that_does_not_exist() {
-    let server = crate::names::Server::start(|_, _| crate::names::NXDOMAIN);
+    let server = super::names::Server::start(|_, _| super::names::NXDOMAIN);
     let servers = format!("--dns-servers={}", server.address);
     let what = all_fail("dns", &["-t", "nobody.invalid/", &servers]);
     assert!(what.contains("'nobody.invalid' not found"), "{what}");
@@ -437,7 +437,7 @@ fn an_interrupted_run_is_json_that_holds_together() {
         let value: Value = serde_json::from_str(&said).expect("whole JSON");
         assert_eq!((&value["interrupted"], &value["exit_code"]), (&true.into(), &130.into()));
         // Reading it checks every sum, those of the timeline too.
-        let report = prober::parse_report(said.as_bytes()).expect("a report");
+        let report = ::prober::parse_report(said.as_bytes()).expect("a report");
         let tally = report.rows[0].tally().expect("probed");
         assert!(tally.answers() > 0 && tally.timeline.is_some(), "{tally:?}");
     }
@@ -544,11 +544,11 @@ fn a_bad_expectation_is_pointed_at() {
 fn bad_certificate_files_are_refused_before_anything_is_sent() {
     let dir = tempfile::tempdir().expect("a folder");
     let path = |name: &str| dir.path().join(name).to_str().expect("UTF-8").to_owned();
-    let id = certs::SpiffeId::new("cluster.local", "default", "prober").expect("an id");
+    let id = ::certs::SpiffeId::new("cluster.local", "default", "prober").expect("an id");
     let day = Duration::from_secs(86_400);
-    let root = certs::Authority::root(certs::KeyKind::EcdsaP256).expect("a root");
+    let root = ::certs::Authority::root(::certs::KeyKind::EcdsaP256).expect("a root");
     for name in ["a", "b"] {
-        let one = root.workload(&id, certs::KeyKind::EcdsaP256, day).expect("a certificate");
+        let one = root.workload(&id, ::certs::KeyKind::EcdsaP256, day).expect("a certificate");
         std::fs::write(path(&format!("{name}-cert")), &one.chain_pem).expect("written");
         std::fs::write(path(&format!("{name}-key")), &one.key_pem).expect("written");
     }

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use super::probing::all_fail;
 use crate::harness::{self, Background, command, wait_until};
-use crate::probing::all_fail;
 use crate::servers::{self, Server, line, read_head, response};
 
 /// Counted while a test's server runs.
@@ -22,7 +22,7 @@ fn row(server: &Server, requests: u64, args: &[&str]) -> Value {
     harness::bin("prober");
     let start = Instant::now();
     let (target, number) = (server.target(), requests.to_string());
-    let (_, row) = crate::probing::row(&[&["-t", &target, "-n", &number], args].concat());
+    let (_, row) = super::probing::row(&[&["-t", &target, "-n", &number], args].concat());
     assert!(start.elapsed() < Duration::from_secs(10), "took {:?}", start.elapsed());
     assert_eq!(row["requests"], requests, "nothing is hidden: {row}");
     row

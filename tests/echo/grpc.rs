@@ -12,7 +12,7 @@ use crate::harness::{Background, finish, workspace};
 /// The client with these arguments.
 fn client(arguments: &[&str]) -> Command {
     let mut command = Command::new(workspace().join("tools/install-grpcio"));
-    command.arg("--run").arg(workspace().join("tests/echo_server/grpc_client.py"));
+    command.arg("--run").arg(workspace().join("tests/echo/grpc_client.py"));
     command.env("PYTHONDONTWRITEBYTECODE", "1").args(arguments);
     command
 }

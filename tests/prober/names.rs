@@ -1,4 +1,4 @@
-//! `prober::resolve` against a DNS server on loopback that answers as each test
+//! Looking names up, against a DNS server on loopback that answers as each test
 //! says: right, wrong, late or never. curl and the machine's own DNS stay out.
 
 use std::cell::Cell;
@@ -11,10 +11,10 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use ::prober::{Family, LookupError, Names, NamesConfig};
 use hickory_resolver::proto::op::{Message, ResponseCode};
 use hickory_resolver::proto::rr::rdata::CNAME;
 use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
-use prober::{Family, LookupError, Names, NamesConfig};
 use rustix::net::{AddressFamily, SocketType};
 
 /// Long enough to say "at once" of on a busy machine.

@@ -13,7 +13,7 @@ use crate::servers::{Server, answering, line, linger, read_head, response, text_
 
 fn read(what: &str, files: &[&Path]) -> Said {
     let mut reader = Command::new(workspace().join("tools/install-report-readers"));
-    reader.arg("--run").arg(workspace().join("tests/reports/read.py")).arg(what).args(files);
+    reader.arg("--run").arg(workspace().join("tests/prober/reports/read.py")).arg(what).args(files);
     finish(reader.env("PYTHONDONTWRITEBYTECODE", "1"))
 }
 
@@ -44,7 +44,7 @@ fn junit_is_valid_and_read_as_it_is_meant() {
     prober.arg("matrix").arg(&matrix).arg("--quiet").args(reports(folder.path(), &["run.xml"]));
     let said = finish(&mut prober);
     assert_eq!(said.code, 1, "{said:?}");
-    let schema = workspace().join("tests/reports/junit.xsd");
+    let schema = workspace().join("tests/prober/reports/junit.xsd");
     let xml = folder.path().join("run.xml");
     let suites = found(&read("junit", &[&schema, &xml]));
     let counts: Vec<_> = suites

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use certs::{Authority, KeyKind, SpiffeId, WORKLOAD_VALIDITY};
+use ::certs::{Authority, KeyKind, SpiffeId, WORKLOAD_VALIDITY};
 use tempfile::TempDir;
 
 use super::{Echo, curl, json};

@@ -206,7 +206,7 @@ fn scenarios_events_are_run_and_the_fault_is_measured() {
     let file = folder.path().join("broken");
     let server = breakable(file.clone());
     let (touch, rm) = (format!("touch {}", file.display()), format!("rm {}", file.display()));
-    let (code, row) = crate::probing::row(&[
+    let (code, row) = crate::prober::probing::row(&[
         "-t",
         &server.target(),
         "--rate",

@@ -7,7 +7,7 @@ use std::fs;
 use crate::harness::workspace;
 
 const HEADER: &str = "//! Made of `echo/proto/echo/v1/echo.proto` by the test in \
-                      `tests/grpc_code.rs`; not to be edited.\n\n";
+                      `tests/echo/grpc_code.rs`; not to be edited.\n\n";
 
 #[test]
 fn the_generated_code_is_that_of_the_proto() {

@@ -29,7 +29,7 @@ fn keeping(most: u64) -> Server {
 
 /// The one row of a quiet run; its accounts are checked.
 fn row(args: &[&str]) -> Value {
-    crate::probing::row(args).1
+    super::probing::row(args).1
 }
 
 #[test]

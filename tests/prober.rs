@@ -1,0 +1,19 @@
+//! `prober` as people and CI run it: a module for each topic.
+
+mod addresses;
+mod engine;
+mod explain;
+mod faults;
+mod html;
+mod http2;
+mod identify;
+mod matrix;
+mod merge;
+mod name_faults;
+mod names;
+mod overrides_vs_curl;
+pub(crate) mod probing;
+mod progress;
+mod reports;
+mod verdicts;
+pub(crate) mod watch;

@@ -1,0 +1,3 @@
+//! Rules that the project keeps about its own code, texts and documents.
+
+mod architecture;
