@@ -1,3 +1,6 @@
 //! Rules that the project keeps about its own code, texts and documents.
 
 mod architecture;
+mod functions;
+mod source;
+mod wording;
