@@ -365,23 +365,10 @@ fn a_log_that_nobody_reads_any_more_stops_nothing() {
 }
 
 #[test]
-fn help_version_and_completions_go_to_stdout() {
+fn help_and_version_go_to_stdout() {
     let version = run("echo", ["--version"]);
     assert_eq!((version.code, version.stdout.as_str()), (0, "echo 0.1.0\n"));
     // Golden, so that a flag without words is seen by who reads the change.
     let help = run("echo", ["--help"]).stdout;
     insta::assert_snapshot!(help);
-    let script = run("echo", ["--completions", "bash"]);
-    assert_eq!(script.code, 0, "{script:?}");
-    let flags =
-        script.stdout.split_ascii_whitespace().map(|word| word.trim_matches(['"', '(', ')']));
-    let flags: std::collections::BTreeSet<_> =
-        flags.filter(|word| word.starts_with("--") && word.len() > 2).collect();
-    assert!(flags.len() > 30, "{flags:?}");
-    for flag in flags {
-        assert!(
-            help.contains(&format!("{flag}\n")) || help.contains(&format!("{flag} <")),
-            "{flag}"
-        );
-    }
 }

@@ -1,5 +1,5 @@
-//! One line per request, at level info, or of every nth request only. Never
-//! bodies, never the headers that carry authorisation: only what is listed here.
+//! One line per request, or per nth request, at level info. Only the fields listed here are
+//! logged: never a body or a header that carries authorization.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
@@ -11,28 +11,28 @@ use tracing::{Level, enabled, field, info};
 use crate::describe::{self, Arrival};
 use crate::request_headers::RequestHeaders;
 
-/// Which requests are logged.
+/// Decides which requests are logged.
 #[derive(Debug)]
 pub(crate) struct AccessLog {
     every: u64,
     seen: AtomicU64,
 }
 
-/// What is logged of an answer.
+/// What is logged about an answer.
 pub(crate) struct Answered {
     pub(crate) status: u16,
-    /// Bytes of its body, where they are known.
+    /// The length of the body, if known.
     pub(crate) bytes: Option<u64>,
     pub(crate) took: Duration,
 }
 
 impl AccessLog {
-    /// A log of the first of every so many requests.
+    /// Logs the first of every `every` requests.
     pub(crate) fn new(every: u64) -> Self {
         Self { every: every.max(1), seen: AtomicU64::new(0) }
     }
 
-    /// To be called when an answer stands.
+    /// Call this when the answer is decided.
     pub(crate) fn answered(&self, head: &Parts, arrival: &Arrival, answer: &Answered) {
         let wanted =
             || self.every == 1 || self.seen.fetch_add(1, Relaxed).is_multiple_of(self.every);

@@ -1,8 +1,7 @@
-//! What the echo port answers: every path and method gets the line. A plain
-//! request is answered at once. One that must wait for something (a body, a
-//! fault, another echo) or becomes something else (gRPC, a WebSocket) is
-//! answered later, in a box of its own: a connection that rests needs no room
-//! for what few requests ask for.
+//! What the echo port answers: every path and method gets the line. A plain request is
+//! answered at once. A request that waits for something (a body, a fault, another echo) or
+//! becomes something else (gRPC, a WebSocket) is answered by a boxed future, so that an
+//! idle connection does not reserve memory for it.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -29,15 +28,13 @@ pub(crate) use faulty::Ending;
 use faulty::{mark_ignored, misbehaving, wait};
 use response::{Asked, CLOSE, record, refused, sent};
 
-/// An answer, or what will become one.
+/// An answer, or the future that makes it.
 pub(crate) enum Answering {
-    /// It stands.
     Now(Response<Content>),
-    /// It has to wait for something.
     Later(BoxFuture<'static, Response<Content>>),
 }
 
-/// Answers a request, whatever it asks.
+/// Answers any request.
 pub(crate) fn answer<B>(app: &Arc<App>, request: Request<B>, arrival: Arrival) -> Answering
 where
     B: HttpBody<Data = Bytes> + Send + 'static,
@@ -56,7 +53,7 @@ where
     Answering::Later(Box::pin(async move { later(&app, asked, request_body).await }))
 }
 
-/// The answer to a plain request without a body; none to what must be looked at closely.
+/// The answer to a plain request without a body; `None` for any other request.
 fn at_once(app: &App, asked: &Asked) -> Option<Response<Content>> {
     let head = &asked.head;
     let request_headers = RequestHeaders::of(&head.headers);
@@ -114,7 +111,7 @@ async fn later(app: &App, asked: Asked, request_body: Body) -> Response<Content>
             }
         }
     }
-    // What was not read to its end cannot be followed by another request.
+    // If the body was not read to its end, the next request cannot be found after it.
     let broken = status != StatusCode::OK;
     if let Some(drawn) = &drawn {
         wait(app, drawn).await;
@@ -132,7 +129,7 @@ async fn later(app: &App, asked: Asked, request_body: Body) -> Response<Content>
     }
 }
 
-/// Answers a WebSocket's handshake; what follows is no request.
+/// Answers a WebSocket handshake. The messages that follow are not requests.
 async fn open_websocket(app: &App, mut asked: Asked) -> Response<Body> {
     let url = describe::url(&asked.head, &asked.arrival.connection);
     let stated = app.describer.stated(&asked.head, &asked.arrival);
@@ -144,8 +141,8 @@ async fn open_websocket(app: &App, mut asked: Asked) -> Response<Body> {
     response
 }
 
-/// 200, unless the request is ambiguous, its body is refused, or a tunnel is
-/// asked for: this is no proxy.
+/// 200, unless the host is ambiguous, the body is refused, or the request is a CONNECT:
+/// echo is not a proxy.
 async fn status(
     app: &App,
     head: &Parts,

@@ -14,14 +14,10 @@ use crate::grpc;
 use crate::metrics::Metrics;
 use crate::readiness::Readiness;
 
-/// What answers are made with.
 #[derive(Debug)]
 pub(crate) struct App {
-    /// Who answers, and how.
     pub describer: Arc<Describer>,
-    /// What has been counted.
     pub metrics: Metrics,
-    /// Whether new requests are welcome.
     pub readiness: Readiness,
     pub(crate) grpc: grpc::Services,
     pub(crate) log: AccessLog,
@@ -29,20 +25,20 @@ pub(crate) struct App {
     pub(crate) caller: Option<Caller>,
 }
 
-/// What the flags say of answering.
+/// What the flags say about answers.
 #[derive(Clone, Debug)]
 pub(crate) struct Options {
     /// Whether requests may ask for faults.
     pub faults: bool,
-    /// Whom `/call` may call; nobody, and there is no `/call`.
+    /// Whom `/call` may call. If empty, `/call` is an ordinary path.
     pub allow_call: Vec<call::Allowed>,
-    /// The largest body that is read, in bytes.
+    /// In bytes.
     pub max_body: u64,
-    /// The largest head of a request, in bytes.
+    /// In bytes.
     pub max_head: usize,
-    /// How long a WebSocket may rest.
+    /// How long a WebSocket may be idle.
     pub idle_timeout: Duration,
-    /// Of how many requests one is logged.
+    /// One of this many requests is logged.
     pub log_sample: u64,
 }
 

@@ -1,6 +1,5 @@
-//! Reads request bodies away, within bounds of size and time, and keeps none of
-//! them but, on request, a beginning. A body beyond the bounds is answered and
-//! the connection then closed.
+//! Reads request bodies and discards them, within limits of size and time. On request, the
+//! beginning is kept. A body beyond the limits is answered, then the connection closes.
 
 use std::time::Duration;
 
@@ -9,21 +8,20 @@ use axum::http::StatusCode;
 use echo_reply::SentBody;
 use http_body_util::BodyExt as _;
 
-/// The longest body that is read to its end, in bytes, if no flag says otherwise.
+/// The default limit of a body, in bytes.
 pub(crate) const MAX_BODY: u64 = 8 << 20;
-/// The most of a body that is returned, in bytes.
+/// How much of a body is kept, in bytes.
 pub(crate) const MAX_RETURNED: usize = 64 << 10;
 /// How long a body may take to arrive.
 pub(crate) const BODY_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long, and how much of, a refused body is still read, so that its sender
-/// gets to see the answer instead of a reset connection.
+/// How long, and how much of, a refused body is still read, so that the client sees the
+/// answer instead of a connection reset.
 const LINGER: Duration = Duration::from_secs(2);
 const LINGER_BYTES: u64 = 64 << 20;
 
-/// Reads a body of at most `most` bytes away, but keeps its beginning in `kept`
-/// if there is one. The status says how it went: 200 if it came to its end,
-/// otherwise why it did not, and then the connection must be closed. A body that
-/// is announced as too long is not even asked for with `100 Continue`.
+/// Reads and discards a body of at most `most` bytes; its beginning goes into `kept`. The
+/// status is 200 if the body ended, otherwise it says why not, and the connection must then
+/// be closed. A body that is announced as too long is refused before `100 Continue`.
 pub(crate) async fn drain(mut body: Body, most: u64, kept: Option<&mut Kept>) -> StatusCode {
     if body.is_end_stream() {
         return StatusCode::OK;
@@ -43,7 +41,7 @@ pub(crate) async fn drain(mut body: Body, most: u64, kept: Option<&mut Kept>) ->
     }
 }
 
-/// What is kept of a body.
+/// The beginning of a body, and its whole length.
 #[derive(Debug, Default)]
 pub struct Kept {
     beginning: Vec<u8>,

@@ -1,6 +1,6 @@
-//! Whom `/call` may call, and what a request asks of it. Pure; `call/client.rs`
-//! does the calling. Nothing outside the list is ever called: the list is asked
-//! for the URL, for each redirect, and for each address that a name leads to.
+//! Whom `/call` may call, and what a request to it asks for. Pure; `call/client.rs` makes
+//! the calls. Only hosts on the list are called: the URL, each redirect and each address
+//! that a name resolves to are checked against it.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
@@ -11,49 +11,42 @@ use echo_reply::printable;
 
 pub(crate) mod client;
 
-/// The path that calls, where calling is allowed.
+/// The path that calls others, if calls are allowed.
 pub(crate) const PATH: &str = "/call";
-/// The most calls that one request can ask for.
 const MAX_CALLS: u32 = 32;
 /// The longest chain of echoes that call each other.
 const MAX_DEPTH: u32 = 4;
-/// How far down a chain a request is; set by the echo that calls.
+/// The position of a request in a chain; the calling echo sets it.
 pub(crate) const DEPTH: HeaderName = HeaderName::from_static("x-echo-depth");
 
-/// Somebody who may be called.
+/// A host that may be called.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Allowed {
-    /// A name in lower case, or an address as the standard library writes it.
+    /// A name in lower case, or an address as the standard library formats it.
     host: String,
-    /// Any port, if it is not given.
+    /// `None` allows any port.
     port: Option<u16>,
 }
 
-/// Why nobody is called.
+/// Why a request to `/call` is refused.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub(crate) enum Refusal {
-    /// Nobody to call.
     #[error("/call needs to=URL, such as /call?to=http://echo2:8080/&n=2")]
     NoUrl,
-    /// Not a URL that can be called.
     #[error(
-        "cannot call {0:?}: it must be a URL such as http://echo2:8080/, with its special \
-             characters percent-encoded, and without a user"
+        "cannot call {0:?}; write a URL such as http://echo2:8080/, without a user and with \
+             special characters percent-encoded"
     )]
     NotAUrl(String),
-    /// Not on the list.
-    #[error("{0} may not be called; echo was started with --allow-call for others only")]
+    #[error("{0} may not be called; start echo with --allow-call {0}")]
     NotAllowed(String),
-    /// Not a number of calls.
-    #[error("n cannot be {0:?}; it is a number from 1 to {MAX_CALLS}")]
+    #[error("n cannot be {0:?}; write a number from 1 to {MAX_CALLS}")]
     NotANumber(String),
-    /// Echoes that call each other for ever.
-    #[error("a chain of more than {MAX_DEPTH} calls is a loop; nobody is called")]
+    #[error("the chain of calls is longer than {MAX_DEPTH}; check the URL for a loop")]
     TooDeep,
 }
 
 impl Refusal {
-    /// The status that says so.
     #[must_use]
     pub(crate) fn status(&self) -> StatusCode {
         match self {
@@ -67,9 +60,9 @@ impl Refusal {
 /// A URL that may be called.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Target {
-    /// The URL, fit to be printed.
+    /// The URL, free of control characters.
     pub(crate) url: String,
-    /// For the header `Host`.
+    /// The value of the `Host` header.
     pub(crate) authority: String,
     pub(crate) host: String,
     pub(crate) port: u16,
@@ -82,7 +75,7 @@ pub(crate) struct Target {
 pub(crate) struct Asked {
     pub(crate) target: Target,
     pub(crate) times: u32,
-    /// How far down a chain those who are called will be.
+    /// The position in the chain of those that are called.
     pub(crate) depth: u32,
 }
 
@@ -90,9 +83,11 @@ impl FromStr for Allowed {
     type Err = String;
 
     fn from_str(value: &str) -> Result<Self, String> {
-        let wrong =
-            || "not a host such as echo2, echo2:8080, 10.0.0.1:8080 or [::1]:8080".to_owned();
-        // An address of version 6 has colons of its own.
+        let wrong = || {
+            "not a host; write for example echo2, echo2:8080, 10.0.0.1:8080 or [::1]:8080"
+                .to_owned()
+        };
+        // An IPv6 address contains colons.
         if let Ok(address) = value.parse::<Ipv6Addr>() {
             return Ok(Self { host: address.to_string(), port: None });
         }
@@ -105,7 +100,7 @@ impl FromStr for Allowed {
     }
 }
 
-/// A host in the form that is compared; nothing for what is none.
+/// A host in the form that is compared; `None` if it is not a host.
 fn normal(host: &str) -> Option<String> {
     if let Some(inside) = host.strip_prefix('[') {
         let address: Ipv6Addr = inside.strip_suffix(']')?.parse().ok()?;
@@ -116,7 +111,7 @@ fn normal(host: &str) -> Option<String> {
     named.then(|| host.to_ascii_lowercase())
 }
 
-/// The list of those who may be called.
+/// The hosts that may be called.
 #[derive(Debug)]
 pub(crate) struct List(Vec<Allowed>);
 
@@ -125,7 +120,7 @@ impl List {
         Self(allowed)
     }
 
-    /// What a request to [`PATH`] asks for.
+    /// Reads a request to [`PATH`].
     pub(crate) fn asked(&self, head: &Parts) -> Result<Asked, Refusal> {
         let depth = head.headers.get(DEPTH).and_then(|depth| depth.to_str().ok()?.parse().ok());
         let depth = depth.unwrap_or(0_u32);
@@ -149,7 +144,7 @@ impl List {
         Ok(Asked { target, times, depth: depth + 1 })
     }
 
-    /// A URL, if it may be called.
+    /// Reads a URL, and checks that it may be called.
     pub(crate) fn target(&self, url: &str) -> Result<Target, Refusal> {
         let printed = printable(url).into_owned();
         let wrong = || Refusal::NotAUrl(printed.clone());
@@ -159,7 +154,7 @@ impl List {
             return Err(wrong());
         }
         let host = normal(authority.host()).ok_or_else(wrong)?;
-        // By hand: the type takes a port that is none for no port at all.
+        // Not Uri::port(): it takes an invalid port for a missing one.
         let port = match authority.as_str().get(authority.host().len()..) {
             Some("") => 80,
             Some(rest) => rest.strip_prefix(':').and_then(port).ok_or_else(wrong)?,
@@ -185,9 +180,9 @@ fn printed_host(host: &str, port: u16) -> String {
     if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }
 
-/// Whether an allowed name may lead to an address: never to this machine or to
-/// the link's own services (such as a cloud's metadata), which a name in foreign
-/// hands could be turned to. `localhost` is this machine by definition.
+/// Whether an allowed name may resolve to an address. Loopback and link-local addresses
+/// (such as a cloud's metadata service) are refused, because whoever controls the name could
+/// point it there. Only `localhost` may resolve to loopback.
 pub(crate) fn may_lead_to(host: &str, address: IpAddr) -> bool {
     let address = address.to_canonical();
     let local_name = host == "localhost" || host.ends_with(".localhost");
@@ -231,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn hosts_are_read_and_nonsense_is_not() {
+    fn hosts_are_read_and_anything_else_is_refused() {
         let allowed = |value: &str| value.parse::<Allowed>();
         let of = |host: &str, port| Ok(Allowed { host: host.into(), port });
         assert_eq!(allowed("Echo2"), of("echo2", None));
@@ -301,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn names_lead_neither_here_nor_to_the_link() {
+    fn names_resolve_neither_to_loopback_nor_to_link_local_addresses() {
         let leads = |host, address: &str| may_lead_to(host, address.parse().unwrap());
         for fine in ["10.0.0.1", "192.168.1.1", "8.8.8.8", "fd12::1", "2001:db8::1"] {
             assert!(leads("echo2", fine), "{fine}");

@@ -1,5 +1,5 @@
-//! Every flag of `echo`; the doc comments are the help. Pure but for reading
-//! the environment, where an empty variable counts as not set.
+//! Every flag of `echo`; the doc comments are the help. An empty environment variable
+//! counts as not set.
 
 use std::net::IpAddr;
 use std::num::NonZeroUsize;
@@ -24,16 +24,16 @@ use values::{
 ///
 ///   [URL: http://echo1:8080/hello] on [pod: echo1-x] in [cluster: kops]
 ///
-/// The same facts stand in the x-echo-* response headers. A request with
-/// 'Accept: application/json' gets all that echo knows of it as JSON.
-/// Health and metrics live on the admin port: /healthz, /readyz, /metrics.
+/// The x-echo-* response headers hold the same facts. A request with
+/// 'Accept: application/json' gets everything that echo knows about it as JSON.
+/// The admin port serves health and metrics: /healthz, /readyz, /metrics.
 ///
-/// gRPC has echo.v1.EchoService, health and reflection on the same port, and a
-/// WebSocket is told the line and then gets back what it sends.
+/// The same port answers gRPC (echo.v1.EchoService, health, reflection) and
+/// WebSockets, which get the line first and then their own messages back.
 ///
-/// On SIGTERM or ctrl-c echo turns unready, finishes what is in flight and
-/// exits with 0; a second signal ends it at once. Wrong usage and a port that
-/// cannot be had: exit 2.
+/// On SIGTERM or Ctrl-C, echo becomes unready, finishes the requests in flight
+/// and exits with 0. A second signal stops it at once. The exit code is 2 for
+/// wrong usage and for a port that echo cannot listen on.
 #[derive(Debug, Parser)]
 #[command(name = "echo", version, max_term_width = 80, verbatim_doc_comment)]
 struct Flags {
@@ -53,7 +53,6 @@ struct Flags {
     log: LogFlags,
 }
 
-/// Where to listen.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Listening")]
 pub(crate) struct ListenFlags {
@@ -61,62 +60,61 @@ pub(crate) struct ListenFlags {
     #[arg(long, env = "HOST", value_name = "ADDRESS", default_value = "0.0.0.0")]
     #[arg(value_parser = Named(address))]
     pub host: IpAddr,
-    /// The port to answer on; 0 takes any free one.
+    /// The port to answer on; 0 takes any free port.
     #[arg(long, env = "PORT", default_value = "8080", value_parser = Named(port))]
     pub port: u16,
-    /// The port of health and metrics; 0 takes any free one.
+    /// The port for health and metrics; 0 takes any free port.
     #[arg(long, env = "ADMIN_PORT", value_name = "PORT", default_value = "8081")]
     #[arg(value_parser = Named(port))]
     pub admin_port: u16,
-    /// A port of plain TCP, which says who answers and then returns all that
-    /// comes; 0 takes any free one [default: none].
+    /// A plain TCP port that sends the line and then echoes all data; 0 takes any
+    /// free port [default: none].
     #[arg(long, env = "TCP_PORT", value_name = "PORT", value_parser = Named(port))]
     pub tcp_port: Option<u16>,
 }
 
-/// A second port that speaks TLS.
+/// A second port, with TLS.
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "TLS")]
 pub(crate) struct TlsFlags {
     /// The port to answer on with TLS (HTTP/1.1, HTTP/2 and gRPC); 0 takes any
-    /// free one [default: none].
+    /// free port [default: none].
     #[arg(long, env = "TLS_PORT", value_name = "PORT", value_parser = Named(port))]
     pub tls_port: Option<u16>,
-    /// The certificate and its chain, PEM; read again when it changes.
+    /// The certificate and its chain (PEM); reloaded when the file changes.
     #[arg(long, env = "TLS_CERT", value_name = "FILE")]
     pub tls_cert: Option<PathBuf>,
-    /// The certificate's private key, PEM.
+    /// The certificate's private key (PEM).
     #[arg(long, env = "TLS_KEY", value_name = "FILE")]
     pub tls_key: Option<PathBuf>,
-    /// The authorities that sign clients, PEM; with it, clients must show a
-    /// certificate, if --tls-client-auth does not say otherwise.
+    /// The CA certificates that verify clients (PEM). Clients must then present a
+    /// certificate, unless --tls-client-auth says otherwise.
     #[arg(long, env = "TLS_CLIENT_CA", value_name = "FILE")]
     pub tls_client_ca: Option<PathBuf>,
-    /// Whether clients must show a certificate.
+    /// Whether clients must present a certificate.
     #[arg(long, env = "TLS_CLIENT_AUTH", value_name = "HOW")]
     #[arg(value_parser = Named(EnumValueParser::<ClientAuth>::new()))]
     pub tls_client_auth: Option<ClientAuth>,
 }
 
-/// Whether clients must show a certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ClientAuth {
-    /// Without one, the handshake fails.
+    /// The handshake fails without a certificate.
     Require,
-    /// One that is shown is checked.
+    /// A certificate is verified if the client presents one.
     Optional,
-    /// None is asked for.
+    /// No certificate is requested.
     None,
 }
 
-/// Who this is; what is not given is left out of the answers.
+/// Who answers. Answers leave out what is not given.
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Identity")]
 pub struct IdentityFlags {
     /// The cluster that the pod runs in [default: <unknown>].
     #[arg(long, env = "CLUSTER", value_name = "NAME", value_parser = Named(identity_value))]
     pub cluster: Option<String>,
-    /// The pod's name [default: the host's name].
+    /// The pod's name [default: the host name].
     #[arg(long, env = "POD_NAME", value_name = "NAME", value_parser = Named(identity_value))]
     pub pod: Option<String>,
     /// The pod's namespace.
@@ -131,7 +129,7 @@ pub struct IdentityFlags {
     /// The node's zone.
     #[arg(long, env = "ZONE", value_name = "NAME", value_parser = Named(identity_value))]
     pub zone: Option<String>,
-    /// The network that the pod is on, in Istio's sense.
+    /// The Istio network that the pod is on.
     #[arg(long, env = "NETWORK", value_name = "NAME", value_parser = Named(identity_value))]
     pub network: Option<String>,
     /// The version of the workload (not of this program).
@@ -139,72 +137,70 @@ pub struct IdentityFlags {
     pub app_version: Option<String>,
 }
 
-/// What it does beyond answering, when asked.
+/// What requests may ask for beyond an answer.
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "On request")]
 pub(crate) struct RequestFlags {
-    /// Misbehave as requests ask, by query or by the header x-echo-fault, whose
-    /// value has the form of a query: delay=100ms or delay=100ms-2s, status=503
+    /// Inject the faults that a request asks for in its query or in the header
+    /// x-echo-fault, in the same form: delay=100ms or delay=100ms-2s, status=503
     /// or status=500:10,200:90, abort=before, abort=body, drip=5s, size=BYTES,
     /// close, unready=10s.
     #[arg(long, env = "FAULTS", value_parser = Named(BoolishValueParser::new()))]
     pub faults: bool,
-    /// Call others for /call?to=URL&n=TIMES, but only this one; may be repeated.
-    /// Without a port, any of its ports. URLs are http:// ones.
+    /// A host that /call?to=URL&n=TIMES may call; without PORT, on any port. May be
+    /// repeated. Only http:// URLs are called.
     #[arg(long, env = "ALLOW_CALL", value_name = "HOST[:PORT]", value_delimiter = ',')]
     #[arg(value_parser = Named(allowed))]
     pub allow_call: Vec<Allowed>,
 }
 
-/// What one client, or many, may cost.
+/// What clients may cost.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Limits")]
 pub(crate) struct LimitFlags {
-    /// The most connections that are open at once; more are closed.
+    /// The maximum number of open connections; further ones are closed.
     #[arg(long, env = "MAX_CONNECTIONS", value_name = "N", default_value = "20000")]
     #[arg(value_parser = Named(count))]
     pub max_connections: u64,
-    /// The largest head of a request: bytes, or such as 64KiB.
+    /// The largest request head, in bytes or such as 64KiB.
     #[arg(long, env = "MAX_HEAD", value_name = "BYTES", default_value = "64KiB")]
     #[arg(value_parser = Named(head_bytes))]
     pub max_head: usize,
-    /// The largest body of a request that is read: bytes, or such as 8MiB.
+    /// The largest request body, in bytes or such as 8MiB.
     #[arg(long, env = "MAX_BODY", value_name = "BYTES", default_value = "8MiB")]
     #[arg(value_parser = Named(bytes))]
     pub max_body: u64,
-    /// How long a connection may rest.
+    /// How long a connection may be idle.
     #[arg(long, env = "IDLE_TIMEOUT", value_name = "DURATION", default_value = "65m")]
     #[arg(value_parser = Named(idle_time))]
     pub idle_timeout: Duration,
 }
 
-/// How to run.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Running")]
 pub struct RunningFlags {
     /// Worker threads [default: one per usable CPU].
     #[arg(long, env = "THREADS", value_name = "N", value_parser = Named(threads))]
     pub threads: Option<NonZeroUsize>,
-    /// How long to serve on, unready, after SIGTERM, so that those who balance
-    /// load notice before the port closes.
+    /// How long to keep serving, unready, after SIGTERM, so that load balancers
+    /// notice before the port closes.
     #[arg(long, env = "DRAIN_DELAY", value_name = "DURATION", default_value = "0")]
     #[arg(value_parser = Named(drain_time))]
     pub drain_delay: Duration,
-    /// How long requests in flight may take to finish after that.
+    /// How long requests in flight may then take to finish.
     #[arg(long, env = "DRAIN_TIMEOUT", value_name = "DURATION", default_value = "20s")]
     #[arg(value_parser = Named(drain_time))]
     pub drain_timeout: Duration,
 }
 
-/// What to log.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Logging")]
 pub struct LogFlags {
-    /// How much to log on stderr; info has one line per request.
+    /// How much to log to stderr; info logs one line per request.
     #[arg(long, env = "LOG_LEVEL", value_name = "LEVEL", default_value = "info")]
     #[arg(value_parser = Named(EnumValueParser::<LogLevel>::new()))]
     pub log: LogLevel,
-    /// The form of the log's lines.
+    /// The format of log lines.
     #[arg(long, env = "LOG_FORMAT", value_name = "FORMAT", default_value = "text")]
     #[arg(value_parser = Named(EnumValueParser::<LogFormat>::new()))]
     pub log_format: LogFormat,
@@ -214,51 +210,42 @@ pub struct LogFlags {
     pub log_sample: u64,
 }
 
-/// How much to log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum LogLevel {
     /// Nothing.
     Off,
-    /// What must be looked at.
+    /// Errors.
     Error,
-    /// What may have to be looked at.
+    /// Warnings and errors.
     Warn,
-    /// Start, stop, and one line per request.
+    /// Start, stop and one line per request.
     Info,
-    /// Connections too.
+    /// Connections as well.
     Debug,
 }
 
-/// The form of the log's lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
-    /// For people.
+    /// Human-readable lines.
     Text,
     /// One JSON object per line.
     Json,
 }
 
-/// The parsed command line and environment.
+/// The command line and the environment, parsed.
 #[derive(Clone, Debug)]
 pub struct Cli {
-    /// Where to listen.
     pub(crate) listen: ListenFlags,
-    /// The port that speaks TLS.
     pub(crate) tls: TlsFlags,
-    /// Who this is.
     pub identity: IdentityFlags,
-    /// What it does when asked.
     pub(crate) request: RequestFlags,
-    /// What clients may cost.
     pub(crate) limits: LimitFlags,
-    /// How to run.
     pub running: RunningFlags,
-    /// What to log.
     pub log: LogFlags,
 }
 
-/// By hand, because clap takes an empty variable for a value, whereas compose
-/// files and the downward API leave variables empty to mean "not set".
+/// Not derived: clap takes an empty variable for a value, whereas compose files and the
+/// downward API leave a variable empty to mean "not set".
 impl CommandFactory for Cli {
     fn command() -> Command {
         Flags::command().mut_args(|arg| {

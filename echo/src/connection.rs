@@ -1,5 +1,5 @@
-//! One connection: its id, the numbers of its requests, its limits, and its
-//! graceful end. HTTP/1 and HTTP/2 with prior knowledge come on the same port.
+//! One connection: its id, the numbers of its requests, its limits and its graceful end.
+//! HTTP/1 and HTTP/2 with prior knowledge share the port.
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::io;
@@ -35,8 +35,8 @@ pub(crate) use protocol::{Protocol, protocol};
 use serving::{Serving, Sniff};
 use supervision::{Order, Supervision};
 
-/// Names connections: a prefix of this run, so that ids of two runs behind one
-/// name differ, and a counter.
+/// Makes connection ids: a random prefix per run, so that the ids of two processes differ,
+/// and a counter.
 #[derive(Debug)]
 pub(crate) struct Ids {
     run: u64,
@@ -54,21 +54,21 @@ impl Ids {
     }
 }
 
-/// The facts of a new connection.
 pub(crate) fn facts(ids: &Ids, stream: &TcpStream, peer: SocketAddr) -> Connection {
     let local = stream.local_addr().ok();
     Connection { peer: Some(peer), local, ..Connection::new(ids.next()) }
 }
 
-/// The TLS handshake, which may take no longer than a request's head.
+/// The TLS handshake, with the same time limit as a request head.
 pub(crate) async fn shake_hands(tls: &Tls, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
     let handshake = tls.acceptor().accept(stream);
     tokio::time::timeout(activity::HEAD_TIMEOUT, handshake).await?
 }
 
-/// Serves a connection to its end. The first change of `drain` lets it finish
-/// what is in flight, its first request included that may not have come yet;
-/// when the sender is gone, it ends at once.
+/// Serves a connection until it ends. After the first change of `drain`, it finishes the
+/// requests in flight, including a first request that has not arrived yet. When the sender
+/// of `drain` is dropped, it ends at once. The function is long because everything that it
+/// polls borrows from it.
 pub(crate) async fn serve(
     stream: impl Sniff,
     facts: Connection,
@@ -104,7 +104,7 @@ pub(crate) async fn serve(
         drain,
         check: Box::pin(tokio::time::sleep(activity.check())),
     };
-    // Polled only when it was woken, not whenever a request comes.
+    // FuturesUnordered polls the supervision only when it was woken, not for each request.
     let mut orders = FuturesUnordered::from_iter([supervision.next()]);
     let ended = std::future::poll_fn(|cx| {
         loop {
@@ -115,8 +115,8 @@ pub(crate) async fn serve(
                 }
                 _ => None,
             };
-            // Before the answer goes out: a client that has it would else ask again on this
-            // connection, just when GOAWAY comes.
+            // Before the answer is sent: a client that has the answer could otherwise send its
+            // next request on this connection just as GOAWAY arrives.
             if order == Some(Order::Close) {
                 serving.finish();
             }
@@ -137,10 +137,10 @@ pub(crate) async fn serve(
     }
 }
 
-/// An answer as it goes out, and what the connection makes of it.
+/// An answer as it is sent; applies its [`Ending`] to the connection.
 fn held(mut answer: Response<Content>, busy: Busy, close: &Notify) -> io::Result<Response<Held>> {
     match answer.extensions_mut().remove::<Ending>() {
-        Some(Ending::Cut) => return Err(io::Error::other("cut, as asked")),
+        Some(Ending::Cut) => return Err(io::Error::other("cut by a fault")),
         Some(Ending::Close) => close.notify_one(),
         None => {}
     }
@@ -159,6 +159,7 @@ mod tests {
     use echo_reply::Identity;
     use http_body_util::channel::Channel;
     use hyper_util::rt::{TokioExecutor, TokioIo};
+    use std::task::Context;
     use std::time::Duration;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 
@@ -168,7 +169,13 @@ mod tests {
         protocol(64 << 10, IDLE)
     }
 
-    /// The client's end of a served connection, and what drains it.
+    impl Sniff for DuplexStream {
+        fn poll_may_be_http2(&mut self, _: &mut Context<'_>) -> Poll<io::Result<bool>> {
+            Poll::Ready(Ok(true))
+        }
+    }
+
+    /// The client end of a served connection, and its drain.
     fn served() -> (DuplexStream, watch::Sender<()>) {
         let (client, server) = tokio::io::duplex(4096);
         let (drain, draining) = watch::channel(());
@@ -189,7 +196,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn rest_is_fine_for_an_hour_but_a_head_must_come_soon() {
+    async fn a_connection_may_be_idle_for_an_hour_but_a_head_must_arrive_soon() {
         let (mut client, _drain) = served();
         for number in 1..=2 {
             client.write_all(b"GET / HTTP/1.1\r\nhost: h\r\n\r\n").await.unwrap();
@@ -204,7 +211,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_connection_that_never_speaks_is_closed_too() {
+    async fn a_connection_without_any_request_is_closed_too() {
         let (mut client, _drain) = served();
         let before = Instant::now();
         assert_eq!(answer(&mut client).await, "");
@@ -238,7 +245,7 @@ mod tests {
         let (mut rest, half) = Channel::<Bytes>::new(1);
         let second = tokio::spawn(send.send_request(request(Body::new(half))));
         rest.send_data("half".into()).await.unwrap();
-        // Room for one frame again: the first one is under way.
+        // The channel has room again: the first frame was sent.
         rest.send_data("of it".into()).await.unwrap();
         drain.send_replace(());
         drop(rest);
@@ -250,7 +257,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn draining_waits_a_moment_for_the_first_request() {
+    async fn a_drain_waits_briefly_for_the_first_request() {
         let (mut client, drain) = served();
         tokio::task::yield_now().await;
         drain.send_replace(());

@@ -1,5 +1,5 @@
-//! Request → reply: pure. What comes from a request is never trusted: it is
-//! bounded and cleaned of control characters before it stands in a reply.
+//! Request → reply: pure. Nothing from a request is trusted: it is limited in length and
+//! cleaned of control characters before it goes into a reply.
 
 use std::collections::BTreeMap;
 
@@ -27,33 +27,31 @@ const REQUEST: HeaderName = HeaderName::from_static(names::REQUEST);
 pub(crate) const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
-/// What a reply holds beside what can be read off the request's head.
+/// What a reply holds beside the facts of the request head.
 #[derive(Debug, Default)]
 pub(crate) struct More {
-    /// The request's body, if it is wanted.
+    /// The request's body, if the client wants it back.
     pub body: Option<SentBody>,
-    /// What others answered who were called.
+    /// The answers of the echoes that were called.
     pub calls: Vec<Called>,
 }
 
-/// The URL as the client asked for it, fit to be printed.
+/// The URL as the client asked for it, free of control characters.
 #[must_use]
 pub(crate) fn url(head: &Parts, connection: &Connection) -> String {
     AskedUrl::of(head, &RequestHeaders::of(&head.headers), connection).between("", "")
 }
 
-/// The reply to one request.
 #[derive(Debug)]
 pub(crate) struct Answer {
     /// 200; the caller replaces it where the request is refused or asks for a fault.
     pub status: StatusCode,
-    /// The response's headers, but for the body's length.
+    /// Without `content-length`.
     pub headers: HeaderMap,
-    /// The response's body.
     pub body: Bytes,
 }
 
-/// Knows who answers, and holds every part of a reply that is always the same.
+/// Makes replies. Holds every part of a reply that never changes.
 #[derive(Debug)]
 pub(crate) struct Describer {
     identity: Identity,
@@ -64,8 +62,8 @@ pub(crate) struct Describer {
 }
 
 impl Describer {
-    /// A describer for `identity`. A value that no header can carry is left out
-    /// of the headers; `identity::from_flags` lets none pass.
+    /// A describer for `identity`. The headers leave out a value that a header cannot carry;
+    /// `cli::identity` refuses such values.
     #[must_use]
     pub(crate) fn new(identity: Identity) -> Self {
         let headers = constant_headers(&identity);
@@ -79,7 +77,6 @@ impl Describer {
         Self { identity, headers, identity_headers, around_url }
     }
 
-    /// The reply to a request.
     #[must_use]
     pub(crate) fn answer(
         &self,
@@ -88,31 +85,30 @@ impl Describer {
         arrival: &Arrival,
         more: More,
     ) -> Answer {
-        let url = AskedUrl::of(head, request_headers, &arrival.connection);
         let mut headers = self.headers.clone();
         state(&mut headers, request_headers, arrival);
         let form = if request_headers.accept { negotiate::form(&head.headers) } else { Form::Text };
         let body = match form {
             Form::Text => {
+                let url = AskedUrl::of(head, request_headers, &arrival.connection);
                 let mut text = url.between(&self.around_url.0, &self.around_url.1);
                 more.calls.iter().for_each(|call| lines_of(call, 1, &mut text));
                 text
             }
             Form::Json => {
                 headers.insert(CONTENT_TYPE, JSON);
-                json(&self.reply(head, request_headers, arrival, url.between("", ""), more))
+                json(&self.reply(head, request_headers, arrival, more))
             }
         };
         Answer { status: StatusCode::OK, headers, body: body.into() }
     }
 
-    /// Who answers.
     #[must_use]
     pub(crate) fn identity(&self) -> &Identity {
         &self.identity
     }
 
-    /// The headers that say who answers, for a reply that is made elsewhere.
+    /// The identity headers, for a reply that is made elsewhere.
     #[must_use]
     pub(crate) fn stated(&self, head: &Parts, arrival: &Arrival) -> HeaderMap {
         let mut headers = self.identity_headers.clone();
@@ -120,7 +116,7 @@ impl Describer {
         headers
     }
 
-    /// The text line for a URL that is fit to be printed.
+    /// The text line for a URL without control characters.
     #[must_use]
     pub(crate) fn text(&self, url: &str) -> String {
         let (before, after) = &self.around_url;
@@ -132,7 +128,6 @@ impl Describer {
         head: &Parts,
         request_headers: &RequestHeaders<'_>,
         arrival: &Arrival,
-        url: String,
         more: More,
     ) -> Reply {
         let connection = &arrival.connection;
@@ -140,7 +135,7 @@ impl Describer {
             schema: SCHEMA.to_owned(),
             identity: self.identity.clone(),
             method: printable(head.method.as_str()).into_owned(),
-            url,
+            url: AskedUrl::of(head, request_headers, connection).between("", ""),
             http_version: format!("{:?}", head.version),
             headers: readable(&head.headers),
             peer: connection.peer.map(|peer| peer.to_string()),
@@ -156,8 +151,8 @@ impl Describer {
     }
 }
 
-/// All headers that every reply has. Those that differ from reply to reply have
-/// their place already, so that replacing them never makes the map grow.
+/// The headers of every reply. Those that differ from reply to reply are in the map already,
+/// so that setting them never makes it grow.
 fn constant_headers(identity: &Identity) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(24);
     headers.insert(CONTENT_TYPE, TEXT);
@@ -170,9 +165,8 @@ fn constant_headers(identity: &Identity) -> HeaderMap {
     headers
 }
 
-/// The headers of an identity, as far as they can carry it. The values are kept to
-/// the end of the program: each answer of each thread has them, and would else
-/// count them as its own.
+/// The identity headers, without values that a header cannot carry. The values are leaked,
+/// which makes them static: cloning one then needs no shared reference count.
 fn headers_of(identity: &Identity) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
     identity.headers().filter_map(|(name, value)| {
         HeaderValue::from_str(value).ok()?;
@@ -181,7 +175,7 @@ fn headers_of(identity: &Identity) -> impl Iterator<Item = (HeaderName, HeaderVa
     })
 }
 
-/// Adds what differs from reply to reply.
+/// Sets the headers that differ from reply to reply.
 fn state(headers: &mut HeaderMap, asked: &RequestHeaders<'_>, arrival: &Arrival) {
     headers.insert(CONNECTION, arrival.connection.id.clone());
     headers.insert(REQUEST, HeaderValue::from(arrival.number));
@@ -206,7 +200,7 @@ pub(crate) fn text_of(value: &HeaderValue) -> String {
     printable(&String::from_utf8_lossy(value.as_bytes())).into_owned()
 }
 
-/// A line for a call of another, and below it those of the calls that it made.
+/// Adds the line of a call, and below it the lines of the calls that it made in turn.
 fn lines_of(call: &Called, depth: usize, text: &mut String) {
     let indent = "  ".repeat(depth);
     let Called { url, status, reply, text: said, error, .. } = call;
@@ -224,8 +218,8 @@ fn lines_of(call: &Called, depth: usize, text: &mut String) {
     further.for_each(|call| lines_of(call, depth + 1, text));
 }
 
-/// One line, as the text reply is. A reply is only strings and numbers, which
-/// never fail to become JSON; if one did, its body would be empty.
+/// One line of JSON. Serializing strings and numbers cannot fail; if it did, the body would
+/// be empty.
 fn json(reply: &Reply) -> String {
     let mut json = serde_json::to_string(reply).unwrap_or_default();
     json.push('\n');

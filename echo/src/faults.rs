@@ -1,8 +1,8 @@
-//! Asked-for misbehaviour: what a request asks for, read, checked and drawn.
-//! Pure; `faults/body.rs` has the bodies that misbehave, `routes` does the rest.
+//! Fault injection: reads and checks the faults that a request asks for, and draws random
+//! ones. Pure; `faults/body.rs` makes the bodies, `answer/faulty.rs` does the rest.
 //!
-//! A request asks by query (`/?delay=100ms&status=503`) or by the header
-//! [`HEADER`], which has the same form. Only an echo started with `--faults` heeds it.
+//! A request asks by query (`/?delay=100ms&status=503`) or by the header [`HEADER`], in the
+//! same form. Without `--faults`, echo ignores both.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -17,91 +17,82 @@ use crate::request_headers::RequestHeaders;
 
 pub(crate) mod body;
 
-/// The request header that asks.
 pub(crate) const HEADER: HeaderName = HeaderName::from_static(names::FAULT);
-/// The response header that says what was done.
+/// The response header that lists the injected faults.
 pub(crate) const DONE: HeaderName = HeaderName::from_static(names::FAULTS);
 
 const NAMES: [&str; 7] = ["delay", "status", "abort", "drip", "size", "close", "unready"];
-/// The longest delay and the slowest drip that can be asked for.
+/// The longest delay and the longest drip.
 const MAX_WAIT: Duration = Duration::from_mins(10);
-/// The longest unreadiness that can be asked for.
 const MAX_UNREADY: Duration = Duration::from_hours(1);
-/// The largest body that can be asked for, in bytes.
+/// In bytes.
 const MAX_SIZE: u64 = 1 << 30;
 
-/// What a request asks for.
+/// The faults that a request asks for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Faults {
-    /// The shortest and the longest time to wait before the answer.
+    /// The shortest and the longest delay of the answer.
     pub delay: Option<(Duration, Duration)>,
-    /// Statuses and how often each is to come, in relation to the others.
+    /// Statuses with their relative weights.
     pub status: Vec<(StatusCode, u32)>,
-    /// Where the answer is to break off.
     pub abort: Option<Abort>,
-    /// How long the body is to take.
+    /// The time over which the body is sent.
     pub drip: Option<Duration>,
-    /// How long the body is to be, in bytes.
+    /// The length of the body, in bytes.
     pub size: Option<u64>,
-    /// Whether the connection is to be closed after the answer.
+    /// Whether the connection closes after the answer.
     pub close: bool,
-    /// How long the echo is to be unready.
+    /// How long the echo is unready.
     pub unready: Option<Duration>,
 }
 
 /// Where an answer breaks off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Abort {
-    /// There is none.
+    /// Before the head: there is no answer.
     Before,
     /// In the middle of its body.
     Body,
 }
 
-/// A fault that cannot be had.
+/// Why a fault is refused.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub(crate) enum Refusal {
-    /// A name that the header must not have.
-    #[error("there is no fault {0:?}; there are delay, status, abort, drip, size, close, unready")]
+    /// A name in the header that is not a fault.
+    #[error("unknown fault {0:?}; use delay, status, abort, drip, size, close or unready")]
     Unknown(String),
-    /// A fault that was asked for twice.
-    #[error("the fault {0} is asked for twice")]
+    #[error("the fault {0} is given twice; remove one")]
     Twice(&'static str),
-    /// A value that does not fit.
-    #[error("the fault {name} cannot be {value:?}; it is {fits}")]
+    #[error("the fault {name} cannot be {value:?}; write {fits}")]
     Unfit {
-        /// The fault.
         name: &'static str,
-        /// What was asked.
         value: String,
-        /// What would be right.
+        /// What to write instead.
         fits: &'static str,
     },
-    /// A fault that gRPC has no form of.
-    #[error("gRPC has no fault {0}; it has delay, status, abort=before, close and unready")]
+    #[error(
+        "gRPC does not support the fault {0}; use delay, status, abort=before, close or unready"
+    )]
     NotForCalls(&'static str),
 }
 
-/// What was drawn for one answer.
+/// The faults of one answer, with all random choices made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Drawn {
-    /// How long to wait before the answer.
     pub delay: Option<Duration>,
-    /// The answer's status.
     pub status: Option<StatusCode>,
-    /// Where it breaks off.
     pub abort: Option<Abort>,
-    /// How long its body takes.
+    /// The time over which the body is sent.
     pub drip: Option<Duration>,
-    /// How long its body is, in bytes.
+    /// The length of the body, in bytes.
     pub size: Option<u64>,
-    /// Whether the connection ends after it.
+    /// Whether the connection closes after the answer.
     pub close: bool,
     /// How long the echo is unready.
     pub unready: Option<Duration>,
 }
 
-/// Whether a request asks for any fault, rightly or not.
+/// Whether a request asks for any fault, valid or not.
 #[must_use]
 pub(crate) fn are_asked(head: &Parts, request_headers: &RequestHeaders<'_>) -> bool {
     request_headers.fault
@@ -110,15 +101,15 @@ pub(crate) fn are_asked(head: &Parts, request_headers: &RequestHeaders<'_>) -> b
         })
 }
 
-/// What a request asks for: nothing, where it names no fault.
+/// The faults that a request asks for; `None` if it names none.
 ///
 /// # Errors
 ///
-/// When a fault is not known, asked for twice, or has a value that does not fit.
+/// If a fault is unknown, given twice, or has an invalid value.
 pub(crate) fn asked(head: &Parts) -> Result<Option<Faults>, Refusal> {
     let mut faults = Faults::default();
     let mut any = false;
-    // Other names in a query are somebody else's.
+    // Other names in a query are not about faults.
     let query = form_urlencoded::parse(head.uri.query().unwrap_or_default().as_bytes());
     for (name, value) in query.filter(|(name, _)| NAMES.contains(&&**name)) {
         faults.add(&name, &value)?;
@@ -191,7 +182,7 @@ impl Faults {
         Ok(())
     }
 
-    /// Draws what one answer gets; `random` gives uniform numbers.
+    /// Draws the faults of one answer; `random` returns uniform numbers.
     #[must_use]
     pub(crate) fn draw(&self, mut random: impl FnMut() -> u64) -> Drawn {
         let delay = self.delay.map(|(from, to)| {
@@ -211,7 +202,7 @@ impl Faults {
 }
 
 impl Drawn {
-    /// What was done, for [`DONE`]: `delay=120ms,status=503`.
+    /// The value of [`DONE`]: `delay=120ms,status=503`.
     #[must_use]
     pub(crate) fn said(&self) -> String {
         let mut said = String::new();
@@ -236,11 +227,11 @@ impl Drawn {
         said
     }
 
-    /// Whether gRPC can do this.
+    /// Whether gRPC supports these faults.
     ///
     /// # Errors
     ///
-    /// Names the fault that it cannot do.
+    /// Names the fault that gRPC does not support.
     pub(crate) fn fits_calls(&self) -> Result<(), Refusal> {
         match self {
             Self { abort: Some(Abort::Body), .. } => Err(Refusal::NotForCalls("abort=body")),

@@ -1,6 +1,6 @@
-//! gRPC on the echo port: the echo service, health, and reflection. Whatever is
-//! called, the identity headers stand in the response's initial metadata. The
-//! transport is the connection's own HTTP/2; nothing here listens.
+//! gRPC on the echo port: the echo service, health and reflection. The initial metadata of
+//! every response holds the identity headers. The transport is the connection's HTTP/2;
+//! nothing here listens.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -33,16 +33,15 @@ use health::Health;
 use tonic_health::pb::health_server::HealthServer;
 use v1::echo_service_server::EchoServiceServer;
 
-/// The longest message that is taken, in bytes.
+/// In bytes.
 pub(crate) const MAX_MESSAGE: usize = 1 << 20;
-/// How long a call's message may take to arrive.
+/// The time limit for the message of a call.
 const MESSAGE_TIMEOUT: Duration = crate::body::BODY_TIMEOUT;
-/// What this server has, for reflection.
+/// The compiled echo.proto, for reflection.
 const DESCRIPTORS: &[u8] = include_bytes!("grpc/v1.bin");
 
 type Service = BoxCloneSyncService<Request, Response<tonic::body::Body>, Infallible>;
 
-/// All services, ready to be called.
 #[derive(Debug)]
 pub(crate) struct Services {
     echo: EchoServiceServer<EchoService>,
@@ -72,7 +71,7 @@ impl Services {
         }
     }
 
-    /// Answers a call; whoever is not known is told so as gRPC tells it.
+    /// Answers a call. A call of an unknown service gets `Unimplemented`.
     pub(crate) async fn answer(&self, request: Request) -> Response {
         let uri = request.uri().clone();
         let service = uri.path().split('/').nth(1).unwrap_or_default();
@@ -90,34 +89,37 @@ impl Services {
                         Some((_, reflection)) => {
                             infallible(reflection.clone().oneshot(request).await)
                         }
-                        None => {
-                            refusal(Code::Unimplemented, "no such service; reflection lists all")
-                        }
+                        None => refusal(
+                            Code::Unimplemented,
+                            "unknown service; use reflection to list the services",
+                        ),
                     }
                 }
             }
         };
         match tokio::time::timeout(MESSAGE_TIMEOUT, answering).await {
             Ok(response) => response.map(Body::new),
-            Err(_) => refusal(Code::DeadlineExceeded, "the message did not arrive").map(Body::new),
+            Err(_) => {
+                refusal(Code::DeadlineExceeded, "the message did not arrive in time").map(Body::new)
+            }
         }
     }
 }
 
-/// The faults that a call asks for.
+/// The faults that a call asks for, drawn.
 pub(crate) fn faults(head: &Parts) -> Result<Option<Drawn>, faults::Refusal> {
     let Some(asked) = faults::asked(head)? else { return Ok(None) };
     let drawn = asked.draw(|| fastrand::u64(..));
     drawn.fits_calls().map(|()| Some(drawn))
 }
 
-/// The answer to a call that asks for what cannot be.
+/// The answer to a call that asks for an invalid fault.
 pub(crate) fn invalid(why: &str) -> Response {
     refusal(Code::InvalidArgument, why).map(Body::new)
 }
 
-/// The answer to a call that is to fail with a status of HTTP, which gRPC has
-/// codes for (grpc/grpc, doc/http-grpc-status-mapping.md).
+/// The answer to a call that fails with an HTTP status, as a gRPC code
+/// (grpc/grpc, doc/http-grpc-status-mapping.md).
 pub(crate) fn failed(status: StatusCode) -> Response {
     let code = match status.as_u16() {
         400 => Code::Internal,
@@ -127,7 +129,7 @@ pub(crate) fn failed(status: StatusCode) -> Response {
         429 | 502..=504 => Code::Unavailable,
         _ => Code::Unknown,
     };
-    refusal(code, "failed, as asked").map(Body::new)
+    refusal(code, "failed by a fault").map(Body::new)
 }
 
 fn infallible<T>(result: Result<T, Infallible>) -> T {
@@ -141,7 +143,7 @@ fn refusal(code: Code, message: &str) -> Response<tonic::body::Body> {
     Status::new(code, message).into_http()
 }
 
-/// The reflection services, in both of their versions.
+/// Both versions of the reflection service.
 fn reflection() -> Result<[(&'static str, Service); 2], tonic_reflection::server::Error> {
     use tonic_reflection::{pb, server::Builder};
     let builder = || {
@@ -162,7 +164,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_grpc_itself_is_a_call() {
+    fn only_plain_grpc_is_a_call() {
         let asks = |method: &Method, version, kind: &str| {
             let mut headers = HeaderMap::new();
             headers.insert(CONTENT_TYPE, kind.parse().unwrap());

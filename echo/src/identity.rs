@@ -1,14 +1,14 @@
 //! Which values an identity may have: those that fit a response header.
 
-/// The longest identity value, in bytes: as long as a name in Kubernetes may be.
+/// The longest identity value, in bytes: the limit of Kubernetes names.
 pub(crate) const MAX_LENGTH: usize = 253;
 
-/// What an identity value may be, in words for an error message.
+/// Completes an error message: "it …".
 pub(crate) const WHAT_FITS: &str =
     "must be at most 253 printable ASCII characters, with spaces only between them";
 
-/// Whether `value` can stand in a response header as it is. An empty value can:
-/// it means "not known".
+/// Whether a response header can carry `value` unchanged. An empty value fits: it means
+/// "not known".
 #[must_use]
 pub(crate) fn fits(value: &str) -> bool {
     value.len() <= MAX_LENGTH

@@ -1,5 +1,5 @@
-//! The program `echo`: parses the command line, sets up logging, turns signals
-//! into the server's stop, and says how it ended. Everything else is in the library.
+//! The program `echo`: parses the command line, sets up logging, stops the server on a
+//! signal, and reports how it ended. The library does the rest.
 
 use std::io::{self, IsTerminal as _};
 use std::process::ExitCode;
@@ -31,8 +31,8 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
     let identity = echo::from_flags(&cli.identity, &host_name.to_string_lossy())?;
     allow_many_files();
     runtime(&cli.running)?.block_on(async {
-        let interrupt = signal(SignalKind::interrupt()).context("cannot hear SIGINT")?;
-        let terminate = signal(SignalKind::terminate()).context("cannot hear SIGTERM")?;
+        let interrupt = signal(SignalKind::interrupt()).context("cannot handle SIGINT")?;
+        let terminate = signal(SignalKind::terminate()).context("cannot handle SIGTERM")?;
         let server = Server::bind(cli, identity)?;
         info!("listening on {}", server.addresses());
         serve(server, interrupt, terminate).await;
@@ -40,7 +40,7 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
     })
 }
 
-/// Serves until the first signal and the drain it starts, or the second signal.
+/// Serves until the drain that the first signal starts is over, or until a second signal.
 async fn serve(server: Server, mut interrupt: Signal, mut terminate: Signal) {
     let (stop, stopped) = tokio::sync::oneshot::channel();
     let signals = async {
@@ -53,20 +53,20 @@ async fn serve(server: Server, mut interrupt: Signal, mut terminate: Signal) {
     };
     tokio::select! {
         () = server.run(stopped) => info!("stopped"),
-        () = signals => warn!("stopped at once by a second signal"),
+        () = signals => warn!("stopped by a second signal; requests in flight were cut off"),
     }
 }
 
-/// As many open files as the system lets this process have: each connection is
-/// one, and the usual limit of 1024 is a courtesy to programs of old.
+/// Raises the limit of open files to the hard limit: each connection needs one, and the
+/// usual soft limit of 1024 exists for programs that call `select`.
 fn allow_many_files() {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
-    // What cannot be had is no error: fewer connections will be accepted.
+    // Not an error if it fails: the server then accepts fewer connections.
     let _ = setrlimit(Resource::Nofile, limit);
 }
 
-/// One thread needs no scheduler that could share work among threads.
+/// A single thread does without the scheduler that shares work among threads.
 fn runtime(flags: &RunningFlags) -> anyhow::Result<Runtime> {
     let available = std::thread::available_parallelism();
     let threads = flags.threads.or(available.ok()).map_or(1, usize::from);
@@ -87,7 +87,7 @@ fn log_to_stderr(flags: &LogFlags) {
     };
     let colours = io::stderr().is_terminal()
         && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    // A stderr that nobody reads any more must not end the server.
+    // A closed stderr must not stop the server.
     let lines = tracing_subscriber::fmt::layer()
         .with_writer(io::stderr)
         .with_ansi(colours)

@@ -1,5 +1,5 @@
-//! What is counted, and its Prometheus text. Labels are bounded: methods that
-//! are not known count as `other`.
+//! The counters, and their Prometheus text. The number of labels is limited: unknown methods
+//! count as `other`.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 const METHODS: [&str; 10] =
     ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE", "CONNECT", "other"];
 const PROTOCOLS: [&str; 4] = ["http/1", "http/2", "grpc", "websocket"];
-/// Upper bounds of the latency histogram's buckets, in microseconds.
+/// Upper bounds of the latency buckets, in microseconds.
 const BOUNDS: [u64; 16] = [
     50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000,
     1_000_000, 2_500_000, 10_000_000,
@@ -25,16 +25,13 @@ type Counter = AtomicU64;
 /// By method, class and protocol.
 type Requests = [[[Counter; PROTOCOLS.len()]; CLASSES.len()]; METHODS.len()];
 
-/// How a request was spoken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Protocol {
     /// HTTP/1.0 or HTTP/1.1.
     Http1,
-    /// HTTP/2.
     Http2,
-    /// gRPC, over HTTP/2.
     Grpc,
-    /// WebSocket; its handshake is the request.
+    /// The handshake is the request.
     WebSocket,
 }
 
@@ -44,11 +41,10 @@ impl From<Version> for Protocol {
     }
 }
 
-/// The counters of one server.
 #[derive(Debug, Default)]
 pub(crate) struct Metrics {
     requests: Requests,
-    /// Requests per bucket, those beyond the last bound in a bucket of their own.
+    /// Requests per bucket; the last bucket has no upper bound.
     buckets: [Counter; BOUNDS.len() + 1],
     /// The sum of all latencies, in microseconds.
     latency: Counter,
@@ -58,7 +54,7 @@ pub(crate) struct Metrics {
     open: Arc<Counter>,
 }
 
-/// Something that is counted as going on until this is dropped.
+/// Counts something as in progress until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Ongoing(Arc<Counter>);
 
@@ -81,7 +77,7 @@ impl Metrics {
         Ongoing::new(&self.in_flight)
     }
 
-    /// Counts an answer that took so long to stand.
+    /// Counts an answer; `took` is the time from the request head to the response head.
     pub(crate) fn answered(
         &self,
         method: &Method,
@@ -101,13 +97,12 @@ impl Metrics {
         self.latency.fetch_add(took, Relaxed);
     }
 
-    /// Counts a connection, and that it is open.
+    /// Counts a connection, and keeps it counted as open.
     pub(crate) fn connection(&self) -> Ongoing {
         self.connections.fetch_add(1, Relaxed);
         Ongoing::new(&self.open)
     }
 
-    /// How many connections are open.
     pub(crate) fn open(&self) -> u64 {
         self.open.load(Relaxed)
     }
@@ -137,19 +132,19 @@ impl Metrics {
         one(
             "echo_connections_refused_total",
             "counter",
-            "Connections closed at once, as there were too many.",
+            "Connections closed because the limit was reached.",
             load(&self.refused),
         );
         one("echo_connections_open", "gauge", "Connections open.", load(&self.open));
         one("echo_ready", "gauge", "1 when ready, 0 when draining.", u64::from(ready));
-        one("echo_build_info", "gauge", "Always 1; the label says which build.", 1);
+        one("echo_build_info", "gauge", "Always 1; the label holds the version.", 1);
         text
     }
 
-    /// Only what has come, but of plain requests always something to build a rate on.
+    /// Leaves out counters of 0, except that of plain requests, which rates start from.
     fn requests(&self) -> String {
         let mut text = String::from(
-            "# HELP echo_requests_total Requests answered, by method, class of status and protocol.\n\
+            "# HELP echo_requests_total Requests answered, by method, status class and protocol.\n\
              # TYPE echo_requests_total counter\n",
         );
         for (method, classes) in METHODS.iter().zip(&self.requests) {
@@ -173,7 +168,7 @@ impl Metrics {
     fn latencies(&self) -> String {
         let name = "echo_request_duration_seconds";
         let mut text = format!(
-            "# HELP {name} From a request's head to its answer's.\n# TYPE {name} histogram\n"
+            "# HELP {name} Time from the request head to the response head.\n# TYPE {name} histogram\n"
         );
         let mut count = 0;
         for (bucket, bound) in self.buckets.iter().zip(BOUNDS) {

@@ -1,29 +1,26 @@
-//! Text or JSON: what `Accept` asks for (RFC 9110, 12.5.1).
+//! Chooses text or JSON by the `Accept` header (RFC 9110, 12.5.1).
 
 use axum::http::HeaderMap;
 use axum::http::header::ACCEPT;
 
-/// The form of a reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Form {
-    /// The one line, which is the default.
+    /// The line; the default.
     Text,
-    /// Everything, as one JSON object.
     Json,
 }
 
-/// The media range that speaks for one form so far.
+/// The media range that applies to one form so far.
 #[derive(Clone, Copy, Default)]
 struct Claim {
-    /// 3 for `type/subtype`, 2 for `type/*`, 1 for `*/*`, 0 for none.
+    /// 3 for `type/subtype`, 2 for `type/*`, 1 for `*/*`, 0 if no range applies.
     specificity: u8,
     quality: f32,
     position: usize,
 }
 
-/// The form that the request prefers. A tie goes to the form that is named more
-/// precisely, then to the one named first, then to text. A request that accepts
-/// neither gets text too: an echo always answers.
+/// The form that the request prefers. A tie goes to the more specific range, then to the
+/// first one, then to text. A request that accepts neither form gets text.
 #[must_use]
 pub(crate) fn form(headers: &HeaderMap) -> Form {
     let (mut text, mut json) = (Claim::default(), Claim::default());
@@ -43,7 +40,7 @@ pub(crate) fn form(headers: &HeaderMap) -> Form {
 }
 
 impl Claim {
-    /// The most specific range counts; of equally specific ones the kindest.
+    /// The most specific range counts; of equally specific ones, the one with the highest weight.
     fn hear(&mut self, other: Self) {
         let heavier = other.specificity > self.specificity
             || (other.specificity == self.specificity && other.quality > self.quality);
@@ -70,8 +67,8 @@ fn specificity(media: &str, kind: &str, subtype: &str) -> u8 {
     }
 }
 
-/// The weight among a range's parameters, 1 if there is none; `None` if it is
-/// no weight at all, which makes the range void.
+/// The weight among the parameters of a range; 1 if it is missing, `None` if it is invalid,
+/// which makes the range invalid.
 fn quality<'a>(parameters: impl Iterator<Item = &'a str>) -> Option<f32> {
     let weight = parameters
         .filter_map(|parameter| parameter.split_once('='))

@@ -1,6 +1,5 @@
-//! What a request's headers say that an answer depends on, found in one pass:
-//! to ask a map for each would cost a hash of each name, though most requests
-//! carry few of them.
+//! The request headers that an answer depends on, found in one pass. Looking up each in the
+//! map would cost one hash per name, and most requests carry few of them.
 
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Version};
@@ -9,30 +8,26 @@ use echo_reply::headers as names;
 /// The longest probe id that is returned, in bytes.
 pub(crate) const MAX_PROBE: usize = 128;
 
-/// What was found. Of a header that comes more than once, the first counts.
+/// If a header occurs more than once, the first value counts.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct RequestHeaders<'a> {
     hosts: usize,
-    /// Of all headers, in bytes, as HTTP/1 writes them.
+    /// The size of all headers in HTTP/1 form, in bytes.
     size: usize,
-    /// The first `Host`.
     pub(crate) host: Option<&'a HeaderValue>,
-    /// Whether the form of the answer is chosen.
+    /// Whether there is an `Accept` header.
     pub(crate) accept: bool,
-    /// What the connection should become.
     pub(crate) upgrade: Option<&'a HeaderValue>,
-    /// The scheme that a proxy was asked with.
     pub(crate) forwarded_proto: Option<&'a HeaderValue>,
-    /// Whether faults are asked for.
+    /// Whether there is a fault header.
     pub(crate) fault: bool,
-    /// Whether the body is wanted back.
+    /// Whether the client wants its body back.
     pub(crate) want_body: bool,
     envoy_attempt: Option<&'a HeaderValue>,
     probe_id: Option<&'a HeaderValue>,
 }
 
 impl<'a> RequestHeaders<'a> {
-    /// Looks at every header once.
     #[must_use]
     pub(crate) fn of(headers: &'a HeaderMap) -> Self {
         let mut found = Self::default();
@@ -58,8 +53,8 @@ impl<'a> RequestHeaders<'a> {
         found
     }
 
-    /// Whether a head of HTTP/1 is larger than `most`, in bytes. What reads it stops
-    /// somewhere beyond that, and HTTP/2 counts by itself.
+    /// Whether an HTTP/1 head is larger than `most` bytes. Hyper's own limit for HTTP/1 is a
+    /// buffer size and less exact; for HTTP/2 it is exact.
     pub(crate) fn exceeds(&self, most: usize, head: &Parts) -> bool {
         let line = head.method.as_str().len() + head.uri.path().len();
         let line =
@@ -67,8 +62,8 @@ impl<'a> RequestHeaders<'a> {
         head.version < Version::HTTP_2 && self.size + line > most
     }
 
-    /// Whether the host is beyond doubt (RFC 9112, 3.2): two `Host` headers may mean
-    /// one thing to a proxy and another here.
+    /// Whether the host is unambiguous (RFC 9112, 3.2): a proxy may read two `Host` headers
+    /// differently.
     pub(crate) fn names_one_host(&self, version: Version) -> bool {
         match self.hosts {
             0 => version != Version::HTTP_11,
@@ -76,14 +71,14 @@ impl<'a> RequestHeaders<'a> {
         }
     }
 
-    /// Which attempt of the nearest Envoy this is, if the header is a plain number from 1.
+    /// The attempt number of the nearest Envoy, if the header is a whole number from 1.
     pub(crate) fn attempt(&self) -> Option<u32> {
         let value = self.envoy_attempt?.to_str().ok()?;
         let plain = value.bytes().all(|byte| byte.is_ascii_digit());
         value.parse().ok().filter(|attempt| plain && *attempt > 0)
     }
 
-    /// The caller's probe id, if it is short and visible.
+    /// The probe id, if it is short and printable.
     pub(crate) fn probe(&self) -> Option<&'a HeaderValue> {
         self.probe_id.filter(|value| {
             (1..=MAX_PROBE).contains(&value.len())

@@ -1,5 +1,5 @@
-//! The listeners and the life cycle: ready when both ports listen; once told to
-//! stop, unready at once, then the drain. The admin port answers to the end.
+//! The listeners and the life cycle: ready when all ports listen; after the stop, unready at
+//! once, then the drain. The admin port answers until the end.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -27,42 +27,29 @@ use crate::describe::Describer;
 use crate::tcp;
 use crate::tls::{self, Tls, TlsError};
 
-/// How many connections may wait to be accepted.
+/// The length of the accept queue.
 const BACKLOG: u32 = 4096;
-/// How long to wait when no connection can be accepted, such as for want of
-/// file descriptors.
+/// The pause after a failed accept, for example without a free file descriptor.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Why the server cannot listen.
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
-    /// One port cannot serve two.
     #[error(
         "the {} port and the {} port are both {port}; choose another with {} or {}",
         two[0].0, two[1].0, two[0].1, two[1].1
     )]
     SamePort {
-        /// The port.
         port: u16,
-        /// The two that want it: what they are, and the flags that say so.
+        /// Both uses of the port, with their flags.
         two: [(&'static str, &'static str); 2],
     },
-    /// The operating system refused. Its words are in the message already, so that
-    /// it is no `source`.
+    /// The message holds the reason already, so the reason is not a `source`.
     #[error(
         "cannot listen on {address}: {}; choose another with {}",
         usage::why_not_listening(refusal),
         remedy(refusal, flag)
     )]
-    Refused {
-        /// Where it should have listened.
-        address: SocketAddr,
-        /// The flag that says so.
-        flag: &'static str,
-        /// What the operating system said.
-        refusal: io::Error,
-    },
-    /// The TLS port cannot be served.
+    Refused { address: SocketAddr, flag: &'static str, refusal: io::Error },
     #[error(transparent)]
     Tls(#[from] TlsError),
 }
@@ -71,16 +58,11 @@ fn remedy(error: &io::Error, flag: &'static str) -> &'static str {
     if error.kind() == io::ErrorKind::AddrNotAvailable { "--host" } else { flag }
 }
 
-/// Where a server listens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Addresses {
-    /// The echo port.
     pub echo: SocketAddr,
-    /// The admin port.
     pub admin: SocketAddr,
-    /// The TLS port, if there is one.
     pub tls: Option<SocketAddr>,
-    /// The port of plain TCP, if there is one.
     pub tcp: Option<SocketAddr>,
 }
 
@@ -94,21 +76,20 @@ impl fmt::Display for Addresses {
     }
 }
 
-/// A port of the echo, and how its connections are served.
+/// A port other than the admin port.
 #[derive(Debug)]
 struct Door {
     listener: TcpListener,
     kind: Kind,
 }
 
-/// What is spoken at a door.
+/// What a port serves.
 #[derive(Clone, Debug)]
 enum Kind {
-    /// HTTP/1, HTTP/2 and what comes over them.
+    /// HTTP/1 and HTTP/2, with gRPC and WebSockets.
     Plain,
-    /// The same in TLS.
+    /// The same over TLS.
     Tls(Arc<Tls>),
-    /// Plain TCP.
     Tcp,
 }
 
@@ -128,7 +109,7 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// When a port cannot be had, or the TLS files do not fit.
+    /// If a port cannot be used, or the TLS files are invalid.
     pub fn bind(cli: &Cli, identity: Identity) -> Result<Self, BindError> {
         let ListenFlags { host, port, admin_port, tcp_port } = cli.listen;
         let tls_port = cli.tls.tls_port;
@@ -161,14 +142,15 @@ impl Server {
         Ok(Self { doors, admin, addresses, app, running, limits })
     }
 
-    /// The actual addresses, also where port 0 was asked for.
+    /// The actual addresses: port 0 is replaced by the chosen port.
     #[must_use]
     pub fn addresses(&self) -> Addresses {
         self.addresses
     }
 
-    /// Answers until `stop` is done, and, unready, for the drain delay, then drains: what is in flight may finish
-    /// within the drain timeout. Returns when every connection has ended.
+    /// Answers until `stop` completes, then during the drain delay, unready. Then drains:
+    /// requests in flight may finish within the drain timeout. Returns when every connection
+    /// has ended.
     pub async fn run(self, stop: impl Future<Output = ()>) {
         let Self { doors, admin, app, running, limits, .. } = self;
         let protocol = Arc::new(connection::protocol(limits.max_head, limits.idle_timeout));
@@ -186,7 +168,7 @@ impl Server {
             stop.await;
             reception.app.readiness.set(false);
             if !running.drain_delay.is_zero() {
-                info!("unready; serving on for {:?}", running.drain_delay);
+                info!("unready; still serving for {:?}", running.drain_delay);
             }
             tokio::time::sleep(running.drain_delay).await;
         };
@@ -197,7 +179,7 @@ impl Server {
     }
 }
 
-/// No two ports may be the same, but where any free one will do.
+/// Refuses equal ports. Port 0 may be given more than once.
 fn distinct(ports: &[(&'static str, &'static str, Option<u16>)]) -> Result<(), BindError> {
     for (index, (what, flag, port)) in ports.iter().enumerate() {
         let Some(port) = port.filter(|port| *port != 0) else { continue };
@@ -209,12 +191,12 @@ fn distinct(ports: &[(&'static str, &'static str, Option<u16>)]) -> Result<(), B
     Ok(())
 }
 
-/// Lets every connection finish what is in flight, and ends those that take longer.
+/// Lets every connection finish its requests in flight; ends those that take longer.
 async fn finish(drain: watch::Sender<()>, within: Duration) {
     info!(connections = drain.receiver_count(), "draining for at most {within:?}");
     drain.send_replace(());
     if tokio::time::timeout(within, drain.closed()).await.is_err() {
-        warn!(connections = drain.receiver_count(), "cut off after {within:?}");
+        warn!(connections = drain.receiver_count(), "connections cut off after {within:?}");
     }
 }
 
@@ -235,7 +217,7 @@ fn listen(
     listening().map_err(|refusal| BindError::Refused { address, flag, refusal })
 }
 
-/// Takes connections in.
+/// Accepts connections.
 struct Reception {
     app: Arc<App>,
     protocol: Arc<Protocol>,
@@ -244,8 +226,8 @@ struct Reception {
 }
 
 impl Reception {
-    /// Accepts until `stop` is done, then turns unready and accepts once more what
-    /// waits: to close the listeners over it would reset it.
+    /// Accepts until `stop` completes, then becomes unready and accepts what is still queued:
+    /// closing the listeners would reset those connections.
     async fn accept(
         &self,
         doors: Vec<Door>,
@@ -273,7 +255,7 @@ impl Reception {
         }
     }
 
-    /// Serves a connection, unless there are too many.
+    /// Serves a connection, or closes it if the limit is reached.
     fn take(
         &self,
         (stream, peer): (TcpStream, SocketAddr),
@@ -305,7 +287,7 @@ impl Reception {
                             facts.tls = Some(tls::facts(stream.get_ref().1));
                             connection::serve(stream, facts, &protocol, answer, draining).await;
                         }
-                        Err(error) => debug!(%peer, %error, "no TLS handshake"),
+                        Err(error) => debug!(%peer, %error, "the TLS handshake failed"),
                     }
                 });
             }
@@ -318,11 +300,11 @@ impl Reception {
     }
 }
 
-/// The connections that wait to be accepted, of a listener that is then closed.
+/// The queued connections of a listener, which is then closed.
 fn waiting(listener: TcpListener) -> Vec<(TcpStream, SocketAddr)> {
     let Ok(listener) = listener.into_std() else { return Vec::new() };
     let next = || {
-        // The listener does not block: where nobody waits, this fails.
+        // The listener does not block: with an empty queue, this fails.
         let (stream, peer) = listener.accept().ok()?;
         stream.set_nonblocking(true).ok()?;
         let stream = TcpStream::from_std(stream).ok()?;
@@ -356,15 +338,15 @@ async fn accept_admin(
     }
 }
 
-/// The next connection; `None` if there is none just now.
+/// The next connection; `None` if accepting failed.
 async fn accept(listener: &TcpListener) -> Option<(TcpStream, SocketAddr)> {
     match listener.accept().await {
         Ok((stream, peer)) => {
-            // A small answer must not wait for more; where that cannot be had, it still comes.
+            // Without Nagle's delay. If this fails, answers are only slower.
             let _ = stream.set_nodelay(true);
             Some((stream, peer))
         }
-        // The client was faster in giving up.
+        // The client gave up first.
         Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => None,
         Err(error) => {
             warn!(%error, "cannot accept connections");
@@ -381,7 +363,7 @@ mod tests {
     use std::io::{Read as _, Write as _};
 
     #[tokio::test]
-    async fn connections_that_wait_are_served_though_it_stops() {
+    async fn queued_connections_are_served_despite_the_stop() {
         let (listener, address) = listen([127, 0, 0, 1].into(), 0, "--port").unwrap();
         let clients: Vec<_> = (0..50)
             .map(|_| {
@@ -407,7 +389,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_system_said_is_told_once() {
+    fn the_reason_of_the_system_is_printed_once() {
         let refusal = io::Error::from(io::ErrorKind::AddrInUse);
         let address = SocketAddr::from(([127, 0, 0, 1], 80));
         let error = BindError::Refused { address, flag: "--port", refusal };

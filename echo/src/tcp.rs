@@ -1,5 +1,4 @@
-//! The port of plain TCP: a line that says who answers, then all that comes is
-//! sent back.
+//! The plain TCP port: sends the line, then echoes all data.
 
 use std::time::Duration;
 
@@ -8,15 +7,15 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use crate::describe::Connection;
 use crate::drain::drained;
 
-/// How much is read at once, in bytes.
-const PIECE: usize = 4096;
-/// How long, and how much of, what still comes is read at the end, so that the
-/// sender is not reset before it has read all.
+/// In bytes.
+const CHUNK: usize = 4096;
+/// How long, and how much of, the remaining data is read at the end, so that the client
+/// reads everything before a reset.
 const LINGER: Duration = Duration::from_secs(2);
 const LINGER_BYTES: u64 = 1 << 20;
 
-/// Serves one connection until its sender has said all, it rests too long or
-/// writes without reading, or the drain comes.
+/// Serves one connection until its client closes, is idle too long or does not read, or
+/// until the drain.
 pub(crate) async fn serve(
     mut stream: impl AsyncRead + AsyncWrite + Unpin,
     mut facts: Connection,
@@ -27,7 +26,7 @@ pub(crate) async fn serve(
     if stream.write_all(&line).await.is_err() {
         return;
     }
-    let mut buffer = [0; PIECE];
+    let mut buffer = [0; CHUNK];
     loop {
         let length = tokio::select! {
             read = tokio::time::timeout(idle, stream.read(&mut buffer)) => match read {
@@ -58,7 +57,7 @@ mod tests {
     use tokio::sync::watch;
 
     #[tokio::test(start_paused = true)]
-    async fn it_says_who_then_echoes_and_ends_with_the_drain() {
+    async fn it_sends_the_line_then_echoes_and_ends_with_the_drain() {
         let (mut client, server) = tokio::io::duplex(64);
         let (drain, draining) = watch::channel(());
         let facts = Connection::new(HeaderValue::from_static("c"));

@@ -1,6 +1,6 @@
-//! TLS on the TLS port: certificate files are checked before anything listens,
-//! and read again when they change. Files that do not fit are refused with one
-//! line at the start, and later only warned of, while the old ones stay in use.
+//! The TLS port: certificate files are checked before anything listens, and reloaded when
+//! they change. Invalid files stop the start with one line. Later they cause a warning, and
+//! the old ones stay in use.
 
 use std::fs::{self, File};
 use std::io::{self, Read as _};
@@ -24,75 +24,57 @@ use tracing::{info, warn};
 
 use crate::cli::{ClientAuth, TlsFlags};
 
-/// How often the files are looked at.
+/// The interval of checks for changed files.
 const INTERVAL: Duration = Duration::from_secs(1);
-/// The largest file that is read, in bytes.
+/// The largest PEM file, in bytes.
 const MAX_FILE: u64 = 1 << 20;
-/// The protocols that are offered by ALPN, the preferred one first.
+/// The libraries only name an enum here, so their reasons are not repeated.
+const UNREADABLE: &str = "contains a certificate that is not valid X.509; export it again";
+/// The ALPN protocols, the preferred one first.
 const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
 
-/// Why TLS cannot be had.
+/// Why TLS cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    /// A port without that which it needs.
-    #[error("--tls-port needs a certificate and its key; give --tls-cert and --tls-key")]
+    #[error("--tls-port needs a certificate and its key; add --tls-cert and --tls-key")]
     NoFiles,
-    /// A flag that has no effect.
-    #[error("{0} is of use only with --tls-port; give that too, or leave it out")]
+    #[error("{0} needs --tls-port; add it, or remove {0}")]
     NoPort(&'static str),
-    /// Clients are to be checked against nothing.
-    #[error("--tls-client-auth {0} needs the authorities that sign clients; give --tls-client-ca")]
+    #[error("--tls-client-auth {0} needs the CA certificates of clients; add --tls-client-ca")]
     NoAuthorities(&'static str),
-    /// A file that cannot be read.
     #[error("cannot read {} ({flag}): {reason}", path.display())]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// The flag that names it.
-        flag: &'static str,
-        /// What the system said.
-        reason: String,
-    },
-    /// A file that is there but does not hold what it should.
+    Unreadable { path: PathBuf, flag: &'static str, reason: String },
     #[error("{} ({flag}) {what}", path.display())]
     Unfit {
-        /// The file.
         path: PathBuf,
-        /// The flag that names it.
         flag: &'static str,
-        /// What is wrong with it, and what would be right.
+        /// What is wrong, and what to do; completes "the file …".
         what: String,
     },
-    /// The key of another certificate.
     #[error(
         "{} (--tls-key) is not the key of the certificate in {} (--tls-cert); \
-         give files that belong together",
+         use files that belong together",
         key.display(),
         certificate.display()
     )]
-    Mismatch {
-        /// The certificate's file.
-        certificate: PathBuf,
-        /// The key's file.
-        key: PathBuf,
-    },
+    Mismatch { certificate: PathBuf, key: PathBuf },
 }
 
-/// The files, and what clients must show.
+/// The files, and what is asked of clients.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
     certificate: PathBuf,
     key: PathBuf,
-    /// The authorities that sign clients, and whether a client must show a certificate.
+    /// The CA file for clients, and whether a client must present a certificate.
     clients: Option<(PathBuf, bool)>,
 }
 
 impl Plan {
-    /// What the flags ask for; nothing without a port.
+    /// The plan that the flags ask for; `None` without a port.
     ///
     /// # Errors
     ///
-    /// When the flags contradict each other.
+    /// If the flags contradict each other.
     pub(crate) fn from_flags(flags: &TlsFlags) -> Result<Option<Self>, TlsError> {
         let TlsFlags { tls_port, tls_cert, tls_key, tls_client_ca, tls_client_auth } = flags;
         let given = [
@@ -123,7 +105,7 @@ impl Plan {
         [self.certificate.as_path(), self.key.as_path()].into_iter().chain(clients)
     }
 
-    /// What tells a changed file; of links, that of what they lead to.
+    /// Differs if a file has changed. Links are followed.
     fn stamp(&self) -> Stamp {
         let of = |path: &Path| {
             let facts = fs::metadata(path).ok()?;
@@ -147,11 +129,9 @@ impl Plan {
             RustlsError::InconsistentKeys(InconsistentKeys::KeyMismatch) => {
                 TlsError::Mismatch { certificate: self.certificate.clone(), key: self.key.clone() }
             }
-            RustlsError::InvalidCertificate(reason) => unfit(
-                &self.certificate,
-                "--tls-cert",
-                format!("holds a broken certificate: {reason:?}"),
-            ),
+            RustlsError::InvalidCertificate(_) => {
+                unfit(&self.certificate, "--tls-cert", UNREADABLE.to_owned())
+            }
             error => unfit(&self.key, "--tls-key", format!("cannot be used: {error}")),
         })?;
         config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).to_vec();
@@ -166,7 +146,9 @@ impl Plan {
         let broken = |reason| unfit(path, "--tls-client-ca", format!("cannot be used: {reason}"));
         let mut roots = RootCertStore::empty();
         for certificate in certificates(path, "--tls-client-ca")? {
-            roots.add(certificate).map_err(|error| broken(error.to_string()))?;
+            roots
+                .add(certificate)
+                .map_err(|_| unfit(path, "--tls-client-ca", UNREADABLE.into()))?;
         }
         let builder =
             WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider));
@@ -179,19 +161,19 @@ fn unfit(path: &Path, flag: &'static str, what: String) -> TlsError {
     TlsError::Unfit { path: path.to_owned(), flag, what }
 }
 
-/// A file's bytes, to a bound.
+/// Reads a file of at most [`MAX_FILE`] bytes.
 fn read(path: &Path, flag: &'static str) -> Result<Vec<u8>, TlsError> {
     let mut bytes = Vec::new();
     let reading = File::open(path).and_then(|file| file.take(MAX_FILE + 1).read_to_end(&mut bytes));
     let reason = match reading {
         Ok(length) if length as u64 <= MAX_FILE => return Ok(bytes),
         Ok(_) => {
-            return Err(unfit(path, flag, "is larger than 1 MiB, which no PEM file is".into()));
+            return Err(unfit(path, flag, "is larger than 1 MiB; use a PEM file".into()));
         }
         Err(error) => match error.kind() {
-            io::ErrorKind::NotFound => "there is no such file".to_owned(),
+            io::ErrorKind::NotFound => "the file does not exist".to_owned(),
             io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
-            io::ErrorKind::IsADirectory => "it is a folder".to_owned(),
+            io::ErrorKind::IsADirectory => "it is a directory".to_owned(),
             _ => error.to_string(),
         },
     };
@@ -204,13 +186,13 @@ fn certificates(path: &Path, flag: &'static str) -> Result<Vec<CertificateDer<'s
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
     let found = found.map_err(|error| unfit(path, flag, broken(&error)))?;
     if found.is_empty() {
-        let what = "holds no certificate; it must be PEM with BEGIN CERTIFICATE".to_owned();
-        return Err(unfit(path, flag, what));
+        let what = "does not contain a certificate; use a PEM file with BEGIN CERTIFICATE";
+        return Err(unfit(path, flag, what.to_owned()));
     }
-    // All of the chain is looked at here; else a client would be the first to notice.
+    // Checks the whole chain. Otherwise a client would be the first to notice.
     for certificate in &found {
         webpki::EndEntityCert::try_from(certificate)
-            .map_err(|error| unfit(path, flag, format!("holds a broken certificate: {error}")))?;
+            .map_err(|_| unfit(path, flag, UNREADABLE.to_owned()))?;
     }
     Ok(found)
 }
@@ -221,7 +203,7 @@ fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
     PrivateKeyDer::from_pem_slice(&bytes).map_err(|error| {
         let what = match error {
             pem::Error::NoItemsFound => {
-                "holds no private key; it must be one in PEM (PKCS #8, PKCS #1 or SEC1), not encrypted"
+                "does not contain a private key; use an unencrypted PEM key (PKCS #8, PKCS #1 or SEC1)"
                     .into()
             }
             error => broken(&error),
@@ -230,7 +212,7 @@ fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
     })
 }
 
-/// Words for a file that is not PEM; never its content, which may be a key.
+/// What is wrong with a PEM file. Never repeats its content, which may be a key.
 fn broken(error: &pem::Error) -> String {
     let what = match error {
         pem::Error::MissingSectionEnd { .. } => "a section without its END line",
@@ -242,34 +224,33 @@ fn broken(error: &pem::Error) -> String {
 
 type Stamp = Vec<Option<(u64, u64, i64, i64)>>;
 
-/// The TLS side of a server: the configuration in use.
+/// The configuration in use, and the files that it came from.
 #[derive(Debug)]
 pub(crate) struct Tls {
     plan: Plan,
     current: RwLock<Arc<ServerConfig>>,
-    /// What the files were when they were read.
+    /// The state of the files when they were read.
     loaded: Stamp,
 }
 
 impl Tls {
-    /// Reads the files.
     ///
     /// # Errors
     ///
-    /// When they cannot be read or do not fit.
+    /// If a file cannot be read or is invalid.
     pub(crate) fn load(plan: Plan) -> Result<Self, TlsError> {
         let loaded = plan.stamp();
         let current = RwLock::new(plan.load()?);
         Ok(Self { plan, current, loaded })
     }
 
-    /// What takes a new connection.
+    /// Accepts a connection with the configuration in use.
     pub(crate) fn acceptor(&self) -> TlsAcceptor {
         let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
         TlsAcceptor::from(Arc::clone(&current))
     }
 
-    /// Follows the files for ever.
+    /// Reloads changed files; never returns.
     pub(crate) async fn follow(&self) {
         let mut known = self.loaded.clone();
         loop {
@@ -282,17 +263,16 @@ impl Tls {
             match self.plan.load() {
                 Ok(config) => {
                     *self.current.write().unwrap_or_else(PoisonError::into_inner) = config;
-                    info!("the TLS files have changed; new connections use them");
+                    info!("the TLS files have changed; new connections use the new ones");
                 }
                 Err(error) => {
-                    warn!("the TLS files have changed but the old ones stay in use: {error}");
+                    warn!("the TLS files have changed, but the old ones stay in use: {error}");
                 }
             }
         }
     }
 }
 
-/// What is known of a session.
 pub(crate) fn facts(session: &ServerConnection) -> TlsFacts {
     let version = match session.protocol_version() {
         Some(ProtocolVersion::TLSv1_3) => "TLSv1.3".to_owned(),
@@ -313,12 +293,12 @@ pub(crate) fn facts(session: &ServerConnection) -> TlsFacts {
     }
 }
 
-/// A suite as IANA names it: rustls calls those of TLS 1.3 `TLS13_…`.
+/// The IANA name of a cipher suite: rustls calls those of TLS 1.3 `TLS13_…`.
 fn iana(suite: CipherSuite) -> String {
     format!("{suite:?}").replacen("TLS13_", "TLS_", 1)
 }
 
-/// The first SPIFFE id among a certificate's names.
+/// The first SPIFFE id in a certificate.
 fn spiffe_id(certificate: &CertificateDer<'_>) -> Option<String> {
     let certificate = webpki::EndEntityCert::try_from(certificate).ok()?;
     let mut names = certificate.valid_uri_names();
@@ -346,7 +326,7 @@ mod tests {
             TlsFlags { tls_port: Some(1), tls_cert: file(), tls_key: file(), ..none.clone() };
         assert!(Plan::from_flags(&pair).unwrap().unwrap().clients.is_none());
         assert!(said(TlsFlags { tls_key: None, ..pair.clone() }).contains("--tls-key"));
-        assert!(said(TlsFlags { tls_port: None, ..pair.clone() }).starts_with("--tls-cert is of"));
+        assert!(said(TlsFlags { tls_port: None, ..pair.clone() }).starts_with("--tls-cert needs"));
         for (auth, word) in [(ClientAuth::Require, "require"), (ClientAuth::Optional, "optional")] {
             let said = said(TlsFlags { tls_client_auth: Some(auth), ..pair.clone() });
             assert!(said.contains(word) && said.contains("--tls-client-ca"), "{said}");

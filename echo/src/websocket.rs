@@ -1,5 +1,5 @@
-//! WebSockets: the first message says who answers, then each message is sent
-//! back. One that rests too long is closed, and the drain closes all.
+//! WebSockets: the first message is the line, then each message is echoed. The idle timeout
+//! closes one, the drain closes all.
 
 use std::time::Duration;
 
@@ -13,9 +13,9 @@ use crate::describe::Arrival;
 use crate::drain::drained;
 use crate::request_headers::RequestHeaders;
 
-/// The longest message that is taken, in bytes.
+/// In bytes.
 const MAX_MESSAGE: usize = 1 << 20;
-/// How long a closed one may take to say that it has heard.
+/// How long a client may take to acknowledge the close.
 const CLOSING: Duration = Duration::from_secs(2);
 
 /// Whether a request asks to become a WebSocket.
@@ -27,7 +27,7 @@ pub(crate) fn is_asked(head: &Parts, request_headers: &RequestHeaders<'_>) -> bo
             .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
 }
 
-/// Answers such a request; `line` says who does.
+/// Answers the handshake; `line` is the first message.
 pub(crate) async fn answer(
     head: &mut Parts,
     arrival: Arrival,
@@ -57,10 +57,10 @@ async fn serve(mut socket: WebSocket, arrival: Arrival, line: String, idle: Dura
                         return;
                     }
                 }
-                // Pings are answered, and closing is agreed to, below.
+                // The library answers pings and acknowledges a close.
                 Ok(Some(Ok(_))) => {}
                 Ok(None | Some(Err(_))) => return,
-                Err(_) => break "it rested too long",
+                Err(_) => break "idle timeout",
             },
             () = drained(drain.as_mut()) => break "echo is stopping",
         }

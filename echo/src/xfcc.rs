@@ -1,11 +1,11 @@
-//! Reads `x-forwarded-client-cert` as Envoy documents it: elements parted by
-//! `,`, pairs by `;`, key from value by `=`; a value that holds one of these is
-//! in double quotes, inside which `\"` is a quote. Pure; no input is refused.
+//! Reads `x-forwarded-client-cert` as Envoy documents it: `,` separates elements, `;`
+//! separates pairs, `=` separates key and value. A value that contains one of them is in
+//! double quotes, inside which `\"` is a quote. Pure; every input is accepted.
 
 use axum::http::HeaderMap;
 use echo_reply::{CertificateElement, headers::FORWARDED_CLIENT_CERT, printable};
 
-/// The elements of all such headers of a request, nearest proxy last.
+/// The elements of all such headers, nearest proxy last.
 #[must_use]
 pub(crate) fn from_headers(headers: &HeaderMap) -> Vec<CertificateElement> {
     headers
@@ -16,8 +16,8 @@ pub(crate) fn from_headers(headers: &HeaderMap) -> Vec<CertificateElement> {
 }
 
 /// The elements of one header value, nearest proxy last. Whole certificates
-/// (`Cert`, `Chain`) and unknown keys are left out, and so are pairs without `=`
-/// or without a value. A quote that never ends, ends with the header.
+/// (`Cert`, `Chain`), unknown keys, and pairs without `=` or without a value are left out.
+/// An unterminated quote ends with the header.
 #[must_use]
 pub(crate) fn parse(value: &str) -> Vec<CertificateElement> {
     let pairs = |element| split_unquoted(element, ';').filter_map(|pair| pair.split_once('='));
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn several_proxies_come_in_order_and_an_empty_value_is_nothing() {
+    fn several_proxies_come_in_order_and_empty_values_are_left_out() {
         let parsed = parse("By=spiffe://a;Hash=1;Subject=\"\";URI=,By=spiffe://b;Hash=2;URI=u");
         assert_eq!(parsed.len(), 2);
         assert_eq!(parsed[0].subject, None);
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_pair_is_no_element() {
+    fn what_is_not_a_pair_is_not_an_element() {
         for nothing in ["", ",", ";;,;", "hello", "\"By=x\""] {
             assert_eq!(parse(nothing).iter().map(|e| e.by.len()).sum::<usize>(), 0, "{nothing:?}");
         }

@@ -218,9 +218,9 @@ fn files_that_do_not_fit_are_refused_with_their_flag() {
         &fresh(),
         write("cert.pem", "hello"),
         &[],
-        &["cert.pem (--tls-cert)", "holds no certificate"],
+        &["cert.pem (--tls-cert)", "does not contain a certificate"],
     );
-    refused(&fresh(), write("cert.pem", ""), &[], &["holds no certificate", "BEGIN CERTIFICATE"]);
+    refused(&fresh(), write("cert.pem", ""), &[], &["does not contain a certificate", "BEGIN CERTIFICATE"]);
     refused(
         &fresh(),
         write("key.pem", "hello"),
@@ -230,7 +230,7 @@ fn files_that_do_not_fit_are_refused_with_their_flag() {
     let cut = "-----BEGIN CERTIFICATE-----\nAAAA\n";
     refused(&fresh(), write("cert.pem", cut), &[], &["--tls-cert", "not valid PEM", "END line"]);
     let junk = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
-    refused(&fresh(), write("cert.pem", junk), &[], &["--tls-cert", "broken certificate"]);
+    refused(&fresh(), write("cert.pem", junk), &[], &["--tls-cert", "not valid X.509"]);
     let other = |folder: &Path| {
         let other = Files::new();
         fs::copy(other.path("key.pem"), folder.join("key.pem")).expect("copied");
@@ -239,7 +239,7 @@ fn files_that_do_not_fit_are_refused_with_their_flag() {
     let swapped = |folder: &Path| {
         fs::copy(folder.join("key.pem"), folder.join("cert.pem")).expect("copied");
     };
-    refused(&fresh(), swapped, &[], &["cert.pem (--tls-cert)", "holds no certificate"]);
+    refused(&fresh(), swapped, &[], &["cert.pem (--tls-cert)", "does not contain a certificate"]);
     let files = fresh();
     let folder = files.text("");
     refused(&files, |_| (), &["--tls-client-ca", &folder], &["(--tls-client-ca)", "folder"]);
@@ -254,7 +254,7 @@ fn files_that_do_not_fit_are_refused_with_their_flag() {
         &files,
         |_| (),
         &["--tls-client-ca", &key],
-        &["--tls-client-ca", "holds no certificate"],
+        &["--tls-client-ca", "does not contain a certificate"],
     );
     let auth = ["--tls-client-auth", "require"];
     refused(&files, |_| (), &auth, &["--tls-client-auth require", "--tls-client-ca"]);
@@ -265,9 +265,9 @@ fn tls_flags_need_each_other() {
     run("echo", ["--tls-port", "0"]).refused(&["--tls-port needs", "--tls-cert and --tls-key"]);
     run("echo", ["--tls-port", "0", "--tls-cert", "x"]).refused(&["--tls-cert and --tls-key"]);
     for flag in ["--tls-cert", "--tls-key", "--tls-client-ca"] {
-        run("echo", [flag, "x"]).refused(&[flag, "only with --tls-port"]);
+        run("echo", [flag, "x"]).refused(&[flag, "needs --tls-port"]);
     }
-    run("echo", ["--tls-client-auth", "none"]).refused(&["--tls-client-auth", "only with"]);
+    run("echo", ["--tls-client-auth", "none"]).refused(&["--tls-client-auth", "needs --tls-port"]);
     run("echo", ["--tls-client-auth", "maybe"]).refused(&["require, optional, none"]);
 }
 

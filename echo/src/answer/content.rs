@@ -6,11 +6,9 @@ use std::task::{Context, Poll};
 use axum::body::{Body, Bytes, HttpBody};
 use hyper::body::{Frame, SizeHint};
 
-/// An answer's body: mostly a line, which needs no box.
+/// An answer's body. Most are one line, which needs no boxed stream.
 pub(crate) enum Content {
-    /// All of it.
     Whole(Bytes),
-    /// What comes bit by bit.
     Stream(Body),
 }
 

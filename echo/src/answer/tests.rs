@@ -51,7 +51,7 @@ fn head_differs_from_get_only_in_the_body() {
     let (status, head, no_body) = ask(app(), request("HEAD", "/a", ""));
     assert_eq!((status, no_body.as_str()), (StatusCode::OK, ""));
     let mut headers = head.headers().clone();
-    // With a body, the length is written by whoever writes the body.
+    // With a body, hyper writes the length.
     let length = headers.remove(CONTENT_LENGTH).unwrap();
     assert_eq!(length, body.len().to_string().as_str());
     assert_eq!(headers, *get.headers());
@@ -69,7 +69,7 @@ fn a_tunnel_is_refused_and_an_oversized_body_too() {
     let (status, head, line) = ask(app(), request("PUT", "/", larger));
     assert_eq!(status, StatusCode::PAYLOAD_TOO_LARGE);
     assert_eq!(head.headers()["connection"], "close");
-    assert!(line.contains("[pod: pod-1]"), "even then it says who answered");
+    assert!(line.contains("[pod: pod-1]"), "a refusal says who answered, too");
 }
 
 #[test]
@@ -80,7 +80,7 @@ fn a_host_in_doubt_is_refused() {
             request = request.header(HOST, *host);
         }
         let (status, head, line) = ask(app(), request.body(Body::empty()).unwrap());
-        assert!(line.contains("[pod: pod-1]"), "even then it says who answered");
+        assert!(line.contains("[pod: pod-1]"), "a refusal says who answered, too");
         (status.as_u16(), head.headers().contains_key(CONNECTION))
     };
     assert_eq!(ask(Version::HTTP_11, &["a"]), (200, false));

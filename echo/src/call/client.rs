@@ -1,4 +1,4 @@
-//! Calls others, one connection for each call, and reads what they answer.
+//! Makes the calls, with one connection per call, and reads the answers.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -16,43 +16,42 @@ use tokio::time::Instant;
 
 use super::{Asked, DEPTH, List, Refusal, Target, may_lead_to};
 
-/// How long one call may take, redirects included.
+/// The time limit of one call, including redirects.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long one address may take to be connected to.
+/// The time limit for connecting to one address.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-/// How many redirects are followed.
 const MAX_REDIRECTS: usize = 5;
-/// The largest answer that is read, in bytes.
+/// In bytes.
 const MAX_ANSWER: usize = 1 << 20;
-/// How many calls are under way at once, all requests together.
+/// The maximum number of concurrent calls of all requests together.
 const AT_ONCE: usize = 64;
 const AGENT: &str = concat!("echo/", env!("CARGO_PKG_VERSION"));
 
-/// Calls those on the list.
+/// Calls the hosts on the list.
 #[derive(Debug)]
 pub(crate) struct Caller {
     pub(crate) list: List,
     slots: Semaphore,
 }
 
-/// Why a call has no answer.
+/// Why a call failed.
 #[derive(Debug, thiserror::Error)]
 enum Failure {
-    #[error("{0} has no address: {1}")]
+    #[error("cannot resolve {0}: {1}")]
     NoAddress(String, io::Error),
-    #[error("{0} leads to {1}, which no name may lead to; allow the address itself instead")]
+    #[error("{0} resolves to {1}, which is a local address; allow the address instead of the name")]
     Forbidden(String, IpAddr),
     #[error("cannot connect: {0}")]
     Connect(io::Error),
     #[error("no answer: {0}")]
     Exchange(#[from] hyper::Error),
-    #[error("its answer broke off or is longer than {MAX_ANSWER} bytes")]
+    #[error("the answer broke off or is longer than {MAX_ANSWER} bytes")]
     Body,
-    #[error("it redirects, but {0}")]
+    #[error("redirected, but {0}")]
     Redirect(Refusal),
-    #[error("it redirects more than {MAX_REDIRECTS} times")]
+    #[error("redirected more than {MAX_REDIRECTS} times")]
     Redirects,
-    #[error("it took longer than {CALL_TIMEOUT:?}")]
+    #[error("timed out after {CALL_TIMEOUT:?}")]
     TimedOut,
 }
 
@@ -61,8 +60,8 @@ impl Caller {
         Self { list, slots: Semaphore::new(AT_ONCE) }
     }
 
-    /// Makes all the calls, one after the other. Of the request's own headers,
-    /// those that tie it to its trace are passed on.
+    /// Makes all calls, one after the other. The trace headers of the request are passed
+    /// on.
     pub(crate) async fn call(&self, asked: &Asked, from: &HeaderMap) -> Vec<Called> {
         let headers = passed_on(from, asked.depth);
         let mut calls = Vec::new();
@@ -96,7 +95,7 @@ impl Caller {
         called
     }
 
-    /// Asks, and asks on where the answer sends it. `url` is who was asked last.
+    /// Sends a request and follows redirects. `url` is set to the last URL that was asked.
     async fn follow(
         &self,
         target: &Target,
@@ -134,17 +133,17 @@ fn passed_on(from: &HeaderMap, depth: u32) -> HeaderMap {
     headers
 }
 
-/// The addresses of a host that may be connected to.
+/// Resolves a host; refuses it if any of its addresses is not allowed.
 async fn addresses(target: &Target) -> Result<Vec<SocketAddr>, Failure> {
     let Target { host, port, .. } = target;
-    // An address stands on the list itself.
+    // An address was allowed as such.
     if let Ok(address) = host.parse::<IpAddr>() {
         return Ok(vec![SocketAddr::new(address, *port)]);
     }
     let none = |error| Failure::NoAddress(host.clone(), error);
     let found: Vec<_> = lookup_host((host.as_str(), *port)).await.map_err(none)?.collect();
     match found.iter().find(|address| !may_lead_to(host, address.ip())) {
-        // One bad address makes the name suspect.
+        // One refused address makes the whole name suspect.
         Some(address) => Err(Failure::Forbidden(host.clone(), address.ip())),
         None if found.is_empty() => Err(none(io::Error::from(io::ErrorKind::NotFound))),
         None => Ok(found),
@@ -153,7 +152,7 @@ async fn addresses(target: &Target) -> Result<Vec<SocketAddr>, Failure> {
 
 async fn connect(target: &Target) -> Result<TcpStream, Failure> {
     let mut last = io::Error::from(io::ErrorKind::NotFound);
-    // What was checked is what is connected to: no name is looked up again.
+    // Connects to the checked addresses: the name is not resolved again.
     for address in addresses(target).await? {
         match tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await {
             Ok(Ok(stream)) => return Ok(stream),
@@ -181,7 +180,7 @@ async fn ask(target: &Target, headers: &HeaderMap) -> Result<(Response<()>, Byte
         Ok((Response::from_parts(head, ()), body.to_bytes()))
     };
     let mut exchange = std::pin::pin!(exchange);
-    // The connection is driven here, so that it ends with the call.
+    // Polls the connection here, so that it ends with the call.
     tokio::select! {
         answer = exchange.as_mut() => answer,
         ended = connection => match ended {
@@ -191,7 +190,7 @@ async fn ask(target: &Target, headers: &HeaderMap) -> Result<(Response<()>, Byte
     }
 }
 
-/// The answer, if it is an echo's.
+/// The answer of an echo; `None` for any other answer.
 fn echo_reply(body: &[u8]) -> Option<Reply> {
     let reply: Reply = serde_json::from_slice(body).ok()?;
     (reply.schema == SCHEMA && reply.identity.is_printable()).then_some(reply)

@@ -6,19 +6,17 @@ use echo_reply::{Identity, UNKNOWN_CLUSTER};
 use super::IdentityFlags;
 use crate::identity::{WHAT_FITS, fits};
 
-/// No pod name was given, and the host's name cannot stand for it.
+/// No pod name was given, and the host name does not fit.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error(
-    "the host name {0:?} cannot be a pod name: it {WHAT_FITS}; give one with --pod or POD_NAME"
-)]
+#[error("the host name {0:?} cannot be the pod name: it {WHAT_FITS}; set --pod or POD_NAME")]
 pub struct UnfitHostName(String);
 
-/// The identity that the flags state; empty values count as not given, and
-/// `host_name` stands in for the pod's name.
+/// The identity that the flags state. Empty values count as not given, and `host_name`
+/// replaces a missing pod name.
 ///
 /// # Errors
 ///
-/// When the host's name is needed and does not fit.
+/// If the host name is needed and does not fit.
 pub fn from_flags(flags: &IdentityFlags, host_name: &str) -> Result<Identity, UnfitHostName> {
     let given = |value: &Option<String>| value.clone().filter(|value| !value.is_empty());
     let pod = match given(&flags.pod) {
@@ -43,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_host_name_stands_in_only_for_the_pod() {
+    fn the_host_name_replaces_only_the_pod_name() {
         let mut flags = IdentityFlags { zone: Some(String::new()), ..Default::default() };
         let identity = from_flags(&flags, "host-1").unwrap();
         assert_eq!(identity, Identity::new("host-1", UNKNOWN_CLUSTER));

@@ -1,5 +1,5 @@
-//! What the values of flags and variables may be. Every refusal names the flag
-//! or the variable that the value came from, and says what fits.
+//! What the values of flags and variables may be. Every error names the flag or the
+//! variable that the value came from, and says what is allowed.
 
 use std::ffi::OsStr;
 use std::net::IpAddr;
@@ -15,17 +15,17 @@ use usage::duration::{self, DurationError};
 use crate::call::Allowed;
 use crate::identity;
 
-/// The most worker threads that can be asked for.
+/// More would only cost memory.
 const MAX_THREADS: usize = 1024;
 /// The longest delay and the longest timeout of a drain.
 const MAX_DRAIN: Duration = Duration::from_hours(1);
 /// The longest time that a connection may be idle.
 const MAX_IDLE: Duration = Duration::from_hours(24);
-/// The smallest head that HTTP can do with, and the largest that is sensible.
+/// The limits of a request head: hyper needs at least 8 KiB.
 const HEADS: std::ops::RangeInclusive<u64> = (8 << 10)..=(1 << 20);
 
-/// A parser whose errors name the variable when the value came from there:
-/// clap alone always names the flag.
+/// A parser whose errors name the variable if the value came from there. Clap alone always
+/// names the flag.
 #[derive(Clone)]
 pub(super) struct Named<P>(pub(super) P);
 
@@ -71,17 +71,18 @@ impl<P: TypedValueParser> TypedValueParser for Named<P> {
 
 pub(super) fn address(value: &str) -> Result<IpAddr, String> {
     let bare = value.strip_prefix('[').and_then(|v| v.strip_suffix(']')).unwrap_or(value);
-    bare.parse().map_err(|_| "not an IP address such as 0.0.0.0, 127.0.0.1 or ::".to_owned())
+    bare.parse()
+        .map_err(|_| "not an IP address; write for example 0.0.0.0, 127.0.0.1 or ::".to_owned())
 }
 
 pub(super) fn port(value: &str) -> Result<u16, String> {
-    value.parse().map_err(|_| "not a port, a number from 0 to 65535".to_owned())
+    value.parse().map_err(|_| "not a port; write a number from 0 to 65535".to_owned())
 }
 
 pub(super) fn threads(value: &str) -> Result<NonZeroUsize, String> {
     match value.parse::<NonZeroUsize>() {
         Ok(threads) if threads.get() <= MAX_THREADS => Ok(threads),
-        _ => Err(format!("not a number of threads, from 1 to {MAX_THREADS}")),
+        _ => Err(format!("not a number of threads; write a number from 1 to {MAX_THREADS}")),
     }
 }
 
@@ -96,7 +97,7 @@ pub(super) fn allowed(value: &str) -> Result<Allowed, String> {
 pub(super) fn count(value: &str) -> Result<u64, String> {
     match value.parse() {
         Ok(count) if count > 0 => Ok(count),
-        _ => Err("not a whole number from 1".to_owned()),
+        _ => Err("write a whole number from 1".to_owned()),
     }
 }
 
@@ -111,13 +112,17 @@ pub(super) fn bytes(value: &str) -> Result<u64, String> {
     let number = number.parse::<u64>().ok().filter(|_| plain);
     number
         .and_then(|number| number.checked_mul(unit))
-        .ok_or_else(|| "not a size such as 65536, 64KiB or 8MiB".to_owned())
+        .ok_or_else(|| "not a size; write for example 65536, 64KiB or 8MiB".to_owned())
 }
 
 pub(super) fn head_bytes(value: &str) -> Result<usize, String> {
     let size = bytes(value)?;
     let fits = HEADS.contains(&size);
-    if fits { Ok(size as usize) } else { Err("not a size from 8KiB to 1MiB".to_owned()) }
+    if fits {
+        Ok(size as usize)
+    } else {
+        Err("out of range; write a size from 8KiB to 1MiB".to_owned())
+    }
 }
 
 /// A drain's delay or timeout.
@@ -162,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_may_be_in_brackets_and_never_are_names() {
+    fn an_address_may_be_in_brackets_and_is_never_a_name() {
         assert_eq!(address("[::1]"), Ok(IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1])));
         assert!(address("localhost").is_err());
         assert!(address("127.0.0.1:80").is_err());

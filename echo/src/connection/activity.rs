@@ -1,7 +1,6 @@
-//! Tells a connection that rests between requests, which is fine for long, from
-//! one that sends a request's head too slowly, which is not. A request that comes
-//! whole and is answered costs no reading of the clock: the time is read when a
-//! head is incomplete, and at each check.
+//! Tells a connection that is idle between requests, which is allowed for long, from one
+//! that sends a request head too slowly. The clock is read only when a head is incomplete
+//! and at each check, so a request that arrives whole does not read it.
 
 use std::io;
 use std::pin::Pin;
@@ -14,41 +13,40 @@ use axum::http::Version;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
-/// How long a request's head may take, from its first byte; noticed at most as
-/// much later again.
+/// How long a request head may take from its first byte. Noticed at most the same time
+/// later.
 pub(super) const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-/// The part of the time that a connection may rest by which its end may be late.
+/// Checks per idle timeout: an idle connection ends at most an eighth of the timeout late.
 const IDLE_CHECKS: u32 = 8;
 
-/// What is going on on a connection. Times are milliseconds since its start,
-/// plus one, so that 0 is free to mean "none".
+/// The state of a connection. Times are milliseconds since its start plus one, so that 0 can
+/// mean "none".
 #[derive(Debug)]
 pub(super) struct Activity {
     start: Instant,
-    /// How long it may rest.
+    /// The idle timeout.
     idle: Duration,
-    /// Whether bytes have come that no request was made of yet.
+    /// Whether bytes have arrived that are not a whole head yet.
     head_came: AtomicBool,
     head_since: AtomicU64,
-    /// Whether there was a request since the last check.
+    /// Whether a request was in flight since the last check.
     was_busy: AtomicBool,
     idle_since: AtomicU64,
     in_flight: AtomicU64,
     multiplexed: AtomicBool,
 }
 
-/// What should become of a connection.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// All is well; look again after this time.
+    /// Check again after this time.
     KeepFor(Duration),
-    /// It has rested for too long.
+    /// The idle timeout is over.
     Idle,
-    /// A request's head does not arrive.
+    /// A request head does not arrive.
     TooSlow,
 }
 
-/// A request in flight, until this is dropped.
+/// Counts a request as in flight until it is dropped.
 #[derive(Debug)]
 pub(super) struct Busy(Arc<Activity>);
 
@@ -71,8 +69,8 @@ impl Activity {
         u64::try_from(since_start).unwrap_or(u64::MAX - 1) + 1
     }
 
-    /// Bytes came: those of a head, unless a request is in flight. On HTTP/2 they
-    /// may as well be a ping, so that only the first head is timed there.
+    /// Bytes have arrived: of a head, unless a request is in flight. On HTTP/2 they may be a
+    /// ping, so only the first head is timed there.
     fn bytes_came(&self) {
         let expected = self.in_flight.load(Relaxed) > 0 || self.multiplexed.load(Relaxed);
         if !expected {
@@ -80,14 +78,14 @@ impl Activity {
         }
     }
 
-    /// All that came was looked at. If it was no whole head, its time runs.
+    /// Everything that arrived was parsed. If it was not a whole head, its time starts.
     pub(super) fn looked(&self, now: impl FnOnce() -> Instant) {
         if self.head_came.load(Relaxed) && self.head_since.load(Relaxed) == 0 {
             self.head_since.store(self.clock(now()), Relaxed);
         }
     }
 
-    /// A whole head has come.
+    /// A whole head has arrived.
     pub(super) fn begin(self: &Arc<Self>, version: Version) -> Busy {
         self.in_flight.fetch_add(1, Relaxed);
         self.head_came.store(false, Relaxed);
@@ -98,17 +96,17 @@ impl Activity {
         Busy(Arc::clone(self))
     }
 
-    /// How long to wait between two checks, and before the first.
+    /// The time between two checks, and before the first.
     pub(super) fn check(&self) -> Duration {
         HEAD_TIMEOUT.min(self.idle / IDLE_CHECKS)
     }
 
-    /// To be asked for again and again, each time when the last verdict says so.
+    /// Call this at the times that the verdicts ask for.
     pub(super) fn verdict(&self, now: Instant) -> Verdict {
         let now = self.clock(now);
         let lasted = |since: u64| Duration::from_millis(now.saturating_sub(since));
         let head_since = self.head_since.load(Relaxed);
-        // When it began to rest is known as closely as checks follow each other.
+        // The start of the idle time is as precise as the interval of the checks.
         let busy = self.in_flight.load(Relaxed) > 0;
         if self.was_busy.swap(busy, Relaxed) || busy {
             self.idle_since.store(now, Relaxed);
@@ -133,7 +131,7 @@ impl Drop for Busy {
     }
 }
 
-/// A stream that tells [`Activity`] of the bytes that come.
+/// A stream that tells [`Activity`] about incoming bytes.
 pub(super) struct Watched<S> {
     stream: S,
     activity: Arc<Activity>,
@@ -144,7 +142,7 @@ impl<S> Watched<S> {
         Self { stream, activity }
     }
 
-    /// The stream itself; what is read of it directly is not noticed.
+    /// The stream itself. Bytes that are read from it directly are not noticed.
     pub(super) fn get_mut(&mut self) -> &mut S {
         &mut self.stream
     }
@@ -219,16 +217,16 @@ mod tests {
         let activity = Arc::new(Activity::new(Instant::now(), IDLE));
         activity.bytes_came();
         drop(activity.begin(Version::HTTP_11));
-        activity.looked(|| unreachable!("no head is under way"));
+        activity.looked(|| unreachable!("no head is incomplete"));
     }
 
     #[test]
-    fn rest_between_requests_is_not_slowness() {
+    fn idle_time_between_requests_is_not_slowness() {
         let start = Instant::now();
         let activity = Arc::new(Activity::new(start, IDLE));
         activity.bytes_came();
         drop(activity.begin(Version::HTTP_11));
-        // When it went to rest is known only now.
+        // The start of the idle time is known only now.
         assert_eq!(activity.verdict(start + SECOND), Verdict::KeepFor(HEAD_TIMEOUT));
         let later = start + IDLE;
         assert_eq!(activity.verdict(later), Verdict::KeepFor(SECOND));
@@ -236,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn a_short_rest_ends_soon_after_it_is_over() {
+    fn a_short_idle_timeout_is_noticed_soon() {
         let start = Instant::now();
         let activity = Activity::new(start, SECOND);
         let mut now = start + activity.check();
@@ -261,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn pings_of_http2_are_no_slow_head() {
+    fn http2_pings_are_not_a_slow_head() {
         let start = Instant::now();
         let activity = Arc::new(Activity::new(start, IDLE));
         drop(activity.begin(Version::HTTP_2));

@@ -1,4 +1,4 @@
-//! How every connection is served: HTTP/1 and HTTP/2, with limits.
+//! The HTTP settings of every connection.
 
 use std::time::Duration;
 
@@ -6,25 +6,24 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use hyper_util::server::conn::auto;
 
-/// How often an HTTP/2 peer is asked whether it is still there.
+/// The interval of HTTP/2 pings, which detect a peer that is gone.
 const PING_INTERVAL: Duration = Duration::from_secs(60);
 
-/// How every connection is served.
 #[derive(Debug)]
 pub(crate) struct Protocol {
     pub(super) http1: http1::Builder,
-    /// Either HTTP/1 or HTTP/2.
+    /// Serves HTTP/1 or HTTP/2.
     pub(super) either: auto::Builder<TokioExecutor>,
-    /// How long a connection may rest.
+    /// How long a connection may be idle.
     pub(super) idle: Duration,
 }
 
-/// HTTP/1 and HTTP/2 with bounded heads. Hyper's own timeout of heads is off: it
-/// would count the idle time between requests too, and needs a timer per request.
-/// `max_head` is in bytes, from 8 KiB.
+/// HTTP/1 and HTTP/2 with limited request heads. Hyper's own head timeout is off: it would
+/// also count the idle time between requests, and needs a timer per request. `max_head` is
+/// in bytes, at least 8 KiB.
 pub(crate) fn protocol(max_head: usize, idle: Duration) -> Protocol {
     let (mut http1, mut either) = (http1::Builder::new(), auto::Builder::new(TokioExecutor::new()));
-    // A client may close its side as soon as it has asked, and still wants the answer.
+    // A client may close its side after the request and still wait for the answer.
     http1.half_close(true).max_buf_size(max_head).header_read_timeout(None).writev(false);
     either.http1().half_close(true).max_buf_size(max_head).header_read_timeout(None).writev(false);
     either

@@ -1,6 +1,5 @@
-//! A connection that is served as soon as it is clear which HTTP it speaks.
-//! HTTP/1 is served as such: whoever may speak either must first keep what came,
-//! and needs room for both.
+//! Serves a connection as soon as its HTTP version is known. HTTP/1 has a server of its own:
+//! the one for both versions buffers the first bytes and needs memory for both.
 
 use std::error::Error;
 use std::io;
@@ -22,12 +21,12 @@ use super::activity::Watched;
 use super::held::Held;
 use super::protocol::Protocol;
 
-/// What every HTTP/2 connection begins with (RFC 9113, 3.4).
+/// The start of every HTTP/2 connection (RFC 9113, 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// A stream that can be asked, before anything is read of it, what it will speak.
+/// A stream whose HTTP version can be found out before anything is read from it.
 pub(crate) trait Sniff: AsyncRead + AsyncWrite + Unpin + Send + 'static {
-    /// Whether it may speak HTTP/2; ready when that is known.
+    /// Whether it may be HTTP/2; ready when that is known.
     fn poll_may_be_http2(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>>;
 }
 
@@ -41,20 +40,13 @@ impl Sniff for TcpStream {
 }
 
 impl Sniff for TlsStream<TcpStream> {
-    /// It was agreed on, or it is open.
+    /// ALPN has chosen the version. Without ALPN, both are possible.
     fn poll_may_be_http2(&mut self, _: &mut Context<'_>) -> Poll<io::Result<bool>> {
         Poll::Ready(Ok(self.get_ref().1.alpn_protocol() != Some(b"http/1.1")))
     }
 }
 
-#[cfg(test)]
-impl Sniff for tokio::io::DuplexStream {
-    fn poll_may_be_http2(&mut self, _: &mut Context<'_>) -> Poll<io::Result<bool>> {
-        Poll::Ready(Ok(true))
-    }
-}
-
-/// Whether a connection that begins so may be one of HTTP/2.
+/// Whether a connection that starts with these bytes may be HTTP/2.
 fn may_be_http2(beginning: &[u8]) -> bool {
     !beginning.is_empty() && PREFACE.starts_with(beginning)
 }
@@ -63,7 +55,7 @@ type Io<S> = TokioIo<Watched<S>>;
 type Http1<S, V> = http1::UpgradeableConnection<Io<S>, V>;
 type Either<'a, S, V> = auto::UpgradeableConnection<'a, Io<S>, V, TokioExecutor>;
 
-/// A connection and what serves it.
+/// A connection and the server of its HTTP version.
 pub(super) struct Serving<'a, S, V>
 where
     V: Service<Request<Incoming>, Response = Response<Held>, Error = io::Error>,
@@ -78,11 +70,10 @@ where
     V: Service<Request<Incoming>, Response = Response<Held>, Error = io::Error>,
     V::Future: Send + 'static,
 {
-    /// Nothing has come yet, which needs little room.
+    /// Nothing has arrived yet. Most of the memory is allocated later.
     Silent(Watched<S>, V),
     Http1(Pin<Box<Http1<S, V>>>),
     Either(Pin<Box<Either<'a, S, V>>>),
-    /// It has ended.
     Over,
 }
 
@@ -96,7 +87,6 @@ where
         Self { protocol, state: State::Silent(stream, service) }
     }
 
-    /// Serves on.
     pub(super) fn poll(
         &mut self,
         cx: &mut Context<'_>,
@@ -129,7 +119,7 @@ where
         };
     }
 
-    /// Lets it end after what is in flight.
+    /// Ends the connection after the requests in flight.
     pub(super) fn finish(&mut self) {
         match &mut self.state {
             State::Silent(..) => self.state = State::Over,

@@ -1,5 +1,5 @@
-//! What ends a connection, other than its client: the drain, an answer that is
-//! to be the last, rest for too long, and a head that does not come.
+//! What ends a connection besides its client: the drain, an answer that is the last, the
+//! idle timeout, and a request head that does not arrive.
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -10,30 +10,30 @@ use tokio::time::{Instant, Sleep};
 
 use super::activity::{Activity, HEAD_TIMEOUT, Verdict};
 
-/// How long, once draining, a connection without any request so far is kept: its
-/// first one may be on its way, and on a new connection nobody would send it again.
+/// How long a draining connection waits for its first request. The request may be on its
+/// way, and clients do not retry it if a new connection closes.
 pub(super) const FIRST_REQUEST: Duration = Duration::from_millis(500);
 
 const GONE: Order = Order::End("the server has stopped");
-const TOO_SLOW: Order = Order::End("the request's head came too slowly");
+const TOO_SLOW: Order = Order::End("the request head arrived too slowly");
 
-/// What becomes of a connection, whatever its client does.
+/// What the connection has to do, whatever its client does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Order {
-    /// An answer that stands is the last.
+    /// End after the answer that is about to be sent.
     Close,
-    /// What is in flight is the last.
+    /// End after the requests in flight.
     Finish,
-    /// It ends at once; why.
+    /// End at once, for this reason.
     End(&'static str),
 }
 
-/// Waits for what ends a connection.
+/// Waits for the events that end a connection.
 pub(super) struct Supervision<'a> {
     pub(super) close: &'a Notify,
-    /// Notified of the first request.
+    /// Notified by the first request.
     pub(super) first: &'a Notify,
-    /// How many requests have come.
+    /// The number of requests so far.
     pub(super) requests: &'a AtomicU64,
     pub(super) activity: &'a Activity,
     pub(super) drain: watch::Receiver<()>,
@@ -41,7 +41,7 @@ pub(super) struct Supervision<'a> {
 }
 
 impl Supervision<'_> {
-    /// The next order, and who waits for those after it.
+    /// The next order, and the supervision that waits for further ones.
     pub(super) async fn next(mut self) -> (Order, Self) {
         let order = loop {
             tokio::select! {

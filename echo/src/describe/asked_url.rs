@@ -10,7 +10,7 @@ use echo_reply::printable;
 use super::arrival::Connection;
 use crate::request_headers::RequestHeaders;
 
-/// The parts of a URL, not yet fit to be printed.
+/// The parts of a URL, which may still contain control characters.
 pub(super) struct AskedUrl<'a> {
     scheme: &'static str,
     host: Cow<'a, str>,
@@ -19,14 +19,13 @@ pub(super) struct AskedUrl<'a> {
 }
 
 impl<'a> AskedUrl<'a> {
-    /// Where the request names no host (HTTP/1.0), the address it was sent to
-    /// stands in.
+    /// If the request names no host (HTTP/1.0), the local address replaces it.
     pub(super) fn of(
         head: &'a Parts,
         request_headers: &RequestHeaders<'a>,
         connection: &Connection,
     ) -> Self {
-        // `OPTIONS *` asks for the server as a whole, which has no path (RFC 9110, 7.1).
+        // `OPTIONS *` is about the server as a whole and has no path (RFC 9110, 7.1).
         let path = head.uri.path_and_query().map_or("", |path| path.as_str());
         Self {
             scheme: scheme(request_headers, connection.tls.is_some()),
@@ -35,8 +34,8 @@ impl<'a> AskedUrl<'a> {
         }
     }
 
-    /// The URL, fit to be printed, between two texts: in one piece of memory where
-    /// there is nothing to clean, as in nearly every request.
+    /// The cleaned URL between two texts. Nearly every URL is clean already and needs only
+    /// one allocation.
     pub(super) fn between(&self, before: &str, after: &str) -> String {
         let Self { scheme, host, path } = self;
         let text = [before, scheme, "://", host, path, after].concat();
@@ -47,8 +46,8 @@ impl<'a> AskedUrl<'a> {
     }
 }
 
-/// The first proxy's word counts, and only if it is one of the two schemes; then
-/// whether `echo` itself ended TLS.
+/// The scheme that the first proxy forwarded, if it is http or https; otherwise depends on
+/// whether `echo` itself terminated TLS.
 fn scheme(request_headers: &RequestHeaders<'_>, tls: bool) -> &'static str {
     let forwarded = request_headers.forwarded_proto.and_then(|value| value.to_str().ok());
     let first = forwarded.and_then(|value| value.split(',').next()).map(str::trim);
@@ -60,7 +59,7 @@ fn scheme(request_headers: &RequestHeaders<'_>, tls: bool) -> &'static str {
     }
 }
 
-/// `:authority` or an absolute URL first, then `Host`; a password is never repeated.
+/// From `:authority` or an absolute URL, then from `Host`. A password is never repeated.
 fn host<'a>(
     head: &'a Parts,
     request_headers: &RequestHeaders<'a>,

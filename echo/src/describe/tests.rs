@@ -147,7 +147,7 @@ fn json_is_the_whole_reply() {
 
 proptest! {
     #[test]
-    fn no_request_makes_it_lie_or_panic(
+    fn no_request_falsifies_the_reply_or_panics(
         path in "/[!-~&&[^#]]{0,40}",
         host in prop::collection::vec(any::<u8>(), 0..60),
         accept in "[ -~]{0,30}",
@@ -162,7 +162,7 @@ proptest! {
         let answer = reply_to(Identity::new("true", "kops"), &head);
         prop_assert!(!url(&head, &arrival().connection).contains(char::is_control));
         if answer.headers[CONTENT_TYPE] == TEXT {
-            let line = TextLine::parse(text(&answer)).expect("one line that a prober can read");
+            let line = TextLine::parse(text(&answer)).expect("a line that prober reads");
             prop_assert_eq!((line.pod, line.cluster), ("true", "kops"));
         }
     }

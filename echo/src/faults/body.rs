@@ -1,5 +1,4 @@
-//! Bodies that misbehave: slow, padded, broken off. They hold no more than a
-//! piece in memory, however long they are.
+//! Faulty bodies: slow, padded or broken off. Only one chunk is in memory at a time.
 
 use std::io;
 use std::time::Duration;
@@ -9,30 +8,29 @@ use futures_util::stream;
 
 use super::{Abort, Drawn};
 
-/// The largest piece that is sent at once, in bytes.
-const PIECE: u64 = 16 << 10;
-/// In how many pieces a body drips, if it has as many bytes.
-const DRIPS: u64 = 100;
-/// What pads a body.
-static PADDING: [u8; PIECE as usize] = [b'x'; PIECE as usize];
+/// The largest chunk, in bytes.
+const CHUNK: u64 = 16 << 10;
+/// The number of chunks of a dripping body, if it has as many bytes.
+const DRIP_CHUNKS: u64 = 100;
+static PADDING: [u8; CHUNK as usize] = [b'x'; CHUNK as usize];
 
-/// How long the body is that [`shaped`] makes, in bytes.
+/// The length of the body that [`shaped`] makes, in bytes.
 #[must_use]
 pub(crate) fn length(body: &Bytes, drawn: &Drawn) -> u64 {
     drawn.size.unwrap_or(body.len() as u64)
 }
 
-/// The body as it was asked for. `held` is dropped with it.
+/// The body with its faults. `held` is dropped with it.
 pub(crate) fn shaped(body: Bytes, drawn: &Drawn, held: impl Send + 'static) -> Body {
     let length = length(&body, drawn);
     let breaks = drawn.abort == Some(Abort::Body);
-    let pause = drawn.drip.map(|whole| whole / DRIPS.min(length).max(1) as u32);
-    let piece = if pause.is_some() { length.div_ceil(DRIPS).clamp(1, PIECE) } else { PIECE };
+    let pause = drawn.drip.map(|whole| whole / DRIP_CHUNKS.min(length).max(1) as u32);
+    let chunk = if pause.is_some() { length.div_ceil(DRIP_CHUNKS).clamp(1, CHUNK) } else { CHUNK };
     let end = if breaks { length / 2 } else { length };
-    let state = Shaped { body, sent: 0, end, piece, pause, breaks };
+    let state = Shaped { body, sent: 0, end, chunk, pause, breaks };
     Body::from_stream(stream::unfold((state, held), |(mut state, held)| async {
-        let piece = state.next().await?;
-        Some((piece, (state, held)))
+        let chunk = state.next().await?;
+        Some((chunk, (state, held)))
     }))
 }
 
@@ -40,7 +38,7 @@ struct Shaped {
     body: Bytes,
     sent: u64,
     end: u64,
-    piece: u64,
+    chunk: u64,
     pause: Option<Duration>,
     breaks: bool,
 }
@@ -50,22 +48,22 @@ impl Shaped {
         if self.sent >= self.end {
             let broken = std::mem::take(&mut self.breaks);
             if broken {
-                // What was sent must have left before the connection is cut.
+                // What was sent must leave this machine before the connection is cut.
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
-            return broken.then(|| Err(io::Error::other("broken off, as asked")));
+            return broken.then(|| Err(io::Error::other("broken off by a fault")));
         }
         if let Some(pause) = self.pause {
             tokio::time::sleep(pause).await;
         }
-        let length = self.piece.min(self.end - self.sent) as usize;
-        let piece = if self.body.is_empty() {
+        let length = self.chunk.min(self.end - self.sent) as usize;
+        let chunk = if self.body.is_empty() {
             Bytes::from_static(&PADDING[..length])
         } else {
             self.body.split_to(length.min(self.body.len()))
         };
-        self.sent += piece.len() as u64;
-        Some(Ok(piece))
+        self.sent += chunk.len() as u64;
+        Some(Ok(chunk))
     }
 }
 

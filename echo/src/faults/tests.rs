@@ -64,12 +64,12 @@ fn what_does_not_fit_is_refused_with_what_would() {
         let said = refused(&format!("?status={bad}"));
         assert!(said.contains("status") && said.contains("500:10,200:90"), "{said}");
     }
-    assert!(refused("?abort=after").ends_with("it is before or body"));
+    assert!(refused("?abort=after").ends_with("write before or body"));
     assert!(refused("?size=1073741825").contains("at most 1073741824"));
     assert!(refused("?size=-1").contains("number of bytes"));
     assert!(refused("?close=no").contains("close=true"));
     assert!(refused("?unready=2h").contains("at most 1h"));
-    assert_eq!(refused("?size=1&size=2"), "the fault size is asked for twice");
+    assert_eq!(refused("?size=1&size=2"), "the fault size is given twice; remove one");
     let said = asked(&head("", &["slow=1"])).unwrap_err().to_string();
     assert!(said.contains("\"slow\"") && said.contains("drip"), "{said}");
     assert_eq!(asked(&head("?close", &["close"])), Err(Refusal::Twice("close")));

@@ -1,4 +1,4 @@
-//! The echo service: the request's message, and who answers.
+//! The echo service: returns the message and says who answers.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ impl echo_service_server::EchoService for EchoService {
     async fn echo(&self, request: Request<EchoRequest>) -> Result<Response<EchoReply>, Status> {
         let (metadata, mut extensions, message) = request.into_parts();
         let Some(Call { url, arrival }) = extensions.remove::<Call>() else {
-            return Err(Status::internal("the call came without its facts"));
+            return Err(Status::internal("the server lost the facts of the call"));
         };
         let metadata: HeaderMap = metadata.into_headers();
         let request_headers = RequestHeaders::of(&metadata);

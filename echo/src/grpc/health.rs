@@ -1,5 +1,5 @@
-//! `grpc.health.v1.Health`: serving while `echo` is ready. A watch ends with its
-//! connection's drain, which it would hold up otherwise.
+//! `grpc.health.v1.Health`: `SERVING` while `echo` is ready. A watch ends when its
+//! connection drains, because it would delay the drain.
 
 use std::pin::Pin;
 
@@ -15,7 +15,7 @@ use super::v1;
 use crate::drain::drained;
 use crate::readiness::{Readiness, State};
 
-/// The services that there are: the server as a whole, and the echo service.
+/// The server as a whole, and the echo service.
 const KNOWN: [&str; 2] = ["", v1::echo_service_server::SERVICE_NAME];
 
 #[derive(Debug)]
@@ -40,7 +40,7 @@ impl health_server::Health for Health {
         request: Request<HealthCheckRequest>,
     ) -> Result<Response<HealthCheckResponse>, Status> {
         if !KNOWN.contains(&&*request.get_ref().service) {
-            return Err(Status::not_found("no such service; reflection lists all"));
+            return Err(Status::not_found("unknown service; use reflection to list the services"));
         }
         Ok(Response::new(response(status(self.readiness.is_ready()))))
     }
@@ -51,7 +51,7 @@ impl health_server::Health for Health {
     ) -> Result<Response<Self::WatchStream>, Status> {
         let drain = request.extensions_mut().remove::<Call>();
         let drain = drain.and_then(|call| call.arrival.connection.drain.clone());
-        // One who asks for a service that may come later is to be told, and to wait.
+        // The protocol asks to report an unknown service and to keep watching.
         let known = KNOWN.contains(&&*request.get_ref().service);
         let said = stream::unfold(
             Watch { ready: self.readiness.watch(), drain, known, said: None },
@@ -64,7 +64,7 @@ impl health_server::Health for Health {
     }
 }
 
-/// One who watches, and what was said last.
+/// A watcher, and the status that it was sent last.
 struct Watch {
     ready: watch::Receiver<State>,
     drain: Option<watch::Receiver<()>>,
@@ -73,7 +73,7 @@ struct Watch {
 }
 
 impl Watch {
-    /// The next news; `None` at the end.
+    /// The next change; `None` at the end.
     async fn next(&mut self) -> Option<ServingStatus> {
         loop {
             let ready = self.ready.borrow_and_update().is_ready();
@@ -95,7 +95,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_watch_tells_news_only_and_ends_with_the_drain() {
+    async fn a_watch_sends_changes_only_and_ends_with_the_drain() {
         let readiness = Readiness::default();
         let (drain, draining) = watch::channel(());
         let mut watch =
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_service_that_is_not_known_is_told_once() {
+    async fn an_unknown_service_is_reported_once() {
         let readiness = Readiness::default();
         let mut watch = Watch { ready: readiness.watch(), drain: None, known: false, said: None };
         assert_eq!(watch.next().await, Some(ServingStatus::ServiceUnknown));
