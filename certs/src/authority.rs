@@ -9,12 +9,18 @@ use rcgen::{
 };
 use time::OffsetDateTime;
 
-use crate::{Certificate, Error, KeyKind, SpiffeId, Workload, validity, workload};
+use crate::certificate::Certificate;
+use crate::error::Error;
+use crate::key::KeyKind;
+use crate::spiffe::SpiffeId;
+use crate::validity;
+use crate::workload;
+use crate::workload::Workload;
 
 pub(crate) mod folder;
 
 /// How long authorities are valid: ten years, as Istio's own tool makes them.
-pub const CA_VALIDITY: Duration = Duration::from_secs(3650 * 24 * 60 * 60);
+pub(crate) const CA_VALIDITY: Duration = Duration::from_secs(3650 * 24 * 60 * 60);
 
 /// An authority: its private key, its certificate, and those above it.
 pub struct Authority {
@@ -163,7 +169,7 @@ impl std::fmt::Debug for Authority {
 ///
 /// # Errors
 /// If it is empty, too long, or not a DNS label.
-pub fn check_cluster_name(name: &str) -> Result<(), Error> {
+pub(crate) fn check_cluster_name(name: &str) -> Result<(), Error> {
     let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     let problem = if name.is_empty() {
         "is empty"
@@ -213,7 +219,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::WORKLOAD_VALIDITY;
+    use crate::workload::WORKLOAD_VALIDITY;
 
     const KIND: KeyKind = KeyKind::EcdsaP256;
 

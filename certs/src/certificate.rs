@@ -10,7 +10,7 @@ use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 use x509_parser::public_key::PublicKey;
 
-use crate::Error;
+use crate::error::Error;
 
 /// A certificate and the facts in it.
 #[derive(Clone, PartialEq, Eq)]

@@ -5,8 +5,11 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::error::Error;
 use crate::generate::Request;
-use crate::{Error, KeyKind, SpiffeId, validity};
+use crate::key::KeyKind;
+use crate::spiffe::SpiffeId;
+use crate::validity;
 
 /// The certificates of an Istio mesh over several clusters.
 ///

@@ -8,7 +8,22 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use crate::Error;
+use crate::error::Error;
+
+/// The four files of Istio's secret `cacerts`.
+pub(crate) const CA_CERT: &str = "ca-cert.pem";
+/// The authority's private key.
+pub(crate) const CA_KEY: &str = "ca-key.pem";
+/// The root that all clusters share; also its name beside the clusters' folders.
+pub(crate) const ROOT_CERT: &str = "root-cert.pem";
+/// The authority's certificate, then those above it up to the root.
+pub(crate) const CERT_CHAIN: &str = "cert-chain.pem";
+/// All of them, the key first.
+pub(crate) const CLUSTER_FILES: [&str; 4] = [CA_KEY, CA_CERT, ROOT_CERT, CERT_CHAIN];
+/// The root's private key, beside the clusters' folders.
+pub(crate) const ROOT_KEY: &str = "root-key.pem";
+/// The private key of a workload.
+pub(crate) const WORKLOAD_KEY: &str = "key.pem";
 
 /// How the names of folders for things half done start.
 const STAGING: &str = ".certs-new-";

@@ -9,10 +9,13 @@ use std::thread;
 
 use rcgen::KeyPair;
 
+use crate::authority::Authority;
 use crate::authority::check_cluster_name;
-use crate::authority::folder::{self, CA_CERT, CLUSTER_FILES, ROOT_CERT, ROOT_KEY};
-use crate::files::{self, Staging};
-use crate::{Authority, Certificate, Error, KeyKind};
+use crate::authority::folder;
+use crate::certificate::Certificate;
+use crate::error::Error;
+use crate::files::{self, CA_CERT, CLUSTER_FILES, ROOT_CERT, ROOT_KEY, Staging};
+use crate::key::KeyKind;
 
 /// What to make.
 #[derive(Debug, Clone)]
@@ -29,7 +32,7 @@ pub struct Request {
 
 /// What was done with the root or a cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Done {
+pub(crate) enum Done {
     /// It was not there, and is now.
     Made,
     /// It was there, fits, and is as it was.

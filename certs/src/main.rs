@@ -4,8 +4,7 @@ use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use anyhow::Result;
-use certs::cli::{Cli, Command};
-use certs::{generate, show, workload};
+use certs::{Cli, Command, generate, issue, show};
 use clap::CommandFactory as _;
 
 fn main() -> ExitCode {
@@ -22,13 +21,13 @@ fn main() -> ExitCode {
 /// Does it, and returns what is to be printed.
 fn run(command: Command) -> Result<Vec<u8>> {
     Ok(match command {
-        Command::Generate(flags) => generate::generate(&flags.into())?.to_string().into(),
+        Command::Generate(flags) => generate(&flags.into())?.to_string().into(),
         Command::Workload(flags) => {
             let id = flags.spiffe_id()?;
-            let end = workload::issue(&flags.ca, &flags.out, &id, flags.key, flags.validity)?;
+            let end = issue(&flags.ca, &flags.out, &id, flags.key, flags.validity)?;
             format!("made      {}\n{id}, until {end}\n", flags.out.display()).into()
         }
-        Command::Show(flags) => show::show(&flags.paths)?.into(),
+        Command::Show(flags) => show(&flags.paths)?.into(),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "certs", &mut script);

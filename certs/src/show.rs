@@ -7,8 +7,10 @@ use std::path::{Path, PathBuf};
 
 use time::OffsetDateTime;
 
+use crate::certificate::Certificate;
 use crate::certificate::day_and_time;
-use crate::{Certificate, Error, files};
+use crate::error::Error;
+use crate::files;
 
 /// Describes every certificate in the files, and in the `*.pem` of the folders
 /// and of the folders in them.

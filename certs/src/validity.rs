@@ -5,7 +5,7 @@ use std::time::Duration;
 use time::OffsetDateTime;
 use usage::duration::{DurationError, parse_within};
 
-use crate::Error;
+use crate::error::Error;
 
 /// How long before now a new certificate becomes valid, so that a machine
 /// whose clock is a little behind accepts it at once. Istiod does the same.

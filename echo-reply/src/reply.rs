@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::Identity;
+use crate::identity::Identity;
 
 /// The schema that this crate writes and reads.
 pub const SCHEMA: &str = "echo/1";

@@ -7,10 +7,12 @@
 //! ALPN of mTLS set on the cluster where Istio has a filter (`istio.alpn`) that
 //! stock Envoy lacks; no filters for telemetry and access rules.
 
+mod access_log;
 mod cluster;
 mod endpoints;
 mod http;
 mod listener;
+mod message;
 mod tls;
 
 use std::path::Path;
@@ -19,32 +21,28 @@ use serde_json::{Value, json};
 
 use crate::topology::{Cluster, Pod, Role, Topology};
 
-pub use endpoints::endpoints;
-pub use tls::{PEER_ROOTS, Secret, WORKLOAD_CERTIFICATE, secret_file, secrets};
+use http::ROUTES;
+use message::{file_source, socket, typed};
 
-/// A file that an Envoy watches, to lie in its folder.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ConfigFile {
-    /// Its name in that folder.
-    pub name: String,
-    /// Its content.
-    pub content: Value,
-    /// What Envoy's statistics of its updates begin with.
-    pub statistics: String,
-}
+pub(crate) use endpoints::endpoints;
+pub(crate) use message::ConfigFile;
+pub(crate) use tls::{secret_file, secrets};
 
 /// The file of listeners in an Envoy's folder.
 const LISTENERS: &str = "lds.json";
 /// The file of clusters.
 const CLUSTERS: &str = "cds.json";
-/// The file of routes.
-const ROUTES: &str = "rds.json";
 
 /// Everything that the Envoy in `pod` watches but its secrets, in the order in which istiod
 /// would send it: endpoints before the clusters that need them, routes last. Empty for a pod
 /// without an Envoy.
 #[must_use]
-pub fn dynamic(topology: &Topology, home: &Cluster, pod: &Pod, files: &Path) -> Vec<ConfigFile> {
+pub(crate) fn dynamic(
+    topology: &Topology,
+    home: &Cluster,
+    pod: &Pod,
+    files: &Path,
+) -> Vec<ConfigFile> {
     let Some(told) = resources(topology, home, pod, files) else { return Vec::new() };
     let resources = |message: &str, list: Vec<Value>| {
         let list: Vec<_> = list.into_iter().map(|fields| typed(message, fields)).collect();
@@ -77,7 +75,12 @@ pub fn dynamic(topology: &Topology, home: &Cluster, pod: &Pod, files: &Path) -> 
 /// in the folder `files` and writes its access log there. `None` for a pod
 /// without an Envoy.
 #[must_use]
-pub fn bootstrap(topology: &Topology, home: &Cluster, pod: &Pod, files: &Path) -> Option<Value> {
+pub(crate) fn bootstrap(
+    topology: &Topology,
+    home: &Cluster,
+    pod: &Pod,
+    files: &Path,
+) -> Option<Value> {
     let told = resources(topology, home, pod, files)?;
     let mut fixed = json!({});
     let mut watched = json!({});
@@ -177,34 +180,6 @@ fn unlimited_connections() -> Value {
         "name": "envoy.resource_monitors.global_downstream_max_connections",
         "typed_config": config,
     })
-}
-
-/// A socket address.
-fn socket(address: &std::net::Ipv4Addr, port: u16) -> Value {
-    json!({ "socket_address": { "address": address, "port_value": port } })
-}
-
-/// A message of an extension: its type's name after `type.googleapis.com/`, and its fields.
-fn typed(message: &str, mut fields: Value) -> Value {
-    if let Some(fields) = fields.as_object_mut() {
-        fields.insert("@type".into(), format!("type.googleapis.com/{message}").into());
-    }
-    fields
-}
-
-/// A source of endpoints or secrets: a file that is read again whenever
-/// another is renamed onto it.
-fn file_source(path: &Path) -> Value {
-    json!({
-        "path_config_source": { "path": path },
-        "initial_fetch_timeout": "0s",
-        "resource_api_version": "V3",
-    })
-}
-
-/// A discovery response of one resource: what such a file holds.
-fn discovery(resource: &Value) -> Value {
-    json!({ "resources": [resource] })
 }
 
 #[cfg(test)]

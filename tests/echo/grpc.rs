@@ -110,7 +110,10 @@ fn calls_fail_as_they_are_asked_to() {
     assert_eq!(*failure("delay=10ms&close"), Value::Null);
     let drip = failure("drip=1s");
     assert_eq!(drip["code"], "INVALID_ARGUMENT");
-    assert!(drip["details"].as_str().expect("text").contains("does not support the fault drip"), "{drip}");
+    assert!(
+        drip["details"].as_str().expect("text").contains("does not support the fault drip"),
+        "{drip}"
+    );
     assert_eq!(failure("delay=x")["code"], "INVALID_ARGUMENT");
     let cut = failure("abort=before")["code"].as_str().expect("a code");
     assert!(["INTERNAL", "UNAVAILABLE", "CANCELLED"].contains(&cut), "{said}");

@@ -220,7 +220,12 @@ fn files_that_do_not_fit_are_refused_with_their_flag() {
         &[],
         &["cert.pem (--tls-cert)", "does not contain a certificate"],
     );
-    refused(&fresh(), write("cert.pem", ""), &[], &["does not contain a certificate", "BEGIN CERTIFICATE"]);
+    refused(
+        &fresh(),
+        write("cert.pem", ""),
+        &[],
+        &["does not contain a certificate", "BEGIN CERTIFICATE"],
+    );
     refused(
         &fresh(),
         write("key.pem", "hello"),

@@ -7,21 +7,9 @@ use rcgen::KeyPair;
 use time::OffsetDateTime;
 
 use super::Authority;
-use crate::files::{self, Kind, Staging};
-use crate::{Certificate, Error};
-
-/// The four files of Istio's secret `cacerts`.
-pub(crate) const CA_CERT: &str = "ca-cert.pem";
-/// The authority's private key.
-pub(crate) const CA_KEY: &str = "ca-key.pem";
-/// The root that all clusters share; also its name beside the clusters' folders.
-pub(crate) const ROOT_CERT: &str = "root-cert.pem";
-/// The authority's certificate, then those above it up to the root.
-pub(crate) const CERT_CHAIN: &str = "cert-chain.pem";
-/// All of them, the key first.
-pub(crate) const CLUSTER_FILES: [&str; 4] = [CA_KEY, CA_CERT, ROOT_CERT, CERT_CHAIN];
-/// The root's private key, beside the clusters' folders.
-pub(crate) const ROOT_KEY: &str = "root-key.pem";
+use crate::certificate::Certificate;
+use crate::error::Error;
+use crate::files::{self, CA_CERT, CA_KEY, CERT_CHAIN, Kind, ROOT_CERT, ROOT_KEY, Staging};
 
 impl Authority {
     /// Reads a cluster's folder: `ca-cert.pem`, `ca-key.pem`, `root-cert.pem`

@@ -2,11 +2,11 @@
 
 use std::net::Ipv4Addr;
 use std::path::Path;
-use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{endpoints, file_source, socket, tls, typed};
+use super::message::{file_source, seconds, socket, typed};
+use super::{endpoints, tls};
 use crate::topology::{LocalityLb, Policy, SERVICE_PORT, Service, Topology};
 
 /// The clusters of a service as clients and ingress gateways see it: all of it, and where a
@@ -47,11 +47,6 @@ fn treated(mut cluster: Value, policy: &Policy) -> Value {
         cluster["common_lb_config"]["locality_weighted_lb_config"] = json!({});
     }
     cluster
-}
-
-/// A duration as protobuf's JSON has it.
-pub(super) fn seconds(duration: Duration) -> String {
-    format!("{}s", duration.as_secs_f64())
 }
 
 /// The cluster of a service as an east-west gateway sees it: own pods only,

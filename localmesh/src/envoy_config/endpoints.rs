@@ -5,7 +5,7 @@ use std::net::SocketAddrV4;
 
 use serde_json::{Value, json};
 
-use super::{ConfigFile, discovery, socket, typed};
+use super::message::{ConfigFile, discovery, socket, typed};
 use crate::topology::{
     Cluster, EAST_WEST_PORT, Locality, LocalityLb, Pod, Role, SERVICE_PORT, Service, Topology, Way,
 };
@@ -21,7 +21,7 @@ pub(super) fn file_name(service: &Service, subset: Option<&str>) -> String {
 /// All endpoints that the Envoy in `pod` holds, a file for each service and
 /// subset. A server's sidecar holds none.
 #[must_use]
-pub fn endpoints(topology: &Topology, home: &Cluster, pod: &Pod) -> Vec<ConfigFile> {
+pub(crate) fn endpoints(topology: &Topology, home: &Cluster, pod: &Pod) -> Vec<ConfigFile> {
     let services = || topology.services.iter().enumerate();
     match pod.role {
         Role::IngressGateway | Role::Client => services()

@@ -4,10 +4,12 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::cluster::seconds;
-use super::listener::access_log;
-use super::{ROUTES, file_source, typed};
+use super::access_log::access_log;
+use super::message::{file_source, seconds, typed};
 use crate::topology::{Cluster, Fault, Pod, Policy, SERVICE_PORT, Service, Topology};
+
+/// The file of routes in an Envoy's folder.
+pub(super) const ROUTES: &str = "rds.json";
 
 /// Istio's default: what surely did not reach an application is tried again,
 /// twice, elsewhere. A 503 is not.

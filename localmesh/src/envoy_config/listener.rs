@@ -5,8 +5,10 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use super::access_log::access_log;
+use super::http;
+use super::message::{socket, typed};
 use super::tls::{self, ISTIO_ALPNS};
-use super::{http, socket, typed};
 use crate::topology::{EAST_WEST_PORT, Pod, SERVICE_PORT, Service, Topology};
 
 /// Takes requests from outside and routes them by host name and path.
@@ -56,18 +58,6 @@ pub(super) fn east_west<'a>(
         })
         .collect();
     inspecting(listener(pod, EAST_WEST_PORT, "outbound", &json!(chains)))
-}
-
-/// A line for each request, to a file in the Envoy's folder.
-pub(super) fn access_log(format: &str, files: &Path) -> Value {
-    let log = typed(
-        "envoy.extensions.access_loggers.file.v3.FileAccessLog",
-        json!({
-            "path": files.join("access.log"),
-            "log_format": { "text_format_source": { "inline_string": format } },
-        }),
-    );
-    json!({ "name": "envoy.access_loggers.file", "typed_config": log })
 }
 
 const TCP_FORMAT: &str = "[%START_TIME%] %RESPONSE_FLAGS% sni=%REQUESTED_SERVER_NAME% \

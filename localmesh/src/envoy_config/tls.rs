@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use super::{discovery, file_source, typed};
+use super::message::{discovery, file_source, typed};
 use crate::topology::{Mtls, Service, TRUST_DOMAIN};
 
 /// The protocol names by which Istio's own mTLS is told from other TLS.
@@ -17,13 +17,13 @@ pub(super) const ISTIO_ALPNS: [&str; 5] =
 const HTTP1_ALPNS: [&str; 3] = ["istio-http/1.1", "istio", "http/1.1"];
 
 /// The secret that holds a workload's own certificate and key.
-pub const WORKLOAD_CERTIFICATE: &str = "default";
+pub(super) const WORKLOAD_CERTIFICATE: &str = "default";
 /// The secret that holds the roots which peers are checked against.
-pub const PEER_ROOTS: &str = "ROOTCA";
+pub(super) const PEER_ROOTS: &str = "ROOTCA";
 
 /// One secret: a file name and what stands in the file.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Secret {
+pub(crate) struct Secret {
     /// The name that Envoys ask for it by.
     pub name: &'static str,
     /// The file's content.
@@ -32,14 +32,14 @@ pub struct Secret {
 
 /// Where the secret of this name lies in an Envoy's folder.
 #[must_use]
-pub fn secret_file(files: &Path, name: &str) -> PathBuf {
+pub(crate) fn secret_file(files: &Path, name: &str) -> PathBuf {
     files.join(format!("sds-{name}.json"))
 }
 
 /// The secrets of a workload. Certificates stand in the files themselves, so
 /// that one rename replaces certificate and key together.
 #[must_use]
-pub fn secrets(chain_pem: &str, key_pem: &str, roots_pem: &str) -> [Secret; 2] {
+pub(crate) fn secrets(chain_pem: &str, key_pem: &str, roots_pem: &str) -> [Secret; 2] {
     let secret = |name: &'static str, kind: &str, fields: Value| Secret {
         name,
         content: discovery(&typed(

@@ -9,13 +9,13 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{SERVICE, Scenario, Way};
-use crate::Error;
-use crate::action::Action;
-use crate::files;
-use crate::mesh::{Mesh, Options};
-use crate::process::guarded_in;
-use crate::tools::Tools;
+use super::file::{SERVICE, Scenario, Way};
+use crate::error::Error;
+use crate::mesh::action::Action;
+use crate::mesh::files;
+use crate::mesh::running::{Mesh, Options};
+use crate::process::guard::guarded_in;
+use crate::process::tools::Tools;
 use crate::topology::{Role, SERVICE_PORT};
 
 /// How often prober is looked at while the mesh waits for its events.
@@ -109,13 +109,40 @@ pub fn run(
         let action = Action::parse(words).map_err(failed)?;
         mesh.perform(&action)?;
     }
+    let row = probe(scenario, &mut mesh, place, interrupted)?;
+    let counter = |envoy: &str, name: &str| {
+        let pattern: String =
+            name.chars().map(|c| if c == '.' { "\\.".into() } else { c.to_string() }).collect();
+        let found = mesh.counters(envoy, &format!("{pattern}$")).ok()?;
+        Some(found.values().sum::<u64>() as f64)
+    };
+    let missed = scenario.expect.iter().filter_map(|expect| {
+        expect.judge(&row, &counter).err().map(|seen| (expect.to_string(), seen))
+    });
+    let missed = missed.chain(other_causes(&scenario.causes, &causes(&row))).collect();
+    if let Some(dir) = dir {
+        files::replace(&dir.join("story.txt"), format!("{}\n", scenario.story).as_bytes())?;
+    }
+    mesh.stop();
+    Ok(Outcome { name: scenario.name.clone(), row, missed })
+}
+
+/// Runs prober beside the mesh, and returns the row of its report. The mesh serves the
+/// commands of the events meanwhile.
+fn probe(
+    scenario: &Scenario,
+    mesh: &mut Mesh,
+    place: &Place<'_>,
+    interrupted: &dyn Fn() -> bool,
+) -> Result<Value, Error> {
+    let failed = |wrong: String| Error::Scenario { file: scenario.name.clone(), wrong };
     let report = mesh.dir().join("report.json");
     let log = mesh.dir().join("prober.log");
     let create = |path: &Path| File::create(path).map_err(Error::file(path));
     let outside = (scenario.from.way == Way::Ingress).then(|| mesh.internet());
     let namespace = outside.unwrap_or_else(|| mesh.namespace(&scenario.from.cluster));
     let mut prober = guarded_in(&place.tools.launcher, namespace, &place.tools.prober)
-        .args(arguments(scenario, &mesh, place)?)
+        .args(arguments(scenario, mesh, place)?)
         .stdin(Stdio::null())
         .stdout(create(&report)?)
         .stderr(create(&log)?)
@@ -132,7 +159,7 @@ pub fn run(
     let text = std::fs::read_to_string(&report).map_err(Error::file(report.as_path()))?;
     let document: Value = serde_json::from_str(&text).map_err(|_| {
         let said = std::fs::read_to_string(&log).unwrap_or_default();
-        failed(format!("prober gave no report: {}", said.lines().next().unwrap_or_default()))
+        failed(format!("prober wrote no report: {}", said.lines().next().unwrap_or_default()))
     })?;
     let row = document["rows"][0].clone();
     for event in row["events"].as_array().into_iter().flatten() {
@@ -141,21 +168,7 @@ pub fn run(
             return Err(failed(format!("{command}: {end}: {}", event["output"])));
         }
     }
-    let counter = |envoy: &str, name: &str| {
-        let pattern: String =
-            name.chars().map(|c| if c == '.' { "\\.".into() } else { c.to_string() }).collect();
-        let found = mesh.counters(envoy, &format!("{pattern}$")).ok()?;
-        Some(found.values().sum::<u64>() as f64)
-    };
-    let missed = scenario.expect.iter().filter_map(|expect| {
-        expect.judge(&row, &counter).err().map(|seen| (expect.to_string(), seen))
-    });
-    let missed = missed.chain(other_causes(&scenario.causes, &causes(&row))).collect();
-    if let Some(dir) = dir {
-        files::replace(&dir.join("story.txt"), format!("{}\n", scenario.story).as_bytes())?;
-    }
-    mesh.stop();
-    Ok(Outcome { name: scenario.name.clone(), row, missed })
+    Ok(row)
 }
 
 /// The causes that prober found, what accounts for most first.

@@ -8,9 +8,12 @@ use std::path::Path;
 
 use serde_saphyr::{Location, Spanned};
 
-use super::plan::{self, ClusterShape, MAX_CLUSTERS, MAX_GATEWAYS, MAX_REPLICAS, MAX_SERVICES};
-use super::{Locality, Service, Shape};
-use crate::Error;
+use super::clusters::Locality;
+use super::names::Service;
+use super::plan::{
+    self, ClusterShape, MAX_CLUSTERS, MAX_GATEWAYS, MAX_REPLICAS, MAX_SERVICES, Shape,
+};
+use crate::error::Error;
 use entries::{ClusterEntry, File, Pods, ServiceEntry};
 
 /// Reads the topology file at `path`.

@@ -1,7 +1,8 @@
 //! The names that Istio derives from a service: host, Envoy cluster, server
 //! name, SPIFFE id. Pure.
 
-use super::{Policy, SERVICE_PORT};
+use super::policy::Policy;
+use super::ports::SERVICE_PORT;
 
 /// The trust domain of every SPIFFE id.
 pub const TRUST_DOMAIN: &str = "cluster.local";
@@ -82,6 +83,12 @@ impl Service {
     /// The SPIFFE id in its pods' certificates.
     #[must_use]
     pub fn spiffe(&self) -> String {
-        format!("spiffe://{TRUST_DOMAIN}/ns/{}/sa/{}", self.namespace, self.account)
+        self.spiffe_of(&self.account)
+    }
+
+    /// The SPIFFE id of another account of its namespace.
+    #[must_use]
+    pub fn spiffe_of(&self, account: &str) -> String {
+        format!("spiffe://{TRUST_DOMAIN}/ns/{}/sa/{account}", self.namespace)
     }
 }

@@ -3,7 +3,7 @@
 
 use std::net::Ipv4Addr;
 
-use super::Topology;
+use super::clusters::Topology;
 use super::plan::{self, NETWORK_ADDRESS};
 
 /// A network: the clusters that share it, and its link to the others.
@@ -63,8 +63,9 @@ impl Topology {
 
 #[cfg(test)]
 mod tests {
+    use super::super::plan::Shape;
+    use super::super::ports::INGRESS_PORT;
     use super::*;
-    use crate::topology::{INGRESS_PORT, Shape};
 
     #[test]
     fn a_network_has_the_subnets_of_its_clusters_and_shows_gateways_only() {

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
-use super::{Cluster, Locality, Pod, Role, Service, Topology};
+use super::clusters::{Cluster, Locality, Pod, Role, Topology};
+use super::names::Service;
 
 /// More pods of one service than this do not fit the plan of addresses.
 pub const MAX_REPLICAS: u8 = 5;
@@ -13,6 +14,9 @@ pub const MAX_GATEWAYS: u8 = 4;
 pub const MAX_CLUSTERS: u8 = 250;
 /// More services do not fit, each with as many pods as it may be scaled to.
 pub const MAX_SERVICES: usize = ((LAST_ECHO - FIRST_ECHO) / MAX_REPLICAS) as usize;
+
+/// The second byte of all addresses, unless asked otherwise: `127.10.0.0/16`.
+pub const DEFAULT_BLOCK: u8 = 10;
 
 /// The first byte of all addresses; of those of an isolated mesh, which real links carry.
 const LOOPBACK: u8 = 127;
@@ -124,6 +128,34 @@ impl Topology {
         Self::on(ISOLATED, shape, block, ingress_port)
     }
 
+    /// Gives a service so many pods in a cluster, at most [`MAX_REPLICAS`]; the labels of the
+    /// pods that are new, and of those that are gone. New ones are not ready.
+    pub(crate) fn scale(&mut self, cluster: usize, service: usize, to: u8) -> Scaled {
+        let services = &self.services;
+        let home = &mut self.clusters[cluster];
+        let mut scaled = Scaled::default();
+        for number in 1..=MAX_REPLICAS {
+            let label = label(&services[service].name, number);
+            let place = home.pods.iter().position(|pod| pod.label == label);
+            match place {
+                None if number <= to => {
+                    let subnet = subnet_of(home.pods[0].address);
+                    let locality = home.locality.clone();
+                    let pods = Home { cluster: &home.name, services, subnet };
+                    let mut pod = replica(&pods, service, number, locality);
+                    pod.ready = false;
+                    home.pods.push(pod);
+                    scaled.new.push(label);
+                }
+                Some(place) if number > to => {
+                    scaled.gone.push(home.pods.remove(place));
+                }
+                _ => {}
+            }
+        }
+        scaled
+    }
+
     fn on(first: u8, shape: &Shape, block: u8, ingress_port: u16) -> Self {
         let clusters = shape.clusters.iter().map(|cluster| Cluster {
             name: cluster.name.clone(),
@@ -141,6 +173,15 @@ impl Topology {
             cuts: BTreeSet::new(),
         }
     }
+}
+
+/// What changed by [`Topology::scale`].
+#[derive(Debug, Default)]
+pub(crate) struct Scaled {
+    /// Labels of new pods.
+    pub(crate) new: Vec<String>,
+    /// Pods that are no more.
+    pub(crate) gone: Vec<Pod>,
 }
 
 fn pods(cluster: &ClusterShape, services: &[Service], subnet: Ipv4Addr) -> Vec<Pod> {
@@ -167,12 +208,13 @@ fn pods(cluster: &ClusterShape, services: &[Service], subnet: Ipv4Addr) -> Vec<P
     let mut pods = gateways(INGRESS, cluster.ingress_gateways, FIRST_INGRESS, Role::IngressGateway);
     let east_west = cluster.east_west_gateways;
     pods.extend(gateways(EAST_WEST, east_west, FIRST_EAST_WEST, Role::EastWestGateway));
+    let home = Home { cluster: &cluster.name, services, subnet };
     for index in 0..services.len() {
         let replicas = cluster.replicas.get(index).copied().unwrap_or(0).min(MAX_REPLICAS);
         let places = cluster.places.get(index).map_or(&[][..], Vec::as_slice);
         for number in 1..=replicas {
             let own = places.get(usize::from(number) - 1).unwrap_or(&cluster.locality);
-            pods.push(replica(&cluster.name, own.clone(), services, index, number, subnet));
+            pods.push(replica(&home, index, number, own.clone()));
         }
     }
     // Where those of its namespace stand who use the mesh.
@@ -224,15 +266,16 @@ pub(super) fn at(subnet: Ipv4Addr, host: u8) -> Ipv4Addr {
     Ipv4Addr::new(a, b, c, host)
 }
 
-/// Pod number `number`, from 1, of the service with this index.
-pub(super) fn replica(
-    cluster: &str,
-    locality: Locality,
-    services: &[Service],
-    index: usize,
-    number: u8,
+/// What all pods of a cluster have in common.
+struct Home<'a> {
+    cluster: &'a str,
+    services: &'a [Service],
     subnet: Ipv4Addr,
-) -> Pod {
+}
+
+/// Pod number `number`, from 1, of the service with this index.
+fn replica(home: &Home<'_>, index: usize, number: u8, locality: Locality) -> Pod {
+    let Home { cluster, services, subnet } = *home;
     let service = &services[index];
     // Services take turns: echo1 has .11, .13, …, echo2 has .12, .14, …
     let offset = index + services.len() * (usize::from(number) - 1);

@@ -2,6 +2,8 @@
 
 use std::collections::HashSet;
 
+use std::net::Ipv4Addr;
+
 use super::*;
 
 fn all_addresses(topology: &Topology) -> Vec<Ipv4Addr> {

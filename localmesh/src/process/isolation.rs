@@ -15,9 +15,9 @@ use std::time::{Duration, Instant};
 use rustix::process::geteuid;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
-use crate::Error;
-use crate::process::guarded;
-use crate::tools::Tools;
+use super::guard::{ENTER, guarded};
+use super::tools::Tools;
+use crate::error::Error;
 use crate::topology::{Network, Topology};
 
 /// How long a namespace may take to come.
@@ -25,8 +25,6 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const POLL: Duration = Duration::from_millis(2);
 /// The network namespace of the calling thread.
 const OWN: &str = "/proc/thread-self/ns/net";
-/// What enters a namespace; part of Debian's util-linux, which is always there.
-pub(crate) const ENTER: &str = "nsenter";
 
 /// The namespaces of a mesh.
 #[derive(Debug)]

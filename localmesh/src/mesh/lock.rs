@@ -6,7 +6,7 @@ use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
 
 use rustix::net::sockopt::socket_peercred;
 
-use crate::Error;
+use crate::error::Error;
 
 /// Held while a mesh runs, and its ear (`remote`): a socket in the kernel's abstract name space. It
 /// vanishes with its process, needs no file that another user may not touch,

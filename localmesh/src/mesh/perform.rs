@@ -4,16 +4,16 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use crate::Error;
-use crate::action::{Action, OutlierArgs, Switch};
-use crate::authorities::Trust;
+use super::action::{Action, OutlierArgs, Switch, Weights};
+use super::authorities::Trust;
+use super::files;
+use super::ready;
+use super::running::Mesh;
 use crate::envoy_config::dynamic;
-use crate::files;
-use crate::mesh::Mesh;
-use crate::process::{Process, stop_all};
-use crate::programs::{Kind, folder, of_pod};
-use crate::ready;
-use crate::topology::{Fault, LocalityLb, Outlier, Pod, Role, Service};
+use crate::error::Error;
+use crate::process::child::{Process, stop_all};
+use crate::process::programs::{Kind, folder, of_pod};
+use crate::topology::{Fault, Locality, LocalityLb, Outlier, Pod, Role, Service};
 
 /// How long an Envoy may take to take a file.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -24,8 +24,21 @@ const POLL: Duration = Duration::from_millis(5);
 const UPDATES: &str =
     r"\.update_(success|rejected|failure)$|^listener_manager\.total_listeners_warming$";
 
+/// The indexes of a pod in the topology.
+struct PodPlace {
+    cluster: usize,
+    pod: usize,
+}
+
+/// The indexes of a workload: a service in one cluster.
+struct Workload {
+    cluster: usize,
+    service: usize,
+}
+
 impl Mesh {
-    /// Does what `action` says and returns once it is in force.
+    /// Does what `action` says and returns once it is in force. Long because it has one arm
+    /// per action.
     ///
     /// # Errors
     /// If it names what is not there, an Envoy refuses what it is told, or something does not
@@ -53,19 +66,7 @@ impl Mesh {
             }
             Action::Scale { workload, replicas } => self.scale(workload, *replicas),
             Action::Restart { workload, abrupt } => self.restart_rolling(workload, *abrupt),
-            Action::Locality { target, locality } => {
-                let mut found = false;
-                for cluster in &mut self.topology.clusters {
-                    for pod in &mut cluster.pods {
-                        let name = format!("{}/{}", cluster.name, pod.label);
-                        if *target == cluster.name || *target == name {
-                            pod.locality = locality.clone();
-                            found = true;
-                        }
-                    }
-                }
-                if found { self.publish() } else { Err(self.no_such_target(target)) }
-            }
+            Action::Locality { target, locality } => self.move_to(target, locality),
             Action::Delay { pod, delay, percent } => {
                 let delay = (!delay.is_zero()).then_some(*delay);
                 self.fault(pod, |fault| fault.delay = delay, *percent)
@@ -75,17 +76,7 @@ impl Mesh {
                 self.fault(pod, |fault| fault.abort = abort, *percent)
             }
             Action::RemoteSecret { cluster, of, switch } => {
-                self.known_cluster(of)?;
-                let at = self.known_cluster(cluster)?;
-                if cluster == of {
-                    return Err(Error::OwnSecret(cluster.clone()));
-                }
-                let unseen = &mut self.topology.clusters[at].unseen;
-                match switch {
-                    Switch::On => unseen.remove(of),
-                    Switch::Off => unseen.insert(of.clone()),
-                };
-                self.publish()
+                self.remote_secret(cluster, of, *switch)
             }
             Action::Cut { one, other } => self.cut(one, other, true),
             Action::Mend { one, other } => self.cut(one, other, false),
@@ -93,31 +84,9 @@ impl Mesh {
                 self.known_cluster(cluster)?;
                 self.swap_root(cluster, if *both_roots { Trust::BothRoots } else { Trust::NewRoot })
             }
-            Action::Account { pod, account } => {
-                let (cluster, at) = self.find_pod(pod)?;
-                self.topology.clusters[cluster].pods[at].account.clone_from(account);
-                let home = &self.topology.clusters[cluster];
-                files::write_secrets(&self.authorities, home, &home.pods[at], self.folder.path())?;
-                let admin = home.pods[at].envoy_admin();
-                // Kept connections would go on with the old certificate.
-                self.restart(|process| process.program.admin == admin)
-            }
-            Action::Split { service, weights } => {
-                self.known_clusters(&weights.0)?;
-                let weights = weights.0.clone();
-                self.change(service, |service| {
-                    service.policy.subsets |= !weights.is_empty();
-                    service.policy.split = weights;
-                })
-            }
-            Action::Distribute { service, weights } => {
-                self.known_clusters(&weights.0)?;
-                let locality = match weights.0.is_empty() {
-                    true => LocalityLb::Failover,
-                    false => LocalityLb::Distribute(weights.0.clone()),
-                };
-                self.change(service, |service| service.policy.locality = locality)
-            }
+            Action::Account { pod, account } => self.change_account(pod, account),
+            Action::Split { service, weights } => self.split(service, weights),
+            Action::Distribute { service, weights } => self.distribute(service, weights),
             Action::Failover { service, switch } => self.change(service, |service| {
                 service.policy.locality = match switch {
                     Switch::On => LocalityLb::Failover,
@@ -135,13 +104,64 @@ impl Mesh {
                 self.change(service, |service| service.policy.retries = *times)
             }
             Action::San { service, account } => self.change(service, |service| {
-                service.policy.sans = (account != "off").then(|| {
-                    let own = service.spiffe();
-                    let to = own.rfind('/').map_or(0, |slash| slash + 1);
-                    vec![format!("{}{account}", &own[..to])]
-                });
+                service.policy.sans = (account != "off").then(|| vec![service.spiffe_of(account)]);
             }),
         }
+    }
+
+    fn move_to(&mut self, target: &str, locality: &Locality) -> Result<(), Error> {
+        let mut found = false;
+        for cluster in &mut self.topology.clusters {
+            for pod in &mut cluster.pods {
+                if target == cluster.name || target == format!("{}/{}", cluster.name, pod.label) {
+                    pod.locality = locality.clone();
+                    found = true;
+                }
+            }
+        }
+        if found { self.publish() } else { Err(self.no_such_target(target)) }
+    }
+
+    fn remote_secret(&mut self, cluster: &str, of: &str, switch: Switch) -> Result<(), Error> {
+        self.known_cluster(of)?;
+        let at = self.known_cluster(cluster)?;
+        if cluster == of {
+            return Err(Error::OwnSecret(cluster.to_owned()));
+        }
+        let unseen = &mut self.topology.clusters[at].unseen;
+        match switch {
+            Switch::On => unseen.remove(of),
+            Switch::Off => unseen.insert(of.to_owned()),
+        };
+        self.publish()
+    }
+
+    fn change_account(&mut self, pod: &str, account: &str) -> Result<(), Error> {
+        let PodPlace { cluster, pod } = self.find_pod(pod)?;
+        account.clone_into(&mut self.topology.clusters[cluster].pods[pod].account);
+        let home = &self.topology.clusters[cluster];
+        files::write_secrets(&self.authorities, home, &home.pods[pod], self.folder.path())?;
+        let admin = home.pods[pod].envoy_admin();
+        // Open connections would keep the old certificate.
+        self.restart(|process| process.program.admin == admin)
+    }
+
+    fn split(&mut self, service: &str, weights: &Weights) -> Result<(), Error> {
+        self.known_clusters(&weights.0)?;
+        let weights = weights.0.clone();
+        self.change(service, |service| {
+            service.policy.subsets |= !weights.is_empty();
+            service.policy.split = weights;
+        })
+    }
+
+    fn distribute(&mut self, service: &str, weights: &Weights) -> Result<(), Error> {
+        self.known_clusters(&weights.0)?;
+        let locality = match weights.0.is_empty() {
+            true => LocalityLb::Failover,
+            false => LocalityLb::Distribute(weights.0.clone()),
+        };
+        self.change(service, |service| service.policy.locality = locality)
     }
 
     /// Brings every Envoy to what the topology says: writes the files that differ, and waits
@@ -248,8 +268,8 @@ impl Mesh {
     }
 
     fn mark(&mut self, pod: &str, ready: bool) -> Result<(), Error> {
-        let (cluster, at) = self.find_pod(pod)?;
-        self.topology.clusters[cluster].pods[at].ready = ready;
+        let PodPlace { cluster, pod } = self.find_pod(pod)?;
+        self.topology.clusters[cluster].pods[pod].ready = ready;
         self.publish()
     }
 
@@ -259,8 +279,8 @@ impl Mesh {
         change: impl FnOnce(&mut Fault),
         percent: u32,
     ) -> Result<(), Error> {
-        let (cluster, at) = self.find_pod(pod)?;
-        let found = &mut self.topology.clusters[cluster].pods[at];
+        let at = self.find_pod(pod)?;
+        let found = &mut self.topology.clusters[at.cluster].pods[at.pod];
         if !matches!(found.role, Role::Echo { behind_sidecar: Some(_), .. }) {
             return Err(Error::NoSidecar(pod.to_owned()));
         }
@@ -273,7 +293,7 @@ impl Mesh {
     }
 
     fn scale(&mut self, workload: &str, replicas: u8) -> Result<(), Error> {
-        let (cluster, service) = self.find_workload(workload)?;
+        let Workload { cluster, service } = self.find_workload(workload)?;
         let scaled = self.topology.scale(cluster, service, replicas);
         let labels = &scaled.new;
         let dir = self.folder.path();
@@ -314,7 +334,7 @@ impl Mesh {
     }
 
     fn restart_rolling(&mut self, workload: &str, abrupt: bool) -> Result<(), Error> {
-        let (cluster, service) = self.find_workload(workload)?;
+        let Workload { cluster, service } = self.find_workload(workload)?;
         let home = &self.topology.clusters[cluster];
         let pods: Vec<_> =
             home.echoes(service).map(|pod| format!("{}/{}", home.name, pod.label)).collect();
@@ -393,22 +413,22 @@ impl Mesh {
         Error::NoSuchTarget { name: name.to_owned(), known: known.join(", ") }
     }
 
-    fn find_pod(&self, name: &str) -> Result<(usize, usize), Error> {
+    fn find_pod(&self, name: &str) -> Result<PodPlace, Error> {
         let is = |cluster: &str, pod: &Pod| name == format!("{cluster}/{}", pod.label);
         let mut clusters = self.topology.clusters.iter().enumerate();
         clusters
             .find_map(|(at, cluster)| {
                 let pod = cluster.pods.iter().position(|pod| is(&cluster.name, pod))?;
-                Some((at, pod))
+                Some(PodPlace { cluster: at, pod })
             })
             .ok_or_else(|| self.no_such_target(name))
     }
 
-    fn find_workload(&self, name: &str) -> Result<(usize, usize), Error> {
+    fn find_workload(&self, name: &str) -> Result<Workload, Error> {
         let found = name.split_once('/').and_then(|(cluster, service)| {
             let at = self.topology.clusters.iter().position(|c| c.name == cluster)?;
             let service = self.topology.services.iter().position(|s| s.name == service)?;
-            Some((at, service))
+            Some(Workload { cluster: at, service })
         });
         found.ok_or_else(|| {
             let known: Vec<_> = self

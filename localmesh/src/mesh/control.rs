@@ -1,12 +1,12 @@
 //! Changing a running mesh: ending and starting processes, replacing
 //! certificates. Each change returns once it has come into force.
 
-use crate::Error;
-use crate::authorities::Trust;
-use crate::files;
-use crate::mesh::Mesh;
-use crate::process::{Process, stop_all};
-use crate::ready;
+use super::authorities::Trust;
+use super::files;
+use super::ready;
+use super::running::Mesh;
+use crate::error::Error;
+use crate::process::child::{Process, stop_all};
 use crate::topology::{Pod, Role};
 
 impl Mesh {

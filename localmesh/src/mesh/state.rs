@@ -6,8 +6,9 @@ use std::fmt::Write as _;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::running::Mesh;
 use crate::envoy_config::endpoints;
-use crate::mesh::Mesh;
+use crate::error::Error;
 use crate::topology::Role;
 
 /// The state of a mesh.
@@ -104,7 +105,7 @@ impl Mesh {
                 }
                 let answer = match process.is_some_and(|process| process.hears()) {
                     true => self.http.get(admin, "/clusters?format=json", None),
-                    false => Err(crate::Error::NotDone("it does not run".into())),
+                    false => Err(Error::NotDone("it does not run".into())),
                 };
                 let held = answer.map_err(|error| error.to_string()).and_then(|answer| {
                     serde_json::from_str(&answer.body).map_err(|error| error.to_string())

@@ -12,10 +12,10 @@ use rustix::net::sockopt::socket_peercred;
 use rustix::process::geteuid;
 use serde::{Deserialize, Serialize};
 
-use crate::Error;
-use crate::action::Action;
-use crate::mesh::Mesh;
-use crate::state::State;
+use super::action::Action;
+use super::running::Mesh;
+use super::state::State;
+use crate::error::Error;
 
 /// How long a change may take, a rolling restart of all pods included.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -71,7 +71,7 @@ fn strange(block: u8) -> Error {
 
 fn ask(block: u8, question: &Question) -> Result<Reply, Error> {
     let silent = |error: &dyn std::fmt::Display| Error::Silent { block, why: error.to_string() };
-    let name = crate::lock::name(block);
+    let name = super::lock::name(block);
     let address = SocketAddr::from_abstract_name(name).map_err(|error| silent(&error))?;
     let stream = UnixStream::connect_addr(&address).map_err(|_| Error::NotRunning(block))?;
     stream.set_read_timeout(Some(PATIENCE)).map_err(|error| silent(&error))?;

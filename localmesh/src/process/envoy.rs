@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::Error;
+use crate::error::Error;
 
 /// The version that the mesh was written for.
 pub const EXPECTED_VERSION: &str = "1.40";

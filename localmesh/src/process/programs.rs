@@ -5,8 +5,8 @@ use std::ffi::OsString;
 use std::net::SocketAddrV4;
 use std::path::{Path, PathBuf};
 
-use crate::isolation::Isolation;
-use crate::tools::Tools;
+use super::isolation::Isolation;
+use super::tools::Tools;
 use crate::topology::{Cluster, ECHO_ADMIN_PORT, Pod, Role, SERVICE_PORT, Topology};
 
 /// What kind of program it is.

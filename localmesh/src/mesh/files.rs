@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::Error;
-use crate::authorities::Authorities;
+use super::authorities::Authorities;
 use crate::envoy_config::{ConfigFile, bootstrap, dynamic, secret_file, secrets};
-use crate::programs::{bootstrap_file, folder};
+use crate::error::Error;
+use crate::process::programs::{bootstrap_file, folder};
 use crate::topology::{Cluster, Pod, Role, Topology};
 
 /// The folder of a mesh's files; a temporary one vanishes when dropped.

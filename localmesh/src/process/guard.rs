@@ -5,9 +5,29 @@
 use std::ffi::OsString;
 use std::io;
 use std::os::unix::process::CommandExt as _;
+use std::path::Path;
 use std::process::Command;
 
 use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
+
+/// Enters a network namespace; part of util-linux.
+pub(crate) const ENTER: &str = "nsenter";
+
+/// A command that becomes `program` and dies with this process (rather, with
+/// this thread).
+pub(crate) fn guarded(launcher: &Path, program: &Path) -> Command {
+    let mut command = Command::new(launcher);
+    command.args(["guard", "--parent", &std::process::id().to_string(), "--"]).arg(program);
+    command
+}
+
+/// The same in a network namespace, if `namespace` leads to one.
+pub(crate) fn guarded_in(launcher: &Path, namespace: Option<&Path>, program: &Path) -> Command {
+    let Some(namespace) = namespace else { return guarded(launcher, program) };
+    let mut command = guarded(launcher, Path::new(ENTER));
+    command.arg(format!("--net={}", namespace.display())).arg(program);
+    command
+}
 
 /// Becomes `command`. Returns only if that fails.
 ///

@@ -4,10 +4,10 @@
 use std::net::SocketAddrV4;
 use std::time::{Duration, Instant};
 
-use crate::Error;
-use crate::http::Http;
-use crate::process::Process;
-use crate::programs::Kind;
+use super::http::Http;
+use crate::error::Error;
+use crate::process::child::Process;
+use crate::process::programs::Kind;
 use crate::topology::{SERVICE_PORT, Topology};
 
 /// A mesh that takes longer than this is not coming.

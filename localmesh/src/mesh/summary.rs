@@ -3,11 +3,11 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use crate::isolation::ENTER;
-use crate::matrix::way_in;
-use crate::mesh::Mesh;
-use crate::programs::{Kind, Program};
-use crate::tools::Tools;
+use super::matrix::way_in;
+use super::running::Mesh;
+use crate::process::guard::ENTER;
+use crate::process::programs::{Kind, Program};
+use crate::process::tools::Tools;
 use crate::topology::{Cluster, Topology};
 
 /// The summary of a running mesh, for a reader whose current folder is `cwd`.
@@ -128,7 +128,7 @@ fn quoted(word: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::envoy::Envoy;
+    use crate::process::envoy::Envoy;
     use crate::topology::{DEFAULT_BLOCK, INGRESS_PORT, Shape, UNPRIVILEGED_INGRESS_PORT};
 
     fn commands_in(cwd: &str, port: u16) -> String {

@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddrV4, TcpListener};
 
-use crate::Error;
+use crate::error::Error;
 
 /// Checks that every address can be listened on.
 pub(crate) fn check(addresses: impl IntoIterator<Item = SocketAddrV4>) -> Result<(), Error> {

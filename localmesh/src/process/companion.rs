@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::Error;
-use crate::process::guarded;
-use crate::tools::Tools;
+use super::guard::guarded;
+use super::tools::Tools;
+use crate::error::Error;
 
 /// How long the terminal's own ctrl-c may take to end it, before it is told.
 const HEARD: Duration = Duration::from_secs(1);

@@ -3,7 +3,7 @@
 
 use certs::{Authority, KeyKind, SpiffeId, WORKLOAD_VALIDITY, Workload};
 
-use crate::Error;
+use crate::error::Error;
 use crate::topology::{Pod, TRUST_DOMAIN, Topology};
 
 /// Elliptic curves, not Istio's RSA: a mesh needs a dozen keys at every start,

@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::Error;
-use crate::envoy::Envoy;
+use super::envoy::Envoy;
+use crate::error::Error;
 
 /// The programs, found.
 #[derive(Clone, Debug, PartialEq, Eq)]

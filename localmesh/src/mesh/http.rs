@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use crate::Error;
-use crate::isolation::Isolation;
+use crate::error::Error;
+use crate::process::isolation::Isolation;
 
 /// No process on this machine may take longer to answer.
 const TIMEOUT: Duration = Duration::from_secs(2);

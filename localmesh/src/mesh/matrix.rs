@@ -12,14 +12,14 @@ use crate::topology::{Cluster, INGRESS_PORT, Pod, SERVICE_PORT, Topology};
 const REQUESTS: usize = 250;
 
 /// The source that stands for all who are in no cluster, where networks are isolated.
-pub const INTERNET: &str = "internet";
+pub(super) const INTERNET: &str = "internet";
 
 /// What a source says from which this machine asks.
 const HERE: &str = "here: true";
 
 /// From where an isolated mesh is asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
+pub(super) struct Place {
     /// The words before prober's.
     pub command: Vec<String>,
     /// prober's path.
@@ -37,7 +37,7 @@ impl Place {
 
 /// The file's text, YAML. `places` are those of an isolated mesh, by cluster, and [`INTERNET`].
 #[must_use]
-pub fn matrix(topology: &Topology, places: Option<&BTreeMap<String, Place>>) -> String {
+pub(super) fn matrix(topology: &Topology, places: Option<&BTreeMap<String, Place>>) -> String {
     let names: Vec<_> = topology.clusters.iter().map(|cluster| scalar(&cluster.name)).collect();
     let mut text = String::from(
         "# Written by localmesh for `prober matrix`: who must answer, asked from everywhere.\n",
@@ -123,7 +123,7 @@ fn requests(topology: &Topology) -> usize {
 /// gateways: names without dashes, and values. Gateways on another port than 80
 /// take `connect-to`, so that the URL stays as people write it.
 #[must_use]
-pub fn way_in(cluster: &Cluster, topology: &Topology) -> Vec<(&'static str, String)> {
+pub(super) fn way_in(cluster: &Cluster, topology: &Topology) -> Vec<(&'static str, String)> {
     let gateways: Vec<_> =
         cluster.ingress_gateways().map(|gateway| gateway.address.to_string()).collect();
     let (host, to, port) = (&cluster.host, gateways.join(","), topology.ingress_port);
