@@ -1,4 +1,4 @@
-//! The command line; doc comments are the help.
+//! The command line. The doc comments are the help.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -7,11 +7,11 @@ use clap::{Args, Parser, Subcommand};
 
 use localmesh::topology::DEFAULT_BLOCK;
 
-/// Two Istio clusters on this machine, with real Envoy and no Kubernetes
+/// Two Istio clusters on this machine, with real Envoy and without Kubernetes
 ///
-/// The clusters kops and gke1, or others (--topology), live on loopback addresses. A request takes the
-/// path that it takes in a real mesh: sidecar, the other cluster's east-west
-/// gateway, sidecar, with mTLS. Needs Envoy (`make envoy`), no privilege.
+/// The clusters kops and gke1 (or those of --topology) use loopback addresses. A
+/// request takes the same path as in a real mesh: sidecar, east-west gateway of
+/// the other cluster, sidecar, with mTLS. Needs Envoy (`make envoy`), but no root.
 #[derive(Debug, Parser)]
 #[command(name = "localmesh", version, max_term_width = 80)]
 pub(crate) struct Cli {
@@ -21,27 +21,27 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Start the mesh, print where everything is, run until ctrl-c
+    /// Start the mesh, print its addresses, run until Ctrl-C
     Up(MeshArgs),
     /// Start the mesh, test it with `prober matrix`, stop it
     ///
-    /// The exit code is prober's: 0 if the load is distributed as it should
-    /// be, 1 if not, 2 if something could not run, 3 if undecided.
+    /// The exit code is that of prober: 0 if the load is distributed as expected,
+    /// 1 if not, 2 if something could not run, 3 if inconclusive.
     Demo {
         #[command(flatten)]
         mesh: MeshArgs,
-        /// Further arguments for `prober matrix`, such as `-- -n 20 --show 2`
+        /// More arguments for `prober matrix`, such as `-- -n 20 --show 2`
         #[arg(last = true, value_name = "PROBER_ARGS")]
         prober: Vec<OsString>,
     },
-    /// Change the mesh that runs, as istiod or the kubelet would
+    /// Change the running mesh, as istiod or the kubelet would
     ///
-    /// Returns once the change is in force. Exit code 2 and one line if it
-    /// cannot be made.
+    /// Returns once the change is in force. If it fails, prints one line and exits
+    /// with 2.
     Do {
         #[command(flatten)]
         which: BlockArgs,
-        /// Such as `kill gke1/echo2`; `localmesh do help` lists all
+        /// An action such as `kill gke1/echo2`; `localmesh do help` lists all
         #[arg(
             trailing_var_arg = true,
             allow_hyphen_values = true,
@@ -50,34 +50,34 @@ pub(crate) enum Command {
         )]
         words: Vec<String>,
     },
-    /// Run scenarios, each on a mesh of its own, and print how each was survived
+    /// Run scenarios, each on a mesh of its own, and print a result per scenario
     ///
-    /// Exit code 0 if all showed what they should, 1 if one did not, 2 if one
-    /// could not run.
+    /// Exits with 0 if all expectations are met, 1 if one is missed, 2 if a
+    /// scenario could not run.
     Run {
         #[command(flatten)]
         mesh: ScenarioArgs,
-        /// Files of scenarios, or folders of them
+        /// Scenario files, or directories of them
         #[arg(required = true, value_name = "SCENARIO")]
         scenarios: Vec<PathBuf>,
     },
-    /// Show what each Envoy of the mesh that runs holds, beside what it was told
+    /// Show the endpoints that each Envoy uses, beside its configuration
     State {
         #[command(flatten)]
         which: BlockArgs,
-        /// Form of what is printed
+        /// The output format
         #[arg(short, long, value_enum, default_value = "text")]
         output: Form,
     },
     /// Print a completion script for a shell
     Completions {
-        /// Which shell
+        /// The shell
         shell: clap_complete::Shell,
     },
-    /// Become another program that ends when its parent does
+    /// Replace this process by a program that ends with its parent
     #[command(hide = true)]
     Guard {
-        /// The parent's process id
+        /// The process id of the parent
         #[arg(long)]
         parent: u32,
         /// The program and its arguments
@@ -95,21 +95,20 @@ pub(crate) struct ScenarioArgs {
     /// The Envoy to run [default: $ENVOY, what `make envoy` installed, PATH]
     #[arg(long, value_name = "FILE")]
     pub(crate) envoy: Option<PathBuf>,
-    /// Where echo and prober are [default: beside localmesh]
+    /// The directory of echo and prober [default: that of localmesh]
     #[arg(long, value_name = "DIR")]
     pub(crate) bin_dir: Option<PathBuf>,
-    /// Keep reports, files and logs here, a folder for each scenario
+    /// Keep reports, files and logs here, in a directory per scenario
     #[arg(long, value_name = "DIR")]
     pub(crate) keep: Option<PathBuf>,
-    /// Tell each scenario's story before its line
+    /// Print the story of each scenario before its result
     #[arg(long)]
     pub(crate) stories: bool,
 }
 
-/// Form of what is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Form {
-    /// For eyes
+    /// For people
     Text,
     /// For programs
     Json,
@@ -125,15 +124,15 @@ pub(crate) struct BlockArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct MeshArgs {
-    /// The clusters and services, a YAML file such as those in
+    /// A YAML file with clusters and services, such as those in
     /// localmesh/topologies [default: kops and gke1]
     #[arg(long, value_name = "FILE")]
     pub(crate) topology: Option<PathBuf>,
-    /// Make each network a network namespace of its own, so that networks reach
-    /// each other by gateways only and can be cut (`do cut`); takes root
+    /// Put each network into a network namespace of its own, so that networks
+    /// reach each other only through gateways and can be cut (`do cut`); needs root
     #[arg(long)]
     pub(crate) isolate: bool,
-    /// Use the addresses 127.N.0.0/16; meshes on different ones do not meet
+    /// Use the addresses 127.N.0.0/16; meshes on different blocks are independent
     #[arg(long, value_name = "N", default_value_t = DEFAULT_BLOCK,
           value_parser = clap::value_parser!(u8).range(1..=254))]
     pub(crate) block: u8,
@@ -143,10 +142,10 @@ pub(crate) struct MeshArgs {
     /// The Envoy to run [default: $ENVOY, what `make envoy` installed, PATH]
     #[arg(long, value_name = "FILE")]
     pub(crate) envoy: Option<PathBuf>,
-    /// Where echo and prober are [default: beside localmesh]
+    /// The directory of echo and prober [default: that of localmesh]
     #[arg(long, value_name = "DIR")]
     pub(crate) bin_dir: Option<PathBuf>,
-    /// Put files and logs here and keep them [default: a temporary folder]
+    /// Keep files and logs here [default: a temporary directory]
     #[arg(long, value_name = "DIR")]
     pub(crate) dir: Option<PathBuf>,
 }

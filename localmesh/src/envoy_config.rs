@@ -1,11 +1,8 @@
-//! What each Envoy is told: topology → bootstrap, listeners, routes, clusters,
-//! endpoints and secrets, as JSON. Follows what istiod would generate. Pure: writes no file, reads no
-//! certificate; golden files in `tests/golden` hold the result.
-//!
-//! Deliberately unlike istiod: no xDS server but files replaced by rename;
-//! addresses of its own per listener where Istio redirects by iptables; the
-//! ALPN of mTLS set on the cluster where Istio has a filter (`istio.alpn`) that
-//! stock Envoy lacks; no filters for telemetry and access rules.
+//! The configuration of each Envoy: topology → bootstrap, listeners, routes, clusters,
+//! endpoints and secrets as JSON, as istiod would generate them. Pure; golden files in
+//! `tests/golden` hold the result. Differs from istiod on purpose: files replaced by rename
+//! instead of an xDS server; an address per listener instead of iptables; the ALPN of mTLS on
+//! the cluster, because stock Envoy lacks the filter `istio.alpn`; no telemetry, no policies.
 
 mod access_log;
 mod cluster;
@@ -28,13 +25,11 @@ pub(crate) use endpoints::endpoints;
 pub(crate) use message::ConfigFile;
 pub(crate) use tls::{secret_file, secrets};
 
-/// The file of listeners in an Envoy's folder.
 const LISTENERS: &str = "lds.json";
-/// The file of clusters.
 const CLUSTERS: &str = "cds.json";
 
-/// Everything that the Envoy in `pod` watches but its secrets, in the order in which istiod
-/// would send it: endpoints before the clusters that need them, routes last. Empty for a pod
+/// All files that the Envoy in `pod` watches, except secrets, in the order in which istiod
+/// sends them: endpoints before the clusters that need them, routes last. Empty for a pod
 /// without an Envoy.
 #[must_use]
 pub(crate) fn dynamic(
@@ -71,9 +66,8 @@ pub(crate) fn dynamic(
     all
 }
 
-/// The bootstrap of the Envoy in `pod`, which finds its endpoints and secrets
-/// in the folder `files` and writes its access log there. `None` for a pod
-/// without an Envoy.
+/// The bootstrap of the Envoy in `pod`, which reads its files from the directory `files` and
+/// writes its access log there. `None` for a pod without an Envoy.
 #[must_use]
 pub(crate) fn bootstrap(
     topology: &Topology,
@@ -119,50 +113,49 @@ pub(crate) fn bootstrap(
     }))
 }
 
-/// Whether nothing that can be done to a mesh changes the clusters of this Envoy. What stays is
-/// not watched: each file that is costs an inotify instance, of which a user has 128.
+/// Whether no action changes the clusters of this Envoy. They are then not in a watched file:
+/// each watched file needs an inotify instance, of which a user has 128.
 fn clusters_stay(pod: &Pod) -> bool {
     matches!(pod.role, Role::EastWestGateway | Role::Echo { .. })
 }
 
-/// Whether nothing changes its listener: only a server's has more than its routes to change.
+/// Whether no action changes the listener: only the listener of a server changes.
 fn listener_stays(pod: &Pod) -> bool {
     !matches!(pod.role, Role::Echo { .. })
 }
 
-/// What one Envoy is told.
-struct Told {
+struct Resources {
     listener: Value,
     clusters: Vec<Value>,
     routes: Option<http::Routes>,
 }
 
 /// The listener, clusters and routes of `pod`, by its role.
-fn resources(topology: &Topology, home: &Cluster, pod: &Pod, files: &Path) -> Option<Told> {
+fn resources(topology: &Topology, home: &Cluster, pod: &Pod, files: &Path) -> Option<Resources> {
     let outbound = || {
         let services = topology.services.iter();
         services.flat_map(|service| cluster::outbound(topology, service, files)).collect()
     };
     Some(match &pod.role {
-        Role::IngressGateway => Told {
+        Role::IngressGateway => Resources {
             listener: listener::ingress(topology, pod, files),
             clusters: outbound(),
             routes: Some(http::ingress_routes(topology, home)),
         },
-        Role::Client => Told {
+        Role::Client => Resources {
             listener: listener::outbound(pod, files),
             clusters: outbound(),
             routes: Some(http::outbound_routes(topology, pod)),
         },
         Role::EastWestGateway => {
             let passed = || topology.services.iter().filter(|service| service.sidecar);
-            Told {
+            Resources {
                 listener: listener::east_west(passed(), pod, files),
                 clusters: passed().map(|service| cluster::pass_through(service, files)).collect(),
                 routes: None,
             }
         }
-        Role::Echo { service, behind_sidecar } => Told {
+        Role::Echo { service, behind_sidecar } => Resources {
             listener: listener::inbound(topology.services.get(*service)?, pod, files),
             clusters: vec![cluster::inbound((*behind_sidecar)?)],
             routes: Some(http::inbound_routes(pod)),
@@ -170,7 +163,7 @@ fn resources(topology: &Topology, home: &Cluster, pod: &Pod, files: &Path) -> Op
     })
 }
 
-/// Istio's own limit, which is none; without one Envoy warns at every start.
+/// Istio sets no limit; without this setting, Envoy warns at every start.
 fn unlimited_connections() -> Value {
     let config = typed(
         "envoy.extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig",

@@ -1,5 +1,5 @@
-//! Ctrl-c and SIGTERM. A thread listens, so that the main thread, which must
-//! live as long as its child processes, can work without watching.
+//! Ctrl-C, SIGTERM and SIGHUP. A thread of its own waits for them, because the main thread
+//! must run as long as its child processes.
 
 use std::io;
 use std::sync::Arc;
@@ -7,14 +7,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Whether the user has asked to stop.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Interrupt {
     asked: Arc<AtomicBool>,
 }
 
 impl Interrupt {
-    /// Listens from now on; without this the signals would kill.
+    /// Handles signals from now on, which would otherwise kill this process.
     pub(crate) fn listen() -> io::Result<Self> {
         let interrupt = Self::default();
         let shared = interrupt.clone();
@@ -33,13 +32,13 @@ impl Interrupt {
                 }
             });
             shared.asked.store(true, Ordering::Release);
-            // Further signals are heard and ignored: the stop is bounded.
+            // Further signals are ignored: the stop takes only a few seconds.
             runtime.block_on(std::future::pending::<()>());
         });
         Ok(interrupt)
     }
 
-    /// Whether a signal has come.
+    /// Whether a signal has arrived.
     pub(crate) fn asked(&self) -> bool {
         self.asked.load(Ordering::Acquire)
     }

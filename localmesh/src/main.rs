@@ -1,4 +1,4 @@
-//! The `localmesh` program: arguments, signals, what is printed, exit codes.
+//! The program `localmesh`: arguments, signals, output, exit codes.
 
 mod cli;
 mod interrupt;
@@ -21,13 +21,13 @@ use localmesh::{Companion, Error, Mesh, Options, Tools, guard, remote};
 use crate::cli::{Cli, Command, Form, MeshArgs, ScenarioArgs};
 use crate::interrupt::Interrupt;
 
-/// The exit code after ctrl-c.
+/// The exit code after Ctrl-C.
 const INTERRUPTED: u8 = 130;
-/// How often the processes are looked at.
+/// The interval of checks whether processes have ended.
 const WATCH: Duration = Duration::from_millis(100);
-/// How often a program in the foreground is looked at.
+/// The same while a program runs in the foreground.
 const POLL: Duration = Duration::from_millis(20);
-/// Certificates last a day; they are renewed at half of it, as in Istio.
+/// Certificates are valid for a day and renewed after half of it, as in Istio.
 const RENEW: Duration = Duration::from_secs(12 * 60 * 60);
 
 fn main() -> ExitCode {
@@ -44,7 +44,7 @@ fn main() -> ExitCode {
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "localmesh", &mut script);
-            // A closed pipe (`completions bash | head -1`) is no error.
+            // A closed pipe (`completions bash | head -1`) is not an error.
             let _ = std::io::stdout().write_all(&script);
             Ok(ExitCode::SUCCESS)
         }
@@ -61,7 +61,7 @@ fn main() -> ExitCode {
 
 /// Runs the mesh until it is asked to stop.
 fn up(args: &MeshArgs) -> anyhow::Result<ExitCode> {
-    let interrupt = Interrupt::listen().context("signals")?;
+    let interrupt = Interrupt::listen().context("cannot handle signals")?;
     let tools = find_tools(args.envoy.as_deref(), args.bin_dir.as_deref())?;
     let mut mesh = match start(args, &tools, &interrupt) {
         Err(Error::Interrupted) => return Ok(ExitCode::SUCCESS),
@@ -69,16 +69,16 @@ fn up(args: &MeshArgs) -> anyhow::Result<ExitCode> {
     };
     let cwd = std::env::current_dir().unwrap_or_default();
     let mut stdout = std::io::stdout().lock();
-    // A reader who has gone away is no reason to stop.
+    // A closed stdout must not stop the mesh.
     let _ = write!(stdout, "{}", summary(&mesh, &tools, &cwd)).and_then(|()| stdout.flush());
 
     let mut issued = SystemTime::now();
     while !interrupt.asked() {
-        // Whoever asks is answered at once; a signal waits for at most this long.
+        // Requests are answered at once; a signal waits at most this long.
         mesh.serve(WATCH).context("the mesh's socket")?;
         tell_ended(&mut mesh);
         if mesh.died_out() {
-            anyhow::bail!("no process of the mesh is left");
+            anyhow::bail!("all processes of the mesh have ended");
         }
         // Wall-clock time: certificates age while a laptop sleeps.
         if issued.elapsed().is_ok_and(|age| age > RENEW) {
@@ -96,7 +96,7 @@ fn act(block: u8, words: &[String]) -> anyhow::Result<ExitCode> {
         let _ = write!(std::io::stdout(), "{}", action::help());
         return Ok(ExitCode::SUCCESS);
     }
-    // Wrong words are known without a mesh.
+    // An invalid action is refused without a running mesh.
     if let Err(why) = Action::parse(words) {
         anyhow::bail!("{why} (see localmesh do help)");
     }
@@ -104,21 +104,21 @@ fn act(block: u8, words: &[String]) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Shows what a mesh that runs in another process holds.
+/// Prints the state of a mesh that runs in another process.
 fn state(block: u8, form: Form) -> anyhow::Result<ExitCode> {
     let state = remote::state(block)?;
     let text = match form {
         Form::Text => localmesh::state::text(&state),
         Form::Json => serde_json::to_string_pretty(&state)? + "\n",
     };
-    // A reader who has gone away has seen enough.
+    // A closed pipe is not an error.
     let _ = write!(std::io::stdout(), "{text}");
     Ok(ExitCode::SUCCESS)
 }
 
-/// Tests the mesh once; the exit code is prober's.
+/// Tests a mesh once. Returns prober's exit code.
 fn demo(args: &MeshArgs, prober_args: &[OsString]) -> anyhow::Result<ExitCode> {
-    let interrupt = Interrupt::listen().context("signals")?;
+    let interrupt = Interrupt::listen().context("cannot handle signals")?;
     let tools = find_tools(args.envoy.as_deref(), args.bin_dir.as_deref())?;
     let mut mesh = start(args, &tools, &interrupt)?;
     tell(&headline(&mesh, &tools));
@@ -142,14 +142,14 @@ fn demo(args: &MeshArgs, prober_args: &[OsString]) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// Runs scenarios one after the other, and prints a line for each.
+/// Runs scenarios one by one, and prints a line for each.
 fn run(args: &ScenarioArgs, paths: &[PathBuf]) -> anyhow::Result<ExitCode> {
     let scenarios = scenario::read(paths)?;
-    let interrupt = Interrupt::listen().context("signals")?;
+    let interrupt = Interrupt::listen().context("cannot handle signals")?;
     let tools = find_tools(args.envoy.as_deref(), args.bin_dir.as_deref())?;
     let place = Place { block: args.block, tools: &tools, keep: args.keep.as_deref() };
     let mut stdout = std::io::stdout().lock();
-    // A reader who has gone away is no reason to stop.
+    // A closed stdout must not stop the mesh.
     let _ = writeln!(stdout, "{}", Outcome::heading());
     let mut missed = 0;
     for scenario in &scenarios {
@@ -158,7 +158,7 @@ fn run(args: &ScenarioArgs, paths: &[PathBuf]) -> anyhow::Result<ExitCode> {
         }
         let outcome = match scenario::run(scenario, &place, &|| interrupt.asked()) {
             Err(Error::Interrupted) => return Ok(ExitCode::from(INTERRUPTED)),
-            // It names its scenario itself.
+            // This error names its scenario already.
             Err(error @ Error::Scenario { .. }) => return Err(error.into()),
             outcome => outcome.with_context(|| scenario.name.clone())?,
         };
@@ -166,7 +166,7 @@ fn run(args: &ScenarioArgs, paths: &[PathBuf]) -> anyhow::Result<ExitCode> {
         let _ = writeln!(stdout, "{}", outcome.line());
     }
     let passed = scenarios.len() - missed;
-    let _ = writeln!(stdout, "\n{passed} of {} scenarios show what they should", scenarios.len());
+    let _ = writeln!(stdout, "\n{passed} of {} scenarios met their expectations", scenarios.len());
     Ok(ExitCode::from(u8::from(missed > 0)))
 }
 
@@ -190,11 +190,13 @@ fn start(args: &MeshArgs, tools: &Tools, interrupt: &Interrupt) -> Result<Mesh, 
     Mesh::start(&options, tools, &|| interrupt.asked())
 }
 
-/// Says which processes have ended by themselves. The mesh goes on without
-/// them: ending one by hand is a way to see what happens.
+/// Reports processes that have ended unexpectedly. The mesh keeps running, so that users can
+/// kill a process and see what happens.
 fn tell_ended(mesh: &mut Mesh) {
     for (name, status, log) in mesh.ended() {
-        tell(&format_args!("localmesh: {name} ended ({status}); the mesh goes on without it"));
+        tell(&format_args!(
+            "localmesh: {name} ended ({status}); the mesh keeps running without it"
+        ));
         for line in log {
             tell(&format_args!("  | {line}"));
         }

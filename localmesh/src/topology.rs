@@ -1,5 +1,5 @@
-//! Which clusters, pods and services the mesh has, and at which addresses. Pure: the only
-//! room that knows an address. Starts nothing.
+//! The clusters, pods and services of the mesh, and their addresses. Pure. No other room
+//! chooses an address.
 
 mod clusters;
 pub mod file;

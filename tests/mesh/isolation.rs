@@ -105,8 +105,8 @@ fn isolation_networks_reach_gateways_only_and_a_cut_is_a_cut() {
     entered.args(words).arg(mend.get_program()).args(mend.get_args());
     assert_eq!(finish(entered.args(["mend", "kops", "gke1"])).code, 0);
     assert_eq!(gateway(), ok());
-    act(&["cut", "kops", "kops"]).refused(&["kops and kops share the network network1"]);
-    act(&["cut", "kops", "eks1"]).refused(&["no cluster is called \"eks1\""]);
+    act(&["cut", "kops", "kops"]).refused(&["kops and kops are both in network1"]);
+    act(&["cut", "kops", "eks1"]).refused(&["unknown cluster \"eks1\""]);
 
     // What is made new is in its network too.
     done(&["scale", "gke1/echo1", "2"]);
@@ -145,7 +145,7 @@ fn isolation_the_scenario_of_a_cut_shows_what_its_file_says() {
     if rustix::process::geteuid().is_root() {
         let said = finish(&mut run);
         assert_eq!(said.code, 0, "{said:?}");
-        assert!(said.stdout.ends_with("1 of 1 scenarios show what they should\n"), "{said:?}");
+        assert!(said.stdout.ends_with("1 of 1 scenarios met their expectations\n"), "{said:?}");
     } else {
         let said = finish(&mut run);
         assert_eq!(said.code, 2, "{said:?}");

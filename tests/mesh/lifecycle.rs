@@ -232,7 +232,7 @@ fn mesh_refuses_what_cannot_run_in_one_line() {
     run(&["up", "--block", "255"]).refused(&["255 is not in 1..=254"]);
     run(&["up", "--ingress-port", "65536"]).refused(&["65536"]);
     run(&["upp"]).refused(&["unrecognized subcommand 'upp'", "'up'"]);
-    run(&["guard", "--parent", "1", "--", "/bin/true"]).refused(&["is gone"]);
+    run(&["guard", "--parent", "1", "--", "/bin/true"]).refused(&["has ended"]);
 }
 
 #[test]

@@ -73,7 +73,7 @@ fn scenarios_show_what_their_files_say() {
         let text = std::fs::read_to_string(scenario(name)).expect("a scenario");
         assert!(text.contains("\ncause: "), "{name} names no cause");
     }
-    assert_eq!(lines.last(), Some(&"16 of 16 scenarios show what they should"));
+    assert_eq!(lines.last(), Some(&"16 of 16 scenarios met their expectations"));
     let report = std::fs::read(folder.path().join("cluster-down/report.json")).expect("kept");
     let report: Value = serde_json::from_slice(&report).expect("JSON");
     let row = &report["rows"][0];
@@ -96,7 +96,7 @@ fn scenarios_that_miss_their_expectations_say_what_was_seen() {
 
     std::fs::write(&file, text.replace("kops gke1 off", "kops eks1 off")).expect("written");
     let refused = finish(localmesh(&["run"], block::BROKEN).arg(&file));
-    refused.refused(&["wrong.yaml", "no cluster is called 'eks1'"]);
+    refused.refused(&["wrong.yaml", "unknown cluster 'eks1'"]);
     let refused = finish(localmesh(&["run"], block::BROKEN).arg(folder.path().join("none.yaml")));
     refused.refused(&["none.yaml", "No such file"]);
 }
@@ -161,20 +161,22 @@ fn scenarios_do_changes_a_mesh_that_runs_and_state_shows_it() {
     }
     let priority = {
         let said = finish(&mut localmesh(&["state"], block::DO));
-        assert!(said.stdout.contains("holds w1 p1"), "locality failover: {said:?}");
+        assert!(said.stdout.contains("used w1 p1"), "locality failover: {said:?}");
         said.stdout
     };
-    assert!(!priority.contains("not as told"), "{priority}");
+    assert!(!priority.contains("differs from the configuration"), "{priority}");
     done("freeze gke1/eastwestgateway");
     let said = finish(&mut localmesh(&["state"], block::DO));
     assert!(said.stdout.contains("gke1/eastwestgateway: frozen"), "{said:?}");
     done("thaw gke1");
 
-    act(&["kill", "gke1/echo3"]).refused(&["nothing is called \"gke1/echo3\"", "gke1/echo2"]);
-    act(&["scale", "gke1/echo9", "2"]).refused(&["no workload is called \"gke1/echo9\""]);
-    act(&["split", "echo2", "kops=90,eks1=10"]).refused(&["no cluster is called \"eks1\""]);
-    act(&["delay", "gke1/echo1", "5ms"]).refused(&["gke1/echo1 has no sidecar"]);
-    act(&["cut", "kops", "gke1"]).refused(&["only networks of an isolated mesh", "--isolate"]);
+    act(&["kill", "gke1/echo3"])
+        .refused(&["unknown cluster, pod or process \"gke1/echo3\"", "gke1/echo2"]);
+    act(&["scale", "gke1/echo9", "2"]).refused(&["unknown workload \"gke1/echo9\""]);
+    act(&["split", "echo2", "kops=90,eks1=10"]).refused(&["unknown cluster \"eks1\""]);
+    act(&["delay", "gke1/echo1", "5ms"])
+        .refused(&["gke1/echo1 has no application behind a sidecar"]);
+    act(&["cut", "kops", "gke1"]).refused(&["need an isolated mesh", "--isolate"]);
     act(&["kil", "gke1"]).refused(&["kill", "do help"]);
     done("kill gke1");
     up.signal(rustix::process::Signal::TERM);

@@ -137,9 +137,9 @@ fn shapes_a_file_that_is_none_is_refused_in_one_line() {
         finish(localmesh(subcommand, block::REFUSED).arg("--topology").arg(&file)).refused(parts);
     };
     refused("up", &text.replace("name: gke1", "nmae: gke1"), &["mesh.yaml:8: unknown key 'nmae'"]);
-    refused("demo", &text.replace("name: gke1", "name: kops"), &["a second cluster", "'kops'"]);
+    refused("demo", &text.replace("name: gke1", "name: kops"), &["used twice", "'kops'"]);
     refused("up", &text.replace("echo2: 2", "echo2: 99"), &["mesh.yaml:9: 99 pods of 'echo2'"]);
-    refused("up", "", &["mesh.yaml:1: it is empty"]);
+    refused("up", "", &["mesh.yaml:1: the file is empty"]);
     let none = folder.path().join("none.yaml");
     finish(localmesh("up", block::REFUSED).arg("--topology").arg(none))
         .refused(&["none.yaml: No such file"]);

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::message::typed;
 
-/// A line for each request, to a file in the Envoy's folder.
+/// One line per request, in a file in the Envoy's directory.
 pub(super) fn access_log(format: &str, files: &Path) -> Value {
     let log = typed(
         "envoy.extensions.access_loggers.file.v3.FileAccessLog",

@@ -9,8 +9,8 @@ use super::message::{file_source, seconds, socket, typed};
 use super::{endpoints, tls};
 use crate::topology::{LocalityLb, Policy, SERVICE_PORT, Service, Topology};
 
-/// The clusters of a service as clients and ingress gateways see it: all of it, and where a
-/// VirtualService splits it, a subset for each cluster of the mesh.
+/// The Envoy clusters of a service for clients and ingress gateways: one for the whole
+/// service and, with subsets, one per cluster of the mesh.
 pub(super) fn outbound(topology: &Topology, service: &Service, files: &Path) -> Vec<Value> {
     let one = |name: &str, subset: Option<&str>| {
         let mut cluster = discovered(name, &files.join(endpoints::file_name(service, subset)));
@@ -28,7 +28,7 @@ pub(super) fn outbound(topology: &Topology, service: &Service, files: &Path) -> 
 fn treated(mut cluster: Value, policy: &Policy) -> Value {
     cluster["lb_policy"] = policy.balancer.envoy().into();
     if let Some(outlier) = &policy.outlier {
-        // Istio turns Envoy's other detectors off.
+        // Istio switches off Envoy's other detectors.
         cluster["outlier_detection"] = json!({
             "consecutive_5xx": outlier.consecutive,
             "enforcing_consecutive_5xx": 100,
@@ -43,14 +43,14 @@ fn treated(mut cluster: Value, policy: &Policy) -> Value {
             json!({ "value": outlier.panic_percent });
     }
     if matches!(policy.locality, LocalityLb::Distribute(_)) {
-        // Without this Envoy ignores the weights of localities.
+        // Without this, Envoy ignores the weights of localities.
         cluster["common_lb_config"]["locality_weighted_lb_config"] = json!({});
     }
     cluster
 }
 
-/// The cluster of a service as an east-west gateway sees it: own pods only,
-/// and bytes passed on as they come, TLS and all.
+/// The Envoy cluster of a service for an east-west gateway: pods of its own cluster, without
+/// TLS termination.
 pub(super) fn pass_through(service: &Service, files: &Path) -> Value {
     discovered(&service.sni(), &files.join(endpoints::file_name(service, None)))
 }
@@ -73,7 +73,7 @@ pub(super) fn inbound(app: Ipv4Addr) -> Value {
     })
 }
 
-/// A cluster whose endpoints stand in a file, with Istio's defaults.
+/// A cluster with its endpoints in a file, with Istio's defaults.
 fn discovered(name: &str, file: &Path) -> Value {
     json!({
         "name": name,
@@ -88,7 +88,7 @@ fn discovered(name: &str, file: &Path) -> Value {
     })
 }
 
-/// Istio lifts Envoy's default limits (1024 connections, 3 retries at a time).
+/// Istio removes Envoy's default limits (1024 connections, 3 concurrent retries).
 fn no_limits() -> Value {
     json!({ "thresholds": [{
         "max_connections": u32::MAX,

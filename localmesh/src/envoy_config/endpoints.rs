@@ -1,4 +1,4 @@
-//! Endpoints: which addresses an Envoy holds for a service, with their weights.
+//! Endpoints: the addresses of a service for one Envoy, with their weights.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddrV4;
@@ -10,7 +10,7 @@ use crate::topology::{
     Cluster, EAST_WEST_PORT, Locality, LocalityLb, Pod, Role, SERVICE_PORT, Service, Topology, Way,
 };
 
-/// The name of the file of a service's endpoints, or of those of its subset in one cluster.
+/// The file name of the endpoints of a service, or of its subset in one cluster.
 pub(super) fn file_name(service: &Service, subset: Option<&str>) -> String {
     match subset {
         None => format!("eds-{}.json", service.name),
@@ -18,8 +18,8 @@ pub(super) fn file_name(service: &Service, subset: Option<&str>) -> String {
     }
 }
 
-/// All endpoints that the Envoy in `pod` holds, a file for each service and
-/// subset. A server's sidecar holds none.
+/// All endpoints of the Envoy in `pod`, one file per service and subset. The sidecar of a
+/// server has none.
 #[must_use]
 pub(crate) fn endpoints(topology: &Topology, home: &Cluster, pod: &Pod) -> Vec<ConfigFile> {
     let services = || topology.services.iter().enumerate();
@@ -58,12 +58,11 @@ fn file(service: &Service, subset: Option<&str>, name: &str, groups: Vec<Value>)
     }
 }
 
-/// What of the mesh an Envoy is told of.
+/// The endpoints that an Envoy gets.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum View {
-    /// All clusters.
     Mesh,
-    /// What is reached directly: a gateway passes nothing on to another gateway.
+    /// Only direct ones: a gateway does not send to another gateway.
     OwnNetwork,
 }
 
@@ -76,7 +75,6 @@ struct Group<'a> {
     endpoints: Vec<Endpoint>,
 }
 
-/// One address.
 #[derive(Clone)]
 struct Endpoint {
     address: SocketAddrV4,
@@ -84,8 +82,8 @@ struct Endpoint {
     mtls: bool,
 }
 
-/// The groups as Envoy is told them. istiod knows localities, not clusters: those of one
-/// locality and priority are one group, in which an address stands once.
+/// Merges groups as istiod does: it knows localities, not clusters. Groups with the same
+/// locality and priority become one, with each address once.
 fn merged(groups: Vec<Group<'_>>) -> Vec<Value> {
     let mut all: Vec<Group<'_>> = Vec::new();
     for group in groups {
@@ -136,7 +134,7 @@ impl Endpoint {
     }
 }
 
-/// The groups of a service as the Envoy of a client sees it, of all clusters or of `only` one.
+/// The groups of a service for the Envoy of a client, from all clusters or `only` one.
 fn groups(
     topology: &Topology,
     home: &Cluster,
@@ -156,9 +154,9 @@ fn groups(
     })
 }
 
-/// Pods that are reached directly, own ones first, and for each other network its gateways with
-/// the weight of the pods behind them, by the pods' localities. The gateways pass nothing but
-/// mTLS on: of a service without sidecars there are direct pods only.
+/// The pods that are reached directly, those of the own cluster first, then the gateways of
+/// other networks, with the weight and locality of the pods behind them. Gateways pass only
+/// mTLS through, so a service without sidecars has only direct pods.
 fn everywhere<'a>(
     topology: &'a Topology,
     home: &'a Cluster,
@@ -198,9 +196,9 @@ fn everywhere<'a>(
     groups
 }
 
-/// What every weight is taken times, so that the weight of the pods behind gateways can be
-/// divided among them: the least number that the number of gateways of each network, and of
-/// each cluster, divides (`GetLBWeightScaleFactor` of istiod).
+/// The factor of all weights, so that gateways can share the weight of the pods behind them:
+/// the least common multiple of the numbers of gateways per network and per cluster
+/// (`GetLBWeightScaleFactor` of istiod).
 fn scale(topology: &Topology, home: &Cluster) -> usize {
     let mut networks: BTreeMap<&str, usize> = BTreeMap::new();
     let mut times = 1;
@@ -217,7 +215,7 @@ fn direct(pod: &Pod, service: &Service, weight: usize) -> Endpoint {
     Endpoint { address, weight, mtls: service.sidecar }
 }
 
-/// The ready pods of a service in one cluster, by where they are.
+/// The ready pods of a service in one cluster, by locality.
 fn by_locality(cluster: &Cluster, index: usize) -> BTreeMap<&Locality, Vec<&Pod>> {
     let mut groups: BTreeMap<_, Vec<_>> = BTreeMap::new();
     for pod in cluster.echoes(index).filter(|pod| pod.ready) {
@@ -226,8 +224,7 @@ fn by_locality(cluster: &Cluster, index: usize) -> BTreeMap<&Locality, Vec<&Pod>
     groups
 }
 
-/// Failover: the nearer a locality, the higher its priority; numbers without gaps, as Envoy
-/// wants them.
+/// Failover: nearer localities have higher priority, numbered without gaps, as Envoy requires.
 fn prioritised<'a>(mut groups: Vec<Group<'a>>, from: &Locality) -> Vec<Group<'a>> {
     let distance = |to: &Locality| match () {
         () if to == from => 0,
@@ -245,7 +242,7 @@ fn prioritised<'a>(mut groups: Vec<Group<'a>>, from: &Locality) -> Vec<Group<'a>
     groups
 }
 
-/// Shares by cluster: the localities of one divide its share by their pods.
+/// Shares by cluster; the localities of a cluster divide its share by their pods.
 fn distribute<'a>(groups: Vec<Group<'a>>, shares: &[(String, u32)]) -> Vec<Group<'a>> {
     let mut pods: BTreeMap<&str, usize> = BTreeMap::new();
     for group in &groups {

@@ -1,4 +1,4 @@
-//! HTTP: connection managers and routes, with the defaults of Istio.
+//! HTTP connection managers and routes, with Istio's defaults.
 
 use std::path::Path;
 
@@ -8,11 +8,10 @@ use super::access_log::access_log;
 use super::message::{file_source, seconds, typed};
 use crate::topology::{Cluster, Fault, Pod, Policy, SERVICE_PORT, Service, Topology};
 
-/// The file of routes in an Envoy's folder.
 pub(super) const ROUTES: &str = "rds.json";
 
-/// Istio's default: what surely did not reach an application is tried again,
-/// twice, elsewhere. A 503 is not.
+/// Istio's default: requests that certainly did not reach an application are retried on
+/// another endpoint. A 503 is not retried.
 fn retries(times: u32) -> Value {
     let elsewhere =
         typed("envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate", json!({}));
@@ -27,10 +26,10 @@ fn retries(times: u32) -> Value {
     })
 }
 
-/// A table of routes, in a file of its own: a change of routes ends no connection.
+/// Routes are in a file of their own, so that changing them closes no connection.
 pub(super) struct Routes {
     pub(super) table: Value,
-    /// What Envoy's statistics of its updates begin with.
+    /// The prefix of Envoy's statistics about its updates.
     pub(super) statistics: String,
 }
 
@@ -41,8 +40,8 @@ impl Routes {
     }
 }
 
-/// What an ingress gateway routes: `/echo2…` of its public name to the service
-/// `echo2`, with and without a port in the name.
+/// The routes of an ingress gateway: `/echo2…` of its public name, with or without a port, to
+/// the service `echo2`.
 pub(super) fn ingress_routes(topology: &Topology, home: &Cluster) -> Routes {
     let routes: Vec<_> = topology
         .services
@@ -61,7 +60,7 @@ fn ingress_table(port: u16) -> String {
     format!("http.{port}")
 }
 
-/// What a client's sidecar routes: every service, by each of its names.
+/// The routes of a client sidecar: every service, by each of its names.
 pub(super) fn outbound_routes(topology: &Topology, pod: &Pod) -> Routes {
     let of_address = topology.services.iter().find(|s| s.namespace == pod.namespace);
     let hosts: Vec<_> = topology
@@ -73,8 +72,8 @@ pub(super) fn outbound_routes(topology: &Topology, pod: &Pod) -> Routes {
                 service.host(),
                 format!("{name}.{namespace}.svc"),
                 format!("{name}.{namespace}"),
-                // Resolvable by this name only in the same namespace in
-                // Kubernetes; here the names of all services differ.
+                // In Kubernetes, this name works only in the same namespace; here the names
+                // of all services differ.
                 name.clone(),
             ];
             if of_address == Some(service) {
@@ -92,26 +91,26 @@ fn inbound_table() -> String {
     format!("inbound|{SERVICE_PORT}||")
 }
 
-/// What a server's sidecar routes: everything to the application. A fault stands
-/// here for an application that is slow or fails.
+/// The routes of a server sidecar: everything to the application. A fault here simulates a
+/// slow or failing application.
 pub(super) fn inbound_routes(pod: &Pod) -> Routes {
-    // Istio since 1.24: retried here is only what was not sent at all, such as on
-    // a kept connection that the application closed. With the application dead it
-    // makes the 503 slow (some 40 ms), and LEAST_REQUEST avoids what is slow: of
-    // parallel requests fewer than half fail, of sequential ones half.
+    // Since Istio 1.24, only requests that were not sent at all are retried here, for
+    // example on a reused connection that the application closed. If the application is
+    // dead, this delays the 503 by about 40 ms, and LEAST_REQUEST avoids slow endpoints:
+    // half of sequential requests fail, and fewer than half of parallel ones.
     let retries = json!({ "retry_on": "reset-before-request", "num_retries": 2 });
     let mut route = route_with("/", json!({ "cluster": inbound_table() }), retries);
     if let Some(fault) = &pod.fault {
         route["typed_per_filter_config"] = json!({ FAULT: faulty(fault) });
     }
     let mut host = virtual_host(&format!("inbound|http|{SERVICE_PORT}"), &["*".into()], &[route]);
-    // The attempts that the application reads are those of the client's sidecar.
+    // The application sees the attempt count of the client sidecar.
     host["include_request_attempt_count"] = false.into();
     let table = routing(&inbound_table(), &[host]);
     Routes::new(&format!("inbound_0.0.0.0_{SERVICE_PORT}"), table)
 }
 
-/// The filter that makes faults; without a route's own settings it does nothing.
+/// The fault filter. It does nothing unless a route configures it.
 const FAULT: &str = "envoy.filters.http.fault";
 
 fn faulty(fault: &Fault) -> Value {
@@ -126,8 +125,8 @@ fn faulty(fault: &Fault) -> Value {
     typed("envoy.extensions.filters.http.fault.v3.HTTPFault", fields)
 }
 
-/// The manager of an ingress gateway: the first hop, so it believes no header
-/// about where a request came from.
+/// The connection manager of an ingress gateway. As the first hop, it trusts no header about
+/// the origin of a request.
 pub(super) fn ingress_manager(port: u16, files: &Path) -> Value {
     let mut fields = manager(&format!("outbound_0.0.0.0_{port}"), &ingress_table(port), files);
     fields["use_remote_address"] = true.into();
@@ -136,13 +135,14 @@ pub(super) fn ingress_manager(port: u16, files: &Path) -> Value {
     filter(fields)
 }
 
-/// The manager of a client's sidecar.
+/// The connection manager of a client sidecar.
 pub(super) fn outbound_manager(files: &Path) -> Value {
     let table = SERVICE_PORT.to_string();
     filter(manager(&format!("outbound_0.0.0.0_{SERVICE_PORT}"), &table, files))
 }
 
-/// The manager of a server's sidecar: adds who called to the headers.
+/// The connection manager of a server sidecar. It adds the identity of the client to the
+/// headers.
 pub(super) fn inbound_manager(files: &Path) -> Value {
     let mut fields = manager(&format!("inbound_0.0.0.0_{SERVICE_PORT}"), &inbound_table(), files);
     let fault = typed("envoy.extensions.filters.http.fault.v3.HTTPFault", json!({}));
@@ -208,7 +208,7 @@ fn virtual_host(name: &str, domains: &[String], routes: &[Value]) -> Value {
     })
 }
 
-/// A route to a service, split by a VirtualService where it has weights.
+/// A route to a service, with the weights of a VirtualService if there are any.
 fn route(prefix: &str, service: &Service) -> Value {
     let Policy { split, retries: times, .. } = &service.policy;
     let weighted: Vec<_> = split

@@ -1,5 +1,5 @@
-//! Listeners: one for each role. Their statistics have the names of a real
-//! mesh, where listeners are bound to `0.0.0.0`.
+//! Listeners, one per role. Their statistics have the names of a real mesh, where listeners
+//! bind to `0.0.0.0`.
 
 use std::path::Path;
 
@@ -11,28 +11,27 @@ use super::message::{socket, typed};
 use super::tls::{self, ISTIO_ALPNS};
 use crate::topology::{EAST_WEST_PORT, Pod, SERVICE_PORT, Service, Topology};
 
-/// Takes requests from outside and routes them by host name and path.
+/// Takes requests from outside and routes them by host and path.
 pub(super) fn ingress(topology: &Topology, pod: &Pod, files: &Path) -> Value {
     let filters = json!([http::ingress_manager(topology.ingress_port, files)]);
     let chains = json!([{ "filters": filters }]);
     listener(pod, topology.ingress_port, "outbound", &chains)
 }
 
-/// Takes a client pod's requests. It stands where iptables would send all
-/// that the pod sends to the services' addresses.
+/// Takes the requests of a client pod, which iptables would redirect to it in a real mesh.
 pub(super) fn outbound(pod: &Pod, files: &Path) -> Value {
     let chains = json!([{ "filters": [http::outbound_manager(files)] }]);
     listener(pod, SERVICE_PORT, "outbound", &chains)
 }
 
-/// Takes what is meant for a pod, and hands it to the application.
+/// Takes the requests to a pod and passes them to the application.
 pub(super) fn inbound(service: &Service, pod: &Pod, files: &Path) -> Value {
     let filters = json!([http::inbound_manager(files)]);
     let chains = tls::server_chains(service, &filters, files);
     inspecting(listener(pod, SERVICE_PORT, "inbound", &chains))
 }
 
-/// Passes mTLS on by its server name, unopened: `AUTO_PASSTHROUGH`.
+/// Passes mTLS through by server name, without terminating it: `AUTO_PASSTHROUGH`.
 pub(super) fn east_west<'a>(
     services: impl Iterator<Item = &'a Service>,
     pod: &Pod,
@@ -70,14 +69,14 @@ fn listener(pod: &Pod, port: u16, direction: &str, chains: &Value) -> Value {
         "stat_prefix": format!("0.0.0.0_{port}"),
         "address": socket(&pod.address, port),
         "traffic_direction": direction.to_uppercase(),
-        // A second process on this port must fail, not share it.
+        // A second process on this port must fail instead of sharing it.
         "enable_reuse_port": false,
         "filter_chains": chains,
     })
 }
 
-/// Chains are chosen by what the first bytes say: without this inspector no
-/// chain for TLS ever matches, and nothing complains.
+/// Adds the inspector that filter chains are matched by. Without it, no TLS chain matches,
+/// and Envoy reports no error.
 fn inspecting(mut listener: Value) -> Value {
     let inspector =
         typed("envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector", json!({}));

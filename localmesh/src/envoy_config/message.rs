@@ -1,4 +1,4 @@
-//! The JSON that all parts of an Envoy's configuration are made of.
+//! The JSON messages that all parts of Envoy's configuration use.
 
 use std::net::Ipv4Addr;
 use std::path::Path;
@@ -6,23 +6,20 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-/// A file that an Envoy watches, to lie in its folder.
+/// A file that an Envoy watches, in its directory.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct ConfigFile {
-    /// Its name in that folder.
     pub name: String,
-    /// Its content.
     pub content: Value,
-    /// What Envoy's statistics of its updates begin with.
+    /// The prefix of Envoy's statistics about its updates.
     pub statistics: String,
 }
 
-/// A socket address.
 pub(super) fn socket(address: &Ipv4Addr, port: u16) -> Value {
     json!({ "socket_address": { "address": address, "port_value": port } })
 }
 
-/// A message of an extension: its type's name after `type.googleapis.com/`, and its fields.
+/// The message of an extension; `message` is the type name after `type.googleapis.com/`.
 pub(super) fn typed(message: &str, mut fields: Value) -> Value {
     if let Some(fields) = fields.as_object_mut() {
         fields.insert("@type".into(), format!("type.googleapis.com/{message}").into());
@@ -30,8 +27,7 @@ pub(super) fn typed(message: &str, mut fields: Value) -> Value {
     fields
 }
 
-/// A source of endpoints or secrets: a file that is read again whenever
-/// another is renamed onto it.
+/// A config source: a file that Envoy reloads when another file is renamed to it.
 pub(super) fn file_source(path: &Path) -> Value {
     json!({
         "path_config_source": { "path": path },
@@ -40,12 +36,12 @@ pub(super) fn file_source(path: &Path) -> Value {
     })
 }
 
-/// A discovery response of one resource: what such a file holds.
+/// A discovery response with one resource: the content of such a file.
 pub(super) fn discovery(resource: &Value) -> Value {
     json!({ "resources": [resource] })
 }
 
-/// A duration as protobuf's JSON has it.
+/// A duration in protobuf's JSON form.
 pub(super) fn seconds(duration: Duration) -> String {
     format!("{}s", duration.as_secs_f64())
 }

@@ -1,5 +1,5 @@
-//! Golden files: what every kind of Envoy is told, in full. After an intended
-//! change run the tests with `UPDATE_GOLDEN=1` and read the difference.
+//! Golden files: the full configuration of every kind of Envoy. After an intended change, run
+//! the tests with `UPDATE_GOLDEN=1` and review the difference.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -41,7 +41,7 @@ fn envoys_are_told_what_the_golden_files_say() {
         files.insert(path.display().to_string(), secret.content);
     }
     for (name, content) in files {
-        // The second cluster's files differ from the first's in addresses only, but for endpoints.
+        // Except for endpoints, the second cluster's files differ only in addresses.
         if name.starts_with("gke1/") && !name.contains("/eds-") {
             continue;
         }
@@ -51,7 +51,7 @@ fn envoys_are_told_what_the_golden_files_say() {
             std::fs::write(&path, format!("{content:#}\n")).unwrap();
         }
         let golden = std::fs::read_to_string(&path).unwrap_or_default();
-        // As values: the order of keys is no part of what Envoy is told.
+        // Compared as values: the order of keys does not matter.
         let golden: Value = serde_json::from_str(&golden).unwrap_or_default();
         assert_eq!(content, golden, "{name} differs from its golden file");
     }
@@ -101,14 +101,14 @@ fn a_strict_service_has_no_plaintext_chain_and_takes_all_tls() {
     assert_eq!(matches(&topology), [json!({ "transport_protocol": "tls" })]);
 }
 
-/// A topology that the project ships.
+/// A topology of the project.
 fn shipped(name: &str) -> Shape {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("topologies");
     crate::topology::file::read(&folder.join(name)).unwrap()
 }
 
-/// What the client of a cluster is told of a service: zone, weight of the zone, and its
-/// addresses with theirs.
+/// The endpoints of a service for the client of a cluster: zones and addresses with their
+/// weights.
 fn told(shape: &Shape, cluster: usize, service: usize) -> Vec<String> {
     let topology = Topology::new(shape, DEFAULT_BLOCK, INGRESS_PORT);
     let home = &topology.clusters[cluster];
@@ -138,12 +138,12 @@ fn told_to(topology: &Topology, home: &Cluster, pod: &Pod, service: usize) -> Ve
 #[test]
 fn the_weight_of_pods_is_divided_among_their_gateways() {
     let mut shape = shipped("two-gateways.yaml");
-    // All weights are taken times two: the least number that one and two gateways divide.
+    // All weights are doubled: two is the least common multiple of one and two gateways.
     assert_eq!(
         told(&shape, 0, 1),
         ["us-west-2a 2: 1.12:8080=2 mTLS", "us-west1-b 6: 2.3:15443=3 mTLS 2.5:15443=3 mTLS"]
     );
-    // So they are on the other side, though there is one gateway only.
+    // They are doubled on the other side too, although it has only one gateway.
     assert_eq!(told(&shape, 1, 1)[1], "us-west-2a 2: 1.3:15443=2 mTLS");
     shape.clusters[0].east_west_gateways = 3;
     assert_eq!(
@@ -156,7 +156,7 @@ fn the_weight_of_pods_is_divided_among_their_gateways() {
 #[test]
 fn pods_of_one_network_are_reached_directly() {
     let shape = shipped("shared-network.yaml");
-    // The network of the two has two gateways, so that weights are doubled.
+    // The shared network has two gateways, so weights are doubled.
     assert_eq!(
         told(&shape, 0, 1),
         [
@@ -166,7 +166,7 @@ fn pods_of_one_network_are_reached_directly() {
         ]
     );
     assert_eq!(told(&shape, 0, 0), ["us-west-2a 2: 1.11:8080=2", "us-west-2b 2: 2.11:8080=2"]);
-    // From outside each has its gateway, which passes on to the pods of both.
+    // From outside, each cluster has its gateway, which reaches the pods of both.
     assert_eq!(
         told(&shape, 2, 1)[1..],
         ["us-west-2a 2: 1.3:15443=2 mTLS", "us-west-2b 2: 2.3:15443=2 mTLS"]
@@ -189,10 +189,10 @@ fn a_cluster_without_a_gateway_is_reached_by_its_networks_or_else_directly() {
         told(&shape, 2, 1)[1..],
         [format!("us-west-2a 1: {gateway}=1 mTLS"), format!("us-west-2b 1: {gateway}=1 mTLS")]
     );
-    // In one zone the address stands once, with the weight of both.
+    // In one zone, the address occurs once, with the weight of both.
     shape.clusters[1].locality = shape.clusters[0].locality.clone();
     assert_eq!(told(&shape, 2, 1)[1..], [format!("us-west-2a 2: {gateway}=2 mTLS")]);
-    // istiod takes a network without any gateway for one that is reached directly.
+    // istiod assumes that a network without gateways can be reached directly.
     shape.clusters[0].east_west_gateways = 0;
     assert_eq!(told(&shape, 2, 1)[1..], ["us-west-2a 2: 1.12:8080=1 mTLS 2.12:8080=1 mTLS"]);
     assert_eq!(told(&shape, 2, 0).len(), 2, "without sidecars too");

@@ -1,5 +1,4 @@
-//! mTLS: what clients and servers of the mesh demand, and the files that hold
-//! their secrets.
+//! mTLS: what clients and servers of the mesh require, and the files of their secrets.
 
 use std::path::{Path, PathBuf};
 
@@ -8,36 +7,33 @@ use serde_json::{Value, json};
 use super::message::{discovery, file_source, typed};
 use crate::topology::{Mtls, Service, TRUST_DOMAIN};
 
-/// The protocol names by which Istio's own mTLS is told from other TLS.
+/// The ALPN names that distinguish Istio's mTLS from other TLS.
 pub(super) const ISTIO_ALPNS: [&str; 5] =
     ["istio", "istio-peer-exchange", "istio-http/1.0", "istio-http/1.1", "istio-h2"];
 
-/// What clients offer for a request of HTTP/1.1: the last one is for servers
-/// that know nothing of Istio's names.
+/// The ALPN names of a client for HTTP/1.1. The last one is for servers that do not know
+/// Istio's names.
 const HTTP1_ALPNS: [&str; 3] = ["istio-http/1.1", "istio", "http/1.1"];
 
-/// The secret that holds a workload's own certificate and key.
+/// The secret with a workload's certificate and key.
 pub(super) const WORKLOAD_CERTIFICATE: &str = "default";
-/// The secret that holds the roots which peers are checked against.
+/// The secret with the roots that verify peers.
 pub(super) const PEER_ROOTS: &str = "ROOTCA";
 
-/// One secret: a file name and what stands in the file.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Secret {
-    /// The name that Envoys ask for it by.
     pub name: &'static str,
-    /// The file's content.
     pub content: Value,
 }
 
-/// Where the secret of this name lies in an Envoy's folder.
+/// The file of a secret in an Envoy's directory.
 #[must_use]
 pub(crate) fn secret_file(files: &Path, name: &str) -> PathBuf {
     files.join(format!("sds-{name}.json"))
 }
 
-/// The secrets of a workload. Certificates stand in the files themselves, so
-/// that one rename replaces certificate and key together.
+/// The secrets of a workload. The files contain the certificates, so that one rename replaces
+/// certificate and key together.
 #[must_use]
 pub(crate) fn secrets(chain_pem: &str, key_pem: &str, roots_pem: &str) -> [Secret; 2] {
     let secret = |name: &'static str, kind: &str, fields: Value| Secret {
@@ -64,8 +60,8 @@ pub(crate) fn secrets(chain_pem: &str, key_pem: &str, roots_pem: &str) -> [Secre
     ]
 }
 
-/// How a client sends to one of two kinds of endpoints: mTLS to those marked
-/// `tlsMode: istio`, plaintext to the others.
+/// The transport sockets of a client: mTLS to endpoints marked `tlsMode: istio`, plaintext to
+/// the others.
 pub(super) fn client_matches(service: &Service, files: &Path) -> Value {
     let exactly = service.accepted().into_iter();
     let exactly: Vec<_> =
@@ -93,9 +89,9 @@ pub(super) fn client_matches(service: &Service, files: &Path) -> Value {
     ])
 }
 
-/// The filter chains of a server: mTLS for clients of this trust domain that
-/// show a certificate; a plaintext one too unless the service is strict. Only
-/// beside a plaintext chain must Istio's mTLS be told from other TLS.
+/// The filter chains of a server: mTLS for clients of this trust domain with a certificate,
+/// and plaintext unless the service is strict. Only beside a plaintext chain must Istio's
+/// mTLS be distinguished from other TLS.
 pub(super) fn server_chains(service: &Service, filters: &Value, files: &Path) -> Value {
     let domain = format!("spiffe://{TRUST_DOMAIN}/");
     let mesh = json!({ "san_type": "URI", "matcher": { "prefix": domain } });
@@ -130,7 +126,7 @@ pub(super) fn server_chains(service: &Service, filters: &Value, files: &Path) ->
     }
 }
 
-/// What both sides share: versions, protocols, own certificate, peer's check.
+/// The TLS settings of both sides: versions, ALPN, own certificate, check of the peer.
 fn common(alpns: &[&str], peers: &[Value], files: &Path) -> Value {
     let source =
         |name: &str| json!({ "name": name, "sds_config": file_source(&secret_file(files, name)) });

@@ -1,5 +1,5 @@
-//! What can be done to a running mesh, as words: `localmesh do WORDS`, and the steps of a
-//! scenario. Pure: reads words, does nothing.
+//! The actions on a running mesh: `localmesh do ACTION`, and the steps of a scenario. Pure:
+//! parses words, changes nothing.
 
 use std::time::Duration;
 
@@ -14,55 +14,55 @@ use crate::topology::{Balancer, Locality, MAX_REPLICAS, Mtls, Topology};
 #[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
 #[command(disable_help_subcommand = true)]
 pub enum Action {
-    /// End at once, as a crash or a lost node does; nobody takes it from the endpoints
+    /// Kill processes, as a crash or a lost node does; they stay in the endpoints
     Kill {
         /// Cluster, pod, gateway or process
         target: String,
     },
-    /// End in order
+    /// Stop processes with SIGTERM
     Stop {
         /// Cluster, pod, gateway or process
         target: String,
     },
-    /// Start what has ended, and wait until it is ready
+    /// Start stopped processes, and wait until they are ready
     Start {
         /// Cluster, pod, gateway or process
         target: String,
     },
-    /// Let it hang: it takes connections and answers nothing
+    /// Freeze processes: they accept connections but do not answer
     Freeze {
         /// Cluster, pod, gateway or process
         target: String,
     },
-    /// Let what was frozen go on
+    /// Continue frozen processes
     Thaw {
         /// Cluster, pod, gateway or process
         target: String,
     },
-    /// Let it run for a part of each tenth of a second only, as a CPU limit does
+    /// Stop processes for a part of every 100 ms, as a CPU limit does
     Throttle {
         /// Cluster, pod, gateway or process
         target: String,
-        /// How much of the time it stands still, in percent; 0 ends it
+        /// How long they are stopped, in percent of the time; 0 ends it
         #[arg(value_parser = clap::value_parser!(u8).range(0..=99))]
         percent: u8,
     },
-    /// Take a pod from all endpoints, as a failing readiness probe does
+    /// Remove a pod from all endpoints, as a failing readiness probe does
     Unready {
         /// Pod or gateway
         pod: String,
     },
-    /// Put it back
+    /// Add a pod to the endpoints again
     Ready {
         /// Pod or gateway
         pod: String,
     },
-    /// End a pod as its deletion does: from the endpoints, drained, ended
+    /// Stop a pod as its deletion does: remove it from the endpoints, drain it, stop it
     Drain {
         /// Pod
         pod: String,
     },
-    /// Give a workload so many pods in a cluster
+    /// Set the number of pods of a workload in a cluster
     Scale {
         /// Workload, such as gke1/echo2
         workload: String,
@@ -70,15 +70,15 @@ pub enum Action {
         #[arg(value_parser = clap::value_parser!(u8).range(0..=i64::from(crate::topology::MAX_REPLICAS)))]
         replicas: u8,
     },
-    /// Replace a workload's pods one after the other, as `kubectl rollout restart` does
+    /// Restart the pods of a workload one by one, as `kubectl rollout restart` does
     Restart {
         /// Workload, such as gke1/echo2
         workload: String,
-        /// End each pod before anybody was told
+        /// Stop each pod while it is still in the endpoints
         #[arg(long)]
         abrupt: bool,
     },
-    /// Split a service by a VirtualService's weights: kops=90,gke1=10, or off
+    /// Set the weights of a service in a VirtualService: kops=90,gke1=10, or off
     Split {
         /// Service, such as echo2
         service: String,
@@ -86,22 +86,22 @@ pub enum Action {
         #[arg(value_parser = weights)]
         weights: Weights,
     },
-    /// Share a service out by locality: kops=80,gke1=20, or off
+    /// Set the shares of a service by locality (`distribute`): kops=80,gke1=20, or off
     Distribute {
         /// Service
         service: String,
-        /// Shares by cluster, wherever the client is
+        /// Shares by cluster, for clients everywhere
         #[arg(value_parser = weights)]
         weights: Weights,
     },
-    /// Prefer near endpoints (acts beside outlier detection only), or not
+    /// Turn locality failover on or off; it needs outlier detection
     Failover {
         /// Service
         service: String,
         /// on or off
         switch: Switch,
     },
-    /// Say where a pod, or every pod of a cluster, is
+    /// Set the locality of a pod, or of every pod of a cluster
     Locality {
         /// Cluster or pod
         target: String,
@@ -109,137 +109,133 @@ pub enum Action {
         #[arg(value_parser = locality)]
         locality: Locality,
     },
-    /// Eject endpoints that fail, or not
+    /// Turn outlier detection on or off: it ejects endpoints that fail
     Outlier(OutlierArgs),
-    /// How one of several endpoints is chosen
+    /// Set the load-balancing policy of a service
     Balancer {
         /// Service
         service: String,
         /// The policy
         policy: Balancer,
     },
-    /// What the sidecars of a service take: mTLS only, or plaintext too
+    /// Set the mTLS mode of a service: strict, or permissive (plaintext too)
     Mtls {
         /// Service
         service: String,
         /// The mode
         mode: Mtls,
     },
-    /// How often the nearest Envoy tries again
+    /// Set the number of retries by the nearest Envoy
     Retries {
         /// Service
         service: String,
-        /// Attempts after the first
+        /// Retries after the first attempt
         #[arg(value_parser = clap::value_parser!(u32).range(0..=10))]
         times: u32,
     },
-    /// Which SPIFFE account the clients of a service demand: ACCOUNT, or off
+    /// Set the service account that clients of a service accept: ACCOUNT, or off
     San {
         /// Service
         service: String,
-        /// The service account's name in the service's namespace
+        /// A service account in the namespace of the service
         account: String,
     },
-    /// Give a pod a certificate of another service account
+    /// Give a pod a certificate for another service account
     Account {
         /// Pod
         pod: String,
-        /// The service account's name
+        /// Service account
         account: String,
     },
-    /// Give a cluster a root of its own
+    /// Give a cluster a root certificate of its own
     SwapRoot {
         /// Cluster
         cluster: String,
-        /// Trust the old root too, as in the middle of a rotation
+        /// Also trust the old root, as during a rotation
         #[arg(long)]
         both_roots: bool,
     },
-    /// Take from a cluster the remote secret of another, or give it back
+    /// Remove the remote secret of one cluster from another, or add it again
     RemoteSecret {
-        /// The cluster whose istiod loses sight
+        /// The cluster whose istiod loses the secret
         cluster: String,
-        /// The cluster that it no longer sees
+        /// The cluster whose pods it then does not know
         of: String,
         /// on or off
         switch: Switch,
     },
-    /// Let all packets between the networks of two clusters vanish (up --isolate)
+    /// Drop all packets between the networks of two clusters (needs up --isolate)
     Cut {
         /// Cluster
         one: String,
         /// Cluster of another network
         other: String,
     },
-    /// Let them through again
+    /// End a cut
     Mend {
         /// Cluster
         one: String,
         /// Cluster of another network
         other: String,
     },
-    /// Let an application answer later; 0ms ends it
+    /// Delay the answers of an application; 0ms ends it
     Delay {
         /// Pod
         pod: String,
-        /// How much later, such as 200ms
+        /// The delay, such as 200ms
         #[arg(value_parser = duration)]
         delay: Duration,
-        /// Of so many requests, in percent
+        /// How many requests are affected, in percent
         #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=100))]
         percent: u32,
     },
-    /// Let an application fail with a status; 200 ends it
+    /// Make an application fail with a status; 200 ends it
     Abort {
         /// Pod
         pod: String,
         /// HTTP status, such as 503
         #[arg(value_parser = clap::value_parser!(u16).range(200..=599))]
         status: u16,
-        /// Of so many requests, in percent
+        /// How many requests are affected, in percent
         #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=100))]
         percent: u32,
     },
 }
 
-/// Outlier detection's numbers. What is not given is Istio's default.
+/// The settings of outlier detection. Istio's defaults apply to what is not given.
 #[derive(Clone, Debug, PartialEq, Eq, Args)]
 pub struct OutlierArgs {
     /// Service
     pub service: String,
     /// on or off
     pub switch: Switch,
-    /// So many 5xx in a row eject [default: 5]
+    /// Consecutive 5xx responses that eject an endpoint [default: 5]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     pub consecutive: Option<u32>,
-    /// How often Envoy looks who may return [default: 10s]
+    /// Interval of the checks that end an ejection [default: 10s]
     #[arg(long, value_parser = duration)]
     pub interval: Option<Duration>,
-    /// For how long, times the number of ejections so far [default: 30s]
+    /// Ejection time, multiplied by the number of ejections so far [default: 30s]
     #[arg(long, value_parser = duration)]
     pub ejection_time: Option<Duration>,
-    /// At most this part of the endpoints, in percent [default: 10]
+    /// The largest share of ejected endpoints, in percent [default: 10]
     #[arg(long, value_parser = clap::value_parser!(u32).range(0..=100))]
     pub max_percent: Option<u32>,
-    /// Use all endpoints when fewer are healthy, in percent [default: 0, never]
+    /// Use all endpoints if fewer than this are healthy, in percent [default: 0, never]
     #[arg(long, value_parser = clap::value_parser!(u32).range(0..=100))]
     pub panic_percent: Option<u32>,
 }
 
-/// On or off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Switch {
-    /// On.
     On,
-    /// Off.
     Off,
 }
 
-/// Weights by name; empty for `off`.
+/// Weights by cluster; empty for `off`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Weights(pub Vec<(String, u32)>);
 
-/// The parser of a line of words.
 #[derive(Parser)]
 #[command(name = "do", no_binary_name = true, disable_help_flag = true)]
 struct Line {
@@ -251,10 +247,10 @@ impl Action {
     /// Reads an action from its words.
     ///
     /// # Errors
-    /// One line that says what is wrong with them.
+    /// One line that says what is wrong.
     pub fn parse<S: AsRef<str>>(words: &[S]) -> Result<Self, String> {
         if words.is_empty() {
-            return Err("no action is given, such as kill gke1/echo2".into());
+            return Err("the action is missing; write for example kill gke1/echo2".into());
         }
         let words = words.iter().map(|word| word.as_ref().to_owned());
         match Line::try_parse_from(words) {
@@ -266,32 +262,29 @@ impl Action {
     /// Reads an action from a line such as `kill gke1/echo2`.
     ///
     /// # Errors
-    /// One line that says what is wrong with it.
+    /// One line that says what is wrong.
     pub fn parse_line(line: &str) -> Result<Self, String> {
         Self::parse(&line.split_whitespace().collect::<Vec<_>>())
     }
 }
 
-/// What an action names.
+/// Something that an action names.
 enum Named<'a> {
     /// A cluster, a pod or a process.
     Target(&'a str),
-    /// A pod.
     Pod(&'a str),
-    /// A workload of a cluster.
+    /// A service in one cluster.
     Workload(&'a str),
-    /// A service.
     Service(&'a str),
-    /// A cluster.
     Cluster(&'a str),
 }
 
 impl Action {
-    /// Whether everything that it names can exist in a mesh of this shape: pods that it may be
-    /// scaled to exist too.
+    /// Checks that everything it names can exist in a mesh of this shape, including pods that a
+    /// workload can be scaled to.
     ///
     /// # Errors
-    /// One line that says what does not.
+    /// One line that names what does not exist.
     pub fn check(&self, topology: &Topology) -> Result<(), String> {
         self.named().into_iter().try_for_each(|named| known(&named, topology))
     }
@@ -350,27 +343,27 @@ fn known(named: &Named<'_>, topology: &Topology) -> Result<(), String> {
     };
     match named {
         Named::Cluster(name) if topology.cluster(name).is_none() => {
-            Err(format!("no cluster is called '{name}'"))
+            Err(format!("unknown cluster '{name}'"))
         }
-        Named::Service(name) if !service(name) => Err(format!("no service is called '{name}'")),
+        Named::Service(name) if !service(name) => Err(format!("unknown service '{name}'")),
         Named::Workload(name) => match name.split_once('/') {
             Some((cluster, of)) if topology.cluster(cluster).is_some() && service(of) => Ok(()),
-            _ => Err(format!("no workload is called '{name}'")),
+            _ => Err(format!("unknown workload '{name}'")),
         },
-        Named::Pod(name) if !pod(name) => Err(format!("nothing is called '{name}'")),
+        Named::Pod(name) if !pod(name) => Err(format!("unknown cluster, pod or process '{name}'")),
         Named::Target(name) => {
             let part = name.rsplit_once('/').filter(|(_, end)| ["app", "sidecar"].contains(end));
             let whole = part.map_or(*name, |(pod, _)| pod);
             match topology.cluster(whole).is_some() || pod(whole) {
                 true => Ok(()),
-                false => Err(format!("nothing is called '{name}'")),
+                false => Err(format!("unknown cluster, pod or process '{name}'")),
             }
         }
         Named::Cluster(_) | Named::Service(_) | Named::Pod(_) => Ok(()),
     }
 }
 
-/// All actions and their words, for people.
+/// The help text of all actions.
 #[must_use]
 pub fn help() -> String {
     let mut text = String::new();
@@ -386,25 +379,25 @@ pub fn help() -> String {
 
 /// Reads `kops=90,gke1=10`, or `off`.
 fn weights(text: &str) -> Result<Weights, String> {
-    const FORM: &str = "expected CLUSTER=WEIGHT[,CLUSTER=WEIGHT…] or off";
+    const FORM: &str = "write CLUSTER=WEIGHT[,CLUSTER=WEIGHT…] or off";
     if text == "off" {
         return Ok(Weights::default());
     }
     let mut found: Vec<(String, u32)> = Vec::new();
     for part in text.split(',') {
         let (name, weight) = part.split_once('=').ok_or_else(|| FORM.to_owned())?;
-        let weight = weight.parse().map_err(|_| format!("'{weight}' is no weight; {FORM}"))?;
+        let weight = weight.parse().map_err(|_| format!("'{weight}' is not a weight; {FORM}"))?;
         if name.is_empty() {
             return Err(FORM.to_owned());
         }
         if found.iter().any(|(other, _)| other == name) {
-            return Err(format!("'{name}' is named twice"));
+            return Err(format!("'{name}' is given twice"));
         }
         found.push((name.to_owned(), weight));
     }
     match found.iter().map(|(_, weight)| u64::from(*weight)).sum::<u64>() {
         100 => Ok(Weights(found)),
-        sum => Err(format!("the weights add up to {sum}, not 100")),
+        sum => Err(format!("the weights add up to {sum}; they must add up to 100")),
     }
 }
 
@@ -414,7 +407,7 @@ fn locality(text: &str) -> Result<Locality, String> {
         Some((region, zone)) if !region.is_empty() && !zone.is_empty() && !zone.contains('/') => {
             Ok(Locality { region: region.into(), zone: zone.into() })
         }
-        _ => Err("expected REGION/ZONE".into()),
+        _ => Err("write REGION/ZONE".into()),
     }
 }
 
@@ -459,16 +452,16 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_action_is_refused_in_one_line() {
+    fn an_invalid_action_is_refused_in_one_line() {
         for (line, part) in [
-            ("", "no action is given"),
+            ("", "the action is missing"),
             ("kil gke1", "kill"),
             ("kill", "<TARGET>"),
             ("scale gke1/echo2 6", "0..=5"),
-            ("split echo2 kops=90,gke1=9", "add up to 99, not 100"),
-            ("split echo2 kops=50,kops=50", "named twice"),
+            ("split echo2 kops=90,gke1=9", "add up to 99; they must add up to 100"),
+            ("split echo2 kops=50,kops=50", "given twice"),
             ("split echo2 kops", "CLUSTER=WEIGHT"),
-            ("distribute echo2 kops=x", "is no weight"),
+            ("distribute echo2 kops=x", "is not a weight"),
             ("delay gke1/echo2 soon", "for example 250ms"),
             ("delay gke1/echo2 2h", "from 0s to 1h"),
             ("locality gke1 west", "REGION/ZONE"),

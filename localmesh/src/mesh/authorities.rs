@@ -1,23 +1,22 @@
-//! Who signs for whom: a shared root, an intermediate authority per cluster,
-//! and the roots that each cluster trusts. Holds keys in memory only.
+//! The certificate authorities: a shared root, an intermediate per cluster, and the roots
+//! that each cluster trusts. Keys stay in memory.
 
 use certs::{Authority, KeyKind, SpiffeId, WORKLOAD_VALIDITY, Workload};
 
 use crate::error::Error;
 use crate::topology::{Pod, TRUST_DOMAIN, Topology};
 
-/// Elliptic curves, not Istio's RSA: a mesh needs a dozen keys at every start,
-/// and RSA 4096 takes seconds for one. What is tested here, who trusts whom,
-/// does not depend on the kind of key.
+/// Elliptic curves instead of Istio's RSA: a mesh needs a dozen keys at every start, and one
+/// RSA 4096 key takes seconds. Which cluster trusts which does not depend on the key type.
 const KEYS: KeyKind = KeyKind::EcdsaP256;
 
-/// Which roots a cluster trusts after it got a new one.
+/// Which roots a cluster trusts after it got a new root.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trust {
     /// The new root only: its clients refuse the other clusters' servers.
     NewRoot,
-    /// The old one too, as in the middle of a rotation: its clients accept the
-    /// others' servers, which refuse its clients.
+    /// The old root too, as during a rotation: its clients accept the servers of the other
+    /// clusters, which refuse its clients.
     BothRoots,
 }
 
@@ -33,7 +32,7 @@ struct ClusterAuthority {
 }
 
 impl Authorities {
-    /// A new root, and an intermediate of it for each cluster.
+    /// Makes a root, and an intermediate for each cluster.
     pub(crate) fn new(topology: &Topology) -> Result<Self, Error> {
         let root = Authority::root(KEYS)?;
         let clusters = topology.clusters.iter().map(|cluster| {
@@ -62,7 +61,7 @@ impl Authorities {
         Ok(())
     }
 
-    /// A new certificate for a pod, with the roots that it shall trust.
+    /// Makes a certificate for a pod, with the roots that it trusts.
     pub(crate) fn issue(&self, cluster: &str, pod: &Pod) -> Result<Workload, Error> {
         let authority = self
             .clusters

@@ -1,5 +1,5 @@
-//! Changing a running mesh: ending and starting processes, replacing
-//! certificates. Each change returns once it has come into force.
+//! Changes of a running mesh: stopping and starting processes, replacing certificates. Each
+//! change returns once it is in force.
 
 use super::authorities::Trust;
 use super::files;
@@ -10,7 +10,7 @@ use crate::process::child::{Process, stop_all};
 use crate::topology::{Pod, Role};
 
 impl Mesh {
-    /// Ends a process in order, as `kubectl delete pod` does.
+    /// Stops a process with SIGTERM, as `kubectl delete pod` does.
     ///
     /// # Errors
     /// If no process has this name.
@@ -19,7 +19,7 @@ impl Mesh {
         Ok(())
     }
 
-    /// Ends a process at once, as a crash does.
+    /// Kills a process, as a crash does.
     ///
     /// # Errors
     /// If no process has this name.
@@ -28,11 +28,11 @@ impl Mesh {
         Ok(())
     }
 
-    /// Ends all processes of a pod at once, such as `gke1/echo2`: its node is
-    /// gone, and nobody has taken it from the endpoints yet.
+    /// Kills all processes of a pod such as `gke1/echo2`, as the loss of its node does. The
+    /// pod stays in the endpoints.
     ///
     /// # Errors
-    /// If no process belongs to such a pod.
+    /// If the pod does not exist.
     pub fn kill_pod(&mut self, pod: &str) -> Result<(), Error> {
         let belongs = |process: &&mut Process| {
             format!("{}/{}", process.program.cluster, process.program.pod) == pod
@@ -45,7 +45,7 @@ impl Mesh {
         if found { Ok(()) } else { Err(self.no_such_process(pod)) }
     }
 
-    /// Starts a process that has ended, and waits until it is ready.
+    /// Starts a stopped process, and waits until it is ready.
     ///
     /// # Errors
     /// If no process has this name, or it does not start.
@@ -54,8 +54,8 @@ impl Mesh {
         self.process(name).map(|_| ())
     }
 
-    /// Gives every workload of the mesh a new certificate by the same
-    /// authorities, as Istio does before the old ones end. Connections stay.
+    /// Gives every workload a new certificate of the same authority, as Istio does before the
+    /// old ones expire. Connections stay open.
     ///
     /// # Errors
     /// If certificates cannot be made or written.
@@ -63,13 +63,12 @@ impl Mesh {
         self.topology.clusters.iter().try_for_each(|cluster| self.write_secrets(&cluster.name))
     }
 
-    /// Gives a cluster another root, so that it no longer agrees with the
-    /// others. Its Envoys start anew, as after `kubectl rollout restart`:
-    /// connections kept from before would go on as if nothing had happened.
+    /// Gives a cluster another root, which the other clusters do not trust. Its Envoys restart,
+    /// as after `kubectl rollout restart`, because open connections would keep working.
     ///
     /// # Errors
-    /// If there is no such cluster, certificates cannot be made, or an Envoy
-    /// does not come back.
+    /// If the cluster does not exist, certificates cannot be made, or an Envoy does not start
+    /// again.
     pub fn swap_root(&mut self, cluster: &str, trust: Trust) -> Result<(), Error> {
         self.authorities.new_root(cluster, trust)?;
         self.write_secrets(cluster)?;
@@ -94,7 +93,7 @@ impl Mesh {
         })
     }
 
-    /// Stops what of `chosen` runs, starts all of it, and waits until it is ready.
+    /// Restarts the `chosen` processes, and waits until they are ready.
     pub(crate) fn restart(&mut self, chosen: impl Fn(&Process) -> bool) -> Result<(), Error> {
         let mut those: Vec<_> = self.processes.iter_mut().filter(|p| chosen(p)).collect();
         stop_all(those.iter_mut().map(|process| &mut **process));

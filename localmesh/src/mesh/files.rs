@@ -1,5 +1,5 @@
-//! The files of the mesh: its folder, and files replaced whole. Envoy reads a
-//! file again only when another is renamed onto it.
+//! The files of the mesh and their directory. Files are replaced by rename: Envoy reloads a
+//! file only then.
 
 use std::fs;
 use std::io::Write as _;
@@ -14,17 +14,16 @@ use crate::error::Error;
 use crate::process::programs::{bootstrap_file, folder};
 use crate::topology::{Cluster, Pod, Role, Topology};
 
-/// The folder of a mesh's files; a temporary one vanishes when dropped.
+/// The directory of a mesh's files. A temporary one is deleted when dropped.
 #[derive(Debug)]
 pub(crate) enum Folder {
-    /// Made for this mesh.
     Temporary(tempfile::TempDir),
-    /// Asked for by the user, and kept.
+    /// Given by the user, and kept.
     Kept(PathBuf),
 }
 
 impl Folder {
-    /// Makes the folder: `asked`, or a temporary one.
+    /// Makes the directory: `asked`, or a temporary one.
     pub(crate) fn make(asked: Option<&Path>, block: u8) -> Result<Self, Error> {
         let Some(asked) = asked else {
             let made = tempfile::Builder::new().prefix(&format!("localmesh-{block}-")).tempdir();
@@ -34,7 +33,7 @@ impl Folder {
         Ok(Self::Kept(asked.canonicalize().map_err(Error::file(asked))?))
     }
 
-    /// Its path, absolute.
+    /// The absolute path.
     pub(crate) fn path(&self) -> &Path {
         match self {
             Self::Temporary(folder) => folder.path(),
@@ -43,8 +42,8 @@ impl Folder {
     }
 }
 
-/// Refuses a mesh whose Envoys would watch more files than the kernel lets one user watch: each
-/// takes an inotify instance, and an Envoy without one aborts.
+/// Refuses a mesh whose Envoys watch more files than the kernel allows per user: each file
+/// needs an inotify instance, and Envoy aborts without one.
 pub(crate) fn check_watched(topology: &Topology) -> Result<(), Error> {
     let limit = fs::read_to_string("/proc/sys/fs/inotify/max_user_instances").ok();
     let limit = limit.and_then(|limit| limit.trim().parse().ok());
@@ -54,7 +53,7 @@ pub(crate) fn check_watched(topology: &Topology) -> Result<(), Error> {
     }
 }
 
-/// How many files the Envoys watch: what is told, and secrets.
+/// The number of files that the Envoys watch: configuration and secrets.
 fn watched(topology: &Topology) -> usize {
     let pods = topology.clusters.iter().flat_map(|cluster| {
         cluster.pods.iter().map(move |pod| {
@@ -65,10 +64,10 @@ fn watched(topology: &Topology) -> usize {
     pods.sum()
 }
 
-/// A workload's certificate, and the roots.
+/// The files of secrets per Envoy: the workload's certificate, and the roots.
 const SECRETS: usize = 2;
 
-/// An east-west gateway opens no TLS.
+/// An east-west gateway does not terminate TLS.
 fn needs_secrets(pod: &Pod) -> bool {
     pod.has_envoy() && pod.role != Role::EastWestGateway
 }
@@ -106,15 +105,15 @@ pub(crate) fn write_pod(
     write_secrets(authorities, cluster, pod, dir)
 }
 
-/// Whether a file stands in `folder` as it should.
+/// Whether the file in `folder` is up to date.
 pub(crate) fn holds(file: &ConfigFile, folder: &Path) -> bool {
     let bytes = fs::read(folder.join(&file.name)).ok();
     let old: Option<Value> = bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok());
     old.as_ref() == Some(&file.content)
 }
 
-/// Replaces the files that are not as they should be; what Envoy's statistics of their updates
-/// begin with.
+/// Replaces the files that are not up to date. Returns the prefixes of Envoy's update
+/// statistics of those files.
 pub(crate) fn write_changed(files: &[ConfigFile], folder: &Path) -> Result<Vec<String>, Error> {
     let differ = files.iter().filter(|file| !holds(file, folder));
     differ
@@ -125,7 +124,7 @@ pub(crate) fn write_changed(files: &[ConfigFile], folder: &Path) -> Result<Vec<S
         .collect()
 }
 
-/// Writes new secrets for the Envoy in `pod`, unless it needs none.
+/// Writes new secrets for the Envoy in `pod`, if it needs any.
 pub(crate) fn write_secrets(
     authorities: &Authorities,
     cluster: &Cluster,
@@ -146,7 +145,7 @@ fn write_json(path: &Path, content: &Value) -> Result<(), Error> {
     replace(path, format!("{content:#}\n").as_bytes())
 }
 
-/// Replaces a file whole. Only its owner can read it: some hold keys.
+/// Replaces a file by rename. Only its owner can read it, because some files hold keys.
 pub(crate) fn replace(path: &Path, content: &[u8]) -> Result<(), Error> {
     let new = path.with_extension("new");
     let write = || {

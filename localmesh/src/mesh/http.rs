@@ -1,4 +1,4 @@
-//! Short questions over HTTP, one after the other: admin interfaces, readiness.
+//! Short HTTP requests, one after the other, to admin interfaces and services.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddrV4;
@@ -10,19 +10,18 @@ use serde::Deserialize;
 use crate::error::Error;
 use crate::process::isolation::Isolation;
 
-/// No process on this machine may take longer to answer.
+/// The time limit of a request; all processes are on this machine.
 const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// A client that keeps no connection and heeds no proxy.
+/// A client that reuses no connection and ignores proxy settings.
 #[derive(Debug)]
 pub(crate) struct Http {
     runtime: tokio::runtime::Runtime,
     client: reqwest::Client,
-    /// Where the mesh is, if it is not where this process is.
+    /// The namespaces of the mesh, if it is isolated.
     isolation: Option<Arc<Isolation>>,
 }
 
-/// What came back.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -45,7 +44,7 @@ impl Http {
         Ok(Self { runtime, client, isolation })
     }
 
-    /// Asks `to` for `path`, under the name `host` if one is given.
+    /// Sends a GET request to `to`, with the `Host` header `host` if it is given.
     pub(crate) fn get(
         &self,
         to: SocketAddrV4,
@@ -66,7 +65,7 @@ impl Http {
         request: reqwest::RequestBuilder,
         url: String,
     ) -> Result<Answer, Error> {
-        // The runtime has no thread but this one, so that its sockets are where this one is.
+        // The runtime runs on this thread only, so its sockets are in this thread's namespace.
         let ask = || {
             self.runtime.block_on(async {
                 let response = request.send().await?;
@@ -81,14 +80,14 @@ impl Http {
         answer.map_err(|error: reqwest::Error| Error::Http { url, why: chain(&error) })
     }
 
-    /// Posts nothing to `path`; for the commands of an Envoy's admin interface.
+    /// Sends a POST request without a body: a command of Envoy's admin interface.
     pub(crate) fn post(&self, to: SocketAddrV4, path: &str) -> Result<Answer, Error> {
         let url = format!("http://{to}{path}");
         self.send(to, self.client.post(&url), url)
     }
 
-    /// An Envoy's counters and gauges whose names contain a match of `pattern`
-    /// (a regular expression).
+    /// The counters and gauges of an Envoy whose names match the regular expression `pattern`
+    /// somewhere.
     pub(crate) fn statistics(
         &self,
         admin: SocketAddrV4,
@@ -98,7 +97,7 @@ impl Http {
         struct Page {
             stats: Vec<Entry>,
         }
-        /// Histograms, which have neither name nor value here, are left out.
+        /// Histograms have neither name nor value here and are left out.
         #[derive(Deserialize)]
         struct Entry {
             name: Option<String>,
@@ -118,7 +117,7 @@ impl Http {
     }
 }
 
-/// An error with its causes: reqwest's own line names none.
+/// An error with its causes: reqwest's own message leaves them out.
 fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();

@@ -1,4 +1,4 @@
-//! One mesh per block of addresses, over all users of the machine.
+//! The lock of a block of addresses: one mesh per block, across all users of the machine.
 
 use std::io;
 use std::os::linux::net::SocketAddrExt as _;
@@ -8,21 +8,20 @@ use rustix::net::sockopt::socket_peercred;
 
 use crate::error::Error;
 
-/// Held while a mesh runs, and its ear (`remote`): a socket in the kernel's abstract name space. It
-/// vanishes with its process, needs no file that another user may not touch,
-/// and, like the addresses, belongs to the network namespace.
+/// Held while a mesh runs; also the socket that `remote` connects to. It is a socket in the
+/// kernel's abstract name space: it ends with its process, needs no file, and belongs to the
+/// network namespace, as the addresses do.
 #[derive(Debug)]
 pub(crate) struct Lock {
     sockets: Vec<UnixListener>,
 }
 
-/// The socket's name.
 pub(crate) fn name(block: u8) -> String {
     format!("localmesh/127.{block}")
 }
 
 impl Lock {
-    /// Takes the block, or says who has it.
+    /// Takes the block. The error names the process that has it.
     pub(crate) fn take(block: u8) -> Result<Self, Error> {
         let name = name(block);
         let failed = |reason| Error::File { path: format!("@{name}").into(), reason };
@@ -36,13 +35,12 @@ impl Lock {
         }
     }
 
-    /// Listens in the network namespace of this thread too, so that others may ask from there.
+    /// Also listens in this thread's network namespace, so that `remote` works from there.
     pub(crate) fn listen_too(&mut self, block: u8) -> Result<(), Error> {
         self.sockets.append(&mut Self::take(block)?.sockets);
         Ok(())
     }
 
-    /// The sockets, on which others may ask (`remote`).
     pub(crate) fn listeners(&self) -> &[UnixListener] {
         &self.sockets
     }

@@ -1,33 +1,33 @@
-//! The matrix file: what `prober matrix` shall ask of this mesh, and what must
-//! hold. Pure: returns text.
+//! The file for `prober matrix`: the requests to this mesh, and the expectations. Pure:
+//! returns text.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use crate::topology::{Cluster, INGRESS_PORT, Pod, SERVICE_PORT, Topology};
 
-/// The requests of a row in which every cluster has an even share. Of 100, one row in a thousand
-/// comes by chance in runs that make its answers worth too little to rule out a tenth; of 250,
-/// that takes seven standard deviations.
+/// The requests per row. With 100, in one row of a thousand the answers are by chance so
+/// dependent that a share below 10 % cannot be ruled out. With 250, that is seven standard
+/// deviations away.
 const REQUESTS: usize = 250;
 
-/// The source that stands for all who are in no cluster, where networks are isolated.
+/// The source outside all clusters, if the networks are isolated.
 pub(super) const INTERNET: &str = "internet";
 
-/// What a source says from which this machine asks.
+/// The key of a source that probes from this machine.
 const HERE: &str = "here: true";
 
-/// From where an isolated mesh is asked.
+/// A place from which an isolated mesh is probed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Place {
-    /// The words before prober's.
+    /// The command in front of prober.
     pub command: Vec<String>,
-    /// prober's path.
+    /// The path of prober.
     pub prober: String,
 }
 
 impl Place {
-    /// As keys of a source.
+    /// The keys of a source.
     fn keys(&self) -> String {
         let quote = |word: &String| serde_json::Value::from(word.as_str()).to_string();
         let command: Vec<_> = self.command.iter().map(quote).collect();
@@ -35,12 +35,12 @@ impl Place {
     }
 }
 
-/// The file's text, YAML. `places` are those of an isolated mesh, by cluster, and [`INTERNET`].
+/// The YAML text. `places` belong to an isolated mesh, by cluster and [`INTERNET`].
 #[must_use]
 pub(super) fn matrix(topology: &Topology, places: Option<&BTreeMap<String, Place>>) -> String {
     let names: Vec<_> = topology.clusters.iter().map(|cluster| scalar(&cluster.name)).collect();
     let mut text = String::from(
-        "# Written by localmesh for `prober matrix`: who must answer, asked from everywhere.\n",
+        "# Written by localmesh for `prober matrix`: which clusters must answer, from every place.\n",
     );
     // Writing to a String cannot fail.
     let _ = writeln!(text, "clusters: [{}]", names.join(", "));
@@ -62,7 +62,7 @@ pub(super) fn matrix(topology: &Topology, places: Option<&BTreeMap<String, Place
             text.push_str(&source(cluster, namespace, topology, place(&cluster.name)));
         }
     }
-    // Where networks are isolated, their admin interfaces are not reached from here.
+    // The admin interfaces of isolated networks cannot be reached from here.
     if places.is_none() {
         text.push_str("envoys:\n");
         for (name, admin) in topology.envoys() {
@@ -78,7 +78,7 @@ pub(super) fn matrix(topology: &Topology, places: Option<&BTreeMap<String, Place
     text
 }
 
-/// The rows of one cluster: from inside, then from outside.
+/// The rows of one cluster: requests from inside, then from outside.
 fn rows(cluster: &Cluster, topology: &Topology, isolated: bool) -> Vec<String> {
     let services = || topology.services.iter().enumerate();
     let inside = services().filter_map(|(index, service)| {
@@ -109,19 +109,19 @@ fn rows(cluster: &Cluster, topology: &Topology, isolated: bool) -> Vec<String> {
     inside.chain(outside).collect()
 }
 
-/// So many requests that a cluster with one pod of all that a service has is missed by all of
-/// them with a probability below 1e-6.
+/// The number of requests per row: with it, the probability that all requests miss a cluster
+/// that has one of the service's pods is below 1e-6.
 fn requests(topology: &Topology) -> usize {
     let pods = |index| topology.clusters.iter().map(|c| c.echoes(index).count()).sum::<usize>();
     let most = (0..topology.services.len()).map(pods).max().unwrap_or(0).max(2);
     let needed = 1e-6_f64.ln() / (-1.0 / most as f64).ln_1p();
-    // A small number, and not negative.
+    // Small and not negative.
     REQUESTS * (needed / REQUESTS as f64).ceil() as usize
 }
 
-/// Flags of curl and prober that lead a cluster's public name to its ingress
-/// gateways: names without dashes, and values. Gateways on another port than 80
-/// take `connect-to`, so that the URL stays as people write it.
+/// Flags of curl and prober that connect a cluster's public name to its ingress gateways:
+/// names without dashes, and values. For a port other than 80, `connect-to` keeps the port
+/// out of the URL.
 #[must_use]
 pub(super) fn way_in(cluster: &Cluster, topology: &Topology) -> Vec<(&'static str, String)> {
     let gateways: Vec<_> =
@@ -143,13 +143,13 @@ pub(super) fn way_in(cluster: &Cluster, topology: &Topology) -> Vec<(&'static st
     }
 }
 
-/// The same as keys of a target; `None` for a cluster without ingress gateways.
+/// The flags of [`way_in`] as keys of a target; `None` without ingress gateways.
 fn entrance(cluster: &Cluster, topology: &Topology, isolated: bool) -> Option<String> {
     let keys = way_in(cluster, topology).into_iter().map(|(flag, value)| match flag {
         "select" => format!("{flag}: {value}"),
         _ => format!("{flag}: [\"{value}\"]"),
     });
-    // The Envoy that chooses for those outside.
+    // The Envoy that chooses endpoints for clients outside.
     let envoy = cluster.ingress_gateways().next().filter(|_| !isolated);
     let envoy = envoy.map(|pod| format!("envoy-admin: \"http://{}\"", pod.envoy_admin()));
     let keys: Vec<_> = keys.chain(envoy).collect();
@@ -161,7 +161,7 @@ fn source_name(cluster: &Cluster, namespace: &str) -> String {
     format!("{}:{namespace}", cluster.name)
 }
 
-/// A source, if there is anything to ask from there.
+/// A source; empty if it has no service to probe.
 fn source(
     cluster: &Cluster,
     namespace: &str,
@@ -170,7 +170,7 @@ fn source(
 ) -> String {
     let services = topology.services.iter().enumerate();
     let there = services.filter(|(_, service)| service.namespace == namespace);
-    // What chooses for a client with a sidecar.
+    // The Envoy that chooses endpoints for a client with a sidecar.
     let sidecars = there.clone().all(|(_, service)| service.sidecar);
     let envoy = cluster.clients().next().filter(|_| sidecars && place.is_none());
     let envoy = envoy.map(|pod| format!(", envoy-admin: \"http://{}\"", pod.envoy_admin()));
@@ -190,8 +190,8 @@ fn source(
     )
 }
 
-/// A client without sidecar resolves a service to its pods; one with a sidecar
-/// reaches the service's address, where here the sidecar listens.
+/// The addresses of a service: its pods for a client without a sidecar; for a client with
+/// one, the address on which the sidecar listens in place of the service.
 fn resolved(cluster: &Cluster, index: usize, topology: &Topology) -> Option<String> {
     let service = topology.services.get(index)?;
     let address = |pod: &Pod| pod.address.to_string();
@@ -202,13 +202,13 @@ fn resolved(cluster: &Cluster, index: usize, topology: &Topology) -> Option<Stri
     (!to.is_empty()).then(|| format!("{}:{SERVICE_PORT}:{}", service.name, to.join(",")))
 }
 
-/// All of these clusters answer, and nobody else; `None` if there are none.
+/// Exactly these clusters answer; `None` if there are none.
 fn expectations(answering: &[&Cluster]) -> Option<String> {
     let names: Vec<_> = answering.iter().map(|cluster| cluster.name.as_str()).collect();
     (!names.is_empty()).then(|| format!("[\"errors = 0\", \"exactly {}\"]", names.join(",")))
 }
 
-/// A name as YAML reads it back: quoted where it could be taken for something else than a text.
+/// A name for YAML, quoted if YAML could read it as anything but text.
 fn scalar(name: &str) -> String {
     let word = ["true", "false", "null", "yes", "no", "on", "off", "y", "n"].contains(&name);
     match word || name.starts_with(|c: char| !c.is_ascii_alphabetic()) {
@@ -290,7 +290,7 @@ envoys:
     }
 
     #[test]
-    fn nobody_is_expected_who_cannot_answer() {
+    fn clusters_that_cannot_answer_are_not_expected() {
         let text = of_file("three-clusters.yaml", INGRESS_PORT);
         assert!(!text.contains("aks1:istio-disabled"), "no pod to resolve echo1 to: {text}");
         assert!(!text.contains("istio3.xiaowenx.com/echo1"), "nor one to route to: {text}");

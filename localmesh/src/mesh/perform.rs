@@ -1,5 +1,5 @@
-//! Doing what an [`Action`] says to a running mesh: what istiod or the kubelet would do. An
-//! action returns once it is in force.
+//! Performs an [`Action`] on a running mesh, as istiod or the kubelet would. Returns once the
+//! action is in force.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -15,12 +15,12 @@ use crate::process::child::{Process, stop_all};
 use crate::process::programs::{Kind, folder, of_pod};
 use crate::topology::{Fault, Locality, LocalityLb, Outlier, Pod, Role, Service};
 
-/// How long an Envoy may take to take a file.
+/// How long an Envoy may take to load a file.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How long a pod's connections may take to end when it is drained, as in Istio's agent.
+/// The drain time of a pod, as in Istio's agent.
 const DRAIN: Duration = Duration::from_secs(5);
 const POLL: Duration = Duration::from_millis(5);
-/// The statistics by which an Envoy says that it took a file, or did not.
+/// The statistics that show whether an Envoy loaded a file.
 const UPDATES: &str =
     r"\.update_(success|rejected|failure)$|^listener_manager\.total_listeners_warming$";
 
@@ -37,12 +37,12 @@ struct Workload {
 }
 
 impl Mesh {
-    /// Does what `action` says and returns once it is in force. Long because it has one arm
-    /// per action.
+    /// Performs an action. Returns once it is in force. Long because it has one arm per
+    /// action.
     ///
     /// # Errors
-    /// If it names what is not there, an Envoy refuses what it is told, or something does not
-    /// start again.
+    /// If the action names something that does not exist, an Envoy refuses its configuration,
+    /// or a process does not start again.
     pub fn perform(&mut self, action: &Action) -> Result<(), Error> {
         match action {
             Action::Kill { target } => self.on_processes(target, Process::kill),
@@ -164,27 +164,26 @@ impl Mesh {
         self.change(service, |service| service.policy.locality = locality)
     }
 
-    /// Brings every Envoy to what the topology says: writes the files that differ, and waits
-    /// until the Envoys that can have taken them.
+    /// Configures every Envoy as the topology says: writes the files that differ, and waits
+    /// until all running Envoys have loaded them.
     pub(crate) fn publish(&mut self) -> Result<(), Error> {
         let mut waits = Vec::new();
         for cluster in &self.topology.clusters {
             for pod in cluster.pods.iter().filter(|pod| pod.has_envoy()) {
                 let folder = folder(self.folder.path(), cluster, pod);
                 let files = dynamic(&self.topology, cluster, pod, &folder);
-                // One that hangs or is dead reads them later, if ever.
-                let hears = self
-                    .processes
-                    .iter()
-                    .find(|process| process.program.admin == pod.envoy_admin() && process.hears());
+                // A frozen or stopped Envoy loads them when it runs again.
+                let running = self.processes.iter().find(|process| {
+                    process.program.admin == pod.envoy_admin() && process.is_responsive()
+                });
                 let differs = files.iter().any(|file| !files::holds(file, &folder));
                 if !differs {
                     continue;
                 }
-                let before = hears
+                let before = running
                     .and_then(|process| self.http.statistics(process.program.admin, UPDATES).ok());
                 let changed = files::write_changed(&files, &folder)?;
-                if let Some((process, before)) = hears.zip(before) {
+                if let Some((process, before)) = running.zip(before) {
                     waits.push((process, before, changed));
                 }
             }
@@ -196,7 +195,7 @@ impl Mesh {
         Ok(())
     }
 
-    /// Waits until an Envoy has taken its changed files.
+    /// Waits until an Envoy has loaded its changed files.
     fn taken(
         &self,
         process: &Process,
@@ -224,7 +223,7 @@ impl Mesh {
                 return Ok(());
             }
             if Instant::now() > deadline {
-                let what = format!("{name} has not taken {}", changed.join(", "));
+                let what = format!("{name} has not loaded {}", changed.join(", "));
                 return Err(Error::NotReady { what, after: PATIENCE });
             }
             std::thread::sleep(POLL);
@@ -301,14 +300,14 @@ impl Mesh {
         for pod in home.pods.iter().filter(|pod| labels.contains(&pod.label)) {
             files::write_pod(&self.topology, &self.authorities, home, pod, dir)?;
         }
-        // Away: out of the endpoints first, then drained and ended.
+        // Pods to remove leave the endpoints first, then drain and stop.
         self.publish()?;
         for pod in &scaled.gone {
             let name = format!("{}/{}", self.topology.clusters[cluster].name, pod.label);
             self.end_drained(&name)?;
             self.processes.retain(|process| !belongs(process, &name));
         }
-        // New: started, and in the endpoints once ready.
+        // New pods enter the endpoints once they are ready.
         for label in labels {
             let home = &self.topology.clusters[cluster];
             let Some(pod) = home.pods.iter().find(|pod| pod.label == *label) else { continue };
@@ -351,18 +350,18 @@ impl Mesh {
         Ok(())
     }
 
-    /// Ends a pod as Istio's agent and the kubelet do together: its sidecar asks for every
-    /// connection to end, and once they have, or after [`DRAIN`], the processes end in order.
+    /// Stops a pod as Istio's agent and the kubelet do: its sidecar drains its connections.
+    /// Once they have ended, or after [`DRAIN`], the processes get SIGTERM.
     fn end_drained(&mut self, pod: &str) -> Result<(), Error> {
         let deadline = Instant::now() + DRAIN;
         let sidecars: Vec<_> = self
             .matching(pod)?
             .into_iter()
-            .filter(|process| process.program.kind == Kind::Envoy && process.hears())
+            .filter(|process| process.program.kind == Kind::Envoy && process.is_responsive())
             .map(|process| process.program.admin)
             .collect();
         for admin in sidecars {
-            // Not all can be drained: what answers nothing is ended as it is.
+            // A sidecar that does not answer is stopped without a drain.
             if self.http.post(admin, "/drain_listeners?inboundonly&graceful&skip_exit").is_err() {
                 continue;
             }
@@ -464,7 +463,7 @@ fn outlier(args: &OutlierArgs) -> Option<Outlier> {
     })
 }
 
-/// Whether `target` names this process: by its cluster, its pod, or itself.
+/// Whether `target` names this process, its pod or its cluster.
 fn belongs(process: &Process, target: &str) -> bool {
     let program = &process.program;
     let mut parts = target.splitn(3, '/');

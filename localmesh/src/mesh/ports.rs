@@ -1,4 +1,4 @@
-//! Are the addresses free, and if not, who listens there?
+//! Checks that the addresses are free, and finds out who listens on those that are not.
 
 use std::fs;
 use std::io;
@@ -17,13 +17,13 @@ pub(crate) fn check(addresses: impl IntoIterator<Item = SocketAddrV4>) -> Result
     })
 }
 
-/// Whether this user can listen on every address now.
+/// Whether this user can listen on every address.
 pub(crate) fn can_listen(addresses: impl IntoIterator<Item = SocketAddrV4>) -> bool {
     check(addresses).is_ok()
 }
 
-/// Who listens on `address`, or on its port at every address. Other users'
-/// processes are seen only by root.
+/// The process that listens on `address`, or on its port on all addresses. Only root sees
+/// the processes of other users.
 fn holder(address: SocketAddrV4) -> Option<String> {
     let inode = listening_inode(address)?;
     let wanted = format!("socket:[{inode}]");
@@ -47,7 +47,7 @@ fn listening_inode(address: SocketAddrV4) -> Option<u64> {
     inode_in(&read("/proc/net/tcp"), address).or_else(|| inode_in(&read("/proc/net/tcp6"), address))
 }
 
-/// Finds the listener in a table as `/proc/net/tcp` has it.
+/// Finds the listener in a table in the format of `/proc/net/tcp`.
 fn inode_in(table: &str, address: SocketAddrV4) -> Option<u64> {
     const LISTEN: &str = "0A";
     table.lines().skip(1).find_map(|line| {
@@ -61,8 +61,8 @@ fn inode_in(table: &str, address: SocketAddrV4) -> Option<u64> {
     })
 }
 
-/// An address as the kernel prints it: the word of four bytes, in the
-/// machine's order; of a mapped IPv6 address the last word.
+/// An address as the kernel prints it: four bytes in the machine's byte order; the last four
+/// bytes of a mapped IPv6 address.
 fn ipv4(hex: &str) -> Option<Ipv4Addr> {
     let word = hex.get(hex.len().checked_sub(8)?..)?;
     Some(Ipv4Addr::from(u32::from_str_radix(word, 16).ok()?.to_ne_bytes()))

@@ -1,5 +1,5 @@
-//! When is a mesh ready? When every process says so, every Envoy's workers
-//! listen, and a request comes through on every path.
+//! Waits until a mesh is ready: every process reports it, the workers of every Envoy listen,
+//! and a request succeeds on every path.
 
 use std::net::SocketAddrV4;
 use std::time::{Duration, Instant};
@@ -10,11 +10,11 @@ use crate::process::child::Process;
 use crate::process::programs::Kind;
 use crate::topology::{SERVICE_PORT, Topology};
 
-/// A mesh that takes longer than this is not coming.
+/// The time limit of the start.
 const PATIENCE: Duration = Duration::from_secs(20);
 const POLL: Duration = Duration::from_millis(10);
 
-/// A way into the mesh, and what to ask for there.
+/// A path into the mesh, and the request to send there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Entrance {
     to: SocketAddrV4,
@@ -49,7 +49,7 @@ pub(crate) fn wait_for_processes<'a>(
     }
 }
 
-/// Waits until an echo has answered on every path into the mesh.
+/// Waits until an echo answers on every path into the mesh.
 pub(crate) fn wait_for_paths(
     topology: &Topology,
     http: &Http,
@@ -70,7 +70,7 @@ pub(crate) fn wait_for_paths(
     Ok(())
 }
 
-/// Waits a moment, unless the time is over.
+/// Waits briefly, or fails if the time is over.
 fn pause(start: Instant, what: String, interrupted: &dyn Fn() -> bool) -> Result<(), Error> {
     if interrupted() {
         return Err(Error::Interrupted);
@@ -82,8 +82,8 @@ fn pause(start: Instant, what: String, interrupted: &dyn Fn() -> bool) -> Result
     Ok(())
 }
 
-/// Every ingress gateway for every service that it reaches, and every client's sidecar for the
-/// services with sidecars.
+/// Every ingress gateway with every service that it reaches, and every client sidecar with
+/// every service that has sidecars.
 fn entrances(topology: &Topology) -> Vec<Entrance> {
     let mut entrances = Vec::new();
     for cluster in &topology.clusters {
@@ -117,11 +117,11 @@ fn ready(process: &Process, http: &Http) -> Result<(), String> {
         return Err(format!("{} {}", answer.status, answer.body.trim()));
     }
     if program.kind == Kind::Envoy {
-        // An Envoy is live once its files are read; its sockets come a little later.
+        // An Envoy is ready once its files are read; its sockets listen slightly later.
         let listening = "listener_manager.workers_started";
         let found = http.statistics(program.admin, listening).map_err(|e| e.to_string())?;
         if found.get(listening) != Some(&1) {
-            return Err("workers not started".into());
+            return Err("its workers have not started".into());
         }
     }
     Ok(())

@@ -1,6 +1,6 @@
-//! Speaking to a mesh that runs in another process. The channel is the socket by which the
-//! mesh holds its block (`lock`): one line of JSON each way, one question per connection. A
-//! mesh answers its own user and root only.
+//! Controls a mesh that runs in another process, through the socket that locks its block
+//! (`lock`): one request per connection, one line of JSON each way. A mesh answers only its
+//! own user and root.
 
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::os::linux::net::SocketAddrExt as _;
@@ -17,19 +17,19 @@ use super::running::Mesh;
 use super::state::State;
 use crate::error::Error;
 
-/// How long a change may take, a rolling restart of all pods included.
+/// The time limit of a change, long enough for a rolling restart of all pods.
 const PATIENCE: Duration = Duration::from_secs(120);
-/// How long the other side may take to send its line.
+/// The time limit for the line of a request.
 const LINE: Duration = Duration::from_secs(2);
-/// Longer lines are no questions.
+/// The longest request, in bytes.
 const LONGEST: u64 = 64 * 1024;
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-enum Question {
-    /// Do what these words say.
+enum Request {
+    /// Perform this action.
     Do(Vec<String>),
-    /// Say what every Envoy holds.
+    /// Return the endpoints of every Envoy.
     State,
 }
 
@@ -41,24 +41,24 @@ enum Reply {
     Error(String),
 }
 
-/// Does what `words` say to the mesh on `block`, and returns once it is in force.
+/// Performs an action on the mesh on `block`. Returns once it is in force.
 ///
 /// # Errors
-/// If no mesh runs there, or it does not do it.
+/// If no mesh runs there, or the action fails.
 pub fn perform(block: u8, words: &[String]) -> Result<(), Error> {
-    match ask(block, &Question::Do(words.to_vec()))? {
+    match ask(block, &Request::Do(words.to_vec()))? {
         Reply::Done => Ok(()),
         Reply::Error(why) => Err(Error::NotDone(why)),
         Reply::State(_) => Err(strange(block)),
     }
 }
 
-/// What every Envoy of the mesh on `block` holds.
+/// The state of the mesh on `block`.
 ///
 /// # Errors
 /// If no mesh runs there, or it does not answer.
 pub fn state(block: u8) -> Result<State, Error> {
-    match ask(block, &Question::State)? {
+    match ask(block, &Request::State)? {
         Reply::State(state) => Ok(state),
         Reply::Error(why) => Err(Error::NotDone(why)),
         Reply::Done => Err(strange(block)),
@@ -66,33 +66,36 @@ pub fn state(block: u8) -> Result<State, Error> {
 }
 
 fn strange(block: u8) -> Error {
-    Error::Silent { block, why: "it speaks another version's words".into() }
+    Error::Silent {
+        block,
+        why: "its answer has another format; use the same version of localmesh for both".into(),
+    }
 }
 
-fn ask(block: u8, question: &Question) -> Result<Reply, Error> {
+fn ask(block: u8, request: &Request) -> Result<Reply, Error> {
     let silent = |error: &dyn std::fmt::Display| Error::Silent { block, why: error.to_string() };
     let name = super::lock::name(block);
     let address = SocketAddr::from_abstract_name(name).map_err(|error| silent(&error))?;
     let stream = UnixStream::connect_addr(&address).map_err(|_| Error::NotRunning(block))?;
     stream.set_read_timeout(Some(PATIENCE)).map_err(|error| silent(&error))?;
-    let line = serde_json::to_string(question).map_err(|error| silent(&error))?;
+    let line = serde_json::to_string(request).map_err(|error| silent(&error))?;
     writeln!(&stream, "{line}").map_err(|error| silent(&error))?;
     let mut reply = String::new();
     match BufReader::new(&stream).read_line(&mut reply) {
         Ok(0) => Err(Error::Foreign(block)),
         Ok(_) => serde_json::from_str(&reply).map_err(|_| strange(block)),
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-            Err(silent(&format_args!("not within {} s", PATIENCE.as_secs())))
+            Err(silent(&format_args!("timed out after {} s", PATIENCE.as_secs())))
         }
         Err(error) => Err(silent(&error)),
     }
 }
 
 impl Mesh {
-    /// Waits for a question for at most `time` and answers it; whether one came.
+    /// Waits at most `time` for requests and answers them. Returns whether any arrived.
     ///
     /// # Errors
-    /// If the socket cannot be waited on. What goes wrong with a question is told to who asked.
+    /// If waiting on the socket fails. Errors of a request are sent to its client.
     pub fn serve(&mut self, time: Duration) -> io::Result<bool> {
         let wait = Timespec::try_from(time).unwrap_or(Timespec { tv_sec: 1, tv_nsec: 0 });
         let listeners = self.lock.listeners();
@@ -107,7 +110,7 @@ impl Mesh {
         let streams: Vec<_> =
             asked.map(|(_, listener)| listener.accept()).collect::<Result<_, _>>()?;
         for (stream, _) in streams {
-            // Who has gone needs no answer.
+            // A client that has gone needs no answer.
             let _ = self.answer(&stream);
         }
         Ok(true)
@@ -125,15 +128,15 @@ impl Mesh {
             return Ok(());
         }
         let reply = match serde_json::from_str(&line) {
-            Ok(Question::State) => Reply::State(self.state()),
-            Ok(Question::Do(words)) => match Action::parse(&words) {
+            Ok(Request::State) => Reply::State(self.state()),
+            Ok(Request::Do(words)) => match Action::parse(&words) {
                 Ok(action) => match self.perform(&action) {
                     Ok(()) => Reply::Done,
                     Err(error) => Reply::Error(error.to_string()),
                 },
                 Err(why) => Reply::Error(why),
             },
-            Err(error) => Reply::Error(format!("not a question: {error}")),
+            Err(error) => Reply::Error(format!("not a request: {error}")),
         };
         let mut stream = stream;
         let text = serde_json::to_string(&reply)?;

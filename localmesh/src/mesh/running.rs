@@ -1,5 +1,5 @@
-//! A running mesh: started as one, stopped as one. What can be changed while
-//! it runs is in `control`.
+//! A running mesh: starts and stops all of its processes together. `control` and `perform`
+//! change it while it runs.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddrV4;
@@ -23,18 +23,16 @@ use crate::process::programs::{Program, programs};
 use crate::process::tools::Tools;
 use crate::topology::{DEFAULT_BLOCK, INGRESS_PORT, Shape, Topology, UNPRIVILEGED_INGRESS_PORT};
 
-/// What mesh to start.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Its clusters and services.
     pub shape: Shape,
-    /// The second byte of its addresses.
+    /// The second byte of all addresses.
     pub block: u8,
-    /// The ingress gateways' port; by default 80 if that can be bound, else 8080.
+    /// The port of the ingress gateways; by default 80 if it can be bound, else 8080.
     pub ingress_port: Option<u16>,
-    /// Whether each network shall be a network namespace of its own, which takes root.
+    /// Whether each network is a network namespace of its own; needs root.
     pub isolate: bool,
-    /// A folder for files and logs, kept afterwards; by default a temporary one.
+    /// A directory for files and logs, which is kept; by default a temporary one.
     pub dir: Option<PathBuf>,
 }
 
@@ -52,8 +50,8 @@ impl Default for Options {
 
 /// A running mesh. It stops when dropped.
 ///
-/// The kernel ends its processes when the thread that started the mesh ends:
-/// keep that thread for as long as the mesh.
+/// The kernel kills its processes when the thread that started the mesh ends: keep that
+/// thread as long as the mesh.
 pub struct Mesh {
     pub(crate) topology: Topology,
     pub(crate) authorities: Authorities,
@@ -68,12 +66,12 @@ pub struct Mesh {
 }
 
 impl Mesh {
-    /// Starts everything, and returns once requests come through on every
-    /// path. `interrupted` is asked now and then; `true` ends the start.
+    /// Starts all processes. Returns once requests succeed on every path. `interrupted` is
+    /// called regularly; `true` ends the start.
     ///
     /// # Errors
-    /// If another mesh has the addresses, or anything does not start; then
-    /// nothing is left running.
+    /// If another mesh uses the addresses, or a process does not start. No process is left
+    /// running then.
     pub fn start(
         options: &Options,
         tools: &Tools,
@@ -107,7 +105,7 @@ impl Mesh {
             matrix(&topology, places(&topology, isolation.as_deref(), tools).as_ref()).as_bytes(),
         )?;
 
-        // From here on dropping the mesh stops what runs.
+        // From here on, dropping the mesh stops its processes.
         let mut mesh = Self {
             topology,
             authorities,
@@ -129,50 +127,49 @@ impl Mesh {
         Ok(mesh)
     }
 
-    /// Where everything is.
     #[must_use]
     pub fn topology(&self) -> &Topology {
         &self.topology
     }
 
-    /// The programs of the mesh, each with its process id while it runs.
+    /// The programs, with the process id of those that run.
     pub fn programs(&self) -> impl Iterator<Item = (&Program, Option<u32>)> {
         self.processes.iter().map(|process| (&process.program, process.pid()))
     }
 
-    /// Whether every process has ended, and not because it was asked for.
+    /// Whether every process has ended unexpectedly.
     #[must_use]
     pub fn died_out(&self) -> bool {
         self.processes.iter().all(|process| process.pid().is_none() && !process.asked_to_end())
     }
 
-    /// The file to give to `prober matrix`.
+    /// The file for `prober matrix`.
     #[must_use]
     pub fn matrix_path(&self) -> &Path {
         &self.matrix_path
     }
 
-    /// The folder of all files and logs.
+    /// The directory of all files and logs.
     #[must_use]
     pub fn dir(&self) -> &Path {
         self.folder.path()
     }
 
-    /// What leads into the network namespace from which a cluster's pods send, for
-    /// `nsenter --net=`; `None` if the mesh is not isolated, or there is no such cluster.
+    /// The network namespace of a cluster's pods, for `nsenter --net=`; `None` if the mesh is
+    /// not isolated or the cluster does not exist.
     #[must_use]
     pub fn namespace(&self, cluster: &str) -> Option<&Path> {
         let pod = self.topology.cluster(cluster)?.pods.first()?;
         Some(self.isolation.as_ref()?.path(pod.address))
     }
 
-    /// The same for what is between the networks.
+    /// The network namespace between the networks; `None` if the mesh is not isolated.
     #[must_use]
     pub fn internet(&self) -> Option<&Path> {
         Some(self.isolation.as_ref()?.internet())
     }
 
-    /// How long the start took until the mesh was ready.
+    /// How long the start took.
     #[must_use]
     pub fn startup(&self) -> Duration {
         self.startup
@@ -181,7 +178,7 @@ impl Mesh {
     /// A counter or gauge of an Envoy, by its full name.
     ///
     /// # Errors
-    /// If there is no such Envoy or statistic, or the Envoy does not answer.
+    /// If the Envoy or the statistic does not exist, or the Envoy does not answer.
     pub fn counter(&self, envoy: &str, name: &str) -> Result<u64, Error> {
         let pattern = format!("^{}$", escaped(name));
         let found = self.counters(envoy, &pattern)?;
@@ -191,17 +188,17 @@ impl Mesh {
         })
     }
 
-    /// All counters and gauges of an Envoy whose names contain a match of the
-    /// regular expression `pattern`.
+    /// All counters and gauges of an Envoy whose names match the regular expression `pattern`
+    /// somewhere.
     ///
     /// # Errors
-    /// If there is no such Envoy, or it does not answer.
+    /// If the Envoy does not exist or does not answer.
     pub fn counters(&self, envoy: &str, pattern: &str) -> Result<BTreeMap<String, u64>, Error> {
         self.http.statistics(self.process(envoy)?.program.admin, pattern)
     }
 
-    /// The programs that have ended by themselves since the last call: name,
-    /// how, and the last lines of the log.
+    /// The processes that have ended unexpectedly since the last call: name, exit status, and
+    /// the last lines of the log.
     pub fn ended(&mut self) -> Vec<(String, ExitStatus, Vec<String>)> {
         self.processes
             .iter_mut()
@@ -212,7 +209,7 @@ impl Mesh {
             .collect()
     }
 
-    /// Stops everything, within a few seconds.
+    /// Stops all processes within a few seconds.
     pub fn stop(self) {
         drop(self);
     }
@@ -255,7 +252,7 @@ fn lay_out(options: &Options) -> Topology {
     }
 }
 
-/// From where `prober matrix` asks an isolated mesh.
+/// The places from which `prober matrix` probes an isolated mesh.
 fn places(
     topology: &Topology,
     isolation: Option<&Isolation>,
@@ -275,7 +272,7 @@ fn places(
     Some(places)
 }
 
-/// A name as a regular expression that matches only it.
+/// A regular expression that matches only this name.
 fn escaped(name: &str) -> String {
     name.chars().fold(String::new(), |mut pattern, c| {
         if !c.is_ascii_alphanumeric() && c != '_' {

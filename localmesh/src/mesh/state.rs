@@ -1,4 +1,4 @@
-//! What each Envoy that chooses endpoints holds, beside what it was told: `localmesh state`.
+//! `localmesh state`: the endpoints that each Envoy uses, beside its configuration.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -11,80 +11,70 @@ use crate::envoy_config::endpoints;
 use crate::error::Error;
 use crate::topology::Role;
 
-/// The state of a mesh.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct State {
-    /// Its processes, in order of name.
+    /// In order of name.
     pub processes: Vec<ProcessState>,
-    /// The Envoys that choose endpoints: clients' sidecars, gateways.
+    /// The Envoys that choose endpoints: client sidecars and gateways.
     pub envoys: Vec<EnvoyState>,
     /// Networks of an isolated mesh that are cut off from each other.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub cuts: Vec<(String, String)>,
 }
 
-/// A process.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProcessState {
-    /// Its name, such as `gke1/echo2 app`.
+    /// Such as `gke1/echo2 app`.
     pub name: String,
     /// `runs`, `frozen` or `ended`.
     pub state: String,
 }
 
-/// One Envoy.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EnvoyState {
-    /// Its name.
     pub name: String,
-    /// Why it could not be asked, if so; then it is not known what it holds.
+    /// Why it does not answer; its endpoints are then unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub silent: Option<String>,
-    /// Its endpoints, held or told, by Envoy cluster and address.
+    /// The endpoints that it uses or was configured with, by Envoy cluster and address.
     pub endpoints: Vec<EndpointState>,
 }
 
-/// One endpoint of one Envoy cluster.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EndpointState {
-    /// The Envoy cluster.
     pub cluster: String,
     /// `127.10.2.3:15443`.
     pub address: String,
-    /// Where it is: `region/zone`.
+    /// `region/zone`.
     pub locality: String,
-    /// What the Envoy was told.
+    /// As configured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub told: Option<Place>,
-    /// What it holds.
+    /// As the Envoy uses it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held: Option<Place>,
-    /// What it thinks of it: `healthy`, or why not, such as `ejected`.
+    /// `healthy`, or why it is not, such as `ejected`.
     pub health: String,
-    /// Requests (or connections, of a gateway that passes bytes on) sent there.
+    /// Requests sent there; connections for a gateway that passes TLS through.
     pub sent: u64,
-    /// How many of them failed.
     pub failed: u64,
 }
 
-/// The place of an endpoint among the others.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Place {
-    /// Its weight.
     pub weight: u64,
-    /// Its priority; 0 comes first.
+    /// 0 comes first.
     pub priority: u64,
 }
 
 type Endpoints = BTreeMap<(String, String, String), EndpointState>;
 
 impl Mesh {
-    /// What every Envoy that chooses endpoints holds, beside what it was told.
     #[must_use]
     pub fn state(&self) -> State {
         let processes = self.processes.iter().map(|process| ProcessState {
             name: process.program.name.clone(),
-            state: match (process.pid(), process.hears()) {
+            state: match (process.pid(), process.is_responsive()) {
                 (None, _) => "ended",
                 (Some(_), true) => "runs",
                 (Some(_), false) => "frozen",
@@ -103,9 +93,9 @@ impl Mesh {
                 for file in endpoints(&self.topology, cluster, pod) {
                     told(&file.content, &mut found);
                 }
-                let answer = match process.is_some_and(|process| process.hears()) {
+                let answer = match process.is_some_and(|process| process.is_responsive()) {
                     true => self.http.get(admin, "/clusters?format=json", None),
-                    false => Err(Error::NotDone("it does not run".into())),
+                    false => Err(Error::NotDone("it is not running".into())),
                 };
                 let held = answer.map_err(|error| error.to_string()).and_then(|answer| {
                     serde_json::from_str(&answer.body).map_err(|error| error.to_string())
@@ -153,7 +143,7 @@ fn entry<'a>(
     })
 }
 
-/// Adds what a file of endpoints says.
+/// Adds the endpoints of a configuration file.
 fn told(content: &Value, all: &mut Endpoints) {
     let assignment = &content["resources"][0];
     let cluster = assignment["cluster_name"].as_str().unwrap_or_default();
@@ -168,11 +158,11 @@ fn told(content: &Value, all: &mut Endpoints) {
     }
 }
 
-/// Adds what an Envoy's `/clusters` says.
+/// Adds the endpoints of an Envoy's `/clusters`.
 fn held_by(page: &Value, all: &mut Endpoints) {
     for cluster in array(&page["cluster_statuses"]) {
         let name = cluster["name"].as_str().unwrap_or_default();
-        // The sidecar's own application, and Envoy's own.
+        // Leaves out the application behind the sidecar and the Envoy itself.
         if !name.starts_with("outbound") {
             continue;
         }
@@ -219,7 +209,7 @@ fn array(value: &Value) -> &[Value] {
     value.as_array().map_or(&[], Vec::as_slice)
 }
 
-/// The state as text: what ended or hangs first, then a table for each Envoy.
+/// The state as text: stopped and frozen processes first, then a table per Envoy.
 #[must_use]
 pub fn text(state: &State) -> String {
     let mut text = String::new();
@@ -232,7 +222,7 @@ pub fn text(state: &State) -> String {
     for envoy in &state.envoys {
         let _ = writeln!(text, "{}", envoy.name);
         if let Some(why) = &envoy.silent {
-            let _ = writeln!(text, "  cannot be asked: {why}");
+            let _ = writeln!(text, "  does not answer: {why}");
         }
         let mut last = "";
         for endpoint in &envoy.endpoints {
@@ -241,10 +231,14 @@ pub fn text(state: &State) -> String {
                 last = &endpoint.cluster;
             }
             let EndpointState { address, locality, health, sent, failed, .. } = endpoint;
-            let same = if endpoint.told == endpoint.held { "" } else { "  ← not as told" };
+            let same = if endpoint.told == endpoint.held {
+                ""
+            } else {
+                "  ← differs from the configuration"
+            };
             let _ = writeln!(
                 text,
-                "    {address:<20} {locality:<24} told {:<12} holds {:<12} {health:<8} \
+                "    {address:<20} {locality:<24} configured {:<12} used {:<12} {health:<8} \
                  sent {sent}, failed {failed}{same}",
                 place(endpoint.told),
                 place(endpoint.held),
@@ -314,8 +308,14 @@ mod tests {
         assert_eq!(lines[0], "gke1/echo2 app: ended");
         assert_eq!(lines.remove(1), "a and b: cut");
         assert_eq!(lines[1..3], ["kops/client sidecar", "  outbound|8080||e"]);
-        assert!(lines[3].contains("told w3 p1") && lines[3].contains("holds w2 p1"), "{shown}");
-        assert!(lines[3].contains("ejected") && lines[3].ends_with("← not as told"), "{shown}");
-        assert!(lines[4].contains("holds –"), "{shown}");
+        assert!(
+            lines[3].contains("configured w3 p1") && lines[3].contains("used w2 p1"),
+            "{shown}"
+        );
+        assert!(
+            lines[3].contains("ejected") && lines[3].ends_with("← differs from the configuration"),
+            "{shown}"
+        );
+        assert!(lines[4].contains("used –"), "{shown}");
     }
 }

@@ -10,19 +10,19 @@ use crate::process::programs::{Kind, Program};
 use crate::process::tools::Tools;
 use crate::topology::{Cluster, Topology};
 
-/// The summary of a running mesh, for a reader whose current folder is `cwd`.
+/// The summary of a running mesh. Paths are relative to the current directory `cwd`.
 #[must_use]
 pub fn summary(mesh: &Mesh, tools: &Tools, cwd: &Path) -> String {
     let topology = mesh.topology();
-    let mut text = format!("{}; ctrl-c stops it\n", headline(mesh, tools));
+    let mut text = format!("{}; Ctrl-C stops it\n", headline(mesh, tools));
     let programs: Vec<_> = mesh.programs().collect();
     for cluster in &topology.clusters {
         text.push_str(&table(cluster, &programs));
     }
-    text.push_str("\ntry, from another shell:\n\n");
+    text.push_str("\ntry in another shell:\n\n");
     text.push_str(&commands(mesh.matrix_path(), topology, tools, mesh.internet(), cwd));
     if mesh.internet().is_some() {
-        text.push_str("\nfrom inside a network, put before a command:\n\n");
+        text.push_str("\nto run a command inside a network, put this in front of it:\n\n");
         for cluster in &topology.clusters {
             let enter = entering(mesh.namespace(&cluster.name));
             let enter = enter.trim_end();
@@ -33,7 +33,6 @@ pub fn summary(mesh: &Mesh, tools: &Tools, cwd: &Path) -> String {
     text
 }
 
-/// One line: what runs, since when.
 #[must_use]
 pub fn headline(mesh: &Mesh, tools: &Tools) -> String {
     let names: Vec<_> = mesh.topology().clusters.iter().map(|c| c.name.as_str()).collect();
@@ -46,7 +45,7 @@ pub fn headline(mesh: &Mesh, tools: &Tools) -> String {
     )
 }
 
-/// Names as people list them.
+/// `a, b and c`.
 fn listed(names: &[&str]) -> String {
     match names {
         [first @ .., last] if !first.is_empty() => format!("{} and {last}", first.join(", ")),
@@ -54,7 +53,7 @@ fn listed(names: &[&str]) -> String {
     }
 }
 
-/// What runs where in one cluster.
+/// The processes of one cluster and their addresses.
 fn table(cluster: &Cluster, programs: &[(&Program, Option<u32>)]) -> String {
     let mut text = format!(
         "\n{} ({}, {})\n  {:<24}{:<22}{:<22}{}\n",
@@ -75,7 +74,7 @@ fn table(cluster: &Cluster, programs: &[(&Program, Option<u32>)]) -> String {
     text
 }
 
-/// Commands that work when pasted into a shell in `cwd`.
+/// Commands to paste into a shell in `cwd`.
 fn commands(
     matrix: &Path,
     topology: &Topology,
@@ -99,24 +98,23 @@ fn commands(
     text
 }
 
-/// What is put before a command that shall run in a namespace.
+/// The prefix of a command that runs in a namespace.
 fn entering(namespace: Option<&Path>) -> String {
     namespace.map(|path| format!("{ENTER} --net={} ", path.display())).unwrap_or_default()
 }
 
-/// A path as short as it can be said in `cwd`.
+/// A path, relative to `cwd` if it is inside.
 fn shown(path: &Path, cwd: &Path) -> String {
     path.strip_prefix(cwd).unwrap_or(path).display().to_string()
 }
 
-/// A program's path such that a shell runs it: one without a slash would be
-/// looked for on PATH.
+/// A program's path for a shell, which would search PATH for a path without a slash.
 fn program(path: &Path, cwd: &Path) -> String {
     let path = shown(path, cwd);
     if path.contains('/') { path } else { format!("./{path}") }
 }
 
-/// A word as a shell reads it back.
+/// A word, quoted for a shell.
 fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+@%:,=".contains(c);
     if !word.is_empty() && word.chars().all(plain) {

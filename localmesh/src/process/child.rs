@@ -1,8 +1,8 @@
-//! Child processes that never outlive the mesh: started behind
-//! [`guard`](crate::guard), stopped within a bound, logs to files.
+//! Child processes that never outlive the mesh: started by `localmesh guard`, stopped within
+//! a time limit, with logs in files.
 //!
-//! The kernel ties a child to the *thread* that started it: start children
-//! only from a thread that lives as long as the mesh.
+//! The kernel ties a child to the *thread* that started it: start children only from a
+//! thread that runs as long as the mesh.
 
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
@@ -20,12 +20,11 @@ use super::guard::guarded_in;
 use super::programs::Program;
 use crate::error::Error;
 
-/// How long children may take to end after SIGTERM, before SIGKILL.
+/// The time between SIGTERM and SIGKILL.
 const GRACE: Duration = Duration::from_secs(3);
-/// How often a child is looked at while something is waited for.
 const POLL: Duration = Duration::from_millis(5);
 
-/// A program of the mesh, and its process while it has one.
+/// A program of the mesh, with its process while it runs.
 #[derive(Debug)]
 pub(crate) struct Process {
     pub(crate) program: Program,
@@ -36,14 +35,14 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Starts the program behind the guard that `launcher` has.
+    /// Starts the program through the guard of `launcher`.
     pub(crate) fn start(launcher: &Path, program: Program) -> Result<Self, Error> {
         let mut process = Self { program, child: None, ended: None, frozen: false, throttle: None };
         process.start_again(launcher)?;
         Ok(process)
     }
 
-    /// Starts the program, which must not run now.
+    /// Starts the program. It must not be running.
     pub(crate) fn start_again(&mut self, launcher: &Path) -> Result<(), Error> {
         let Program { name, namespace, executable, args, env, log, .. } = &self.program;
         let mut options = File::options();
@@ -56,8 +55,7 @@ impl Process {
             .stdin(Stdio::null())
             .stdout(log_file)
             .stderr(copy)
-            // A ctrl-c of the terminal must reach localmesh only, which stops
-            // the mesh in order.
+            // Ctrl-C in the terminal must reach only localmesh, which stops the mesh in order.
             .process_group(0)
             .spawn()
             .map_err(|reason| Error::Spawn { name: name.clone(), reason })?;
@@ -67,12 +65,12 @@ impl Process {
         Ok(())
     }
 
-    /// The process id while it runs.
+    /// The process id, while it runs.
     pub(crate) fn pid(&self) -> Option<u32> {
         self.child.as_ref().map(Child::id)
     }
 
-    /// How it ended, if it did so without being asked to. Says it once.
+    /// The exit status, if it ended unexpectedly. Returned only once.
     pub(crate) fn unexpected_end(&mut self) -> Option<ExitStatus> {
         let status = self.child.as_mut()?.try_wait().ok()??;
         self.child = None;
@@ -83,29 +81,29 @@ impl Process {
     /// Sends a signal, if the process still runs.
     pub(crate) fn signal(&self, signal: Signal) {
         if let Some(child) = &self.child {
-            // It may have ended by itself; then there is nobody to signal.
+            // The process may have ended already.
             let _ = kill_process(Pid::from_child(child), signal);
         }
     }
 
-    /// Whether it has ended because somebody of the mesh wanted it to.
+    /// Whether the mesh has stopped it.
     pub(crate) fn asked_to_end(&self) -> bool {
         self.child.is_none() && self.ended.is_none()
     }
 
-    /// Whether it runs, so that it hears what it is told.
-    pub(crate) fn hears(&self) -> bool {
+    /// Whether it runs and is not frozen.
+    pub(crate) fn is_responsive(&self) -> bool {
         self.child.is_some() && !self.frozen
     }
 
-    /// Lets it hang, or go on.
+    /// Freezes or continues it.
     pub(crate) fn freeze(&mut self, frozen: bool) {
         self.throttle = None;
         self.frozen = frozen;
         self.signal(if frozen { Signal::STOP } else { Signal::CONT });
     }
 
-    /// Lets it stand still for so many percent of each [`PERIOD`]; 0 ends that.
+    /// Stops it for `percent` of each [`PERIOD`]; 0 ends that.
     pub(crate) fn throttle(&mut self, percent: u8) -> Result<(), Error> {
         self.throttle = None;
         if percent == 0 {
@@ -116,7 +114,7 @@ impl Process {
                 name: format!("throttle of {}", self.program.name),
                 reason,
             };
-            // Not the number, which the system may give to another process after the end.
+            // Not the process id, which the system may reuse.
             let process = pidfd_open(Pid::from_child(child), PidfdFlags::empty())
                 .map_err(|errno| failed(errno.into()))?;
             self.throttle = Some(Throttle::start(process, percent).map_err(failed)?);
@@ -124,7 +122,7 @@ impl Process {
         Ok(())
     }
 
-    /// Waits for the end until `deadline`, then kills.
+    /// Waits until `deadline`, then kills it.
     fn wait_or_kill(&mut self, deadline: Instant) {
         self.throttle = None;
         let Some(mut child) = self.child.take() else { return };
@@ -138,7 +136,7 @@ impl Process {
         let _ = child.wait();
     }
 
-    /// Ends it at once.
+    /// Kills it.
     pub(crate) fn kill(&mut self) {
         self.wait_or_kill(Instant::now());
     }
@@ -148,9 +146,9 @@ impl Process {
         tail(&self.program.log, lines)
     }
 
-    /// The error of a process that ended while the mesh started.
+    /// The error for a process that ended while the mesh started.
     pub(crate) fn died(&self, status: ExitStatus) -> Error {
-        // A backtrace may follow the line that tells.
+        // A backtrace may follow the relevant line.
         let lines = self.log_tail(80);
         let assert = lines.iter().find(|line| line.contains("[critical]"));
         let telling = lines.iter().rev().find(|line| {
@@ -165,10 +163,10 @@ impl Process {
     }
 }
 
-/// The period of a CPU limit in Linux.
+/// The default period of a CPU limit in Linux.
 const PERIOD: Duration = Duration::from_millis(100);
 
-/// Stops and continues a process by turns until dropped.
+/// Stops and continues a process in turn until dropped.
 #[derive(Debug)]
 struct Throttle {
     end: mpsc::Sender<()>,
@@ -198,7 +196,7 @@ impl Throttle {
 
 impl Drop for Throttle {
     fn drop(&mut self) {
-        // It may have ended with its process.
+        // The thread may have ended with its process.
         let _ = self.end.send(());
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
@@ -206,13 +204,13 @@ impl Drop for Throttle {
     }
 }
 
-/// Stops processes: asks all, waits for all within one bound, kills the rest.
+/// Stops processes: sends SIGTERM to all, waits for all within [`GRACE`], kills the rest.
 pub(crate) fn stop_all<'a>(processes: impl IntoIterator<Item = &'a mut Process>) {
     let asked: Vec<_> = processes
         .into_iter()
         .inspect(|process| {
             process.signal(Signal::TERM);
-            // A frozen process hears nothing until it goes on.
+            // A frozen process handles the signal only after it continues.
             process.signal(Signal::CONT);
         })
         .collect();
@@ -222,7 +220,7 @@ pub(crate) fn stop_all<'a>(processes: impl IntoIterator<Item = &'a mut Process>)
     }
 }
 
-/// The last `lines` lines of a file, of its last 16 KiB; none if it cannot be read.
+/// The last lines of a file, from its last 16 KiB; empty if it cannot be read.
 fn tail(path: &Path, lines: usize) -> Vec<String> {
     let read = || -> io::Result<Vec<u8>> {
         let mut file = File::open(path)?;

@@ -1,5 +1,5 @@
-//! A program run beside a mesh, in the foreground: it has the terminal's
-//! output, and ends with localmesh.
+//! A program that runs beside a mesh in the foreground: it writes to the terminal, and ends
+//! with localmesh.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -12,20 +12,20 @@ use super::guard::guarded;
 use super::tools::Tools;
 use crate::error::Error;
 
-/// How long the terminal's own ctrl-c may take to end it, before it is told.
-const HEARD: Duration = Duration::from_secs(1);
-/// How long it may take to print what it has, once told.
+/// How long the program may take to end after the terminal's Ctrl-C, before it gets SIGINT.
+const BEFORE_SIGINT: Duration = Duration::from_secs(1);
+/// How long it may take to end after SIGINT.
 const GRACE: Duration = Duration::from_secs(4);
 const POLL: Duration = Duration::from_millis(10);
 
-/// The running program; killed when dropped.
+/// Killed when dropped.
 #[derive(Debug)]
 pub struct Companion {
     child: Child,
 }
 
 impl Companion {
-    /// Starts `program` with this process's stdout and stderr.
+    /// Starts `program` with the stdout and stderr of this process.
     ///
     /// # Errors
     /// If it cannot be started.
@@ -36,15 +36,15 @@ impl Companion {
         Ok(Self { child })
     }
 
-    /// How it ended, if it has.
+    /// The exit status, if it has ended.
     pub fn ended(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().ok().flatten()
     }
 
-    /// Waits for its end after a ctrl-c, which it has heard too if it came from
-    /// a terminal. If it came to localmesh alone, passes it on.
+    /// Waits for its end after Ctrl-C. A terminal sends the signal to both processes; if only
+    /// localmesh got it, passes it on.
     pub fn interrupt(mut self) -> Option<ExitStatus> {
-        self.wait(HEARD).or_else(|| {
+        self.wait(BEFORE_SIGINT).or_else(|| {
             let _ = kill_process(Pid::from_child(&self.child), Signal::INT);
             self.wait(GRACE)
         })
@@ -64,7 +64,7 @@ impl Companion {
 
 impl Drop for Companion {
     fn drop(&mut self) {
-        // Both fail harmlessly if it has ended.
+        // Both fail without harm if it has ended.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

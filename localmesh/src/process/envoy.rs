@@ -1,5 +1,4 @@
-//! The Envoy program: finding it and reading its version. What it is told is
-//! in `envoy_config`.
+//! Finds the Envoy program and reads its version. `envoy_config` makes its configuration.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -8,29 +7,29 @@ use crate::error::Error;
 
 /// The version that the mesh was written for.
 pub const EXPECTED_VERSION: &str = "1.40";
-/// Where `make envoy` puts it, from the workspace's folder.
+/// Where `make envoy` installs it, relative to the workspace.
 pub const INSTALLED: &str = ".tools/envoy-1.40.0/envoy";
 
-/// An Envoy that says its version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Envoy {
-    /// The program.
     pub path: PathBuf,
-    /// Its version, such as `1.40.0`.
+    /// Such as `1.40.0`.
     pub version: String,
 }
 
 impl Envoy {
-    /// Finds Envoy: `asked` (a flag), `$ENVOY`, what `make envoy` installed
-    /// under this folder or under one above the running program, `$PATH`.
+    /// Finds Envoy: `asked` (a flag), `$ENVOY`, what `make envoy` installed below the current
+    /// directory or a parent of the running program, `$PATH`.
     ///
     /// # Errors
-    /// If there is none, or if the first one found does not work.
+    /// If Envoy is not found, or the first one found does not work.
     pub fn find(asked: Option<&Path>) -> Result<Self, Error> {
         let named = std::env::var_os("ENVOY").filter(|name| !name.is_empty());
         if let Some(path) = asked.map(Path::to_owned).or_else(|| named.map(PathBuf::from)) {
             if !path.is_file() {
-                return Err(Error::NoEnvoy { looked: format!("no file {}", path.display()) });
+                return Err(Error::NoEnvoy {
+                    looked: format!("{} does not exist", path.display()),
+                });
             }
             return Self::at(path);
         }
@@ -40,14 +39,14 @@ impl Envoy {
         Self::at(path)
     }
 
-    /// What to say of a version other than the expected one.
+    /// A warning if the version is not the expected one.
     #[must_use]
     pub fn warning(&self) -> Option<String> {
         let expected = self.version.strip_prefix(EXPECTED_VERSION);
         let same = expected.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
         (!same).then(|| {
             format!(
-                "{} is Envoy {}; this mesh was written for {EXPECTED_VERSION} (`make envoy`)",
+                "{} is Envoy {}; localmesh is tested with {EXPECTED_VERSION} (run `make envoy`)",
                 self.path.display(),
                 self.version
             )
@@ -64,7 +63,7 @@ impl Envoy {
             Some(version) => Ok(Self { version: version.to_owned(), path }),
             None => {
                 let first = said.lines().find(|line| !line.trim().is_empty());
-                let said = format!("--version says {:?}", first.unwrap_or_default());
+                let said = format!("--version prints {:?}", first.unwrap_or_default());
                 Err(Error::NotEnvoy { path, said })
             }
         }

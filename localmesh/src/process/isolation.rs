@@ -1,8 +1,8 @@
-//! Networks that reach each other by gateways only: a network namespace for each, and one
-//! between them, the internet, which knows no way to any other address.
+//! Networks that reach each other only through gateways: a network namespace for each, and
+//! one between them, the internet, which routes to gateways only.
 //!
-//! A namespace has no name in the file system. It is there as long as a process that holds it,
-//! and that process ends with localmesh, however it ends: nothing is left to clean.
+//! A namespace has no name in the file system. It exists as long as a process that holds it,
+//! and that process ends with localmesh: nothing is left to clean up.
 
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
@@ -20,16 +20,15 @@ use super::tools::Tools;
 use crate::error::Error;
 use crate::topology::{Network, Topology};
 
-/// How long a namespace may take to come.
+/// The time limit for making a namespace.
 const PATIENCE: Duration = Duration::from_secs(10);
 const POLL: Duration = Duration::from_millis(2);
 /// The network namespace of the calling thread.
 const OWN: &str = "/proc/thread-self/ns/net";
 
-/// The namespaces of a mesh.
 #[derive(Debug)]
 pub(crate) struct Isolation {
-    /// Where localmesh itself is.
+    /// The namespace of localmesh itself.
     home: File,
     internet: Namespace,
     networks: Vec<(Network, Namespace)>,
@@ -47,7 +46,7 @@ impl Isolation {
     /// Makes a namespace for each network, and links them.
     ///
     /// # Errors
-    /// If this user may not, `ip` is missing, or the kernel refuses.
+    /// If this user is not root, a program is missing, or the kernel refuses.
     pub(crate) fn make(topology: &Topology, tools: &Tools) -> Result<Self, Error> {
         if !geteuid().is_root() {
             return Err(Error::NotRoot);
@@ -78,7 +77,7 @@ impl Isolation {
         self.networks.iter().try_for_each(|(network, space)| self.ip(space, &inside(network)))
     }
 
-    /// Runs commands of `ip` in a namespace.
+    /// Runs `ip` commands in a namespace.
     fn ip(&self, space: &Namespace, commands: &[String]) -> Result<(), Error> {
         let run = || -> io::Result<_> {
             let mut ip = Command::new("ip");
@@ -99,7 +98,7 @@ impl Isolation {
         }
     }
 
-    /// Does something in the namespace of the pod with this address.
+    /// Calls `act` in the namespace of the pod with this address.
     pub(crate) fn with<T>(&self, address: Ipv4Addr, act: impl FnOnce() -> T) -> Result<T, Error> {
         match self.networks.iter().find(|(network, _)| network.holds(address)) {
             Some((_, space)) => self.visit(space, act),
@@ -107,7 +106,7 @@ impl Isolation {
         }
     }
 
-    /// Does something in each namespace.
+    /// Calls `act` in each namespace.
     pub(crate) fn everywhere(
         &self,
         mut act: impl FnMut() -> Result<(), Error>,
@@ -116,7 +115,7 @@ impl Isolation {
         networks.chain([&self.internet]).try_for_each(|space| self.visit(space, &mut act)?)
     }
 
-    /// Moves this thread, and it alone, into a namespace and back.
+    /// Moves only this thread into a namespace and back.
     fn visit<T>(&self, space: &Namespace, act: impl FnOnce() -> T) -> Result<T, Error> {
         let go = |to: &File| {
             move_into_link_name_space(to.as_fd(), Some(LinkNameSpaceType::Network))
@@ -128,18 +127,18 @@ impl Isolation {
         Ok(done)
     }
 
-    /// What leads into the namespace of the pod with this address, for `nsenter --net=`.
+    /// The path of the namespace of the pod with this address, for `nsenter --net=`.
     pub(crate) fn path(&self, address: Ipv4Addr) -> &Path {
         let found = self.networks.iter().find(|(network, _)| network.holds(address));
         found.map_or(&self.internet.path, |(_, space)| &space.path)
     }
 
-    /// The same for the internet.
+    /// The path of the namespace between the networks.
     pub(crate) fn internet(&self) -> &Path {
         &self.internet.path
     }
 
-    /// Cuts two networks off from each other, or mends that. Packets vanish: nobody is told.
+    /// Cuts or restores the connection of two networks. Packets are dropped without an error.
     pub(crate) fn cut(&self, one: &str, other: &str, cut: bool) -> Result<(), Error> {
         let subnets = |name: &str| {
             let found = self.networks.iter().find(|(network, _)| network.name == name);
@@ -150,7 +149,7 @@ impl Isolation {
 }
 
 impl Namespace {
-    /// Starts a process that makes a namespace, and idles in it.
+    /// Starts a process that makes a namespace and keeps it.
     fn make(tools: &Tools) -> Result<Self, Error> {
         let mut command = guarded(&tools.launcher, Path::new("unshare"));
         command.args(["--net", "--"]).arg(&tools.prober).arg("wait");
@@ -159,7 +158,7 @@ impl Namespace {
         let holder = spawned.map_err(|reason| Error::Spawn { name: "unshare".into(), reason })?;
         let path = PathBuf::from(format!("/proc/{}/ns/net", holder.id()));
         let link = File::open(&path).map_err(Error::file(path.as_path()))?;
-        // From here on dropping it ends the process.
+        // From here on, dropping it ends the process.
         let mut space = Self { holder, path, link };
         let own = fs::read_link(OWN).map_err(Error::file(OWN))?;
         let deadline = Instant::now() + PATIENCE;
@@ -171,7 +170,7 @@ impl Namespace {
                 }
                 return Err(Error::Isolation(said.lines().collect::<Vec<_>>().join(" ")));
             }
-            // It leads elsewhere once the process has left this namespace.
+            // The link changes once the process has left this namespace.
             if fs::read_link(&space.path).is_ok_and(|to| to != own) {
                 space.link = File::open(&space.path).map_err(Error::file(space.path.as_path()))?;
                 return Ok(space);
@@ -187,14 +186,14 @@ impl Namespace {
 
 impl Drop for Namespace {
     fn drop(&mut self) {
-        // Both fail harmlessly if it has ended.
+        // Both fail without harm if it has ended.
         let _ = self.holder.kill();
         let _ = self.holder.wait();
     }
 }
 
-/// What `ip` does in the internet: a link to each network, and the ways to gateways and to the
-/// addresses that requests come from. All else vanishes.
+/// The `ip` commands in the internet: a link to each network, and routes to gateways and to
+/// the addresses that requests come from. All other packets are dropped.
 fn internet(networks: &[(&Network, u32)]) -> Vec<String> {
     let mut commands = vec!["link set lo up".to_owned()];
     for (number, (network, pid)) in networks.iter().enumerate() {
@@ -210,8 +209,8 @@ fn internet(networks: &[(&Network, u32)]) -> Vec<String> {
     commands
 }
 
-/// What `ip` does in a network: all addresses of its clusters are local, all others are beyond
-/// the link.
+/// The `ip` commands in a network: the addresses of its clusters are local, all others are
+/// behind the link.
 fn inside(network: &Network) -> Vec<String> {
     let Network { subnets, far, near, egress, .. } = network;
     let mut commands = vec!["link set lo up".to_owned()];
@@ -225,7 +224,7 @@ fn inside(network: &Network) -> Vec<String> {
     commands
 }
 
-/// The rules by which packets between two networks vanish, both ways.
+/// The rules that drop packets between two networks, in both directions.
 fn rules(one: &[Ipv4Addr], other: &[Ipv4Addr], cut: bool) -> Vec<String> {
     let verb = if cut { "add" } else { "delete" };
     let pairs = one.iter().flat_map(|a| other.iter().flat_map(move |b| [(a, b), (b, a)]));
@@ -238,7 +237,7 @@ mod tests {
     use crate::topology::{INGRESS_PORT, Shape};
 
     #[test]
-    fn the_internet_knows_gateways_only() {
+    fn the_internet_routes_to_gateways_only() {
         let topology = Topology::isolated(&Shape::two_clusters(), 7, INGRESS_PORT);
         let networks = topology.networks();
         let pids: Vec<_> = networks.iter().zip([11, 22]).collect();
@@ -274,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cut_holds_both_ways_and_between_all_subnets() {
+    fn a_cut_works_both_ways_and_between_all_subnets() {
         let topology = Topology::isolated(&Shape::two_clusters(), 7, INGRESS_PORT);
         let [one, other] = &topology.networks()[..] else { panic!("two networks") };
         assert_eq!(

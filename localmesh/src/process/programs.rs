@@ -1,5 +1,4 @@
-//! Which programs the mesh consists of: topology → names, command lines,
-//! folders. Pure.
+//! The programs of the mesh: topology → names, command lines, directories. Pure.
 
 use std::ffi::OsString;
 use std::net::SocketAddrV4;
@@ -9,35 +8,28 @@ use super::isolation::Isolation;
 use super::tools::Tools;
 use crate::topology::{Cluster, ECHO_ADMIN_PORT, Pod, Role, SERVICE_PORT, Topology};
 
-/// What kind of program it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// An Envoy: a gateway or a sidecar.
+    /// A gateway or a sidecar.
     Envoy,
-    /// An echo.
     Echo,
 }
 
-/// One program of the mesh, and how to start it.
 #[derive(Clone, Debug)]
 pub struct Program {
-    /// Its name: `gke1/echo2 app`, `gke1/echo2 sidecar`, `gke1/eastwestgateway`.
+    /// `gke1/echo2 app`, `gke1/echo2 sidecar`, `gke1/eastwestgateway`.
     pub name: String,
-    /// Its kind.
     pub kind: Kind,
-    /// Its cluster's name.
     pub cluster: String,
-    /// Its pod's label.
+    /// The pod's label.
     pub pod: String,
-    /// Where it takes requests.
     pub listens: SocketAddrV4,
-    /// Where its admin interface is.
+    /// The address of its admin interface.
     pub admin: SocketAddrV4,
-    /// The folder of its pod's files.
+    /// The directory of its pod's files.
     pub folder: PathBuf,
-    /// Its log.
     pub log: PathBuf,
-    /// The network namespace that it runs in, if not in this process's: what leads there.
+    /// The path of its network namespace; `None` for that of this process.
     pub(crate) namespace: Option<PathBuf>,
     pub(crate) executable: PathBuf,
     pub(crate) args: Vec<OsString>,
@@ -45,13 +37,13 @@ pub struct Program {
 }
 
 impl Program {
-    /// Lets it run where its pod is.
+    /// Makes it run in its pod's network namespace.
     pub(crate) fn put_into(&mut self, isolation: &Isolation) {
         self.namespace = Some(isolation.path(*self.listens.ip()).to_owned());
     }
 }
 
-/// All programs of the mesh; `dir` is the folder of all files.
+/// All programs of the mesh; `dir` is the directory of all files.
 pub(crate) fn programs(topology: &Topology, tools: &Tools, dir: &Path) -> Vec<Program> {
     let mut programs = Vec::new();
     for cluster in &topology.clusters {
@@ -62,7 +54,6 @@ pub(crate) fn programs(topology: &Topology, tools: &Tools, dir: &Path) -> Vec<Pr
     programs
 }
 
-/// The programs of one pod.
 pub(crate) fn of_pod(
     topology: &Topology,
     cluster: &Cluster,
@@ -74,12 +65,12 @@ pub(crate) fn of_pod(
     envoy.into_iter().chain(echo(cluster, pod, tools, dir)).collect()
 }
 
-/// The folder of a pod's files.
+/// The directory of a pod's files.
 pub(crate) fn folder(dir: &Path, cluster: &Cluster, pod: &Pod) -> PathBuf {
     dir.join(&cluster.name).join(&pod.label)
 }
 
-/// The file of an Envoy's bootstrap in its folder.
+/// The bootstrap file of an Envoy in its directory.
 pub(crate) fn bootstrap_file(folder: &Path) -> PathBuf {
     folder.join("envoy.json")
 }
@@ -98,11 +89,11 @@ fn envoy(
     };
     let folder = folder(dir, cluster, pod);
     let mut args: Vec<OsString> = vec!["-c".into(), bootstrap_file(&folder).into()];
-    // One worker: a second one would have connections and a balancer of its own.
+    // One worker thread: a second one would have its own connections and load balancer.
     args.extend(["--disable-hot-restart", "--concurrency", "1"].map(Into::into));
-    // As Istio's agent starts it: once asked to drain, every answer ends its connection.
+    // As Istio's agent does: during a drain, every response closes its connection.
     args.extend(["--drain-time-s", "45", "--drain-strategy", "immediate"].map(Into::into));
-    // Access logs come at once; Envoy's default is 10 s.
+    // Writes access logs almost at once; Envoy's default is 10 s.
     args.extend(["--file-flush-interval-msec", "50", "--log-level", "info"].map(Into::into));
     Some(Program {
         name,

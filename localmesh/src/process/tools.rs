@@ -1,26 +1,23 @@
-//! The programs that the mesh needs: Envoy, and the siblings of `localmesh`.
+//! The programs that the mesh needs: Envoy, echo, prober and localmesh itself.
 
 use std::path::{Path, PathBuf};
 
 use super::envoy::Envoy;
 use crate::error::Error;
 
-/// The programs, found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tools {
-    /// Envoy.
     pub envoy: Envoy,
-    /// The sample service.
     pub echo: PathBuf,
-    /// The tester, which the mesh itself never runs.
+    /// The mesh itself does not run it.
     pub prober: PathBuf,
-    /// `localmesh` itself, which guards all the others.
+    /// `localmesh`, which starts all processes (`guard`).
     pub launcher: PathBuf,
 }
 
 impl Tools {
-    /// Finds all programs. `bin_dir` is the folder of the workspace's own ones,
-    /// by default that of the running program.
+    /// Finds all programs. `bin_dir` holds those of the workspace, by default the directory of
+    /// the running program.
     ///
     /// # Errors
     /// If one is missing, or Envoy does not work.

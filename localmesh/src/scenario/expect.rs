@@ -1,48 +1,43 @@
-//! What must be seen in a scenario: a small grammar over prober's report. Pure.
+//! The expectations of a scenario: a small grammar over prober's report. Pure.
 //!
 //! `METRIC < VALUE` (or `<=`, `>`, `>=`, `=`), `METRIC LOW..HIGH`, `METRIC never`,
-//! `only NAMES`, `saw TEXT`, `not saw TEXT`. Metrics: `failed`, `lost`, `slow`, `retried` (counts,
-//! or parts of all requests in percent), `share CLUSTER` (percent of the answers), `pods CLUSTER`
-//! (how many answered), `detect`, `failover`, `failback`, `p50`, `p99`, `max` (durations),
-//! `overshoot` (points), `counter ENVOY NAME` (the sum of an Envoy's statistics that end so).
+//! `only NAMES`, `saw TEXT`, `not saw TEXT`. Metrics: `failed`, `lost`, `slow`, `retried`
+//! (counts, or percent of all requests), `share CLUSTER` (percent of the answers),
+//! `pods CLUSTER` (pods that answered), `detect`, `failover`, `failback`, `p50`, `p99`, `max`
+//! (durations), `overshoot` (points), `counter ENVOY NAME` (the sum of an Envoy's statistics
+//! whose names end with NAME).
 
 use std::fmt;
 
 use serde_json::Value;
 use usage::duration;
 
-/// One expectation.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Expect {
     /// As written.
     pub text: String,
-    /// What it says.
     pub what: What,
 }
 
-/// What an expectation says.
 #[derive(Clone, Debug, PartialEq)]
 pub enum What {
-    /// A metric lies between bounds.
     Between {
-        /// The metric.
         metric: Metric,
-        /// Whether the bounds are parts of the requests.
+        /// Whether the bounds are percent of the requests.
         percent: bool,
-        /// The lowest value allowed.
+        /// Inclusive.
         low: f64,
-        /// The highest value allowed.
+        /// Inclusive.
         high: f64,
     },
-    /// A time has no end within the run.
+    /// A time does not end within the run.
     Never(Metric),
-    /// Nobody but these clusters answered, and each did.
+    /// Exactly these clusters answered.
     Only(Vec<String>),
-    /// Whether a failure's kind or text holds this.
+    /// A failure contains this text (`true`), or none does (`false`).
     Saw(String, bool),
 }
 
-/// A number of the report.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Metric {
     /// Failed requests of the whole run.
@@ -53,21 +48,20 @@ pub enum Metric {
     Slow,
     /// Answers of a later attempt.
     Retried,
-    /// A cluster's part of the answers.
+    /// A cluster's share of the answers.
     Share(String),
-    /// How many pods of a cluster answered.
+    /// The number of pods of a cluster that answered.
     Pods(String),
-    /// A time of the report's `failover`.
+    /// A field of the report's `failover`.
     Time(&'static str),
-    /// A latency: the slowest backend's.
+    /// A latency of the slowest backend.
     Latency(&'static str),
-    /// Overshoot in points.
+    /// In points.
     Overshoot,
-    /// The sum of an Envoy's statistics whose names end so.
+    /// The sum of an Envoy's statistics whose names end with `name`.
     Counter {
         /// The Envoy's process, such as `kops/client sidecar`.
         envoy: String,
-        /// The end of the names.
         name: String,
     },
 }
@@ -78,7 +72,6 @@ impl fmt::Display for Expect {
     }
 }
 
-/// What a metric is counted in.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Unit {
     Count,
@@ -94,7 +87,7 @@ impl Expect {
     /// Reads one line.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// What is wrong.
     pub fn parse(text: &str) -> Result<Self, String> {
         let made = |what| Ok(Self { text: text.to_owned(), what });
         let words: Vec<_> = text.split_whitespace().collect();
@@ -114,37 +107,39 @@ impl Expect {
         match rest {
             ["never"] if matches!(metric, Metric::Time(_)) => made(What::Never(metric)),
             [range] => {
-                let (low, high) = range.split_once("..").ok_or("expected LOW..HIGH")?;
+                let (low, high) = range.split_once("..").ok_or("write LOW..HIGH")?;
                 let (low, high) = (number(low)?, number(high)?);
                 if low.1 != high.1 || low.0 > high.0 {
-                    return Err("the bounds do not belong together".into());
+                    return Err("the bounds must have the same unit, the lower one first".into());
                 }
                 let percent = fits(&metric, low.1)?;
                 made(What::Between { metric, percent, low: low.0, high: high.0 })
             }
             [sign, value] => {
                 let (value, unit) = number(value)?;
-                // A value strictly below is what is left of it without the last bit.
+                // "Below" means up to the next smaller floating-point number.
                 let (low, high) = match *sign {
                     "<" => (f64::NEG_INFINITY, value.next_down()),
                     "<=" => (f64::NEG_INFINITY, value),
                     ">" => (value.next_up(), f64::INFINITY),
                     ">=" => (value, f64::INFINITY),
                     "=" => (value, value),
-                    _ => return Err(format!("'{sign}' is none of <, <=, >, >=, =")),
+                    _ => return Err(format!("unknown operator '{sign}'; use <, <=, >, >= or =")),
                 };
                 let percent = fits(&metric, unit)?;
                 made(What::Between { metric, percent, low, high })
             }
-            _ => Err("expected METRIC <= VALUE, METRIC LOW..HIGH, only, saw or not saw".into()),
+            _ => {
+                Err("write METRIC <= VALUE, METRIC LOW..HIGH, only NAMES, saw TEXT or not saw TEXT"
+                    .into())
+            }
         }
     }
 
-    /// Whether the report of a run shows it, and what it shows instead. `counter` gives the
-    /// sum of an Envoy's statistics.
+    /// Checks the report of a run. `counter` returns the sum of an Envoy's statistics.
     ///
     /// # Errors
-    /// What was seen instead, in words.
+    /// What was seen instead.
     pub fn judge(
         &self,
         row: &Value,
@@ -192,7 +187,7 @@ impl Expect {
     }
 }
 
-/// The metric at the head of the words, and the words after it.
+/// The metric at the start of the words, and the words after it.
 fn metric<'a>(words: &'a [&'a str]) -> Result<(Metric, &'a [&'a str]), String> {
     let named = |table: &[(&str, &'static str)], word: &str| {
         table.iter().find(|(name, _)| *name == word).map(|(_, field)| *field)
@@ -206,7 +201,7 @@ fn metric<'a>(words: &'a [&'a str]) -> Result<(Metric, &'a [&'a str]), String> {
         ["share", name, rest @ ..] => (Metric::Share((*name).to_owned()), rest),
         ["pods", name, rest @ ..] => (Metric::Pods((*name).to_owned()), rest),
         ["counter", envoy, name, rest @ ..] => {
-            // A process's name has a space where the path to it has a slash.
+            // The name of a process is kops/client sidecar, its path kops/client/sidecar.
             let mut parts = envoy.splitn(3, '/');
             let pod: Vec<_> = parts.by_ref().take(2).collect();
             let process = parts.next().map(|part| format!(" {part}")).unwrap_or_default();
@@ -216,13 +211,13 @@ fn metric<'a>(words: &'a [&'a str]) -> Result<(Metric, &'a [&'a str]), String> {
         [word, rest @ ..] => match (named(&TIMES, word), named(&LATENCIES, word)) {
             (Some(field), _) => (Metric::Time(field), rest),
             (_, Some(field)) => (Metric::Latency(field), rest),
-            _ => return Err(format!("'{word}' is no metric")),
+            _ => return Err(format!("unknown metric '{word}'")),
         },
-        [] => return Err("nothing is expected".into()),
+        [] => return Err("the expectation is empty".into()),
     })
 }
 
-/// A number and what it counts.
+/// A number and its unit.
 fn number(text: &str) -> Result<(f64, Unit), String> {
     let (digits, unit) = match text.strip_suffix('%') {
         Some(digits) => (digits, Unit::Percent),
@@ -238,7 +233,7 @@ fn number(text: &str) -> Result<(f64, Unit), String> {
     }
 }
 
-/// Whether a metric is counted in this unit; whether it is percent.
+/// Checks the unit of a metric. Returns whether it is percent.
 fn fits(metric: &Metric, unit: Unit) -> Result<bool, String> {
     let right: &[Unit] = match metric {
         Metric::Time(_) | Metric::Latency(_) => &[Unit::Seconds],
@@ -250,11 +245,11 @@ fn fits(metric: &Metric, unit: Unit) -> Result<bool, String> {
     };
     match right.contains(&unit) {
         true => Ok(unit == Unit::Percent),
-        false => Err("the value has another unit than the metric".into()),
+        false => Err("the value has the wrong unit for this metric".into()),
     }
 }
 
-/// The value of a metric: counts, seconds, percent. `None` for a time without end.
+/// The value of a metric in counts, seconds or percent; `None` for a time that does not end.
 fn measured(
     metric: &Metric,
     row: &Value,
@@ -287,7 +282,7 @@ fn measured(
     }
 }
 
-/// Who answered, with the number of answers.
+/// The clusters that answered, with the number of answers.
 fn clusters(row: &Value) -> Vec<(String, u64)> {
     let mut all: Vec<(String, u64)> = Vec::new();
     for backend in array(&row["backends"]) {
@@ -356,24 +351,24 @@ mod tests {
             assert_eq!(judge(holds), Ok(()), "{holds}");
             assert!(judge(fails).is_err(), "{fails}");
         }
-        assert!(judge("only kops,gke1,eks1").is_err(), "eks1 is silent");
+        assert!(judge("only kops,gke1,eks1").is_err(), "eks1 did not answer");
         assert_eq!(judge("only kops").unwrap_err(), "answers: kops 100, gke1 80");
     }
 
     #[test]
-    fn what_is_no_expectation_is_refused() {
+    fn an_invalid_expectation_is_refused() {
         for (text, part) in [
-            ("", "nothing is expected"),
-            ("lots < 3", "'lots' is no metric"),
-            ("lost", "expected METRIC"),
+            ("", "the expectation is empty"),
+            ("lots < 3", "unknown metric 'lots'"),
+            ("lost", "write METRIC"),
             ("lost < many", "'many' is not a number"),
             ("lost < -1", "'-1' is not a number"),
-            ("lost ~ 3", "none of"),
-            ("lost < 3s", "another unit"),
-            ("failover < 3", "another unit"),
-            ("share kops > 3", "another unit"),
-            ("failed 5..4", "do not belong together"),
-            ("failed 5%..6", "do not belong together"),
+            ("lost ~ 3", "unknown operator"),
+            ("lost < 3s", "wrong unit"),
+            ("failover < 3", "wrong unit"),
+            ("share kops > 3", "wrong unit"),
+            ("failed 5..4", "the same unit"),
+            ("failed 5%..6", "the same unit"),
             ("failed 5", "LOW..HIGH"),
             ("lost never", "LOW..HIGH"),
         ] {

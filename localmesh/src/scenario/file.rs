@@ -1,5 +1,4 @@
-//! Scenarios: a mesh, a load, faults at instants of it, and what must be seen. Read from YAML
-//! files; running them is in `run`, judging in `expect`.
+//! Scenario files: YAML → a checked scenario. `run` runs it, `expect` judges it.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -15,35 +14,29 @@ use crate::topology::{self, MAX_REPLICAS, Shape, Topology};
 /// A scenario, checked: every name in it exists.
 #[derive(Clone, Debug)]
 pub struct Scenario {
-    /// Its name: that of its file.
+    /// The name of its file.
     pub name: String,
-    /// What breaks, what people see, why.
+    /// What breaks, what users see, and why.
     pub story: String,
-    /// The mesh.
     pub shape: Shape,
-    /// Whether its networks are namespaces of their own.
+    /// Whether each network is a network namespace of its own.
     pub isolate: bool,
-    /// What is done to the mesh before the load.
+    /// Actions before the load.
     pub setup: Vec<Vec<String>>,
-    /// Where the load comes from.
     pub from: From,
-    /// Flags of prober for the load.
+    /// Flags for prober.
     pub load: Vec<String>,
-    /// What happens during the load.
+    /// Actions during the load, by the time since its start.
     pub events: Vec<(Duration, Vec<Vec<String>>)>,
-    /// What must be seen.
     pub expect: Vec<Expect>,
-    /// The causes that prober must find: all of these, and first one of them. Empty if whatever
-    /// it finds will do.
+    /// The causes that prober must find: all of these, one of them first. If empty, any.
     pub causes: Vec<String>,
 }
 
-/// Where requests come from: cluster and way.
+/// Where requests come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct From {
-    /// The cluster.
     pub cluster: String,
-    /// The way.
     pub way: Way,
 }
 
@@ -54,16 +47,15 @@ pub enum Way {
     Sidecar,
     /// From outside, through the ingress gateway.
     Ingress,
-    /// From a pod without a sidecar, to the service's first pod of the same cluster.
+    /// From a pod without a sidecar, to the service's first pod in the same cluster.
     Plain,
 }
 
-/// The file.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct File {
     story: String,
-    /// A topology file, from the scenario's folder; by default the mesh of two clusters.
+    /// A topology file, relative to the scenario's directory; by default two clusters.
     topology: Option<PathBuf>,
     #[serde(default)]
     isolate: bool,
@@ -80,7 +72,6 @@ struct File {
     cause: Causes,
 }
 
-/// One cause or several.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Causes {
@@ -102,13 +93,13 @@ struct EventEntry {
     actions: Vec<String>,
 }
 
-/// The service that all scenarios ask.
+/// The service that all scenarios probe.
 pub(crate) const SERVICE: &str = "echo2";
 
-/// Reads the scenarios that `paths` name: files, or folders of them, in order of name.
+/// Reads scenarios from files and directories, in order of name.
 ///
 /// # Errors
-/// If one cannot be read, or is none.
+/// If a file cannot be read or is invalid.
 pub fn read(paths: &[PathBuf]) -> Result<Vec<Scenario>, Error> {
     let mut files = Vec::new();
     for path in paths {
@@ -123,7 +114,7 @@ pub fn read(paths: &[PathBuf]) -> Result<Vec<Scenario>, Error> {
             .filter(|path| path.extension().is_some_and(|e| e == "yaml"))
             .collect();
         if found.is_empty() {
-            return Err(wrong(path, "holds no scenario (*.yaml)".into()));
+            return Err(wrong(path, "does not contain a scenario (*.yaml)".into()));
         }
         found.sort();
         files.append(&mut found);
@@ -145,7 +136,7 @@ fn wrong(path: &Path, wrong: String) -> Error {
 /// Reads one scenario from its text.
 ///
 /// # Errors
-/// One line that says what is wrong with it, and where.
+/// One line that says what is wrong and where.
 pub(super) fn parse(path: &Path, text: &str) -> Result<Scenario, Error> {
     let fail = |why: String| wrong(path, why);
     let file: File = serde_saphyr::from_str(text)
@@ -159,13 +150,15 @@ pub(super) fn parse(path: &Path, text: &str) -> Result<Scenario, Error> {
         }
     };
     let known = shape.services.iter().position(|service| service.name == SERVICE);
-    let at = known.ok_or_else(|| fail(format!("topology: no service is called '{SERVICE}'")))?;
+    let at = known.ok_or_else(|| fail(format!("topology: the service '{SERVICE}' is missing")))?;
     for (cluster, replicas) in &file.replicas {
         let Some(found) = shape.clusters.iter_mut().find(|c| c.name == *cluster) else {
-            return Err(fail(format!("replicas: no cluster is called '{cluster}'")));
+            return Err(fail(format!("replicas: unknown cluster '{cluster}'")));
         };
         if !(1..=MAX_REPLICAS).contains(replicas) {
-            return Err(fail(format!("replicas: {replicas} is not from 1 to {MAX_REPLICAS}")));
+            return Err(fail(format!(
+                "replicas: {replicas} is out of range; write 1 to {MAX_REPLICAS}"
+            )));
         }
         found.replicas[at] = *replicas;
     }
@@ -211,12 +204,14 @@ fn from(text: &str, topology: &Topology) -> Result<From, String> {
         "ingress" => Way::Ingress,
         "plain" => Way::Plain,
         other => {
-            return Err(format!("from: '{other}' is no way; write sidecar, ingress or plain"));
+            return Err(format!(
+                "from: '{other}' is not a way into the mesh; write sidecar, ingress or plain"
+            ));
         }
     };
     match topology.cluster(cluster) {
         Some(_) => Ok(From { cluster: cluster.to_owned(), way }),
-        None => Err(format!("from: no cluster is called '{cluster}'")),
+        None => Err(format!("from: unknown cluster '{cluster}'")),
     }
 }
 
@@ -244,18 +239,18 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_scenario_is_refused_in_one_line() {
+    fn an_invalid_scenario_is_refused_in_one_line() {
         for (old, new, part) in [
             ("story", "tale", "tale"),
-            ("kill gke1/echo2", "kill gke1/echo3", "nothing is called 'gke1/echo3'"),
-            ("kill gke1/echo2", "scale gke1/echo9 2", "no workload is called 'gke1/echo9'"),
-            ("kill gke1/echo2", "mtls echo9 strict", "no service is called 'echo9'"),
-            ("kill gke1/echo2", "swap-root eks1", "no cluster is called 'eks1'"),
+            ("kill gke1/echo2", "kill gke1/echo3", "unknown cluster, pod or process 'gke1/echo3'"),
+            ("kill gke1/echo2", "scale gke1/echo9 2", "unknown workload 'gke1/echo9'"),
+            ("kill gke1/echo2", "mtls echo9 strict", "unknown service 'echo9'"),
+            ("kill gke1/echo2", "swap-root eks1", "unknown cluster 'eks1'"),
             ("kill gke1/echo2", "kil gke1/echo2", "kill"),
             ("start gke1/echo2", "start gke2", "gke2"),
             ("at: 2s", "at: soon", "for example 250ms"),
             ("kops sidecar", "kops side", "sidecar, ingress or plain"),
-            ("kops sidecar", "eks1 sidecar", "no cluster is called 'eks1'"),
+            ("kops sidecar", "eks1 sidecar", "unknown cluster 'eks1'"),
             ("lost <= 2", "lots <= 2", "lots"),
             ("from:", "topology: none.yaml\nfrom:", "topology: none.yaml: No such file"),
         ] {
@@ -273,8 +268,8 @@ mod tests {
         assert!(scenarios.len() >= 15, "{}", scenarios.len());
         assert_eq!(scenarios.iter().filter(|scenario| scenario.isolate).count(), 2);
         for scenario in scenarios {
-            assert!(scenario.story.len() > 80, "{} tells no story", scenario.name);
-            assert!(!scenario.expect.is_empty(), "{} expects nothing", scenario.name);
+            assert!(scenario.story.len() > 80, "the story of {} is too short", scenario.name);
+            assert!(!scenario.expect.is_empty(), "{} has no expectation", scenario.name);
         }
     }
 }

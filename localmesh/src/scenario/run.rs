@@ -1,4 +1,4 @@
-//! Running scenarios: a fresh mesh for each, prober beside it, its report judged.
+//! Runs scenarios: each on a new mesh with prober beside it, then judges the report.
 
 use std::fmt::Write as _;
 use std::fs::File;
@@ -18,7 +18,7 @@ use crate::process::guard::guarded_in;
 use crate::process::tools::Tools;
 use crate::topology::{Role, SERVICE_PORT};
 
-/// How often prober is looked at while the mesh waits for its events.
+/// The interval of checks whether prober has ended.
 const POLL: Duration = Duration::from_millis(20);
 
 /// Where scenarios run.
@@ -26,31 +26,28 @@ const POLL: Duration = Duration::from_millis(20);
 pub struct Place<'a> {
     /// The second byte of the addresses.
     pub block: u8,
-    /// The programs.
     pub tools: &'a Tools,
-    /// A folder for reports and logs, if they are to be kept.
+    /// A directory that keeps reports and logs.
     pub keep: Option<&'a Path>,
 }
 
-/// How a scenario ended.
 #[derive(Clone, Debug)]
 pub struct Outcome {
-    /// Its name.
     pub name: String,
-    /// prober's row of it.
+    /// The row of prober's report.
     pub row: Value,
-    /// What was not as expected: the expectation, and what was seen.
+    /// Missed expectations: what was expected, and what was seen.
     pub missed: Vec<(String, String)>,
 }
 
 impl Outcome {
-    /// Whether all was as expected.
+    /// Whether all expectations were met.
     #[must_use]
     pub fn passed(&self) -> bool {
         self.missed.is_empty()
     }
 
-    /// The heading of the lines of [`Outcome::line`].
+    /// The heading above [`Outcome::line`].
     #[must_use]
     pub fn heading() -> String {
         format!(
@@ -59,7 +56,7 @@ impl Outcome {
         )
     }
 
-    /// Its line in the table, and a line for each thing missed.
+    /// The line in the table, and a line per missed expectation.
     #[must_use]
     pub fn line(&self) -> String {
         let times = &self.row["failover"];
@@ -86,10 +83,10 @@ impl Outcome {
     }
 }
 
-/// Runs one scenario. `interrupted` is asked now and then; `true` ends it.
+/// Runs one scenario. `interrupted` is called regularly; `true` ends the run.
 ///
 /// # Errors
-/// If the mesh does not start, a step cannot be done, or prober says no report.
+/// If the mesh does not start, an action fails, or prober writes no report.
 pub fn run(
     scenario: &Scenario,
     place: &Place<'_>,
@@ -171,13 +168,13 @@ fn probe(
     Ok(row)
 }
 
-/// The causes that prober found, what accounts for most first.
+/// The causes that prober found, the most important first.
 fn causes(row: &Value) -> Vec<String> {
     let findings = row["explanation"]["findings"].as_array().into_iter().flatten();
     findings.filter_map(|finding| Some(finding["cause"].as_str()?.to_owned())).collect()
 }
 
-/// Whether other causes were found than expected: expected, and found.
+/// The expected and the found causes, if they differ.
 fn other_causes(expected: &[String], found: &[String]) -> Option<(String, String)> {
     let first = found.first().is_some_and(|first| expected.contains(first));
     let met = first && expected.iter().all(|cause| found.contains(cause));
@@ -185,19 +182,19 @@ fn other_causes(expected: &[String], found: &[String]) -> Option<(String, String
         .then(|| (format!("cause {}", expected.join(", ")), found.join(", ")))
 }
 
-/// prober, ended with the scenario.
+/// prober; killed when dropped.
 struct Running(Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // Both fail harmlessly if it has ended.
+        // Both fail without harm if it has ended.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
 }
 
-/// Whether prober reaches an Envoy from where it stands. In an isolated mesh that is a network,
-/// or outside of all, from where gateways are reached.
+/// Whether prober reaches an Envoy. In an isolated mesh, prober runs in one network, or
+/// outside of all, from where it reaches only gateways.
 fn reached(admin: &SocketAddrV4, scenario: &Scenario, mesh: &Mesh) -> bool {
     let clusters = &mesh.topology().clusters;
     if mesh.internet().is_none() {
@@ -213,7 +210,6 @@ fn reached(admin: &SocketAddrV4, scenario: &Scenario, mesh: &Mesh) -> bool {
     own.flat_map(|c| &c.pods).any(|pod| pod.envoy_admin() == *admin)
 }
 
-/// The command line of prober.
 fn arguments(scenario: &Scenario, mesh: &Mesh, place: &Place<'_>) -> Result<Vec<String>, Error> {
     let mut arguments: Vec<String> = ["--output", "json", "--quiet"].map(Into::into).into();
     let cluster = &scenario.from.cluster;
@@ -235,7 +231,7 @@ fn arguments(scenario: &Scenario, mesh: &Mesh, place: &Place<'_>) -> Result<Vec<
     let chooses = match scenario.from.way {
         Way::Sidecar => home.clients().next(),
         Way::Ingress => home.ingress_gateways().next(),
-        // No Envoy chooses for a pod without a sidecar.
+        // Without a sidecar, no Envoy chooses the endpoint.
         Way::Plain => None,
     };
     let client = chooses.map(|pod| ["--envoy-admin".into(), pod.envoy_admin().to_string()]);
@@ -263,7 +259,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn the_first_cause_is_one_of_those_expected_and_none_of_them_is_missing() {
+    fn all_expected_causes_are_found_and_one_of_them_first() {
         let row = json!({ "explanation": { "findings": [{ "cause": "a" }, { "cause": "b" }] } });
         let found = causes(&row);
         let missed = |expected: &[&str]| {

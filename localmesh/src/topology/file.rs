@@ -1,5 +1,5 @@
-//! The topology file: YAML → a shape that can be laid out. Whatever is wrong is refused with
-//! file and line before anything starts. Pure but for [`read`].
+//! Topology files: YAML → a checked shape. Every error names file and line. Pure, except
+//! [`read`].
 
 mod entries;
 
@@ -19,22 +19,22 @@ use entries::{ClusterEntry, File, Pods, ServiceEntry};
 /// Reads the topology file at `path`.
 ///
 /// # Errors
-/// [`Error::File`] if it cannot be read, [`Error::Topology`] if it is none.
+/// [`Error::File`] if it cannot be read, [`Error::Topology`] if it is invalid.
 pub fn read(path: &Path) -> Result<Shape, Error> {
     let text = std::fs::read_to_string(path).map_err(Error::file(path))?;
     parse(&path.display().to_string(), &text)
 }
 
-/// Reads a topology; `file` is its name, for messages.
+/// Reads a topology; `file` is its name in error messages.
 ///
 /// # Errors
-/// [`Error::Topology`] with the line of the first thing that is wrong.
+/// [`Error::Topology`] with the line of the first error.
 pub fn parse(file: &str, text: &str) -> Result<Shape, Error> {
     let parsed: File = serde_saphyr::from_str(text).map_err(|error| syntax(file, &error))?;
     Reader { file, parsed: &parsed }.shape()
 }
 
-/// What the YAML reader says, with its line, and the nearest key of an unknown one.
+/// An error of the YAML reader with its line, and the key nearest to an unknown one.
 fn syntax(file: &str, error: &serde_saphyr::Error) -> Error {
     use serde_saphyr::Error as Yaml;
     let error = error.without_snippet();
@@ -43,8 +43,8 @@ fn syntax(file: &str, error: &serde_saphyr::Error) -> Error {
         Yaml::SerdeUnknownField { field, expected, .. } => {
             unknown("key", field, expected.iter().copied())
         }
-        Yaml::SerdeMissingField { field, .. } => format!("no '{field}' here"),
-        Yaml::Eof { .. } => "it is empty; write 'services:' and 'clusters:'".to_owned(),
+        Yaml::SerdeMissingField { field, .. } => format!("the key '{field}' is missing"),
+        Yaml::Eof { .. } => "the file is empty; write 'services:' and 'clusters:'".to_owned(),
         other => {
             let text = other.to_string();
             format!("not a topology: {}", text.lines().next().unwrap_or_default())
@@ -82,12 +82,14 @@ impl Reader<'_> {
     fn services(&self) -> Result<Vec<Service>, Error> {
         let list = &self.parsed.services;
         if list.value.is_empty() {
-            return Err(self.at(list.referenced, "it has no services; write at least one"));
+            return Err(
+                self.at(list.referenced, "the list of services is empty; write at least one")
+            );
         }
         if list.value.len() > MAX_SERVICES {
             let wrong = format!(
-                "{} services, each of up to {MAX_REPLICAS} pods, are more than a cluster has \
-                 addresses for; at most {MAX_SERVICES} fit",
+                "{} services of up to {MAX_REPLICAS} pods need more addresses than a cluster has; \
+                 write at most {MAX_SERVICES}",
                 list.value.len()
             );
             return Err(self.at(list.referenced, wrong));
@@ -101,7 +103,7 @@ impl Reader<'_> {
         Ok(services)
     }
 
-    /// One service. Its pods' labels, as many as it may be scaled to, must be nobody else's.
+    /// One service. The labels of all its possible pods must be unique.
     fn service<'a>(
         &'a self,
         entry: &'a ServiceEntry,
@@ -110,20 +112,21 @@ impl Reader<'_> {
         let name = self.name("service", &entry.name)?;
         let namespace = self.name("namespace", &entry.namespace)?;
         let clusters = self.parsed.clusters.value.iter();
-        // Files of subsets are named by service and cluster.
+        // The files of subsets are named after service and cluster.
         let subsets = clusters.map(|cluster| format!("{name}-{}", cluster.name.value));
         let labels = (1..=MAX_REPLICAS).map(|number| plan::label(name, number)).chain(subsets);
         for label in labels {
             let holder = taken.iter().find(|(other, _)| *other == label).map(|(_, who)| *who);
             match holder {
                 Some(who) if who == name && label == name => {
-                    let wrong = format!("a second service is named '{name}'");
+                    let wrong =
+                        format!("the service name '{name}' is used twice; choose another name");
                     return Err(self.at(entry.name.referenced, wrong));
                 }
                 Some(who) if who != name => {
                     let wrong = format!(
-                        "service '{name}' cannot be told from {who}: both have '{label}'; choose \
-                         another name"
+                        "service '{name}' conflicts with {who}: both use '{label}'; choose another \
+                         name"
                     );
                     return Err(self.at(entry.name.referenced, wrong));
                 }
@@ -137,10 +140,13 @@ impl Reader<'_> {
     fn clusters(&self, services: &[Service]) -> Result<Vec<ClusterShape>, Error> {
         let list = &self.parsed.clusters;
         if list.value.is_empty() {
-            return Err(self.at(list.referenced, "it has no clusters; write at least one"));
+            return Err(
+                self.at(list.referenced, "the list of clusters is empty; write at least one")
+            );
         }
         if list.value.len() > usize::from(MAX_CLUSTERS) {
-            let wrong = format!("{} clusters; at most {MAX_CLUSTERS} fit", list.value.len());
+            let wrong =
+                format!("{} clusters are too many; write at most {MAX_CLUSTERS}", list.value.len());
             return Err(self.at(list.referenced, wrong));
         }
         let mut clusters: Vec<ClusterShape> = Vec::new();
@@ -154,7 +160,7 @@ impl Reader<'_> {
         Ok(clusters)
     }
 
-    /// Whether two clusters have names and addresses of their own.
+    /// Checks that two clusters have different names, addresses and hosts.
     fn apart(
         &self,
         entry: &ClusterEntry,
@@ -163,7 +169,10 @@ impl Reader<'_> {
     ) -> Result<(), Error> {
         let place = entry.name.referenced;
         if one.name == other.name {
-            return Err(self.at(place, format!("a second cluster is named '{}'", one.name)));
+            return Err(self.at(
+                place,
+                format!("the cluster name '{}' is used twice; choose another name", one.name),
+            ));
         }
         if one.subnet == other.subnet {
             let place = entry.subnet.as_ref().map_or(place, |subnet| subnet.referenced);
@@ -176,7 +185,10 @@ impl Reader<'_> {
         }
         if one.host == other.host {
             let place = entry.host.as_ref().map_or(place, |host| host.referenced);
-            let wrong = format!("cluster '{}' has the host '{}' too", other.name, one.host);
+            let wrong = format!(
+                "cluster '{}' already has the host '{}'; write another 'host'",
+                other.name, one.host
+            );
             return Err(self.at(place, wrong));
         }
         Ok(())
@@ -228,7 +240,8 @@ impl Reader<'_> {
             };
             let fits = u8::try_from(count).ok().filter(|count| *count <= MAX_REPLICAS);
             let Some(count) = fits else {
-                let wrong = format!("{count} pods of '{name}'; from 0 to {MAX_REPLICAS} fit");
+                let wrong =
+                    format!("{count} pods of '{name}' is out of range; write 0 to {MAX_REPLICAS}");
                 return Err(self.at(pods.referenced, wrong));
             };
             shape.replicas[index] = count;
@@ -250,7 +263,7 @@ impl Reader<'_> {
             (Some(region), Some(zone)) => (region, zone),
             (Some(region), None) => {
                 let wrong = format!(
-                    "cluster '{name}' has a region and no zone; write one, such as 'zone: {}a'",
+                    "cluster '{name}' has a region but no zone; write one, such as 'zone: {}a'",
                     region.value
                 );
                 return Err(self.at(region.referenced, wrong));
@@ -269,19 +282,18 @@ impl Reader<'_> {
     fn within(&self, key: &str, number: &Spanned<i64>, least: u8, most: u8) -> Result<u8, Error> {
         let fits = u8::try_from(number.value).ok().filter(|n| (least..=most).contains(n));
         fits.ok_or_else(|| {
-            let wrong = format!("{key}: {} is not from {least} to {most}", number.value);
+            let wrong = format!("{key}: {} is out of range; write {least} to {most}", number.value);
             self.at(number.referenced, wrong)
         })
     }
 
-    /// A name that Kubernetes would take (a DNS label): it becomes part of paths, host names
-    /// and SPIFFE ids.
+    /// A DNS label, as in Kubernetes: it becomes part of paths, host names and SPIFFE ids.
     fn name<'a>(&self, kind: &str, name: &'a Spanned<String>) -> Result<&'a str, Error> {
         if is_label(&name.value) {
             return Ok(&name.value);
         }
         let wrong = format!(
-            "'{}' is no name of a {kind}; write at most 63 of a-z, 0-9 and inner '-'",
+            "'{}' is not a {kind} name; write at most 63 of a-z, 0-9 and '-', not at the ends",
             shown(&name.value)
         );
         Err(self.at(name.referenced, wrong))
@@ -292,25 +304,26 @@ impl Reader<'_> {
         if labels && host.value.len() <= 253 {
             return Ok(&host.value);
         }
-        let wrong = format!("'{}' is no host name, such as a.example.com", shown(&host.value));
+        let wrong =
+            format!("'{}' is not a host name; write for example a.example.com", shown(&host.value));
         Err(self.at(host.referenced, wrong))
     }
 
-    /// A region or zone, as clouds name them.
+    /// A region or zone name.
     fn place<'a>(&self, kind: &str, name: &'a Spanned<String>) -> Result<&'a str, Error> {
         let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
         if !name.value.is_empty() && name.value.len() <= 63 && name.value.chars().all(plain) {
             return Ok(&name.value);
         }
         let wrong = format!(
-            "'{}' is no name of a {kind}; write letters, digits, '-', '_' and '.'",
+            "'{}' is not a {kind} name; write letters, digits, '-', '_' and '.'",
             shown(&name.value)
         );
         Err(self.at(name.referenced, wrong))
     }
 }
 
-/// Whether a name is a DNS label in the sense of RFC 1123, in small letters.
+/// Whether a name is a DNS label of RFC 1123 in lower case.
 fn is_label(name: &str) -> bool {
     let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     (1..=63).contains(&name.len())
@@ -319,7 +332,7 @@ fn is_label(name: &str) -> bool {
         && !name.ends_with('-')
 }
 
-/// A text of the file in a message of one line.
+/// A text of the file for a message: short and on one line.
 fn shown(text: &str) -> String {
     let mut shown: String = text.chars().take(40).flat_map(char::escape_debug).collect();
     if text.chars().nth(40).is_some() {
@@ -334,7 +347,7 @@ fn unknown<'a>(kind: &str, name: &str, known: impl Iterator<Item = &'a str> + Cl
         Some(near) => format!("unknown {kind} '{name}'; did you mean '{near}'?"),
         None => {
             let known: Vec<_> = known.collect();
-            format!("unknown {kind} '{name}'; known here are {}", known.join(", "))
+            format!("unknown {kind} '{name}'; known: {}", known.join(", "))
         }
     }
 }

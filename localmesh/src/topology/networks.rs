@@ -1,5 +1,5 @@
-//! Networks of an isolated mesh: which addresses each has, which of them the others can reach,
-//! and the links between them. Pure.
+//! The networks of an isolated mesh: their addresses, what others can reach, and the links
+//! between them. Pure.
 
 use std::net::Ipv4Addr;
 
@@ -9,29 +9,27 @@ use super::plan::{self, NETWORK_ADDRESS};
 /// A network: the clusters that share it, and its link to the others.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Network {
-    /// Its name.
     pub(crate) name: String,
-    /// The subnets of its clusters, of 24 bits each.
+    /// The /24 subnets of its clusters.
     pub(crate) subnets: Vec<Ipv4Addr>,
-    /// The addresses of its gateways: all that other networks can reach.
+    /// Other networks reach only these addresses.
     pub(crate) gateways: Vec<Ipv4Addr>,
-    /// The address that its requests to other networks come from.
+    /// The source address of its requests to other networks.
     pub(crate) egress: Ipv4Addr,
-    /// The far end of its link.
+    /// The end of its link between the networks.
     pub(crate) far: Ipv4Addr,
-    /// Its own end.
+    /// The end of its link in the network.
     pub(crate) near: Ipv4Addr,
 }
 
 impl Network {
-    /// Whether a pod with this address is in it.
     pub(crate) fn holds(&self, address: Ipv4Addr) -> bool {
         self.subnets.contains(&plan::subnet_of(address))
     }
 }
 
 impl Topology {
-    /// The networks, in the order of their first clusters.
+    /// In the order of their first clusters.
     pub(crate) fn networks(&self) -> Vec<Network> {
         let mut networks: Vec<Network> = Vec::new();
         for cluster in &self.clusters {
@@ -68,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_network_has_the_subnets_of_its_clusters_and_shows_gateways_only() {
+    fn a_network_has_the_subnets_of_its_clusters_and_exposes_gateways_only() {
         let mut shape = Shape::two_clusters();
         let mut third = shape.clusters[0].clone();
         (third.name, third.subnet) = ("eks1".into(), 3);

@@ -1,4 +1,4 @@
-//! The plan of names and addresses: from what a mesh shall consist of to its pods. Pure.
+//! Lays out a mesh: from its shape to pods with names and addresses. Pure.
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
@@ -6,67 +6,65 @@ use std::net::Ipv4Addr;
 use super::clusters::{Cluster, Locality, Pod, Role, Topology};
 use super::names::Service;
 
-/// More pods of one service than this do not fit the plan of addresses.
+/// The maximum number of pods of one service in a cluster.
 pub const MAX_REPLICAS: u8 = 5;
-/// More gateways of one kind in a cluster do not fit.
+/// The maximum number of gateways of one kind in a cluster.
 pub const MAX_GATEWAYS: u8 = 4;
-/// More clusters do not fit: each has a subnet, and a few are left for links between networks.
+/// The maximum number of clusters: each has a subnet, and a few subnets are for the links
+/// between networks.
 pub const MAX_CLUSTERS: u8 = 250;
-/// More services do not fit, each with as many pods as it may be scaled to.
+/// The maximum number of services, each with [`MAX_REPLICAS`] pods.
 pub const MAX_SERVICES: usize = ((LAST_ECHO - FIRST_ECHO) / MAX_REPLICAS) as usize;
 
-/// The second byte of all addresses, unless asked otherwise: `127.10.0.0/16`.
+/// The default second byte of all addresses: `127.10.0.0/16`.
 pub const DEFAULT_BLOCK: u8 = 10;
 
-/// The first byte of all addresses; of those of an isolated mesh, which real links carry.
+/// The first byte of all addresses. Those of an isolated mesh are routed over real links.
 const LOOPBACK: u8 = 127;
 const ISOLATED: u8 = 10;
-/// Last bytes of the addresses of a cluster. Gateways of both kinds take turns.
+/// The last bytes of the addresses of a cluster. The two kinds of gateways alternate.
 pub(super) const NETWORK_ADDRESS: u8 = 1;
 const FIRST_INGRESS: u8 = 2;
 const FIRST_EAST_WEST: u8 = 3;
 const FIRST_ECHO: u8 = 11;
 const CLIENT: u8 = 22;
 const LAST_ECHO: u8 = 99;
-/// How much greater the last byte of an application behind a sidecar is.
+/// Added to the last byte for an application behind a sidecar.
 const BEHIND_SIDECAR: u8 = 100;
 
-/// What to lay out: the input of [`Topology::new`].
+/// The input of [`Topology::new`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shape {
-    /// The clusters.
     pub clusters: Vec<ClusterShape>,
-    /// The services, at most [`MAX_SERVICES`].
+    /// At most [`MAX_SERVICES`].
     pub services: Vec<Service>,
 }
 
-/// One cluster of a [`Shape`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClusterShape {
-    /// Name.
     pub name: String,
-    /// Network; clusters of one network reach each other's pods directly.
+    /// Clusters of one network reach each other's pods directly.
     pub network: String,
-    /// Where its nodes are, if not said otherwise of a pod.
+    /// The default locality of its pods.
     pub locality: Locality,
     /// The public name of its ingress gateways.
     pub host: String,
     /// The third byte of its addresses, from 1 to [`MAX_CLUSTERS`].
     pub subnet: u8,
-    /// How many ingress gateways it has, at most [`MAX_GATEWAYS`].
+    /// At most [`MAX_GATEWAYS`].
     pub ingress_gateways: u8,
-    /// How many east-west gateways it has, at most [`MAX_GATEWAYS`].
+    /// At most [`MAX_GATEWAYS`].
     pub east_west_gateways: u8,
-    /// How many pods each service has here, in the services' order; at most [`MAX_REPLICAS`].
+    /// The number of pods per service, in the order of services; at most [`MAX_REPLICAS`].
     pub replicas: Vec<u8>,
-    /// Where the pods of each service are, in the same order; those not named here are where
-    /// the cluster is.
+    /// The localities of the pods per service, in the same order; pods without an entry are in
+    /// the locality of the cluster.
     pub places: Vec<Vec<Locality>>,
 }
 
 impl ClusterShape {
-    /// Cluster number `number`, from 1, of a mesh in which each has a network and a public name
-    /// of its own, and one gateway of each kind.
+    /// Cluster `number`, from 1, with its own network and public name and one gateway of each
+    /// kind.
     #[must_use]
     pub fn new(number: u8, name: &str, locality: Locality, replicas: Vec<u8>) -> Self {
         Self {
@@ -83,19 +81,19 @@ impl ClusterShape {
     }
 }
 
-/// The network of cluster number `number`, unless said otherwise.
+/// The default network of cluster `number`.
 pub(super) fn network(number: u8) -> String {
     format!("network{number}")
 }
 
-/// The public name of cluster number `number`, unless said otherwise.
+/// The default public name of cluster `number`.
 pub(super) fn host(number: u8) -> String {
     format!("istio{number}.xiaowenx.com")
 }
 
 impl Shape {
-    /// The mesh of the documents: `kops` and `gke1`, one pod of `echo1` (no
-    /// sidecar) and one of `echo2` (sidecar) in each.
+    /// The mesh of the documentation: `kops` and `gke1`, each with one pod of `echo1` (without
+    /// sidecar) and one of `echo2` (with sidecar).
     #[must_use]
     pub fn two_clusters() -> Self {
         let at = |region: &str, zone: &str| Locality { region: region.into(), zone: zone.into() };
@@ -113,23 +111,22 @@ impl Shape {
 }
 
 impl Topology {
-    /// Gives everything in `shape` its name and address: a cluster is on
-    /// `127.<block>.<subnet>.0/24`, with `.2`, `.4`, … ingress gateways, `.3`, `.5`, …
-    /// east-west gateways, `.11`–`.99` echoes, among them `.22` the client, and `+100` an
-    /// application behind its sidecar.
+    /// Gives every pod its name and address. A cluster uses `127.<block>.<subnet>.0/24`: `.2`,
+    /// `.4`, … are ingress gateways, `.3`, `.5`, … east-west gateways, `.11`–`.99` echoes,
+    /// except `.22`, which is the client. An application behind a sidecar has `+100`.
     #[must_use]
     pub fn new(shape: &Shape, block: u8, ingress_port: u16) -> Self {
         Self::on(LOOPBACK, shape, block, ingress_port)
     }
 
-    /// The same on `10.<block>.0.0/16`, for networks that are namespaces of their own.
+    /// The same on `10.<block>.0.0/16`, for an isolated mesh.
     #[must_use]
     pub fn isolated(shape: &Shape, block: u8, ingress_port: u16) -> Self {
         Self::on(ISOLATED, shape, block, ingress_port)
     }
 
-    /// Gives a service so many pods in a cluster, at most [`MAX_REPLICAS`]; the labels of the
-    /// pods that are new, and of those that are gone. New ones are not ready.
+    /// Scales a service in a cluster to `to` pods, at most [`MAX_REPLICAS`]. Returns what has
+    /// changed. New pods are not ready.
     pub(crate) fn scale(&mut self, cluster: usize, service: usize, to: u8) -> Scaled {
         let services = &self.services;
         let home = &mut self.clusters[cluster];
@@ -175,12 +172,12 @@ impl Topology {
     }
 }
 
-/// What changed by [`Topology::scale`].
+/// What [`Topology::scale`] has changed.
 #[derive(Debug, Default)]
 pub(crate) struct Scaled {
     /// Labels of new pods.
     pub(crate) new: Vec<String>,
-    /// Pods that are no more.
+    /// Removed pods.
     pub(crate) gone: Vec<Pod>,
 }
 
@@ -217,26 +214,26 @@ fn pods(cluster: &ClusterShape, services: &[Service], subnet: Ipv4Addr) -> Vec<P
             pods.push(replica(&home, index, number, own.clone()));
         }
     }
-    // Where those of its namespace stand who use the mesh.
+    // The client is in the namespace of the services with sidecars.
     let namespace = services.iter().find(|service| service.sidecar);
     let namespace = namespace.map_or("istio-enabled", |service| service.namespace.as_str());
     pods.push(single(CLIENT_LABEL, namespace, "client", CLIENT, Role::Client));
     pods
 }
 
-/// Labels of pods that no service has.
+/// Labels of pods that belong to no service.
 const INGRESS: &str = "ingressgateway";
 const EAST_WEST: &str = "eastwestgateway";
 const CLIENT_LABEL: &str = "client";
 
-/// All labels that pods can have which belong to no service.
+/// All possible labels of pods that belong to no service.
 pub(super) fn own_labels() -> impl Iterator<Item = String> {
     let gateways = [INGRESS, EAST_WEST].into_iter();
     let gateways = gateways.flat_map(|kind| (1..=MAX_GATEWAYS).map(move |n| label(kind, n)));
     gateways.chain([CLIENT_LABEL.to_owned()])
 }
 
-/// `echo2`, and `echo2-2` for the second one.
+/// `echo2`, then `echo2-2`.
 pub(super) fn label(name: &str, number: u8) -> String {
     match number {
         1 => name.to_owned(),
@@ -250,8 +247,8 @@ pub(super) fn subnet_of(address: Ipv4Addr) -> Ipv4Addr {
     Ipv4Addr::new(a, b, c, 0)
 }
 
-/// The two ends of the link of network number `number`, from 0: what stands between the
-/// networks, and the network. They lie beyond the subnets of all clusters.
+/// The two ends of the link of network `number`, from 0: the end between the networks, and
+/// the end in the network. They are outside of the subnets of all clusters.
 pub(super) fn link(subnet: Ipv4Addr, number: usize) -> (Ipv4Addr, Ipv4Addr) {
     const LINKS: usize = 128;
     let [a, b, ..] = subnet.octets();
@@ -273,11 +270,11 @@ struct Home<'a> {
     subnet: Ipv4Addr,
 }
 
-/// Pod number `number`, from 1, of the service with this index.
+/// Pod `number`, from 1, of the service with this index.
 fn replica(home: &Home<'_>, index: usize, number: u8, locality: Locality) -> Pod {
     let Home { cluster, services, subnet } = *home;
     let service = &services[index];
-    // Services take turns: echo1 has .11, .13, …, echo2 has .12, .14, …
+    // Services alternate: echo1 has .11, .13, …, echo2 has .12, .14, …
     let offset = index + services.len() * (usize::from(number) - 1);
     let host = FIRST_ECHO.saturating_add(u8::try_from(offset).unwrap_or(u8::MAX));
     let host = host.saturating_add(u8::from(host >= CLIENT)).min(LAST_ECHO);

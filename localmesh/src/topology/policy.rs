@@ -1,24 +1,21 @@
-//! How clients are told to treat a service: what people write into
-//! DestinationRules and VirtualServices. Pure.
+//! Traffic policies: what DestinationRules and VirtualServices configure. Pure.
 
 use std::time::Duration;
 
 /// The traffic policy of one service, the same in every cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
-    /// How one of several endpoints is chosen.
     pub balancer: Balancer,
-    /// Whether endpoints that fail are ejected. `None`, Istio's default, never ejects.
+    /// `None`, Istio's default, never ejects an endpoint.
     pub outlier: Option<Outlier>,
-    /// What localities mean.
     pub locality: LocalityLb,
-    /// Weights of a VirtualService by cluster; empty for none.
+    /// Weights of a VirtualService by cluster; empty without a split.
     pub split: Vec<(String, u32)>,
-    /// Whether there are subsets by cluster: a split needs them, and they stay after it.
+    /// Whether subsets by cluster exist: a split needs them, and they stay after it.
     pub subsets: bool,
-    /// How often the nearest Envoy tries again: Istio's default is 2.
+    /// Retries by the nearest Envoy; Istio's default is 2.
     pub retries: u32,
-    /// The SPIFFE ids that clients accept; `None` for the service's own.
+    /// The SPIFFE ids that clients accept; `None` for the service's own id.
     pub sans: Option<Vec<String>>,
 }
 
@@ -36,20 +33,18 @@ impl Default for Policy {
     }
 }
 
-/// How an endpoint is chosen.
+/// The load-balancing policy.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Balancer {
-    /// The less busy of two drawn: Istio's default.
+    /// The less busy of two random endpoints: Istio's default.
     #[default]
     LeastRequest,
-    /// One after the other.
     RoundRobin,
-    /// Drawn.
     Random,
 }
 
 impl Balancer {
-    /// Envoy's word for it.
+    /// Envoy's name of the policy.
     #[must_use]
     pub fn envoy(self) -> &'static str {
         match self {
@@ -60,21 +55,20 @@ impl Balancer {
     }
 }
 
-/// When an endpoint is ejected, and for how long. Defaults are Istio's, or Envoy's where
-/// Istio sets nothing.
+/// Outlier detection. The defaults are Istio's, or Envoy's where Istio sets nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outlier {
-    /// So many 5xx in a row eject; resets and refusals count as such.
+    /// Consecutive 5xx responses that eject an endpoint. Resets and refused connections count.
     pub consecutive: u32,
-    /// How often Envoy looks for who may return.
+    /// The interval of the checks that end an ejection.
     pub interval: Duration,
-    /// For how long, times the number of ejections so far.
+    /// Multiplied by the number of ejections so far.
     pub ejection_time: Duration,
-    /// At most this part of the endpoints, in percent. Envoy's default of 10 never ejects one
-    /// of two.
+    /// The largest share of ejected endpoints, in percent. Envoy's default of 10 never ejects
+    /// one of two.
     pub max_percent: u32,
-    /// Below this part of healthy endpoints, in percent, all are used: the panic threshold.
-    /// Istio sets 0, never, unless `minHealthPercent` says otherwise.
+    /// The panic threshold: below this share of healthy endpoints, in percent, all are used.
+    /// Istio sets 0 (never), unless `minHealthPercent` says otherwise.
     pub panic_percent: u32,
 }
 
@@ -90,25 +84,24 @@ impl Default for Outlier {
     }
 }
 
-/// What localities mean for the balancing. Failover acts only beside outlier detection.
+/// Locality load balancing. Failover needs outlier detection.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum LocalityLb {
-    /// The nearest locality that is healthy: Istio's default, where outliers are detected.
+    /// Prefers the nearest healthy locality: Istio's default with outlier detection.
     #[default]
     Failover,
-    /// All localities alike.
+    /// Treats all localities alike.
     Off,
-    /// Shares by cluster, in percent, wherever the client is; a cluster not named gets none.
+    /// Shares by cluster in percent, for all clients; a cluster without an entry gets nothing.
     Distribute(Vec<(String, u32)>),
 }
 
-/// What an application is made to do to a part of its requests.
+/// A fault of an application.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
-    /// Answer later.
     pub delay: Option<Duration>,
-    /// Answer with this status instead.
+    /// The status to answer with.
     pub abort: Option<u16>,
-    /// Of so many requests, in percent.
+    /// The share of affected requests.
     pub percent: u32,
 }

@@ -51,46 +51,42 @@ fn a_file_says_what_the_mesh_consists_of() {
 fn whatever_is_wrong_is_refused_with_its_line() {
     let many: String = (0..18).map(|n| format!("  - {{name: s{n}, namespace: n}}\n")).collect();
     for (old, new, said) in [
-        (WHOLE, "", "1: it is empty"),
-        ("name: gke1", "name: kops", "11: a second cluster is named 'kops'"),
-        ("name: echo2,", "name: echo1,", "3: a second service is named 'echo1'"),
+        (WHOLE, "", "1: the file is empty"),
+        ("name: gke1", "name: kops", "11: the cluster name 'kops' is used twice"),
+        ("name: echo2,", "name: echo1,", "3: the service name 'echo1' is used twice"),
         ("subnet: 9", "subnet: 1", "15: the addresses of clusters 'kops' and 'gke1' overlap"),
-        ("subnet: 9", "subnet: 251", "15: subnet: 251 is not from 1 to 250"),
-        ("subnet: 9", "subnet: 0", "15: subnet: 0 is not from 1 to 250"),
-        ("echo2: 3", "echo2: 6", "16: 6 pods of 'echo2'; from 0 to 5 fit"),
-        ("echo2: 3", "echo2: -1", "16: -1 pods of 'echo2'; from 0 to 5 fit"),
+        ("subnet: 9", "subnet: 251", "15: subnet: 251 is out of range; write 1 to 250"),
+        ("subnet: 9", "subnet: 0", "15: subnet: 0 is out of range; write 1 to 250"),
+        ("echo2: 3", "echo2: 6", "16: 6 pods of 'echo2' is out of range; write 0 to 5"),
+        ("echo2: 3", "echo2: -1", "16: -1 pods of 'echo2' is out of range; write 0 to 5"),
         ("echo2: 3", "echo2: [a, b, c, d, e, f]", "16: 6 pods of 'echo2'"),
-        ("echo2: 3", "echo2: some", "16: not a topology: expected a number of pods, or a list"),
+        ("echo2: 3", "echo2: some", "16: not a topology: write a number of pods, or a list"),
         ("echo2: 3", "echo3: 3", "16: unknown service 'echo3'; did you mean 'echo"),
         ("{echo1: 1, ", "{", "2: service 'echo1' has no pod in any cluster; write how many"),
-        ("    zone: us-west1-b\n", "", "12: cluster 'gke1' has a region and no zone; write one"),
+        ("    zone: us-west1-b\n", "", "12: cluster 'gke1' has a region but no zone; write one"),
         ("    region: us-west1\n", "", "11: cluster 'gke1' has no region"),
-        ("zone: us-west1-b", "zone: a/b", "13: 'a/b' is no name of a zone"),
-        ("zone: us-west1-b", "zone: ''", "13: '' is no name of a zone"),
+        ("zone: us-west1-b", "zone: a/b", "13: 'a/b' is not a zone name"),
+        ("zone: us-west1-b", "zone: ''", "13: '' is not a zone name"),
         ("subnet:", "subnte:", "15: unknown key 'subnte'; did you mean 'subnet'?"),
         ("ingress-gateways", "ingress_gateways", "10: unknown key 'ingress_gateways'; did you"),
         (
             "ingress-gateways: 2",
             "ingress-gateways: 5",
-            "10: ingress-gateways: 5 is not from 0 to 4",
+            "10: ingress-gateways: 5 is out of range; write 0 to 4",
         ),
         ("gateways: 0", "gateways: many", "17: not a topology: "),
-        ("name: kops", "name: ../kops", "5: '../kops' is no name of a cluster"),
-        ("name: kops", "name: Kops", "5: 'Kops' is no name of a cluster"),
-        ("network: west", "network: -west", "6: '-west' is no name of a network"),
-        ("host: b.example.com", "host: b..com", "14: 'b..com' is no host name"),
-        ("b.example.com", "istio1.xiaowenx.com", "14: cluster 'kops' has the host 'istio1"),
-        ("name: echo1,", "name: client,", "2: service 'client' cannot be told from a pod"),
-        ("name: echo1,", "name: echo2-3,", "3: service 'echo2' cannot be told from echo2-3"),
-        ("name: echo1,", "name: echo2-gke1,", "3: service 'echo2' cannot be told from echo2-gke1"),
-        (
-            "clusters:\n",
-            "x: 1\nclusters:\n",
-            "4: unknown key 'x'; known here are services, clusters",
-        ),
-        ("  - {name: echo2,", &format!("{many}  - {{name: echo2,"), "2: 20 services, each of up"),
+        ("name: kops", "name: ../kops", "5: '../kops' is not a cluster name"),
+        ("name: kops", "name: Kops", "5: 'Kops' is not a cluster name"),
+        ("network: west", "network: -west", "6: '-west' is not a network name"),
+        ("host: b.example.com", "host: b..com", "14: 'b..com' is not a host name"),
+        ("b.example.com", "istio1.xiaowenx.com", "14: cluster 'kops' already has the host 'istio1"),
+        ("name: echo1,", "name: client,", "2: service 'client' conflicts with a pod"),
+        ("name: echo1,", "name: echo2-3,", "3: service 'echo2' conflicts with echo2-3"),
+        ("name: echo1,", "name: echo2-gke1,", "3: service 'echo2' conflicts with echo2-gke1"),
+        ("clusters:\n", "x: 1\nclusters:\n", "4: unknown key 'x'; known: services, clusters"),
+        ("  - {name: echo2,", &format!("{many}  - {{name: echo2,"), "2: 20 services of up"),
         ("  - name: gke1\n", "  - nam: gke1\n", "11: unknown key 'nam'; did you mean 'name'?"),
-        ("  - name: gke1\n    region", "  - region", "no 'name' here"),
+        ("  - name: gke1\n    region", "  - region", "the key 'name' is missing"),
     ] {
         assert!(WHOLE.contains(old), "{old}");
         let error = read(&WHOLE.replacen(old, new, 1)).expect_err(said).to_string();
@@ -99,11 +95,11 @@ fn whatever_is_wrong_is_refused_with_its_line() {
     }
     let (head, _) = WHOLE.split_once("clusters:").unwrap();
     let error = read(&format!("{head}clusters: []\n")).unwrap_err().to_string();
-    assert!(error.starts_with("mesh.yaml:4: it has no clusters"), "{error}");
+    assert!(error.starts_with("mesh.yaml:4: the list of clusters is empty"), "{error}");
     let (_, tail) = WHOLE.split_once("clusters:").unwrap();
     let error = read(&format!("services: []\nclusters:{tail}")).unwrap_err().to_string();
-    assert!(error.starts_with("mesh.yaml:1: it has no services"), "{error}");
-    assert!(read(head).unwrap_err().to_string().contains("no 'clusters' here"));
+    assert!(error.starts_with("mesh.yaml:1: the list of services is empty"), "{error}");
+    assert!(read(head).unwrap_err().to_string().contains("the key 'clusters' is missing"));
 }
 
 #[test]
