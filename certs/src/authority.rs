@@ -1,5 +1,5 @@
-//! Certificate authorities: the root that all clusters share, and the
-//! intermediate of each cluster, which signs its workloads. Knows no files: `folder` does.
+//! Certificate authorities: the shared root, and the intermediate of each cluster, which
+//! signs its workloads. `folder` reads and writes their files.
 
 use std::time::Duration;
 
@@ -19,10 +19,10 @@ use crate::workload::Workload;
 
 pub(crate) mod folder;
 
-/// How long authorities are valid: ten years, as Istio's own tool makes them.
+/// Ten years, as in Istio's own tool.
 pub(crate) const CA_VALIDITY: Duration = Duration::from_secs(3650 * 24 * 60 * 60);
 
-/// An authority: its private key, its certificate, and those above it.
+/// An authority: its private key, its certificate, and its issuers.
 pub struct Authority {
     key: KeyPair,
     key_pem: String,
@@ -32,7 +32,7 @@ pub struct Authority {
 }
 
 impl Authority {
-    /// A new root, signed by itself.
+    /// A new self-signed root.
     ///
     /// # Errors
     /// If the cryptographic library refuses.
@@ -40,7 +40,6 @@ impl Authority {
         Self::root_with(kind.generate()?)
     }
 
-    /// A new root with the key given.
     pub(crate) fn root_with(key: KeyPair) -> Result<Self, Error> {
         let period = validity::period(OffsetDateTime::now_utc(), CA_VALIDITY, None)?;
         let mut params = authority_params(period)?;
@@ -53,14 +52,14 @@ impl Authority {
     /// A new intermediate for a cluster, signed by this root.
     ///
     /// # Errors
-    /// If the name is no DNS label, if this authority may not sign others, or
-    /// if the cryptographic library refuses.
+    /// If the name is not a DNS label, if this authority may not sign others, or if the
+    /// cryptographic library refuses.
     pub fn intermediate(&self, cluster: &str, kind: KeyKind) -> Result<Self, Error> {
         check_cluster_name(cluster)?;
         self.intermediate_with(cluster, kind.generate()?)
     }
 
-    /// A new intermediate with the key given. The name must have been checked.
+    /// The caller has checked the name.
     pub(crate) fn intermediate_with(&self, cluster: &str, key: KeyPair) -> Result<Self, Error> {
         if !self.certificate.signs_authorities() {
             return Err(Error::PathLength { subject: self.certificate.subject().into() });
@@ -76,12 +75,11 @@ impl Authority {
         Ok(Self { key_pem: key.serialize_pem(), key, certificate, issuers })
     }
 
-    /// A new workload certificate with a new key. It becomes valid two minutes
-    /// before now, for machines whose clock is behind, and ends no later than
-    /// this authority's own.
+    /// A new workload certificate with a new key. It is valid from two minutes ago, for machines
+    /// whose clock is slow, and ends no later than this authority's own certificate.
     ///
     /// # Errors
-    /// If the validity is zero or absurd, or if the cryptographic library refuses.
+    /// If the validity is out of range, or if the cryptographic library refuses.
     pub fn workload(
         &self,
         id: &SpiffeId,
@@ -93,7 +91,7 @@ impl Authority {
         let key = kind.generate()?;
         let leaf = self.sign(&params, &key)?;
         let mut chain_pem = leaf.pem().to_owned();
-        // The root is what the peer holds already, so it is not sent.
+        // Without the root, which the peer has already.
         let above = std::iter::once(&self.certificate).chain(&self.issuers);
         for issuer in above.take(self.issuers.len()) {
             chain_pem.push_str(issuer.pem());
@@ -105,37 +103,33 @@ impl Authority {
         })
     }
 
-    /// The own certificate.
     #[must_use]
     pub fn certificate(&self) -> &Certificate {
         &self.certificate
     }
 
-    /// The root's certificate.
     #[must_use]
     pub fn root_certificate(&self) -> &Certificate {
         self.issuers.last().unwrap_or(&self.certificate)
     }
 
-    /// The own certificate, PEM.
     #[must_use]
     pub fn certificate_pem(&self) -> &str {
         self.certificate.pem()
     }
 
-    /// The private key, PEM (PKCS #8).
+    /// PKCS #8.
     #[must_use]
     pub fn key_pem(&self) -> &str {
         &self.key_pem
     }
 
-    /// The own certificate, then its issuers up to and including the root, PEM.
+    /// The authority's certificate, then its issuers up to and including the root.
     #[must_use]
     pub fn chain_pem(&self) -> String {
         std::iter::once(&self.certificate).chain(&self.issuers).map(Certificate::pem).collect()
     }
 
-    /// The root's certificate, PEM.
     #[must_use]
     pub fn root_pem(&self) -> &str {
         self.root_certificate().pem()
@@ -149,7 +143,7 @@ impl Authority {
     fn sign(&self, params: &CertificateParams, key: &KeyPair) -> Result<Certificate, Error> {
         let issuer = Issuer::from_ca_cert_der(&self.certificate.der().into(), &self.key)?;
         let signed = Certificate::made(&params.signed_by(key, &issuer)?)?;
-        // An issuer's name can be of a form that the library writes differently.
+        // The library may encode the issuer's name differently.
         if signed.is_signed_by(&self.certificate) {
             Ok(signed)
         } else {
@@ -164,8 +158,8 @@ impl std::fmt::Debug for Authority {
     }
 }
 
-/// Refuses a name that cannot be a cluster's: it becomes the name of a folder,
-/// of a Kubernetes context and a part of Istio's secrets.
+/// Refuses an invalid cluster name. The name becomes a directory, a Kubernetes context and
+/// part of Istio's secrets.
 ///
 /// # Errors
 /// If it is empty, too long, or not a DNS label.
@@ -185,7 +179,7 @@ pub(crate) fn check_cluster_name(name: &str) -> Result<(), Error> {
     Err(Error::ClusterName { name: name.into(), problem })
 }
 
-/// What root and intermediates have in common. The subject starts with `O=Istio`.
+/// The fields that root and intermediates have in common. The subject starts with `O=Istio`.
 fn authority_params(
     (not_before, not_after): (OffsetDateTime, OffsetDateTime),
 ) -> Result<CertificateParams, Error> {
@@ -206,7 +200,7 @@ fn authority_params(
     Ok(params)
 }
 
-/// 126 random bits below a leading 01: positive, and always 16 bytes long.
+/// 126 random bits after a leading 01: positive, and always 16 bytes long.
 fn random_serial() -> Result<SerialNumber, Error> {
     let mut bytes = [0; 16];
     aws_lc_rs::rand::fill(&mut bytes).map_err(|_| Error::Random)?;

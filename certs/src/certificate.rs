@@ -1,5 +1,5 @@
-//! One X.509 certificate: what stands in it, whether its time is now, and who
-//! signed it. Does not know files beyond naming them in errors.
+//! One X.509 certificate: its fields, whether it is valid now, and who signed it. Paths are
+//! used only in errors.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -12,7 +12,6 @@ use x509_parser::public_key::PublicKey;
 
 use crate::error::Error;
 
-/// A certificate and the facts in it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Certificate {
     der: Vec<u8>,
@@ -29,10 +28,10 @@ pub struct Certificate {
 }
 
 impl Certificate {
-    /// Every certificate of a PEM text, in its order. `path` is for errors only.
+    /// All certificates of a PEM text, in order. `path` is for errors only.
     ///
     /// # Errors
-    /// If there is none, or one of them cannot be parsed.
+    /// If the text contains no certificate, or one of them cannot be parsed.
     pub fn parse_all(pem: &[u8], path: &Path) -> Result<Vec<Self>, Error> {
         let blocks = pem::parse_many(pem).map_err(|error| Error::BadCertificate {
             path: path.into(),
@@ -49,17 +48,20 @@ impl Certificate {
         Ok(found)
     }
 
-    /// The certificate that was just made.
     pub(crate) fn made(made: &rcgen::Certificate) -> Result<Self, Error> {
         Self::from_der(made.der().to_vec(), Path::new("the new certificate"))
     }
 
     fn from_der(der: Vec<u8>, path: &Path) -> Result<Self, Error> {
-        let bad = |problem: String| Error::BadCertificate { path: path.into(), problem };
-        let (_, x509) = X509Certificate::from_der(&der).map_err(|e| bad(e.to_string()))?;
-        let basic = x509.basic_constraints().map_err(|e| bad(e.to_string()))?;
-        let usage = x509.key_usage().map_err(|e| bad(e.to_string()))?;
-        let names = x509.subject_alternative_name().map_err(|e| bad(e.to_string()))?;
+        // The library's reason is a debug form.
+        let damaged = || Error::BadCertificate {
+            path: path.into(),
+            problem: "its content is not X.509; restore it, or make a new one".to_owned(),
+        };
+        let (_, x509) = X509Certificate::from_der(&der).map_err(|_| damaged())?;
+        let basic = x509.basic_constraints().map_err(|_| damaged())?;
+        let usage = x509.key_usage().map_err(|_| damaged())?;
+        let names = x509.subject_alternative_name().map_err(|_| damaged())?;
         let may_sign = usage.is_none_or(|usage| usage.value.key_cert_sign());
         let is_authority = basic.as_ref().is_some_and(|basic| basic.value.ca) && may_sign;
         let longest = basic.and_then(|basic| basic.value.path_len_constraint);
@@ -83,49 +85,47 @@ impl Certificate {
         })
     }
 
-    /// The certificate in PEM form, ending with a newline.
+    /// Ends with a newline.
     #[must_use]
     pub fn pem(&self) -> &str {
         &self.pem
     }
 
-    /// The certificate's bytes.
     #[must_use]
     pub fn der(&self) -> &[u8] {
         &self.der
     }
 
-    /// Whose it is, such as `O=Istio, CN=Root CA`.
+    /// Such as `O=Istio, CN=Root CA`.
     #[must_use]
     pub fn subject(&self) -> &str {
         &self.subject
     }
 
-    /// Who signed it.
     #[must_use]
     pub fn issuer(&self) -> &str {
         &self.issuer
     }
 
-    /// Its start, in UTC.
+    /// UTC.
     #[must_use]
     pub fn not_before(&self) -> OffsetDateTime {
         self.not_before
     }
 
-    /// Its end, in UTC.
+    /// UTC.
     #[must_use]
     pub fn not_after(&self) -> OffsetDateTime {
         self.not_after
     }
 
-    /// The serial number in hexadecimal, bytes parted by colons.
+    /// Hexadecimal bytes, separated by colons.
     #[must_use]
     pub fn serial(&self) -> &str {
         &self.serial
     }
 
-    /// The kind of its key, such as `RSA 4096`.
+    /// The key type, such as `RSA 4096`.
     #[must_use]
     pub fn key(&self) -> &str {
         &self.key
@@ -149,14 +149,14 @@ impl Certificate {
         self.signs_authorities
     }
 
-    /// SHA-256 over the bytes, in hexadecimal, bytes parted by colons: what
-    /// `openssl x509 -fingerprint -sha256` prints.
+    /// SHA-256 in hexadecimal bytes, separated by colons, as
+    /// `openssl x509 -fingerprint -sha256` prints it.
     #[must_use]
     pub fn fingerprint(&self) -> String {
         hex(digest::digest(&digest::SHA256, &self.der).as_ref())
     }
 
-    /// Whether `issuer` signed this: by name, and by signature.
+    /// Whether `issuer` signed this: checks name and signature.
     #[must_use]
     pub fn is_signed_by(&self, issuer: &Self) -> bool {
         let (Ok((_, own)), Ok((_, other))) =
@@ -200,7 +200,7 @@ impl std::fmt::Debug for Certificate {
     }
 }
 
-/// A moment as `2035-01-31 12:00:00 UTC`.
+/// `2035-01-31 12:00:00 UTC`.
 #[must_use]
 pub(crate) fn day_and_time(moment: OffsetDateTime) -> String {
     let (date, (hour, minute, second)) = (moment.date(), moment.time().as_hms());
@@ -224,7 +224,7 @@ fn key_of(x509: &X509Certificate<'_>) -> String {
     }
 }
 
-/// A name as openssl prints it.
+/// In the form of openssl.
 fn name(name: &GeneralName<'_>) -> String {
     printable(&match name {
         GeneralName::DNSName(name) => format!("DNS:{name}"),
@@ -234,7 +234,7 @@ fn name(name: &GeneralName<'_>) -> String {
     })
 }
 
-/// A text from a certificate, safe for a terminal.
+/// A text from a certificate, without control characters.
 fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }

@@ -1,6 +1,5 @@
-//! Files that appear whole or not at all, and keys that nobody else ever can
-//! read: written beside under another name, with their mode from the start,
-//! then renamed.
+//! Writes files completely or not at all: under another name first, with their final mode,
+//! then renamed. Keys are never readable by others.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
@@ -14,21 +13,20 @@ use crate::error::Error;
 pub(crate) const CA_CERT: &str = "ca-cert.pem";
 /// The authority's private key.
 pub(crate) const CA_KEY: &str = "ca-key.pem";
-/// The root that all clusters share; also its name beside the clusters' folders.
+/// The shared root, in each cluster's directory and beside them.
 pub(crate) const ROOT_CERT: &str = "root-cert.pem";
-/// The authority's certificate, then those above it up to the root.
+/// The authority's certificate, then its issuers up to the root.
 pub(crate) const CERT_CHAIN: &str = "cert-chain.pem";
 /// All of them, the key first.
 pub(crate) const CLUSTER_FILES: [&str; 4] = [CA_KEY, CA_CERT, ROOT_CERT, CERT_CHAIN];
-/// The root's private key, beside the clusters' folders.
+/// The root's private key, beside the clusters' directories.
 pub(crate) const ROOT_KEY: &str = "root-key.pem";
 /// The private key of a workload.
 pub(crate) const WORKLOAD_KEY: &str = "key.pem";
 
-/// How the names of folders for things half done start.
+/// The prefix of temporary directories.
 const STAGING: &str = ".certs-new-";
 
-/// Who may read a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// A private key: mode 0600.
@@ -37,25 +35,24 @@ pub(crate) enum Kind {
     Public,
 }
 
-/// Reads a whole file.
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Error> {
     fs::read(path).map_err(|reason| Error::Read { path: path.into(), reason })
 }
 
-/// Makes a folder for keys, mode 0700, and those above it. One that is there is kept as it is.
+/// Makes a directory for keys (mode 0700) and its parents. An existing one is not changed.
 pub(crate) fn make_folder(dir: &Path) -> Result<(), Error> {
     DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(unwritable(dir))
 }
 
-/// Holds off a second run in the same folder until the returned file is closed.
-/// Waits for the other; a file system without locks gives none.
+/// Locks the directory against a second run until the returned file is closed. Waits for the
+/// other run. Some file systems do not support locks.
 pub(crate) fn lock(dir: &Path) -> Result<File, Error> {
     let folder = File::open(dir).map_err(unwritable(dir))?;
     let _ = folder.lock();
     Ok(folder)
 }
 
-/// Removes what runs that were killed left in a locked folder: keys that nobody uses.
+/// Removes the unused keys that killed runs left in a locked directory.
 pub(crate) fn sweep(dir: &Path) {
     for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
         if entry.file_name().to_string_lossy().starts_with(STAGING) {
@@ -64,7 +61,7 @@ pub(crate) fn sweep(dir: &Path) {
     }
 }
 
-/// Writes several files into a folder: all of them, or on an error none.
+/// Writes several files to a directory: all of them, or none if one fails.
 pub(crate) fn write_together(dir: &Path, files: &[(&str, &str, Kind)]) -> Result<(), Error> {
     let staging = Staging::new(dir)?;
     for (name, text, kind) in files {
@@ -73,31 +70,30 @@ pub(crate) fn write_together(dir: &Path, files: &[(&str, &str, Kind)]) -> Result
     staging.publish(files.iter().map(|(name, ..)| PathBuf::from(name)))
 }
 
-/// A hidden folder inside another, for things half done; gone when dropped.
+/// A hidden temporary directory inside another; deleted when dropped.
 pub(crate) struct Staging {
     dir: PathBuf,
     path: PathBuf,
 }
 
 impl Staging {
-    /// Makes one inside `dir`.
     pub(crate) fn new(dir: &Path) -> Result<Self, Error> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let path = dir.join(format!("{STAGING}{}-{number}", std::process::id()));
-        // What an interrupted process of the same id left.
+        // A killed process with the same id may have left it.
         let _ = fs::remove_dir_all(&path);
         DirBuilder::new().mode(0o700).create(&path).map_err(unwritable(dir))?;
         Ok(Self { dir: dir.into(), path })
     }
 
-    /// Makes a folder in it, mode 0700.
+    /// Makes a directory in it (mode 0700).
     pub(crate) fn folder(&self, name: &str) -> Result<(), Error> {
         let made = DirBuilder::new().mode(0o700).create(self.path.join(name));
         made.map_err(unwritable(&self.dir.join(name)))
     }
 
-    /// Writes a file into it, to the disk.
+    /// Writes a file to it and syncs it to the disk.
     pub(crate) fn write(&self, name: &str, text: &str, kind: Kind) -> Result<(), Error> {
         let mode = if kind == Kind::Secret { 0o600 } else { 0o644 };
         let write = || -> io::Result<()> {
@@ -110,8 +106,8 @@ impl Staging {
         write().map_err(unwritable(&self.dir.join(name)))
     }
 
-    /// Moves files or folders out of here to their places, in the given order.
-    /// If one fails, those before it are moved back and what they replaced is restored.
+    /// Moves files or directories to their final places, in the given order.
+    /// If one fails, the earlier ones are moved back and what they replaced is restored.
     pub(crate) fn publish(self, names: impl IntoIterator<Item = PathBuf>) -> Result<(), Error> {
         let mut undo: Vec<(PathBuf, PathBuf)> = Vec::new();
         for (number, name) in names.into_iter().enumerate() {
@@ -143,7 +139,7 @@ impl Drop for Staging {
     }
 }
 
-/// Turns what the system said into an error that names the path.
+/// Turns an error of the system into one that names the path.
 pub(crate) fn unwritable(path: &Path) -> impl FnOnce(io::Error) -> Error {
     let path = path.to_owned();
     move |reason| Error::Write { path, reason }

@@ -1,5 +1,5 @@
-//! A folder with a shared root and a folder per cluster: what is missing is
-//! made, what fits is kept, what does not fit is refused before anything changes.
+//! Makes a directory with a shared root and a directory per cluster. Missing parts are made
+//! and matching ones kept. Anything that does not match is refused before a change.
 
 use std::fmt;
 use std::fs;
@@ -17,27 +17,20 @@ use crate::error::Error;
 use crate::files::{self, CA_CERT, CLUSTER_FILES, ROOT_CERT, ROOT_KEY, Staging};
 use crate::key::KeyKind;
 
-/// What to make.
 #[derive(Debug, Clone)]
 pub struct Request {
-    /// The folder.
     pub out: PathBuf,
-    /// The clusters that it must hold afterwards.
     pub clusters: Vec<String>,
-    /// The kind of new keys.
     pub key: KeyKind,
-    /// Whether to make everything anew, also what is there.
+    /// Replace everything that exists.
     pub force: bool,
 }
 
 /// What was done with the root or a cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Done {
-    /// It was not there, and is now.
     Made,
-    /// It was there, fits, and is as it was.
     Kept,
-    /// It was there, and another took its place.
     Replaced,
 }
 
@@ -49,11 +42,11 @@ pub struct Report {
     clusters: Vec<(String, Done)>,
 }
 
-/// Makes the root and the clusters that are missing. A second run changes nothing.
+/// Makes the root and the missing clusters. A second run changes nothing.
 ///
 /// # Errors
-/// If a cluster's name is bad, if what is there does not belong together or
-/// has expired, or if the folder cannot be written. The folder is then as it was.
+/// If a cluster name is invalid, existing files do not match or have expired, or the
+/// directory cannot be written. The directory is then unchanged.
 pub fn generate(request: &Request) -> Result<Report, Error> {
     check_names(&request.clusters)?;
     let was_there = request.out.exists();
@@ -77,7 +70,7 @@ fn generate_in(request: &Request) -> Result<Report, Error> {
         return Ok(Report { out: out.clone(), root, clusters: plan.clusters });
     }
 
-    // Whatever can fail does so before the keys, which take long.
+    // All checks come before the keys, which take long.
     let existing = if plan.root.is_some() { Some(signing_root(out)?) } else { None };
     let staging = Staging::new(out)?;
     let mut places = Vec::new();
@@ -105,23 +98,21 @@ fn generate_in(request: &Request) -> Result<Report, Error> {
     Ok(Report { out: out.clone(), root, clusters: plan.clusters })
 }
 
-/// What is there and fits.
+/// The existing files that match.
 struct Plan {
     root: Option<Certificate>,
     root_done: Done,
     clusters: Vec<(String, Done)>,
 }
 
-/// Everything is made anew; refused if a cluster would be left with the old root.
+/// Replaces everything; refused if a cluster would keep the old root.
 fn plan_anew(request: &Request) -> Result<Plan, Error> {
     let Request { out, clusters, .. } = request;
     let stays = clusters_in(out)?.into_iter().find(|found| !clusters.contains(found));
     if let Some(cluster) = stays {
         return Err(Error::InTheWay {
             path: out.join(&cluster),
-            problem: format!(
-                "would keep the old root: name it too (--cluster {cluster}) or remove it"
-            ),
+            problem: format!("would keep the old root; add --cluster {cluster}, or remove it"),
         });
     }
     let clusters = clusters.iter().map(|cluster| {
@@ -136,20 +127,20 @@ fn plan_anew(request: &Request) -> Result<Plan, Error> {
     })
 }
 
-/// Only what is missing is made; refused if what is there does not fit.
+/// Makes only what is missing; refused if the existing files do not match.
 fn plan_missing(request: &Request) -> Result<Plan, Error> {
     let Request { out, clusters, .. } = request;
     let root_path = out.join(ROOT_CERT);
     if !root_path.exists() {
         if out.join(ROOT_KEY).exists() {
-            let problem = "root-key.pem is there; restore the certificate, or start anew (--force)";
+            let problem = "root-key.pem exists; restore the certificate, or replace all (--force)";
             return Err(Error::Missing { path: root_path, problem });
         }
         let named = clusters.iter().find(|cluster| !is_empty(&out.join(cluster)).unwrap_or(true));
         if let Some(cluster) = clusters_in(out)?.first().or(named) {
             return Err(Error::InTheWay {
                 path: out.join(cluster),
-                problem: "its root is not there: restore root-cert.pem, or start anew (--force)"
+                problem: "its root is missing; restore root-cert.pem, or replace all (--force)"
                     .into(),
             });
         }
@@ -177,13 +168,13 @@ fn plan_missing(request: &Request) -> Result<Plan, Error> {
 fn signing_root(out: &Path) -> Result<Authority, Error> {
     let path = out.join(ROOT_KEY);
     if !path.exists() {
-        let problem = "it must sign the new clusters; restore it, or start anew (--force)";
+        let problem = "it must sign the new clusters; restore it, or replace all (--force)";
         return Err(Error::Missing { path, problem });
     }
     Authority::read_root(out)
 }
 
-/// New keys, all at the same time.
+/// Makes all keys in parallel.
 fn make_keys(kind: KeyKind, count: usize) -> Result<Vec<KeyPair>, Error> {
     thread::scope(|scope| {
         let threads: Vec<_> = (0..count).map(|_| scope.spawn(|| kind.generate())).collect();
@@ -204,7 +195,7 @@ fn check_names(clusters: &[String]) -> Result<(), Error> {
     Ok(())
 }
 
-/// The folders in `out` that hold an authority's certificate, sorted.
+/// The directories in `out` with a CA certificate, sorted.
 fn clusters_in(out: &Path) -> Result<Vec<String>, Error> {
     let unreadable = |reason| Error::Read { path: out.into(), reason };
     let mut found = Vec::new();
@@ -219,7 +210,7 @@ fn clusters_in(out: &Path) -> Result<Vec<String>, Error> {
     Ok(found)
 }
 
-/// Whether a folder is absent or holds nothing.
+/// Whether a directory is missing or empty.
 fn is_empty(dir: &Path) -> Result<bool, Error> {
     match fs::read_dir(dir) {
         Ok(mut entries) => Ok(entries.next().is_none()),

@@ -13,12 +13,12 @@ use crate::files::{
 use crate::key::KeyKind;
 use crate::spiffe::SpiffeId;
 
-/// Makes a certificate of the authority in the folder `ca`, and writes it into
-/// the folder `out`. Returns its end, as text.
+/// Issues a certificate from the authority in the directory `ca`, and writes it to the
+/// directory `out`. Returns its end as text.
 ///
 /// # Errors
-/// If the authority cannot be read, or if `out` cannot be written or holds
-/// anything but an earlier certificate of the same id.
+/// If the authority cannot be read, or if `out` cannot be written or contains keys or
+/// certificates of another id.
 pub fn issue(
     ca: &Path,
     out: &Path,
@@ -29,7 +29,7 @@ pub fn issue(
     check_free(out, id)?;
     let certificate = ca.join(CA_CERT);
     if !certificate.exists() && ca.join(ROOT_CERT).exists() {
-        let problem = "name a cluster's folder, which lies in the folder of the root";
+        let problem = "give the directory of a cluster, which is inside that of the root";
         return Err(Error::Missing { path: certificate, problem });
     }
     let workload = Authority::read(ca)?.workload(id, kind, validity)?;
@@ -39,20 +39,20 @@ pub fn issue(
     Ok(day_and_time(made[0].not_after()))
 }
 
-/// Refuses a folder that holds keys or certificates of anyone else.
+/// Refuses a directory that contains keys or certificates of another id.
 fn check_free(out: &Path, id: &SpiffeId) -> Result<(), Error> {
     let in_the_way =
         |name: &str, problem: String| Err(Error::InTheWay { path: out.join(name), problem });
     for name in [CA_CERT, CA_KEY, ROOT_KEY] {
         if out.join(name).exists() {
-            return in_the_way(name, "is an authority's: choose another --out".into());
+            return in_the_way(name, "belongs to a CA; choose another --out".into());
         }
     }
     let chain = out.join(CHAIN);
     let renewed = chain.exists() && folder::read_first(&chain)?.names() == [format!("URI:{id}")];
     for name in [CHAIN, KEY] {
         if out.join(name).exists() && !renewed {
-            return in_the_way(name, format!("is not of {id}: choose another --out"));
+            return in_the_way(name, format!("does not belong to {id}; choose another --out"));
         }
     }
     Ok(())

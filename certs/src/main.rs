@@ -1,4 +1,4 @@
-//! `certs`: flags in, exit code out. The work is in the library.
+//! The program `certs`: flags in, exit code out. The library does the work.
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
@@ -18,7 +18,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Does it, and returns what is to be printed.
+/// Runs the command. Returns its output.
 fn run(command: Command) -> Result<Vec<u8>> {
     Ok(match command {
         Command::Generate(flags) => generate(&flags.into())?.to_string().into(),
@@ -36,7 +36,7 @@ fn run(command: Command) -> Result<Vec<u8>> {
     })
 }
 
-/// Prints to stdout; a reader that has gone (`certs show | head`) is no error.
+/// Prints to stdout. A closed pipe (`certs show | head`) is not an error.
 fn print(text: &[u8]) -> Result<()> {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(text).and_then(|()| stdout.flush()) {

@@ -1,5 +1,5 @@
-//! What stands in certificates, as text for people: each certificate once,
-//! with every file that it is in, so that one look tells whether roots agree.
+//! Certificates as text for people: each certificate once, with all files that contain it,
+//! and whether they have the same root.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -12,11 +12,11 @@ use crate::certificate::day_and_time;
 use crate::error::Error;
 use crate::files;
 
-/// Describes every certificate in the files, and in the `*.pem` of the folders
-/// and of the folders in them.
+/// Describes every certificate in the files, and in the `*.pem` files of the directories and
+/// of their subdirectories.
 ///
 /// # Errors
-/// If something cannot be read, or holds no certificate.
+/// If a path cannot be read or contains no certificate.
 pub fn show(paths: &[PathBuf]) -> Result<String, Error> {
     let mut found: Vec<(Certificate, Vec<String>)> = Vec::new();
     for path in paths {
@@ -44,7 +44,7 @@ fn in_file(path: &Path) -> Result<InFile, Error> {
     Ok((path.into(), Certificate::parse_all(&files::read(path)?, path)?))
 }
 
-/// The `*.pem` that hold certificates: those of the folder, then those of its folders.
+/// The `*.pem` files with certificates: those of the directory, then of its subdirectories.
 fn in_folder(dir: &Path) -> Result<Vec<InFile>, Error> {
     let (folders, mut files): (Vec<_>, Vec<_>) =
         sorted(dir)?.into_iter().partition(|path| path.is_dir());
@@ -54,7 +54,7 @@ fn in_folder(dir: &Path) -> Result<Vec<InFile>, Error> {
     let mut found = Vec::new();
     for file in files.iter().filter(|path| path.extension().is_some_and(|e| e == "pem")) {
         match in_file(file) {
-            // A private key.
+            // A private key, for example.
             Err(Error::NoCertificate { .. }) => {}
             result => found.push(result?),
         }
@@ -96,7 +96,7 @@ fn describe(found: &[(Certificate, Vec<String>)], now: OffsetDateTime) -> String
     }
     let roots = found.iter().filter(|(certificate, _)| is_root(certificate)).count();
     match roots {
-        0 => text.push_str("no root among them\n"),
+        0 => text.push_str("no root certificate given\n"),
         1 => text.push_str("one root\n"),
         _ => {
             let _ = writeln!(text, "{roots} different roots: they do not trust each other");
@@ -113,7 +113,7 @@ fn or_none(text: &str) -> &str {
     if text.is_empty() { "(none)" } else { text }
 }
 
-/// The issuer's name, and where its certificate is, since all roots have one name.
+/// The issuer's name and the file of its certificate: all roots have the same name.
 fn issuer_of(certificate: &Certificate, found: &[(Certificate, Vec<String>)]) -> String {
     let name = or_none(certificate.issuer());
     if certificate.is_signed_by(certificate) {

@@ -1,11 +1,11 @@
-//! SPIFFE ids of Istio's form: `spiffe://<trust domain>/ns/<namespace>/sa/<account>`.
+//! SPIFFE ids in Istio's form: `spiffe://<trust domain>/ns/<namespace>/sa/<account>`.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::error::Error;
 
-/// Who a workload is: a service account of a namespace in a trust domain.
+/// A service account of a namespace in a trust domain.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SpiffeId {
     trust_domain: String,
@@ -14,11 +14,10 @@ pub struct SpiffeId {
 }
 
 impl SpiffeId {
-    /// The id of a service account.
     ///
     /// # Errors
-    /// If a part is empty, too long, or has characters that Kubernetes or
-    /// SPIFFE does not allow in it.
+    /// If a part is empty, too long, or contains characters that Kubernetes or SPIFFE does not
+    /// allow.
     pub fn new(trust_domain: &str, namespace: &str, service_account: &str) -> Result<Self, Error> {
         let id = Self {
             trust_domain: trust_domain.to_owned(),
@@ -47,19 +46,17 @@ impl SpiffeId {
         Self::new(trust_domain, namespace, account)
     }
 
-    /// The trust domain, such as `cluster.local`.
+    /// Such as `cluster.local`.
     #[must_use]
     pub fn trust_domain(&self) -> &str {
         &self.trust_domain
     }
 
-    /// The namespace.
     #[must_use]
     pub fn namespace(&self) -> &str {
         &self.namespace
     }
 
-    /// The service account.
     #[must_use]
     pub fn service_account(&self) -> &str {
         &self.service_account

@@ -1,4 +1,4 @@
-//! From when to when a certificate is valid.
+//! Start and end of certificates.
 
 use std::time::Duration;
 
@@ -7,8 +7,8 @@ use usage::duration::{DurationError, parse_within};
 
 use crate::error::Error;
 
-/// How long before now a new certificate becomes valid, so that a machine
-/// whose clock is a little behind accepts it at once. Istiod does the same.
+/// New certificates are valid from this long ago, so that machines with a slow clock accept
+/// them at once. Istiod does the same.
 const CLOCK_SKEW: Duration = Duration::from_secs(120);
 
 /// X.509 counts whole seconds.
@@ -16,7 +16,7 @@ const SHORTEST: Duration = Duration::from_secs(1);
 /// A hundred years.
 const LONGEST: Duration = Duration::from_hours(100 * 365 * 24);
 
-/// Start and end of a certificate made at `now`: no longer than its issuer's.
+/// Start and end of a certificate made at `now`. It ends no later than its issuer's.
 pub(crate) fn period(
     now: OffsetDateTime,
     length: Duration,
@@ -29,7 +29,7 @@ pub(crate) fn period(
     Ok((now - CLOCK_SKEW, issuer_end.map_or(end, |issuer_end| end.min(issuer_end))))
 }
 
-/// Reads the validity that a command line asks for.
+/// Reads the flag `--validity`.
 ///
 /// # Errors
 /// If the text is not a duration, or is not from a second to a hundred years.

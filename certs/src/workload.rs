@@ -1,4 +1,4 @@
-//! Workload certificates: what a sidecar shows to its peers.
+//! Workload certificates, which sidecars present to their peers.
 
 use std::path::Path;
 use std::time::Duration;
@@ -12,27 +12,26 @@ use crate::error::Error;
 use crate::files::{self, CERT_CHAIN, Kind, ROOT_CERT, WORKLOAD_KEY};
 use crate::spiffe::SpiffeId;
 
-/// How long a workload certificate is valid unless asked otherwise: a day.
+/// The default validity of a workload certificate: a day.
 pub const WORKLOAD_VALIDITY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// A workload's certificate, its private key, and the root that it trusts.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Workload {
-    /// The leaf, then the intermediates; the root is not in it.
+    /// The leaf, then the intermediates, without the root.
     pub chain_pem: String,
-    /// The private key, PKCS #8.
+    /// PKCS #8.
     pub key_pem: String,
-    /// The root.
+    /// The root that the workload trusts.
     pub root_pem: String,
 }
 
 impl Workload {
-    /// Writes `cert-chain.pem`, `key.pem` (mode 0600) and `root-cert.pem` into
-    /// the folder, which is made if absent. Each file is replaced by rename.
+    /// Writes `cert-chain.pem`, `key.pem` (mode 0600) and `root-cert.pem` to the directory,
+    /// which is made if it is missing. Each file is replaced by rename.
     ///
     /// # Errors
-    /// If the folder or a file cannot be written.
+    /// If the directory or a file cannot be written.
     pub fn write(&self, dir: &Path) -> Result<(), Error> {
         files::make_folder(dir)?;
         files::write_together(
@@ -52,8 +51,8 @@ impl std::fmt::Debug for Workload {
     }
 }
 
-/// What stands in a workload certificate: nothing but the SPIFFE id tells who
-/// it is, so the subject is empty and the name critical, as in Istio.
+/// The fields of a workload certificate. Only the SPIFFE id identifies the workload, so the
+/// subject is empty and the name critical, as in Istio.
 pub(crate) fn params(
     id: &SpiffeId,
     (not_before, not_after): (OffsetDateTime, OffsetDateTime),

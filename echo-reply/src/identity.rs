@@ -2,38 +2,33 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What is printed where the cluster is not known.
+/// Printed if the cluster is not known.
 pub const UNKNOWN_CLUSTER: &str = "<unknown>";
 
-/// Who answered: a pod in a cluster, and what else is known of where it runs.
+/// Who answered: a pod in a cluster, and where it runs.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Identity {
-    /// The pod's name.
     pub pod: String,
-    /// The cluster's name, or [`UNKNOWN_CLUSTER`].
+    /// [`UNKNOWN_CLUSTER`] if not known.
     pub cluster: String,
-    /// The pod's namespace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespace: Option<String>,
-    /// The node that the pod runs on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node: Option<String>,
-    /// The node's region.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub region: Option<String>,
-    /// The node's zone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub zone: Option<String>,
-    /// The network, in Istio's sense.
+    /// The Istio network.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network: Option<String>,
-    /// The version of the workload.
+    /// Of the workload.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
 }
 
 impl Identity {
-    /// An identity of which only pod and cluster are known.
+    /// An identity with only pod and cluster.
     #[must_use]
     pub fn new(pod: impl Into<String>, cluster: impl Into<String>) -> Self {
         Self {
@@ -63,8 +58,8 @@ impl Identity {
         ]
     }
 
-    /// Whether every value can be printed: control characters in one could forge
-    /// lines of a report or steer a terminal.
+    /// Whether all values are free of control characters, which could forge lines of a report
+    /// or control a terminal.
     #[must_use]
     pub fn is_printable(&self) -> bool {
         let Self { pod, cluster, namespace, node, region, zone, network, version } = self;
@@ -72,7 +67,7 @@ impl Identity {
         [pod, cluster].into_iter().chain(known).all(|value| !value.contains(char::is_control))
     }
 
-    /// The headers that state this identity: name and value, unknown ones left out.
+    /// The headers of this identity: names and values, without unknown ones.
     pub fn headers(&self) -> impl Iterator<Item = (&'static str, &str)> {
         use crate::headers as h;
         let names =

@@ -1,4 +1,4 @@
-//! The JSON reply: identity, and the request as the server saw it.
+//! The JSON reply: the identity, and the request as the server saw it.
 
 use std::collections::BTreeMap;
 
@@ -9,90 +9,86 @@ use crate::identity::Identity;
 /// The schema that this crate writes and reads.
 pub const SCHEMA: &str = "echo/1";
 
-/// Everything that `echo` reports, one flat JSON object.
+/// Everything that `echo` reports, as one flat JSON object.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reply {
     /// Always [`SCHEMA`].
     pub schema: String,
-    /// Who answered.
     #[serde(flatten)]
     pub identity: Identity,
-    /// The request's method.
     pub method: String,
     /// The URL as the client asked for it.
     pub url: String,
     /// `HTTP/1.0`, `HTTP/1.1` or `HTTP/2.0`.
     pub http_version: String,
-    /// The request's headers; a header sent twice has two values.
+    /// A header that occurs twice has two values.
     pub headers: BTreeMap<String, Vec<String>>,
-    /// Address and port of the connection's other end.
+    /// The address and port of the client.
     pub peer: Option<String>,
-    /// An id of the server's connection.
+    /// The id of the connection.
     pub connection: String,
     /// The number of this request on its connection, from 1.
     pub request: u64,
-    /// Which attempt of the nearest Envoy this was, from 1.
+    /// The attempt number of the nearest Envoy, from 1.
     pub attempt: Option<u32>,
-    /// The caller's probe id, returned.
+    /// The probe id of the request.
     pub probe: Option<String>,
-    /// What is known of the TLS session, where `echo` itself ends it.
+    /// The TLS session, if `echo` itself terminates TLS.
     pub tls: Option<TlsFacts>,
     /// The parsed `x-forwarded-client-cert`, nearest proxy last.
     pub xfcc: Vec<CertificateElement>,
-    /// The request's body, where it was asked for.
+    /// The request's body, if the client asked for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body: Option<SentBody>,
-    /// What others answered, whom this echo was asked to call.
+    /// The calls to other echoes that the request asked for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub calls: Vec<Called>,
 }
 
-/// A request's body, as far as it is kept.
+/// The beginning of a request's body.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SentBody {
-    /// Its beginning; bytes that are not UTF-8 are replaced by U+FFFD.
+    /// Bytes that are not UTF-8 are replaced by U+FFFD.
     pub text: String,
-    /// How long it was, in bytes.
+    /// The length of the whole body, in bytes.
     pub length: u64,
 }
 
-/// One call of another, and what came of it.
+/// A call to another echo, and its result.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Called {
-    /// Who was called; after redirects, the last one.
+    /// The URL that was called; after redirects, the last one.
     pub url: String,
-    /// How long it took, in microseconds.
+    /// In microseconds.
     pub duration_us: u64,
-    /// The answer's status.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
-    /// The answer, where it is an echo's.
+    /// The answer of an echo.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reply: Option<Box<Reply>>,
     /// The beginning of any other answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
-    /// Why there is no answer.
+    /// Why the call failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
 }
 
-/// What is known of a TLS session.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TlsFacts {
-    /// Protocol version, such as `TLSv1.3`.
+    /// Such as `TLSv1.3`.
     pub version: String,
-    /// Cipher suite, as IANA names it.
+    /// The IANA name of the cipher suite.
     pub cipher: String,
-    /// The server name that the client asked for.
+    /// The server name that the client sent.
     pub sni: Option<String>,
     /// The protocol chosen by ALPN.
     pub alpn: Option<String>,
-    /// The client's SPIFFE id, where it showed a certificate that has one.
+    /// The SPIFFE id in the client's certificate, if any.
     pub client_spiffe_id: Option<String>,
 }
 
-/// One element of `x-forwarded-client-cert`: what one proxy saw of its client.
+/// One element of `x-forwarded-client-cert`: a proxy's view of its client.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CertificateElement {
     /// URI names of the proxy's own certificate (`By`).

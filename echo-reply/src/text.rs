@@ -1,9 +1,9 @@
-//! The text line: written in the README's form, read in both forms.
+//! The text line: written in one form, read in two.
 
 use std::borrow::Cow;
 use std::fmt;
 
-/// The longest value, in bytes, that a reply repeats from a request.
+/// The longest value that a reply repeats from a request, in bytes.
 pub const MAX_VALUE: usize = 4096;
 
 const ON_POD: &str = " on [pod: ";
@@ -16,9 +16,7 @@ const IN_CLUSTER: &str = "] in [cluster: ";
 pub struct TextLine<'a> {
     /// The URL as the client asked for it.
     pub url: &'a str,
-    /// Who answered.
     pub pod: &'a str,
-    /// Where.
     pub cluster: &'a str,
 }
 
@@ -30,11 +28,11 @@ impl fmt::Display for TextLine<'_> {
 }
 
 impl<'a> TextLine<'a> {
-    /// Reads one line: the form above, or the original sample's, which has the
-    /// URL bare (`http://… on [pod: …] in [cluster: …]`). A line end is allowed.
+    /// Reads one line: the form above, or that of the original sample, which has a bare URL
+    /// (`http://… on [pod: …] in [cluster: …]`). A line end is allowed.
     ///
-    /// The last pod and cluster of the line count, so that a URL that imitates
-    /// them cannot speak for somebody else.
+    /// The last pod and cluster of the line count, so that a URL cannot imitate another
+    /// identity.
     #[must_use]
     pub fn parse(body: &'a str) -> Option<Self> {
         let line = body.strip_suffix('\n').unwrap_or(body);
@@ -53,11 +51,11 @@ impl<'a> TextLine<'a> {
     }
 }
 
-/// `value` as it may be repeated in a reply: control characters replaced by
-/// `?`, and cut to [`MAX_VALUE`] bytes with `…` at the cut.
+/// A value for a reply: control characters are replaced by `?`, and the value is cut to
+/// [`MAX_VALUE`] bytes with `…` at the end.
 #[must_use]
 pub fn printable(value: &str) -> Cow<'_, str> {
-    // Nearly all is plain, which is told without decoding it.
+    // Nearly all values are plain ASCII, which is checked without decoding.
     let plain = |byte| matches!(byte, b' '..=b'~');
     let harmless = |value: &str| value.bytes().all(plain) || !value.contains(char::is_control);
     if value.len() <= MAX_VALUE && harmless(value) {

@@ -18,7 +18,7 @@ fn files_that_do_not_belong_together_are_refused() {
         (
             "a key that is none",
             |room| room.write("out/kops/ca-key.pem", "nonsense"),
-            &["out/kops/ca-key.pem holds no usable private key"],
+            &["out/kops/ca-key.pem does not contain a usable PEM private key"],
         ),
         (
             "no key",
@@ -28,12 +28,12 @@ fn files_that_do_not_belong_together_are_refused() {
         (
             "a certificate that is none",
             |room| room.write("out/kops/ca-cert.pem", "nonsense"),
-            &["out/kops/ca-cert.pem holds no PEM certificate"],
+            &["out/kops/ca-cert.pem does not contain a PEM certificate"],
         ),
         (
             "a key for a certificate",
             |room| room.copy("out/kops/ca-key.pem", "out/kops/ca-cert.pem"),
-            &["out/kops/ca-cert.pem holds no PEM certificate"],
+            &["out/kops/ca-cert.pem does not contain a PEM certificate"],
         ),
         (
             "a damaged certificate",
@@ -165,9 +165,9 @@ fn a_folder_that_cannot_be_written_or_read_is_one_line() {
     room.workload(&["--ca", "absent", "--out", "me", "--id", ID])
         .refused(&["cannot read absent/ca-cert.pem: No such file"]);
     room.certs(&["show", "absent"]).refused(&["cannot read absent: No such file"]);
-    room.certs(&["show", "file"]).refused(&["file holds no PEM certificate"]);
+    room.certs(&["show", "file"]).refused(&["file does not contain a PEM certificate"]);
     room.certs(&["show", "out/root-key.pem"])
-        .refused(&["out/root-key.pem holds no PEM certificate"]);
+        .refused(&["out/root-key.pem does not contain a PEM certificate"]);
     fs::create_dir(room.path("empty")).expect("makes");
-    room.certs(&["show", "empty"]).refused(&["empty holds no PEM certificate"]);
+    room.certs(&["show", "empty"]).refused(&["empty does not contain a PEM certificate"]);
 }

@@ -67,7 +67,7 @@ fn wrong_usage_is_one_line() {
     ] {
         room.generate(&["kops", name], &[]).refused(&["cluster name", part]);
     }
-    room.generate(&["kops", "gke1", "kops"], &[]).refused(&["kops is named twice"]);
+    room.generate(&["kops", "gke1", "kops"], &[]).refused(&["kops is given twice"]);
     assert!(!room.path("out").exists(), "nothing was made");
 }
 

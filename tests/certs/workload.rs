@@ -52,12 +52,12 @@ fn a_workload_certificate_is_renewed_but_never_anothers() {
     ask("echo2").done();
     let second = fs::read(room.path("me/cert-chain.pem")).expect("reads");
     assert_ne!(first, second);
-    ask("echo1").refused(&["me/cert-chain.pem", "is not of", "sa/echo1"]);
+    ask("echo1").refused(&["me/cert-chain.pem", "does not belong to", "sa/echo1"]);
     assert_eq!(fs::read(room.path("me/cert-chain.pem")).expect("reads"), second);
 
     room.refuses(
         || room.workload(&["--ca", "out/kops", "--out", "out/kops", "--id", ID]),
-        &["out/kops/ca-cert.pem", "authority's"],
+        &["out/kops/ca-cert.pem", "belongs to a CA"],
     );
     fs::create_dir(room.path("other")).expect("makes");
     room.write("other/key.pem", "mine");

@@ -11,7 +11,7 @@ use clap::error::ErrorKind;
 
 pub mod duration;
 
-/// The exit code of wrong usage, and of a program that could not run at all.
+/// The exit code for wrong usage, and if the program could not run.
 pub const WRONG_USAGE: u8 = 2;
 
 /// The error of `connect` and `socket` when this process has no file descriptor left.
@@ -19,15 +19,15 @@ const EMFILE: i32 = 24;
 /// The same of the whole machine.
 const ENFILE: i32 = 23;
 
-/// Parses the process's arguments. `Err` holds the exit code of a program that
-/// has nothing left to do: 0 after `--help` or `--version`, which are printed
-/// here, or 2 after a usage error, which is printed here as one line.
+/// Parses the arguments of the process. `Err` holds the exit code if the program ends here:
+/// 0 after it has printed `--help` or `--version`, 2 after it has printed a usage error as
+/// one line.
 pub fn parse<T: Parser>() -> Result<T, ExitCode> {
     T::try_parse().map_err(|error| match error.kind() {
         ErrorKind::DisplayHelp
         | ErrorKind::DisplayVersion
         | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            // A closed pipe (`--help | head -1`) is no error.
+            // A closed pipe (`--help | head -1`) is not an error.
             let _ = error.print();
             if error.use_stderr() { ExitCode::from(WRONG_USAGE) } else { ExitCode::SUCCESS }
         }
@@ -38,7 +38,7 @@ pub fn parse<T: Parser>() -> Result<T, ExitCode> {
     })
 }
 
-/// Why a program cannot listen at an address, in words for who chose it.
+/// Why a program cannot listen on an address.
 #[must_use]
 pub fn why_not_listening(error: &io::Error) -> String {
     match error.kind() {
@@ -49,8 +49,8 @@ pub fn why_not_listening(error: &io::Error) -> String {
     }
 }
 
-/// An error of the system in words; with what to do where this process (EMFILE) or the
-/// machine (ENFILE) has no file descriptor left.
+/// An error of the system in words. Says what to do if this process (EMFILE) or the machine
+/// (ENFILE) has no file descriptor left.
 #[must_use]
 pub fn local_limit(error: &io::Error) -> String {
     match error.raw_os_error() {
@@ -68,7 +68,7 @@ pub fn complain(program: &str, message: &dyn Display) -> ExitCode {
     ExitCode::from(WRONG_USAGE)
 }
 
-/// Clap's several lines (error, tip, usage) as one: the error and the tip.
+/// Clap's error and tip as one line, without the usage.
 #[must_use]
 pub fn one_line(error: &clap::Error) -> String {
     let text = error.render().to_string();
@@ -88,8 +88,8 @@ pub fn one_line(error: &clap::Error) -> String {
     line
 }
 
-/// The candidate nearest to `word`, if one is near enough to have been meant
-/// (Jaro-Winkler similarity of 0.75 or more).
+/// The candidate most similar to `word`, if it is similar enough for a typo (Jaro-Winkler
+/// similarity of at least 0.75).
 #[must_use]
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     candidates
@@ -105,7 +105,6 @@ mod tests {
     use super::*;
     use clap::CommandFactory as _;
 
-    /// A program.
     #[derive(Parser)]
     #[command(name = "sample")]
     struct Sample {
@@ -139,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn nearest_finds_a_typo_and_refuses_a_stranger() {
+    fn nearest_finds_a_typo_and_ignores_other_words() {
         let keys = ["targets", "sources", "clusters"];
         assert_eq!(nearest("target", keys), Some("targets"));
         assert_eq!(nearest("souces", keys), Some("sources"));

@@ -1,5 +1,5 @@
-//! Authorities in folders, in the files that Istio reads: reading them with all
-//! checks, and writing them.
+//! Authorities in directories, in the files that Istio reads: reads them with all checks, and
+//! writes them.
 
 use std::path::Path;
 
@@ -12,8 +12,8 @@ use crate::error::Error;
 use crate::files::{self, CA_CERT, CA_KEY, CERT_CHAIN, Kind, ROOT_CERT, ROOT_KEY, Staging};
 
 impl Authority {
-    /// Reads a cluster's folder: `ca-cert.pem`, `ca-key.pem`, `root-cert.pem`
-    /// and `cert-chain.pem` (which may leave the root out).
+    /// Reads a cluster's directory: `ca-cert.pem`, `ca-key.pem`, `root-cert.pem`
+    /// and `cert-chain.pem` (with or without the root).
     ///
     /// # Errors
     /// If a file is missing, is not PEM, has expired, or if they do not belong
