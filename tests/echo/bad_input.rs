@@ -56,7 +56,7 @@ fn wrong_values_are_refused_by_flag() {
         (&["--max-connections", "0"], &["--max-connections", "from 1"]),
         (&["--max-head", "4KiB"], &["--max-head", "from 8KiB to 1MiB"]),
         (&["--max-body", "1GB"], &["--max-body", "8MiB"]),
-        (&["--idle-timeout", "10ms"], &["--idle-timeout", "from 1s to 24h"]),
+        (&["--idle-timeout", "10ms"], &["--idle-timeout", "from 1s to 1d"]),
         (&["--drain-delay", "2h"], &["--drain-delay", "from 0s to 1h"]),
         (&["--log-sample", "0"], &["--log-sample", "from 1"]),
         (&["--allow-call", "http://echo2/"], &["--allow-call", "echo2:8080"]),

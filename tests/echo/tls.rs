@@ -206,13 +206,13 @@ fn files_that_do_not_fit_are_refused_with_their_flag() {
         &fresh(),
         remove("cert.pem"),
         &[],
-        &["cannot read", "cert.pem (--tls-cert)", "no such file"],
+        &["cannot read", "cert.pem (--tls-cert)", "does not exist"],
     );
     refused(
         &fresh(),
         remove("key.pem"),
         &[],
-        &["cannot read", "key.pem (--tls-key)", "no such file"],
+        &["cannot read", "key.pem (--tls-key)", "does not exist"],
     );
     refused(
         &fresh(),
@@ -230,7 +230,7 @@ fn files_that_do_not_fit_are_refused_with_their_flag() {
         &fresh(),
         write("key.pem", "hello"),
         &[],
-        &["key.pem (--tls-key)", "holds no private key"],
+        &["key.pem (--tls-key)", "does not contain a private key"],
     );
     let cut = "-----BEGIN CERTIFICATE-----\nAAAA\n";
     refused(&fresh(), write("cert.pem", cut), &[], &["--tls-cert", "not valid PEM", "END line"]);
@@ -247,7 +247,7 @@ fn files_that_do_not_fit_are_refused_with_their_flag() {
     refused(&fresh(), swapped, &[], &["cert.pem (--tls-cert)", "does not contain a certificate"]);
     let files = fresh();
     let folder = files.text("");
-    refused(&files, |_| (), &["--tls-client-ca", &folder], &["(--tls-client-ca)", "folder"]);
+    refused(&files, |_| (), &["--tls-client-ca", &folder], &["(--tls-client-ca)", "directory"]);
     refused(
         &files,
         |_| (),
