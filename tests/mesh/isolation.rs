@@ -30,7 +30,7 @@ fn localmesh(subcommand: &str, block: u8) -> Command {
 fn allowed(command: &mut Command) -> bool {
     let root = rustix::process::geteuid().is_root();
     if !root {
-        finish(command).refused(&["--isolate", "takes root"]);
+        finish(command).refused(&["--isolate", "needs root"]);
     }
     root
 }
@@ -49,7 +49,7 @@ fn isolation_takes_root_and_says_so() {
         outer.arg(up.get_program()).args(up.get_args());
         up = outer;
     }
-    finish(&mut up).refused(&["--isolate", "takes root"]);
+    finish(&mut up).refused(&["--isolate", "needs root"]);
 }
 
 /// A command in a network of a mesh that runs.
