@@ -11,7 +11,9 @@ TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: build envoy ## Bring two clusters up on this machine, and show who answers
+demo: ## Run two clusters on this machine, and show who answers
+	@tools/install-needs demo
+	@$(MAKE) build envoy
 	@$(TARGET_DIR)/release/localmesh demo
 
 scenarios: build envoy ## Break the mesh in every known way, and show how each is survived
@@ -23,8 +25,10 @@ scenarios-isolated: build envoy ## The same where networks are really apart, and
 build: ## Build the programs into target/release
 	@$(CARGO) build --release --locked
 
-test: chromium envoy grpcio kube-tools report-readers ## Run all tests, on real Envoy
-	@$(CARGO) test --workspace --locked
+test: ## Run all tests, on real Envoy
+	@tools/install-needs test
+	@$(MAKE) envoy grpcio kube-tools report-readers
+	@$(CARGO) test --workspace --locked --no-fail-fast
 
 lint: ## Check the form of the code, and clippy's lints
 	@$(CARGO) fmt --all --check
