@@ -13,8 +13,8 @@ use crate::harness::run;
 const PHRASES: [(&str, &[&str], &str); 24] = [
     ("is none", &["there is none", "is none of "], "is not a …"),
     ("are none", &["there are none", "are none of "], "are not …"),
-    ("is no ", &["there is no ", "is no longer ", "is no more "], "is not a …"),
-    ("are no ", &["there are no ", "are no longer ", "are no more "], "are not …"),
+    ("is no ", &["there is no ", "is no longer ", "is no more than "], "is not a …"),
+    ("are no ", &["there are no ", "are no longer ", "are no more than "], "are not …"),
     ("of http/1", &[], "HTTP/1.1 …, or needs HTTP/1.1"),
     ("of http/2", &[], "HTTP/2 …, or needs HTTP/2"),
     ("of grpc", &[], "gRPC …, or needs gRPC"),
@@ -72,6 +72,7 @@ impl Prose {
                         .and_then(|from| self.text.get(from..))
                         .is_some_and(|rest| rest.starts_with(good))
                 });
+                let is_good = is_good || names_a_thing(phrase, &self.text[end..]);
                 if is_whole && !is_good {
                     let around = self.words_around(at, end);
                     found.push(Found { line: self.lines[at], phrase, around, instead });
@@ -89,6 +90,15 @@ impl Prose {
         let after = after.map_or(self.text.len(), |(at, _)| end + at);
         self.text[before..after].trim().to_owned()
     }
+}
+
+/// Whether the protocol in `of HTTP/2` only describes a noun, as in `of HTTP/2 pings`, or has its
+/// version after it, as in `of TLS 1.3`.
+fn names_a_thing(phrase: &str, rest: &str) -> bool {
+    let next = rest.strip_prefix(' ').unwrap_or_default();
+    let next = next.split(|c: char| !c.is_ascii_alphanumeric()).next().unwrap_or_default();
+    let is_plural = next.len() > 3 && next.ends_with('s');
+    phrase.starts_with("of ") && (is_plural || next.starts_with(|c: char| c.is_ascii_digit()))
 }
 
 /// A phrase in a text.
@@ -219,6 +229,8 @@ fn phrases_are_found_where_they_stand() {
 #[error("'{0}' \
          is none")]
 struct A; // This comment is none.
+/// The interval of HTTP/2 pings, the names of TLS 1.3, each of HTTP/2 alone.
+struct B;
 fn b(there_is: u8) {
     let c = "a piece of cake; ten\n a piece";
     println!("{c} {}", r#"Asks On
@@ -236,9 +248,10 @@ mod tests { const D: &str = "is none"; }
             "made-up/src/a.rs:2: \"is had\"",
             "made-up/src/a.rs:7: \"is no \"",
             "made-up/src/a.rs:9: \"is none\"",
-            "made-up/src/a.rs:12: \"a piece\"",
-            "made-up/src/a.rs:13: \"on and on\"",
-            "made-up/src/a.rs:14: \"are none\"",
+            "made-up/src/a.rs:11: \"of http/2\"",
+            "made-up/src/a.rs:14: \"a piece\"",
+            "made-up/src/a.rs:15: \"on and on\"",
+            "made-up/src/a.rs:16: \"are none\"",
         ]
     );
     let help =
