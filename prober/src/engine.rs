@@ -1,12 +1,12 @@
-//! The only engine: a schedule's requests on a few threads, each with a
-//! runtime and a tally of its own, merged at the end.
+//! The only engine: sends a schedule's requests on a few threads. Each thread has its own runtime
+//! and tally; the tallies are merged at the end.
 
 use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::thread;
+use std::thread::{self, Scope, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
@@ -22,15 +22,17 @@ pub(crate) mod each_address;
 pub(crate) mod events;
 mod http1;
 mod http2;
+mod io_error;
 mod lane;
 mod pacer;
 mod response;
 pub(crate) mod stopping;
+mod tls_error;
 pub(crate) mod wire;
 
 use crate::clock;
 use crate::engine::deadlines::Deadlines;
-use crate::engine::lane::{Lane, Prober, Turn};
+use crate::engine::lane::{DueRequest, Lane, Sender};
 use crate::engine::pacer::Pacer;
 use crate::engine::stopping::{Checkpoint, StoppingRule};
 use crate::plan::ProbePlan;
@@ -42,23 +44,21 @@ use crate::tally::outcome::Outcome;
 use crate::tally::{EventRecord, Recorder, Tally};
 use connect::tls::{self, TlsError};
 use events::marks;
-use http2::Slot;
+use http2::ConnectionSlot;
 
-/// Why a run could not begin.
+/// Why a run could not start.
 #[derive(Debug, Error)]
 pub enum EngineError {
-    /// TLS cannot be set up.
     #[error(transparent)]
     Tls(#[from] TlsError),
-    /// Name look-up cannot be set up.
     #[error(transparent)]
     Names(#[from] NamesError),
-    /// The system gives no thread or no event queue.
+    /// The system provides no thread, timer or event queue.
     #[error("cannot start a sending thread: {}", usage::local_limit(.0))]
     Thread(#[from] io::Error),
 }
 
-/// A row that is ready to run: its files were read.
+/// A run that is ready to start: its files were read.
 #[derive(Debug)]
 pub(crate) struct Run<'a> {
     plan: &'a ProbePlan,
@@ -66,41 +66,42 @@ pub(crate) struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    /// Reads what the plan names, so that a bad file is known before anything is sent.
+    /// Reads the files that the plan names, so that a bad one is reported before anything is
+    /// sent.
     pub(crate) fn prepare(plan: &'a ProbePlan) -> Result<Self, EngineError> {
         let tls = if plan.target.tls { Some(tls::load(&plan.tls, plan.protocol)?) } else { None };
         Ok(Self { plan, tls })
     }
 
-    /// Sends the row's requests and returns what came of them. Blocks until
-    /// the last one ended, or until `stop`, which abandons those under way.
+    /// Sends the requests and returns the counts. Blocks until the last request ended, or until
+    /// `stop`, which abandons those in flight.
     pub(crate) fn run(
         &self,
         stop: &CancellationToken,
         meter: &Meter,
     ) -> Result<Tally, EngineError> {
-        let (plan, run_id, turns) = (self.plan, run_id(), AtomicU64::new(0));
+        let (plan, run_id, next_connection) = (self.plan, run_id(), AtomicU64::new(0));
         let mut whole = Tally::default();
         let mut schedule = plan.schedule;
-        // What seemed decided while requests were under way is so once they have ended, or
-        // sampling goes on: every request that was started counts, the slow ones too.
+        // The stopping rule may decide while requests are in flight. Those count too, also the
+        // slow ones, so it decides again once they have ended; else sampling goes on.
         loop {
-            let monitor = StoppingRule::new(plan, &whole);
-            let counter = AtomicU64::new(whole.requests());
-            let part = Part {
+            let rule = StoppingRule::new(plan, &whole);
+            let next_request = AtomicU64::new(whole.requests());
+            let segment = Segment {
                 schedule,
-                counter: &counter,
-                turns: &turns,
+                next_request: &next_request,
+                next_connection: &next_connection,
                 run_id: &run_id,
-                monitor: monitor.as_ref(),
-                before: whole.elapsed,
+                rule: rule.as_ref(),
+                elapsed_before: whole.elapsed,
             };
-            let more = self.part(&part, stop, meter)?;
+            let more = self.segment(&segment, stop, meter)?;
             let elapsed = whole.elapsed + more.elapsed;
             whole.merge(more);
             whole.elapsed = elapsed;
-            let Some(monitor) = monitor else { return Ok(whole) };
-            whole.stopped = monitor.stopped(&whole);
+            let Some(rule) = rule else { return Ok(whole) };
+            whole.stopped = rule.stopped(&whole);
             if whole.stopped.is_some() || stop.is_cancelled() {
                 return Ok(whole);
             }
@@ -108,71 +109,55 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// The requests of one part of a run.
-    fn part(
+    /// Sends the requests of one segment, with its events beside them.
+    fn segment(
         &self,
-        part: &Part<'_>,
+        segment: &Segment<'_>,
         stop: &CancellationToken,
         meter: &Meter,
     ) -> Result<Tally, EngineError> {
-        let Part { schedule, counter, turns, run_id, monitor, before } = *part;
-        let lanes = self.plan.concurrency;
-        let threads = threads(self.plan.threads, lanes);
-        let means: Result<Vec<_>, _> = (0..threads).map(|_| Means::new(self.plan)).collect();
-        let means = means?;
+        let threads = threads(self.plan.threads, self.plan.concurrency);
+        let resources: Result<Vec<_>, _> =
+            (0..threads).map(|_| ThreadResources::new(self.plan)).collect();
+        let resources = resources?;
         let start = clock::now();
+        let first_counted = start + segment.schedule.warmup;
         let mut ended = start;
         let over = CancellationToken::new();
-        let (tallies, happened) = thread::scope(|scope| {
-            let counted_from = start + schedule.warmup;
-            let (events, limit, over) = (&self.plan.events, self.plan.event_limit, &over);
-            let events = (!events.is_empty())
-                .then(|| {
-                    let work = move || events::run(events, limit, counted_from, over, stop);
-                    thread::Builder::new().name("events".into()).spawn_scoped(scope, work)
-                })
-                .transpose()?;
-            let spawn = |(n, means): (u64, Means)| {
-                let work = Work {
-                    row: self,
-                    means,
-                    turns,
-                    lanes: lanes / threads + u64::from(n < lanes % threads),
-                    share: Share::new(schedule, n, threads, counter),
-                    run_id,
-                    monitor,
-                    thread: n,
+        let (tallies, events) = thread::scope(|scope| {
+            let events = self.start_events(scope, first_counted, &over, stop)?;
+            let spawn = |(n, resources): (u64, ThreadResources)| {
+                let thread = SendingThread {
+                    run: self,
+                    segment: *segment,
+                    resources,
+                    number: n,
+                    threads,
                     start,
-                    counted_from: (start + schedule.warmup).checked_sub(before).unwrap_or(start),
                     stop,
                     counter: meter.thread(),
                 };
                 let name = format!("prober-{n}");
-                thread::Builder::new().name(name).spawn_scoped(scope, move || work.run())
+                thread::Builder::new().name(name).spawn_scoped(scope, move || thread.run())
             };
-            let running: Result<Vec<_>, io::Error> = (0..threads).zip(means).map(spawn).collect();
-            let joined: Result<Vec<_>, EngineError> = running.map_err(Into::into).map(|running| {
-                let join = running.into_iter().map(|thread| {
-                    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-                });
-                join.collect()
-            });
+            let sending: Result<Vec<_>, io::Error> =
+                (0..threads).zip(resources).map(spawn).collect();
+            let tallies: Result<Vec<_>, EngineError> =
+                sending.map_err(Into::into).map(|sending| sending.into_iter().map(join).collect());
             ended = clock::now();
-            // What has not begun by now never will.
+            // Events that have not started by now never will.
             over.cancel();
-            let happened = events.map(|thread| {
-                thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-            });
-            Ok::<_, EngineError>((joined?, happened.unwrap_or_default()))
+            let events = events.map(join).unwrap_or_default();
+            Ok::<_, EngineError>((tallies?, events))
         })?;
         let mut whole = Tally::default();
         for tally in tallies {
             whole.merge(tally);
         }
-        whole.elapsed = (ended - start).saturating_sub(schedule.warmup);
-        whole.events = happened;
+        whole.elapsed = (ended - start).saturating_sub(segment.schedule.warmup);
+        whole.events = events;
         if self.plan.marks {
-            whole.events.extend(marks::between(start + schedule.warmup, ended));
+            whole.events.extend(marks::between(first_counted, ended));
             whole.events.sort_by_key(EventRecord::instant_us);
         }
         whole.failover = whole.trail.take().and_then(|trail| {
@@ -182,31 +167,51 @@ impl<'a> Run<'a> {
         });
         Ok(whole)
     }
+
+    /// A thread that runs the plan's events, if it has any.
+    fn start_events<'scope>(
+        &'scope self,
+        scope: &'scope Scope<'scope, '_>,
+        first_counted: Instant,
+        over: &'scope CancellationToken,
+        stop: &'scope CancellationToken,
+    ) -> io::Result<Option<ScopedJoinHandle<'scope, Vec<EventRecord>>>> {
+        let (events, limit) = (&self.plan.events, self.plan.event_limit);
+        if events.is_empty() {
+            return Ok(None);
+        }
+        let work = move || events::run(events, limit, first_counted, over, stop);
+        thread::Builder::new().name("events".into()).spawn_scoped(scope, work).map(Some)
+    }
 }
 
-/// What the threads of one part of a run share. A run whose size is fixed has one part.
+/// What a thread returned; a panic in it goes on here.
+fn join<T>(thread: ScopedJoinHandle<'_, T>) -> T {
+    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+/// The part of a run between two decisions of the stopping rule, and what its threads share. A
+/// run of a fixed size has one segment.
 #[derive(Clone, Copy)]
-struct Part<'a> {
+struct Segment<'a> {
     schedule: Schedule,
-    /// The number of the next request.
-    counter: &'a AtomicU64,
-    /// The number of the next connection.
-    turns: &'a AtomicU64,
+    next_request: &'a AtomicU64,
+    next_connection: &'a AtomicU64,
     run_id: &'a str,
-    monitor: Option<&'a StoppingRule<'a>>,
-    /// How long the parts before took.
-    before: Duration,
+    rule: Option<&'a StoppingRule<'a>>,
+    /// How long the segments before took.
+    elapsed_before: Duration,
 }
 
-/// What a thread needs of the system. Made for all threads before any of them sends: where
-/// descriptors are short, nothing is sent, instead of a part of it.
-struct Means {
+/// The system resources of a thread. They are created for all threads before any thread sends:
+/// if file descriptors are short, nothing is sent at all.
+struct ThreadResources {
     runtime: Runtime,
     names: Names,
     pacer: Pacer,
 }
 
-impl Means {
+impl ThreadResources {
     fn new(plan: &ProbePlan) -> Result<Self, EngineError> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (names, pacer) = {
@@ -217,95 +222,93 @@ impl Means {
     }
 }
 
-/// What one thread does.
-struct Work<'a> {
-    row: &'a Run<'a>,
-    means: Means,
-    turns: &'a AtomicU64,
-    lanes: u64,
-    share: Share<'a>,
-    run_id: &'a str,
-    monitor: Option<&'a StoppingRule<'a>>,
-    /// Which of the threads, from 0.
-    thread: u64,
+/// One sending thread of a segment.
+struct SendingThread<'a> {
+    run: &'a Run<'a>,
+    segment: Segment<'a>,
+    resources: ThreadResources,
+    /// Which of the `threads` it is, from 0.
+    number: u64,
+    threads: u64,
     start: Instant,
-    counted_from: Instant,
     stop: &'a CancellationToken,
     counter: Counter,
 }
 
 /// What the lanes of one thread share.
-struct Common<'a> {
-    prober: Prober<'a>,
+struct LaneContext<'a> {
+    sender: Sender<'a>,
     share: RefCell<Share<'a>>,
     recorder: RefCell<Recorder>,
     checkpoint: Option<Checkpoint<'a>>,
     pacer: Pacer,
-    watch: Deadlines,
+    deadlines: Deadlines,
     start: Instant,
-    /// Where the run's time begins: the end of the warm-up of its first part.
+    /// The zero of the run's times: the end of the warm-up of its first segment.
     counted_from: Instant,
     counter: Counter,
 }
 
-impl Work<'_> {
+impl SendingThread<'_> {
     fn run(self) -> Tally {
-        let Self { row, means, turns, lanes, share, run_id, monitor, thread, .. } = self;
-        let Self { start, counted_from, stop, counter, .. } = self;
-        let Means { runtime, names, pacer } = means;
+        let Self { run, segment, resources, number, threads, start, stop, counter } = self;
+        let Segment { schedule, next_request, next_connection, run_id, rule, elapsed_before } =
+            segment;
+        let ThreadResources { runtime, names, pacer } = resources;
+        let plan = run.plan;
+        let lanes = plan.concurrency / threads + u64::from(number < plan.concurrency % threads);
+        let counted_from = (start + schedule.warmup).checked_sub(elapsed_before).unwrap_or(start);
         runtime.block_on(async {
-            let places = RefCell::default();
-            let tls = row.tls.clone();
-            let common = Common {
-                prober: Prober { plan: row.plan, names, tls, run_id, turns, places },
-                share: RefCell::new(share),
+            let (tls, remotes) = (run.tls.clone(), RefCell::default());
+            let context = LaneContext {
+                sender: Sender { plan, names, tls, run_id, next_connection, remotes },
+                share: RefCell::new(Share::new(schedule, number, threads, next_request)),
                 recorder: RefCell::new(
-                    Recorder::new(row.plan.timeline)
-                        .with_trail(row.plan.marks || !row.plan.events.is_empty()),
+                    Recorder::new(plan.timeline).with_trail(plan.marks || !plan.events.is_empty()),
                 ),
-                checkpoint: monitor.map(|monitor| monitor.checkpoint(thread)),
+                checkpoint: rule.map(|rule| rule.checkpoint(number)),
                 pacer,
-                watch: Deadlines::default(),
+                deadlines: Deadlines::default(),
                 start,
                 counted_from,
                 counter,
             };
             let lanes: Vec<_> = (0..lanes)
-                .flat_map(|_| common.connection_lanes())
+                .flat_map(|_| context.connection_slots())
                 .enumerate()
-                .map(|(n, slot)| common.lane(n, slot))
+                .map(|(n, slot)| context.lane(n, slot))
                 .collect();
             tokio::select! {
                 _ = join_all(lanes) => {}
-                () = common.pacer.keep() => {}
-                () = common.watch.keep(row.plan.limits.total, stop) => {}
+                () = context.pacer.run() => {}
+                () = context.deadlines.enforce(plan.limits.total, stop) => {}
             }
-            common.recorder.into_inner().into_tally()
+            context.recorder.into_inner().into_tally()
         })
     }
 }
 
-impl Common<'_> {
-    /// What carries the requests of the lanes of one connection: one lane of HTTP/1.1, or
-    /// as many of HTTP/2 as there are streams.
-    fn connection_lanes(&self) -> Vec<Option<Rc<Slot>>> {
-        let plan = self.prober.plan;
-        let slot = plan.protocol.is_http2().then(Rc::<Slot>::default);
+impl LaneContext<'_> {
+    /// A slot for each lane that uses one connection: HTTP/1.1 has one lane and no slot, HTTP/2
+    /// a lane per stream, which share a slot.
+    fn connection_slots(&self) -> Vec<Option<Rc<ConnectionSlot>>> {
+        let plan = self.sender.plan;
+        let slot = plan.protocol.is_http2().then(Rc::<ConnectionSlot>::default);
         (0..plan.streams).map(|_| slot.clone()).collect()
     }
 
-    /// One lane: one request after another until the schedule ends.
-    async fn lane(&self, number: usize, slot: Option<Rc<Slot>>) {
-        let alarm = self.watch.alarm();
-        let mut lane = Lane::new(&self.prober, Rc::clone(&alarm), slot);
+    /// Sends one request after another until the schedule ends.
+    async fn lane(&self, number: usize, slot: Option<Rc<ConnectionSlot>>) {
+        let deadline = self.deadlines.add();
+        let mut lane = Lane::new(&self.sender, Rc::clone(&deadline), slot);
         let mut now = clock::now();
-        while !alarm.stopped() && !self.decided() {
+        while !deadline.stopped() && !self.decided() {
             let next = self.share.borrow_mut().next(now.saturating_duration_since(self.start));
             let Some(next) = next else { return };
             let mut due = now;
             if let Some(after) = next.due {
                 due = self.start + after;
-                if alarm.guard(None, self.pacer.until(due)).await.is_err() {
+                if deadline.guard(None, self.pacer.until(due)).await.is_err() {
                     return;
                 }
                 now = clock::now();
@@ -313,9 +316,9 @@ impl Common<'_> {
                     continue;
                 }
             }
-            let turn = Turn { sequence: next.sequence, due, start: now };
+            let request = DueRequest { sequence: next.sequence, due, start: now };
             let record = |outcome: Outcome<'_>| self.record(number, outcome, next.warmup, due);
-            match self.prober.once(&mut lane, turn, record).await {
+            match self.sender.send(&mut lane, request, record).await {
                 Some(end) => now = end,
                 None => {
                     self.recorder.borrow_mut().tally_mut().abandoned += u64::from(!next.warmup);
@@ -325,15 +328,15 @@ impl Common<'_> {
         }
     }
 
-    /// Counts how late a start of an open loop is; `false` if it comes after the end of
-    /// the run's time, and is dropped.
+    /// Counts how late a start of an open loop is. Returns `false` if it comes after the end of
+    /// the run, so that the request is dropped.
     fn in_time(&self, due: Instant, start: Instant, warmup: bool) -> bool {
         if warmup {
             return true;
         }
         let mut recorder = self.recorder.borrow_mut();
         let punctuality = recorder.tally_mut().punctuality.get_or_insert_default();
-        let schedule = &self.prober.plan.schedule;
+        let schedule = &self.sender.plan.schedule;
         if let End::After(duration) = schedule.end
             && start >= self.start + schedule.warmup + duration
         {
@@ -358,7 +361,7 @@ impl Common<'_> {
             return;
         }
         let when = || due.saturating_duration_since(self.counted_from);
-        match recorder.record_on(lane, outcome, self.prober.plan.show, when) {
+        match recorder.record_on(lane, outcome, self.sender.plan.show, when) {
             Some(place) => self.counter.answered(place, || recorder.cluster(place)),
             None => self.counter.failed(),
         }
@@ -368,7 +371,7 @@ impl Common<'_> {
     }
 }
 
-/// A start that is later than this is counted as late.
+/// A start that is delayed by more than this counts as late.
 const LATE: Duration = Duration::from_millis(1);
 
 fn threads(asked: Option<u64>, lanes: u64) -> u64 {
@@ -376,7 +379,7 @@ fn threads(asked: Option<u64>, lanes: u64) -> u64 {
     asked.unwrap_or(cores).clamp(1, lanes.max(1))
 }
 
-/// Tells this run from any other: the process and the time, in hex.
+/// Distinguishes this run from any other: the process id and the time, in hex.
 fn run_id() -> String {
     let since = clock::wall().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     format!("{:x}-{:x}", std::process::id(), since.as_nanos() & 0xffff_ffff_ffff)

@@ -322,7 +322,7 @@ fn http2_a_farewell_costs_nothing_and_a_lost_connection_is_a_reset() {
 #[test]
 fn http2_silence_ends_in_time() {
     for (conduct, part) in
-        [(Conduct::Silent, "no response header"), (Conduct::HalfBody, "the body did not end")]
+        [(Conduct::Silent, "no response headers"), (Conduct::HalfBody, "the body did not end")]
     {
         let server = Http2Server::start(conduct, None);
         let start = Instant::now();

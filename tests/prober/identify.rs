@@ -81,7 +81,7 @@ fn identify_trusts_no_name_that_would_steer_a_terminal() {
 fn identify_without_it_all_is_as_it_was() {
     let server = Server::start(answering(response("200 OK", "", "Hostname: w\n")));
     let what = all_fail("unidentified", &["-t", &server.target()]);
-    assert_eq!(what, "200 from no echo: \"Hostname: w\"");
+    assert_eq!(what, "200, but not an echo: \"Hostname: w\"");
 }
 
 #[test]

@@ -283,14 +283,14 @@ fn a_slow_body_ends_in_a_timeout() {
 fn a_server_that_says_nothing_ends_in_a_timeout() {
     let server = Server::start(|stream, _| servers::linger_open(&stream));
     let what = all_fail("timeout", &["-t", &server.target(), "-m", "300ms"]);
-    assert_eq!(what, "no response header within 300ms");
+    assert_eq!(what, "no response headers within 300ms");
 }
 
 #[test]
 fn a_200_that_is_no_echo() {
     let server = Server::start(answering(response("200 OK", "", "Welcome to nginx!")));
     let what = all_fail("unidentified", &["-t", &server.target()]);
-    assert_eq!(what, "200 from no echo: \"Welcome to nginx!\"");
+    assert_eq!(what, "200, but not an echo: \"Welcome to nginx!\"");
 }
 
 #[test]
@@ -300,12 +300,12 @@ fn headers_without_a_cluster_or_with_odd_bytes_are_nobodys() {
     {
         let server = Server::start(answering(response("200 OK", headers, "hello")));
         let what = all_fail("unidentified", &["-t", &server.target()]);
-        assert_eq!(what, "200 from no echo: \"hello\"", "{headers:?}");
+        assert_eq!(what, "200, but not an echo: \"hello\"", "{headers:?}");
     }
     let headers = "x-echo-pod: p\u{e9}\r\nx-echo-cluster: c\r\n";
     let server = Server::start(answering(response("200 OK", headers, "hello")));
     let what = all_fail("unidentified", &["-t", &server.target()]);
-    assert_eq!(what, "a name in the x-echo headers that cannot be printed");
+    assert_eq!(what, "a name in the x-echo headers cannot be printed");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! What a whole response says: who answered, or why that is not known. Pure.
+//! What a complete response says: who answered, or why that is not known. Pure.
 
 mod grpc;
 mod identity;
@@ -15,24 +15,24 @@ use crate::plan::identify::Patterns;
 use crate::plan::{ProbePlan, Protocol};
 use crate::tally::outcome::{Answer, Failure, FailureKind, Who};
 
-/// A whole response, to be read.
-pub(super) struct Reading<'a> {
+/// Reads who answered from a complete response.
+pub(super) struct ResponseReader<'a> {
     pub(super) response: &'a Response,
-    pub(super) page: &'a Buffers,
+    pub(super) buffers: &'a Buffers,
     pub(super) probe_id: &'a [u8],
     pub(super) plan: &'a ProbePlan,
 }
 
-impl<'a> Reading<'a> {
-    /// Who answered, if it was an echo and to this request. `identity` is the place of
-    /// one that is read from the body.
+impl<'a> ResponseReader<'a> {
+    /// Who answered, if that is an echo and the answer belongs to this request. `identity` stores
+    /// an identity that is read from the body.
     pub(super) fn read(
         &self,
         show: bool,
         identity: &'a mut Option<Identity>,
     ) -> Result<Answer<'a>, Failure> {
-        let Self { response, page, plan, .. } = *self;
-        let body = page.body(response);
+        let Self { response, buffers, plan, .. } = *self;
+        let body = buffers.body(response);
         if !(200..300).contains(&response.head.status) {
             return Err(self.bad_status(body));
         }
@@ -51,9 +51,9 @@ impl<'a> Reading<'a> {
         }
         if self.field(Field::Pod).is_some() && self.field(Field::Cluster).is_some() {
             self.is_ours(self.field(Field::Probe))?;
-            let names = response.head.identity(page.buffer());
+            let names = response.head.identity(buffers.buffer());
             if !names.iter().all(|name| name.iter().all(|byte| (0x20..0x7f).contains(byte))) {
-                let what = "a name in the x-echo headers that cannot be printed";
+                let what = "a name in the x-echo headers cannot be printed";
                 return Err(Failure::new(FailureKind::Unidentified, what));
             }
             let attempt = self.field(Field::Attempt).and_then(number);
@@ -61,7 +61,7 @@ impl<'a> Reading<'a> {
             return Ok(Answer { who, attempt, text });
         }
         let claim = identity::from_body(body).ok_or_else(|| {
-            let what = format!("{} from no echo: {}", response.head.status, quoted(body));
+            let what = format!("{}, but not an echo: {}", response.head.status, quoted(body));
             Failure::new(FailureKind::Unidentified, what)
         })?;
         self.is_ours(claim.probe.as_deref().map(str::as_bytes))?;
@@ -69,12 +69,12 @@ impl<'a> Reading<'a> {
         Ok(Answer { who, attempt: claim.attempt, text })
     }
 
-    fn grpc<'b>(&'b self, body: &'b [u8]) -> grpc::Answer<'b> {
+    fn grpc<'b>(&'b self, body: &'b [u8]) -> grpc::GrpcResponse<'b> {
         let (status, message) = (self.field(Field::GrpcStatus), self.field(Field::GrpcMessage));
-        grpc::Answer { status, message, body }
+        grpc::GrpcResponse { status, message, body }
     }
 
-    /// The answer as it is printed: what is no text is told in the words of the text line.
+    /// The answer as it is printed. A gRPC answer is not text: it becomes the echo's text line.
     fn shown(&self, body: &[u8]) -> String {
         match (self.plan.protocol, self.field(Field::Pod), self.field(Field::Cluster)) {
             (Protocol::Grpc(_), Some(pod), Some(cluster)) => {
@@ -88,40 +88,40 @@ impl<'a> Reading<'a> {
         }
     }
 
-    /// Who answered, by the person's own patterns.
+    /// Who answered, by the patterns of `--identify`.
     fn by_patterns(&self, patterns: &Patterns, body: &[u8]) -> Result<Identity, Failure> {
         self.is_ours(self.field(Field::Probe))?;
         let head = &self.response.head;
-        let stated = head.identity(self.page.buffer());
+        let stated = head.identity(self.buffers.buffer());
         patterns.identify(body, stated, |name| self.header(name)).map_err(|nobody| {
             let what = format!("{}, but {nobody}: {}", head.status, quoted(body));
             Failure::new(FailureKind::Unidentified, what)
         })
     }
 
-    /// The value of any header, the first one that is not empty.
+    /// The first value of any header that is not empty.
     fn header(&self, name: &HeaderName) -> Option<Cow<'a, [u8]>> {
         let head = &self.response.head;
-        head.header(self.page.buffer(), name.as_str()).map(Cow::Borrowed)
+        head.header(self.buffers.buffer(), name.as_str()).map(Cow::Borrowed)
     }
 
     fn field(&self, field: Field) -> Option<&'a [u8]> {
-        self.response.head.field(self.page.buffer(), field)
+        self.response.head.field(self.buffers.buffer(), field)
     }
 
-    /// How long the nearest Envoy waited for its upstream host. The header is in ms; more
-    /// than a day is no time.
+    /// How long the nearest Envoy waited for its upstream host. The header is in ms; more than a
+    /// day is ignored.
     pub(super) fn upstream(&self) -> Option<Duration> {
         let ms = self.field(Field::Upstream).and_then(number)?;
         (ms <= 86_400_000).then(|| Duration::from_millis(ms.into()))
     }
 
-    /// An answer that names another request than the one it came for is somebody else's.
+    /// Fails if the answer names another request than the one that it arrived for.
     fn is_ours(&self, probe: Option<&[u8]>) -> Result<(), Failure> {
         if probe.is_none_or(|probe| probe == self.probe_id) {
             return Ok(());
         }
-        let what = "the answer to another request (its x-echo-probe differs)";
+        let what = "the answer belongs to another request (its x-echo-probe differs)";
         Err(Failure::new(FailureKind::Unidentified, what))
     }
 

@@ -1,14 +1,12 @@
-//! From a plan's target to an open connection: addresses, TCP, TLS, each phase
-//! timed; and request and response on it as bytes.
+//! From a plan's target to an open connection: addresses, TCP, TLS, each phase timed.
 
 mod dial;
+mod opening;
 pub(super) mod tls;
 
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -22,30 +20,13 @@ use crate::plan::ProbePlan;
 use crate::resolve::Names;
 use crate::tally::outcome::{Failure, FailureKind};
 pub(crate) use dial::of_target;
-
-/// How far opening a connection came, also where it failed.
-#[derive(Debug, Default)]
-pub(super) struct Opening {
-    /// Time until the addresses were known.
-    pub dns: Option<Duration>,
-    /// Time for TCP, addresses that were passed over included.
-    pub connect: Option<Duration>,
-    /// Time for the TLS handshake.
-    pub tls: Option<Duration>,
-    /// Addresses that were tried first and failed, and why.
-    pub passed_over: Vec<(SocketAddr, String)>,
-    /// Which connection of the run this is, from 0; some ways to select addresses count.
-    pub turn: u64,
-    /// The address that accepted.
-    pub remote: Option<SocketAddr>,
-}
+pub(super) use opening::Opening;
+use opening::Wait;
 
 /// A stream of bytes, encrypted or not.
 #[derive(Debug)]
 pub(super) enum Stream {
-    /// TCP.
     Plain(TcpStream),
-    /// TLS over TCP.
     Tls(Box<TlsStream<TcpStream>>),
 }
 
@@ -89,25 +70,7 @@ impl AsyncWrite for Stream {
     }
 }
 
-/// What opening a connection to known addresses waits for.
-#[derive(Clone, Copy, Debug)]
-enum Wait {
-    Accept(SocketAddr),
-    Handshake,
-}
-
-impl Wait {
-    /// The failure that it is if `limit` runs out.
-    fn overdue(self, limit: Duration) -> Failure {
-        let what = match self {
-            Self::Accept(address) => dial::unaccepted(address),
-            Self::Handshake => "the TLS handshake did not end".to_owned(),
-        };
-        Failure::new(FailureKind::Timeout, format!("{what} within {limit:?}"))
-    }
-}
-
-/// Opens a connection to the plan's target, within its connect limit.
+/// Opens a connection to the plan's target, within the connect timeout.
 pub(super) async fn open(
     plan: &ProbePlan,
     names: &Names,
@@ -117,8 +80,8 @@ pub(super) async fn open(
     let limit = plan.limits.connect;
     let start = clock::now();
     let (host, port) = plan.overrides.connect_to(&plan.target.host, plan.target.port);
-    // A look-up keeps to the limit by itself, and says best what it waited for.
-    let addresses = dial::addresses(plan, names, &host, port, opening.turn).await?;
+    // A look-up keeps to the limit by itself, and its own message says what it waited for.
+    let addresses = dial::addresses(plan, names, &host, port, opening.number).await?;
     let found = clock::now();
     opening.dns = Some(found - start);
     let left = limit.saturating_sub(found - start);
@@ -128,7 +91,7 @@ pub(super) async fn open(
         let connected = clock::now();
         opening.connect = Some(connected - found);
         if plan.protocol.is_http2() || plan.request.body.is_some() {
-            // A request is several writes; that this cannot be had is no failure.
+            // A request takes several writes. Without the option it is only slower.
             let _ = stream.set_nodelay(true);
         }
         let Some(config) = tls else { return Ok(Stream::Plain(stream)) };
@@ -149,13 +112,14 @@ async fn encrypt(
     stream: TcpStream,
 ) -> Result<TlsStream<TcpStream>, Failure> {
     let failed = |what: String| Failure::new(FailureKind::Tls, what);
-    // As in curl the name is the URL's, wherever --connect-to leads.
-    let name = tls::server_name(&plan.target.host).map_err(|error| failed(error.to_string()))?;
+    // As in curl, the name is the URL's, whatever --connect-to says.
+    let name = tls::server_name(&plan.target.host)
+        .map_err(|_| failed(tls::bad_server_name(&plan.target.host)))?;
     let connector = TlsConnector::from(Arc::clone(config));
     let stream = connector.connect(name, stream).await;
-    let stream = stream.map_err(|error| failed(tls::explain(&error)))?;
+    let stream = stream.map_err(|error| failed(tls::handshake_failure(&error)))?;
     if plan.protocol.is_http2() && stream.get_ref().1.alpn_protocol() != Some(b"h2") {
-        let what = "the server does not offer HTTP/2 (it chose no h2 by ALPN); try --http1.1";
+        let what = "the server does not offer HTTP/2 (ALPN did not select h2); try --http1.1";
         return Err(Failure::new(FailureKind::Protocol, what));
     }
     Ok(stream)

@@ -1,6 +1,5 @@
-//! Deadlines of many lanes on one thread, kept by one task that looks at all of
-//! them now and then: a timer for each request would cost more than the
-//! request's own work.
+//! Deadlines of many lanes on one thread. One task checks all of them at every tick: a timer
+//! for each request would cost more than the request's own work.
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
@@ -13,36 +12,36 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock;
 
-/// Why a lane was woken from what it waited for.
+/// Why a lane was woken before its work was done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Rung {
     /// Its deadline passed.
     Overdue,
-    /// The run is to stop.
+    /// The run stops.
     Stop,
 }
 
 /// One lane's deadline.
 #[derive(Debug, Default)]
 pub(super) struct Deadline {
-    deadline: Cell<Option<Instant>>,
+    at: Cell<Option<Instant>>,
     rung: Cell<Option<Rung>>,
     waker: RefCell<Option<Waker>>,
 }
 
 impl Deadline {
-    /// Waits for `work`, until `deadline` if there is one, or until the run stops. It is
-    /// met to within the tick of [`Deadlines::keep`]; it never rings early.
+    /// Waits for `work`, until the instant `at` if there is one, or until the run stops. A
+    /// deadline is noticed within one tick of [`Deadlines::enforce`], and never early.
     pub(super) async fn guard<T>(
         &self,
-        deadline: Option<Instant>,
+        at: Option<Instant>,
         work: impl Future<Output = T>,
     ) -> Result<T, Rung> {
-        self.deadline.set(deadline);
+        self.at.set(at);
         let mut work = pin!(work);
         let result = poll_fn(|cx| {
-            if let Some(ring) = self.rung.get() {
-                return Poll::Ready(Err(ring));
+            if let Some(rung) = self.rung.get() {
+                return Poll::Ready(Err(rung));
             }
             if let Poll::Ready(done) = work.as_mut().poll(cx) {
                 return Poll::Ready(Ok(done));
@@ -54,57 +53,57 @@ impl Deadline {
             Poll::Pending
         })
         .await;
-        self.deadline.set(None);
+        self.at.set(None);
         if self.rung.get() == Some(Rung::Overdue) {
             self.rung.set(None);
         }
         result
     }
 
-    /// Whether the run is to stop.
+    /// Whether the run stops.
     #[must_use]
     pub(super) fn stopped(&self) -> bool {
         self.rung.get() == Some(Rung::Stop)
     }
 
-    fn ring(&self, ring: Rung) {
-        self.rung.set(Some(ring));
+    fn ring(&self, rung: Rung) {
+        self.rung.set(Some(rung));
         if let Some(waker) = self.waker.borrow().as_ref() {
             waker.wake_by_ref();
         }
     }
 }
 
-/// All alarms of a thread.
+/// The deadlines of all lanes of a thread.
 #[derive(Debug, Default)]
 pub(super) struct Deadlines {
-    alarms: RefCell<Vec<Rc<Deadline>>>,
+    all: RefCell<Vec<Rc<Deadline>>>,
 }
 
 impl Deadlines {
-    /// A new alarm, looked after from now on.
-    pub(super) fn alarm(&self) -> Rc<Deadline> {
-        let alarm = Rc::new(Deadline::default());
-        self.alarms.borrow_mut().push(Rc::clone(&alarm));
-        alarm
+    /// Adds the deadline of one more lane.
+    pub(super) fn add(&self) -> Rc<Deadline> {
+        let deadline = Rc::new(Deadline::default());
+        self.all.borrow_mut().push(Rc::clone(&deadline));
+        deadline
     }
 
-    /// Rings what is overdue, and everything once `stop` says so. Never ends by itself.
+    /// Wakes the lanes that are overdue, and all lanes when `stop` is cancelled. Never returns.
     /// The tick is a fiftieth of `limit`, from 1 to 50 ms.
-    pub(super) async fn keep(&self, limit: Duration, stop: &CancellationToken) {
+    pub(super) async fn enforce(&self, limit: Duration, stop: &CancellationToken) {
         let tick = (limit / 50).clamp(Duration::from_millis(1), Duration::from_millis(50));
         loop {
             tokio::select! {
                 () = tokio::time::sleep(tick) => {}
                 () = stop.cancelled() => {
-                    self.alarms.borrow().iter().for_each(|alarm| alarm.ring(Rung::Stop));
+                    self.all.borrow().iter().for_each(|deadline| deadline.ring(Rung::Stop));
                     std::future::pending::<()>().await;
                 }
             }
             let now = clock::now();
-            for alarm in self.alarms.borrow().iter() {
-                if alarm.deadline.get().is_some_and(|deadline| deadline <= now) {
-                    alarm.ring(Rung::Overdue);
+            for deadline in self.all.borrow().iter() {
+                if deadline.at.get().is_some_and(|at| at <= now) {
+                    deadline.ring(Rung::Overdue);
                 }
             }
         }

@@ -1,4 +1,4 @@
-//! `--select each`: the plan of a name becomes a plan for every address of it.
+//! `--select each`: the plan for a name becomes one plan for each of its addresses.
 
 use std::collections::HashSet;
 
@@ -9,14 +9,13 @@ use crate::engine::connect;
 use crate::plan::{ProbePlan, Select};
 use crate::resolve::Names;
 
-/// Looks up the names of the plans that want every address, each once and before
-/// anything is sent, and puts a plan for each address in their place; a name without
-/// address becomes one plan, whose requests fail with the reason. Other plans stay as
-/// they are, and so does what `stop` comes before.
+/// Looks up the names of the plans with `--select each`, once and before anything is sent, and
+/// replaces each of these plans by one plan per address. A name without an address becomes one
+/// plan whose requests fail with the reason. Other plans stay as they are, and so do those that
+/// `stop` cuts short.
 ///
 /// # Errors
-/// What keeps such a plan from being run, too: a file that cannot be read, or a system
-/// that gives no event queue.
+/// Whatever prevents a run: a file that cannot be read, or no event queue.
 pub(crate) fn expand(
     plans: Vec<ProbePlan>,
     stop: &CancellationToken,
@@ -25,7 +24,7 @@ pub(crate) fn expand(
         return Ok(plans);
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    // The flags about names are the same for all plans of a command line.
+    // All plans of a command line share the flags for name look-up.
     let names = Names::new(&first.names)?;
     for plan in &plans {
         Run::prepare(plan)?;

@@ -1,5 +1,5 @@
-//! Commands that are run at instants of a run: `--at 5s 'COMMAND'`. Each is limited in time,
-//! and whatever becomes of it, the run goes on and the report says so.
+//! Runs commands during a run: `--at 5s 'COMMAND'`. Each has a time limit. Whatever happens to a
+//! command, the run continues and the report shows it.
 
 pub(crate) mod marks;
 
@@ -13,17 +13,18 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock;
+use crate::engine::io_error;
 use crate::plan::Event;
 use crate::tally::{EventEnding, EventRecord};
 use crate::units::micros;
 
-/// How much of a command's output is kept.
+/// How much of a command's output is kept, in bytes.
 const MAX_OUTPUT: usize = 4096;
-/// How often a command that runs is looked at.
+/// How often a running command is checked.
 const POLL: Duration = Duration::from_millis(2);
 
-/// Runs events at their instants after `start`. Blocks until the last one has ended, or
-/// until `stop`: with the run over, what has not begun never will.
+/// Runs events at their instants after `start`. Blocks until all have ended. Once `over` or
+/// `stop` is cancelled, no further event starts; `stop` also kills running commands.
 pub(crate) fn run(
     events: &[Event],
     limit: Duration,
@@ -35,7 +36,7 @@ pub(crate) fn run(
         let running: Vec<_> = events
             .iter()
             .map(|event| {
-                let work = move || one(event, limit, start, over, stop);
+                let work = move || run_one(event, limit, start, over, stop);
                 (event, thread::Builder::new().name("event".into()).spawn_scoped(scope, work))
             })
             .collect();
@@ -45,13 +46,13 @@ pub(crate) fn run(
                 Ok(thread) => {
                     thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
                 }
-                Err(error) => not_begun(event, EventEnding::NotStarted(error.to_string())),
+                Err(error) => not_started(event, EventEnding::NotStarted(io_error::words(&error))),
             })
             .collect()
     })
 }
 
-fn not_begun(event: &Event, end: EventEnding) -> EventRecord {
+fn not_started(event: &Event, end: EventEnding) -> EventRecord {
     EventRecord {
         at_us: micros(event.at),
         began_us: None,
@@ -62,7 +63,7 @@ fn not_begun(event: &Event, end: EventEnding) -> EventRecord {
     }
 }
 
-fn one(
+fn run_one(
     event: &Event,
     limit: Duration,
     start: Instant,
@@ -76,7 +77,7 @@ fn one(
             break;
         }
         if over.is_cancelled() || stop.is_cancelled() {
-            return not_begun(event, EventEnding::NotReached);
+            return not_started(event, EventEnding::NotReached);
         }
         thread::sleep(left.min(POLL));
     }
@@ -86,7 +87,7 @@ fn one(
             let reader =
                 thread::Builder::new().name("event-output".into()).spawn(move || head_of(output));
             let end = wait(child, began + limit, stop);
-            // What the command left running in the background may hold the pipe open.
+            // A process that the command left in the background may hold the pipe open.
             let deadline = clock::now() + Duration::from_millis(200);
             let text = reader.map(|reader| {
                 while !reader.is_finished() && clock::now() < deadline {
@@ -96,17 +97,17 @@ fn one(
             });
             (end, text.unwrap_or_default())
         }
-        Err(error) => (EventEnding::NotStarted(error.to_string()), String::new()),
+        Err(error) => (EventEnding::NotStarted(io_error::words(&error)), String::new()),
     };
     EventRecord {
         began_us: Some(micros(began.saturating_duration_since(start))),
         took_us: Some(micros(clock::now() - began)),
         output,
-        ..not_begun(event, end)
+        ..not_started(event, end)
     }
 }
 
-/// Starts a command in a process group of its own, its output in one pipe.
+/// Starts a command in its own process group, with stdout and stderr in one pipe.
 fn shell(command: &str) -> io::Result<(Child, io::PipeReader)> {
     let (reader, writer) = io::pipe()?;
     let child = Command::new("sh")
@@ -119,7 +120,7 @@ fn shell(command: &str) -> io::Result<(Child, io::PipeReader)> {
     Ok((child, reader))
 }
 
-/// Waits for the end, and brings it about at the deadline or on `stop`.
+/// Waits for the end of a command; kills it at the deadline or on `stop`.
 fn wait(mut child: Child, deadline: Instant, stop: &CancellationToken) -> EventEnding {
     let ended = |status: ExitStatus| match status.code() {
         Some(code) => EventEnding::Exit(code),
@@ -129,11 +130,11 @@ fn wait(mut child: Child, deadline: Instant, stop: &CancellationToken) -> EventE
         match child.try_wait() {
             Ok(Some(status)) => return ended(status),
             Ok(None) => {}
-            Err(error) => return EventEnding::NotStarted(error.to_string()),
+            Err(error) => return EventEnding::NotStarted(io_error::words(&error)),
         }
         let interrupted = stop.is_cancelled();
         if interrupted || clock::now() >= deadline {
-            // The group: the shell, and what it has started.
+            // The shell and everything that it started.
             let _ = kill_process_group(Pid::from_child(&child), Signal::KILL);
             let _ = child.wait();
             return if interrupted { EventEnding::Interrupted } else { EventEnding::TimedOut };
@@ -142,7 +143,7 @@ fn wait(mut child: Child, deadline: Instant, stop: &CancellationToken) -> EventE
     }
 }
 
-/// The first few KiB, without what could steer a terminal; the rest is read and dropped.
+/// The first [`MAX_OUTPUT`] bytes without control characters; the rest is read and dropped.
 fn head_of(mut from: impl Read) -> String {
     let mut kept = Vec::new();
     let mut buffer = [0; 1024];
@@ -160,7 +161,7 @@ fn head_of(mut from: impl Read) -> String {
 mod tests {
     use super::*;
 
-    fn happened(command: &str, limit: Duration) -> EventRecord {
+    fn record(command: &str, limit: Duration) -> EventRecord {
         let event = Event { at: Duration::ZERO, command: command.into() };
         let (over, stop) = (CancellationToken::new(), CancellationToken::new());
         run(&[event], limit, clock::now(), &over, &stop).remove(0)
@@ -170,34 +171,34 @@ mod tests {
 
     #[test]
     fn output_and_exit_code_are_kept() {
-        let happened = happened("echo out; echo err >&2; exit 3", LONG);
-        assert_eq!(happened.end, EventEnding::Exit(3));
-        assert_eq!(happened.output, "out\nerr");
-        assert!(happened.began_us.is_some() && happened.took_us.is_some());
+        let record = record("echo out; echo err >&2; exit 3", LONG);
+        assert_eq!(record.end, EventEnding::Exit(3));
+        assert_eq!(record.output, "out\nerr");
+        assert!(record.began_us.is_some() && record.took_us.is_some());
     }
 
     #[test]
-    fn a_command_that_hangs_is_ended_with_all_that_it_started() {
+    fn a_command_that_hangs_is_killed_with_all_that_it_started() {
         let begin = clock::now();
-        let happened = happened("sleep 300 & sleep 300", Duration::from_millis(50));
-        assert_eq!(happened.end, EventEnding::TimedOut);
+        let record = record("sleep 300 & sleep 300", Duration::from_millis(50));
+        assert_eq!(record.end, EventEnding::TimedOut);
         assert!(clock::now() - begin < LONG);
     }
 
     #[test]
-    fn a_signal_is_told_and_long_output_is_cut() {
-        assert_eq!(happened("kill -9 $$", LONG).end, EventEnding::Signal(9));
-        let long = happened("head -c 100000 /dev/zero | tr '\\0' x; printf '\\033[2J'", LONG);
+    fn a_signal_is_reported_and_long_output_is_cut() {
+        assert_eq!(record("kill -9 $$", LONG).end, EventEnding::Signal(9));
+        let long = record("head -c 100000 /dev/zero | tr '\\0' x; printf '\\033[2J'", LONG);
         assert_eq!((long.end, long.output.len()), (EventEnding::Exit(0), MAX_OUTPUT));
-        assert_eq!(happened("printf 'a\\033b'", LONG).output, "a?b");
+        assert_eq!(record("printf 'a\\033b'", LONG).output, "a?b");
     }
 
     #[test]
-    fn an_event_after_the_end_never_begins() {
+    fn an_event_after_the_end_never_starts() {
         let event = Event { at: LONG, command: "true".into() };
         let (over, stop) = (CancellationToken::new(), CancellationToken::new());
         over.cancel();
-        let happened = run(&[event], LONG, clock::now(), &over, &stop).remove(0);
-        assert_eq!((happened.end, happened.began_us), (EventEnding::NotReached, None));
+        let record = run(&[event], LONG, clock::now(), &over, &stop).remove(0);
+        assert_eq!((record.end, record.began_us), (EventEnding::NotReached, None));
     }
 }

@@ -1,5 +1,5 @@
-//! One request and its response on a connection, as bytes in buffers that are
-//! used again and again.
+//! HTTP/1.1: one request and its response at a time on a connection, as bytes in buffers that
+//! are reused.
 
 use std::io;
 use std::time::Instant;
@@ -12,29 +12,38 @@ use crate::engine::response::{Buffers, MAX_HEAD, Response, Stage, broken};
 use crate::engine::wire::{Chunks, Ending, Head, WireError};
 use crate::tally::outcome::{Failure, FailureKind};
 
-/// How much room a read is given at least.
+/// The size by which the buffer grows; a read has at least half of it.
 const ROOM: usize = 8_192;
 
-/// An open connection, with what was read from it.
+/// An open connection, with the buffers of its current response.
 #[derive(Debug)]
 pub(super) struct Connection {
     stream: Stream,
-    page: Buffers,
-    /// How many requests it has carried.
+    buffers: Buffers,
+    /// How many requests it carried.
     pub requests: u64,
-    /// When it was opened.
     pub opened: Instant,
 }
 
+/// What was read of a body.
+#[derive(Clone, Copy, Debug)]
+struct Body {
+    /// Bytes, at most the limit.
+    length: usize,
+    /// Whether it is longer than the limit.
+    cut: bool,
+    /// Whether more bytes arrived than belong to it.
+    surplus: bool,
+}
+
 impl Connection {
-    /// A connection that was just opened.
     #[must_use]
     pub(super) fn new(stream: Stream, opened: Instant) -> Self {
-        let page = Buffers { buffer: Vec::with_capacity(ROOM), unchunked: Vec::new() };
-        Self { stream, page, requests: 0, opened }
+        let buffers = Buffers { buffer: Vec::with_capacity(ROOM), unchunked: Vec::new() };
+        Self { stream, buffers, requests: 0, opened }
     }
 
-    /// Sends a request, its head and its body, and reads the response, of its body at most
+    /// Sends a request, its head and its body, and reads the response, of which the body up to
     /// `limit` bytes.
     pub(super) async fn exchange(
         &mut self,
@@ -44,11 +53,11 @@ impl Connection {
         stage: &mut Stage,
     ) -> Result<Response, Failure> {
         self.requests += 1;
-        self.page.buffer.clear();
+        self.buffers.buffer.clear();
         *stage = Stage::Head;
         let sent_at = clock::now();
-        // A server that answers early and closes makes the write fail; its answer,
-        // already on the way, says more than the broken pipe.
+        // If a server responds early and closes, the write fails, but its response is already
+        // on the way and says more than the broken pipe.
         let sent = self.send(request).await;
         let (head, first_byte) = match (self.head(to_head).await, sent) {
             (Ok(head), _) => head,
@@ -58,17 +67,16 @@ impl Connection {
             (Err(failure), _) => return Err(failure),
         };
         *stage = Stage::Body;
-        let (body, cut, surplus) = self.body(&head, limit).await?;
+        let body = self.body(&head, limit).await?;
         let end = clock::now();
-        let keep_alive = head.keep_alive && !cut && !surplus;
+        let keep_alive = head.keep_alive && !body.cut && !body.surplus;
         let first_byte = first_byte.saturating_duration_since(sent_at);
-        Ok(Response { head, body, cut, first_byte, end, keep_alive })
+        Ok(Response { head, body: body.length, cut: body.cut, first_byte, end, keep_alive })
     }
 
-    /// What was read of the current response.
     #[must_use]
-    pub(super) fn page(&self) -> &Buffers {
-        &self.page
+    pub(super) fn buffers(&self) -> &Buffers {
+        &self.buffers
     }
 
     async fn send(&mut self, (head, body): (&[u8], &[u8])) -> io::Result<()> {
@@ -77,17 +85,17 @@ impl Connection {
             self.stream.write_all(body).await?;
         }
         match &mut self.stream {
-            // TCP has nothing to flush.
+            // TCP needs no flush.
             Stream::Plain(_) => Ok(()),
             Stream::Tls(stream) => stream.flush().await,
         }
     }
 
     async fn more(&mut self) -> io::Result<usize> {
-        if self.page.buffer.capacity() - self.page.buffer.len() < ROOM / 2 {
-            self.page.buffer.reserve(ROOM);
+        if self.buffers.buffer.capacity() - self.buffers.buffer.len() < ROOM / 2 {
+            self.buffers.buffer.reserve(ROOM);
         }
-        self.stream.read_buf(&mut self.page.buffer).await
+        self.stream.read_buf(&mut self.buffers.buffer).await
     }
 
     async fn head(&mut self, to_head: bool) -> Result<(Head, Instant), Failure> {
@@ -98,10 +106,10 @@ impl Connection {
             if read == 0 {
                 return Err(closed(None));
             }
-            match Head::read(&self.page.buffer, to_head).map_err(|error| against_rules(&error))? {
+            match Head::read(&self.buffers.buffer, to_head).map_err(|error| invalid(&error))? {
                 Some(head) => return Ok((head, now)),
-                None if self.page.buffer.len() > MAX_HEAD => {
-                    let what = format!("the response header is larger than {MAX_HEAD} bytes");
+                None if self.buffers.buffer.len() > MAX_HEAD => {
+                    let what = format!("the response headers are larger than {MAX_HEAD} bytes");
                     return Err(Failure::new(FailureKind::Protocol, what));
                 }
                 None => {}
@@ -109,15 +117,14 @@ impl Connection {
         }
     }
 
-    /// Reads the body; its length, whether it was cut, and whether more came than belongs to it.
-    async fn body(&mut self, head: &Head, limit: usize) -> Result<(usize, bool, bool), Failure> {
+    async fn body(&mut self, head: &Head, limit: usize) -> Result<Body, Failure> {
         match head.ending {
             Ending::Length(length) => {
                 let whole = usize::try_from(length).unwrap_or(usize::MAX);
                 let wanted = whole.min(limit);
                 self.until(head.length + wanted, head.length).await?;
-                let surplus = self.page.buffer.len() > head.length.saturating_add(whole);
-                Ok((wanted, whole > limit, surplus))
+                let surplus = self.buffers.buffer.len() > head.length.saturating_add(whole);
+                Ok(Body { length: wanted, cut: whole > limit, surplus })
             }
             Ending::Close => self.until_closed(head.length, limit).await,
             Ending::Chunked => self.chunked(head.length, limit).await,
@@ -125,8 +132,8 @@ impl Connection {
     }
 
     async fn until(&mut self, wanted: usize, start: usize) -> Result<(), Failure> {
-        while self.page.buffer.len() < wanted {
-            let so_far = self.page.buffer.len() - start;
+        while self.buffers.buffer.len() < wanted {
+            let so_far = self.buffers.buffer.len() - start;
             match self.more().await {
                 Ok(0) => return Err(closed(Some(so_far))),
                 Ok(_) => {}
@@ -136,47 +143,39 @@ impl Connection {
         Ok(())
     }
 
-    async fn until_closed(
-        &mut self,
-        start: usize,
-        limit: usize,
-    ) -> Result<(usize, bool, bool), Failure> {
+    async fn until_closed(&mut self, start: usize, limit: usize) -> Result<Body, Failure> {
         loop {
-            let so_far = self.page.buffer.len() - start;
+            let so_far = self.buffers.buffer.len() - start;
             if so_far > limit {
-                return Ok((limit, true, false));
+                return Ok(Body { length: limit, cut: true, surplus: false });
             }
             match self.more().await {
-                Ok(0) => return Ok((so_far, false, false)),
+                Ok(0) => return Ok(Body { length: so_far, cut: false, surplus: false }),
                 Ok(_) => {}
                 Err(error) => return Err(broken(&error, Some(so_far))),
             }
         }
     }
 
-    async fn chunked(
-        &mut self,
-        start: usize,
-        limit: usize,
-    ) -> Result<(usize, bool, bool), Failure> {
-        self.page.unchunked.clear();
+    async fn chunked(&mut self, start: usize, limit: usize) -> Result<Body, Failure> {
+        self.buffers.unchunked.clear();
         let mut chunks = Chunks::default();
         let mut used = start;
         loop {
-            let fresh = &self.page.buffer[used..];
-            let (read, done) = chunks
-                .read(fresh, &mut self.page.unchunked)
-                .map_err(|error| against_rules(&error))?;
-            used += read;
-            let so_far = self.page.unchunked.len();
+            let fresh = &self.buffers.buffer[used..];
+            let progress =
+                chunks.read(fresh, &mut self.buffers.unchunked).map_err(|error| invalid(&error))?;
+            used += progress.used;
+            let so_far = self.buffers.unchunked.len();
             if so_far > limit {
-                return Ok((limit, true, false));
+                return Ok(Body { length: limit, cut: true, surplus: false });
             }
-            if done {
-                return Ok((so_far, false, self.page.buffer.len() > used));
+            if progress.done {
+                let surplus = self.buffers.buffer.len() > used;
+                return Ok(Body { length: so_far, cut: false, surplus });
             }
-            // The head stays, the places in it are still needed; what was read of the body goes.
-            self.page.buffer.drain(start..used);
+            // Drops the part of the body that was read; the head stays, since ranges refer to it.
+            self.buffers.buffer.drain(start..used);
             used = start;
             match self.more().await {
                 Ok(0) => return Err(closed(Some(so_far))),
@@ -187,11 +186,11 @@ impl Connection {
     }
 }
 
-fn against_rules(error: &WireError) -> Failure {
+fn invalid(error: &WireError) -> Failure {
     Failure::new(FailureKind::Protocol, error.to_string())
 }
 
-/// The connection ended in order, but too early: before an answer, or in its body.
+/// The connection was closed properly, but before the end of the response.
 fn closed(in_body: Option<usize>) -> Failure {
     Failure::new(
         FailureKind::Reset,
@@ -208,15 +207,15 @@ mod tests {
     use tokio_rustls::rustls::{AlertDescription, Error};
 
     #[test]
-    fn a_client_certificate_refused_after_the_handshake_is_a_failure_of_tls() {
+    fn a_client_certificate_refused_after_the_handshake_is_a_tls_failure() {
         let alert = Error::AlertReceived(AlertDescription::CertificateRequired);
         let failure = broken(&io::Error::new(io::ErrorKind::InvalidData, alert), None);
         assert_eq!(failure.kind, FailureKind::Tls, "{failure:?}");
-        assert!(failure.what.contains("CertificateRequired"), "{failure:?}");
+        assert!(failure.what.contains("requires a client certificate"), "{failure:?}");
     }
 
     #[test]
-    fn how_a_connection_ended_is_said_as_it_was() {
+    fn a_failure_tells_a_reset_from_a_close() {
         let what = |kind: io::ErrorKind, read| broken(&kind.into(), read).what;
         let reset = what(io::ErrorKind::ConnectionReset, None);
         assert_eq!(reset, "the connection was reset before an answer");

@@ -1,7 +1,7 @@
-//! HTTP/2: connections that several lanes share, and a request as a stream on one.
+//! HTTP/2: connections that several lanes share; each request is a stream.
 //!
-//! A response is laid out as HTTP/1.1 would have it, trailers behind the headers, so
-//! that whoever reads it need not know how it came.
+//! A response is written into the buffers as HTTP/1.1, with trailers after the headers, so that
+//! one reader serves both protocols.
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
@@ -22,15 +22,15 @@ use crate::engine::wire::{Ending, Head, probe_id};
 use crate::plan::{ProbePlan, Protocol};
 use crate::tally::outcome::{Failure, FailureKind};
 
-/// An empty message of gRPC: not compressed, no byte long. All of a request's fields
-/// have their defaults in it.
+/// An empty gRPC message: not compressed, zero bytes long. Every field of the request has its
+/// default value.
 const EMPTY_MESSAGE: [u8; 5] = [0; 5];
 
-/// Headers that are about a connection of HTTP/1.1; HTTP/2 forbids them (RFC 9113, 8.2.2).
-const OF_CONNECTIONS: [&str; 5] =
+/// The connection headers of HTTP/1.1; HTTP/2 forbids them (RFC 9113, 8.2.2).
+const CONNECTION_HEADERS: [&str; 5] =
     ["connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade"];
 
-/// What is sent, but for the number of the request.
+/// A request without its number.
 #[derive(Debug)]
 pub(super) struct Template {
     method: Method,
@@ -42,13 +42,13 @@ pub(super) struct Template {
 }
 
 impl Template {
-    /// The request of a plan; `run_id` begins its probe id.
+    /// The request of a plan; its probe id starts with `run_id`.
     #[must_use]
     pub(super) fn new(plan: &ProbePlan, run_id: &str) -> Self {
         let mut headers = plan.request.headers.clone();
         let host = headers.remove(header::HOST);
         let authority = host.as_ref().map_or(plan.target.authority.as_bytes(), |h| h.as_bytes());
-        for name in OF_CONNECTIONS {
+        for name in CONNECTION_HEADERS {
             headers.remove(name);
         }
         let grpc = matches!(plan.protocol, Protocol::Grpc(_));
@@ -94,7 +94,7 @@ impl Template {
         request
     }
 
-    /// The probe id of the request numbered last.
+    /// The probe id of the request that was numbered last.
     #[must_use]
     pub(super) fn id(&self) -> &[u8] {
         self.id.as_bytes()
@@ -108,12 +108,13 @@ pub(super) struct Connection {
     opened: Instant,
     /// Where it leads.
     pub remote: Option<SocketAddr>,
-    /// How many requests may still begin on it.
+    /// How many more requests may start on it.
     uses: Cell<u64>,
 }
 
 impl Connection {
-    /// Begins HTTP/2 on a stream, for so many requests. The server's part is not waited for.
+    /// Starts HTTP/2 on a stream, for up to `uses` requests, without waiting for the server's
+    /// settings.
     pub(super) async fn new(
         stream: Stream,
         uses: u64,
@@ -122,17 +123,17 @@ impl Connection {
         let opened = clock::now();
         let mut builder = Builder::new();
         builder.enable_push(false).max_header_list_size(MAX_HEAD as u32);
-        let begun = builder.handshake(stream).await;
-        let (sender, connection) = begun.map_err(|error| failed(&error, None))?;
-        // It ends when its last sender is dropped, or with the runtime; what goes wrong
-        // with it, its streams tell.
+        let started = builder.handshake(stream).await;
+        let (sender, connection) = started.map_err(|error| failed(&error, None))?;
+        // Ends when the last sender is dropped, or with the runtime. Its streams report its
+        // errors.
         tokio::spawn(async move {
             let _ = connection.await;
         });
         Ok(Self { sender, opened, remote, uses: Cell::new(uses) })
     }
 
-    /// Whether the server said in order that it takes no further request.
+    /// Whether the server has announced a graceful end (GOAWAY with NO_ERROR).
     async fn is_ending(&self) -> bool {
         let mut sender = self.sender.clone();
         poll_fn(|cx| {
@@ -147,18 +148,18 @@ impl Connection {
     }
 }
 
-/// The place of a connection that lanes share: one at a time takes requests.
+/// Holds the connection that lanes share: one at a time takes new requests.
 #[derive(Debug, Default)]
-pub(super) struct Slot {
+pub(super) struct ConnectionSlot {
     current: RefCell<Option<Rc<Connection>>>,
     opening: tokio::sync::Mutex<()>,
-    /// How many connections it has opened.
+    /// How many connections were opened.
     opened: Cell<u64>,
 }
 
-impl Slot {
-    /// The connection for one more request: the current one (`true`), else what `open`
-    /// opens. Of lanes that want one at the same time, one opens it, and the others wait.
+impl ConnectionSlot {
+    /// The connection for one more request, and whether it was already open. Otherwise `open`
+    /// opens one; if several lanes need one at the same time, one opens it and the others wait.
     pub(super) async fn take<F: Future<Output = Result<Connection, Failure>>>(
         &self,
         lifetime: Option<Duration>,
@@ -167,7 +168,7 @@ impl Slot {
         if let Some(connection) = self.usable(lifetime).await {
             return Ok((connection, true));
         }
-        let _turn = self.opening.lock().await;
+        let _opening = self.opening.lock().await;
         if let Some(connection) = self.usable(lifetime).await {
             return Ok((connection, true));
         }
@@ -194,7 +195,7 @@ impl Slot {
         Some(connection)
     }
 
-    /// Begins no further request on a connection; those under way go on.
+    /// Starts no further request on a connection; those in flight continue.
     pub(super) fn retire(&self, connection: &Rc<Connection>) {
         let mut current = self.current.borrow_mut();
         if current.as_ref().is_some_and(|known| Rc::ptr_eq(known, connection)) {
@@ -205,56 +206,58 @@ impl Slot {
 
 /// Why a stream gave no response.
 #[derive(Debug)]
-pub(super) struct Broken {
-    /// The failure of this request.
+pub(super) struct StreamFailure {
     pub failure: Failure,
-    /// Whether only the stream failed, so that the connection can carry others.
+    /// Whether only the stream failed, so that the connection can carry other requests.
     pub stream_only: bool,
 }
 
-impl Broken {
+impl StreamFailure {
     fn of(error: &h2::Error, in_body: Option<usize>) -> Self {
         Self { failure: failed(error, in_body), stream_only: error.is_reset() }
     }
 }
 
 impl Connection {
-    /// Sends a request and reads its response into `page`, of the body at most `limit` bytes.
+    /// Sends a request and reads its response into `buffers`, of which the body up to `limit`
+    /// bytes.
     pub(super) async fn exchange(
         &self,
         template: &mut Template,
         sequence: u64,
         limit: usize,
-        page: &mut Buffers,
+        buffers: &mut Buffers,
         stage: &mut Stage,
-    ) -> Result<Response, Broken> {
-        page.buffer.clear();
-        page.unchunked.clear();
+    ) -> Result<Response, StreamFailure> {
+        buffers.buffer.clear();
+        buffers.unchunked.clear();
         *stage = Stage::Head;
         let sent_at = clock::now();
-        let response = self.send(template, sequence).await.map_err(|e| Broken::of(&e, None))?;
+        let response =
+            self.send(template, sequence).await.map_err(|e| StreamFailure::of(&e, None))?;
         let (parts, mut body) =
-            response.await.map_err(|error| Broken::of(&error, None))?.into_parts();
+            response.await.map_err(|error| StreamFailure::of(&error, None))?.into_parts();
         let first_byte = clock::now().saturating_duration_since(sent_at);
         *stage = Stage::Body;
-        let body_error = |error, page: &Buffers| Broken::of(&error, Some(page.unchunked.len()));
-        let cut = read_body(&mut body, limit, &mut page.unchunked)
+        let body_error =
+            |error, buffers: &Buffers| StreamFailure::of(&error, Some(buffers.unchunked.len()));
+        let cut = read_body(&mut body, limit, &mut buffers.unchunked)
             .await
-            .map_err(|error| body_error(error, page))?;
+            .map_err(|error| body_error(error, buffers))?;
         let trailers = match cut {
-            // What is left of the body is not waited for.
+            // Does not wait for the rest of the body.
             true => None,
-            false => body.trailers().await.map_err(|error| body_error(error, page))?,
+            false => body.trailers().await.map_err(|error| body_error(error, buffers))?,
         };
         let end = clock::now();
-        lay_out(parts.status.as_u16(), [Some(&parts.headers), trailers.as_ref()], page);
-        let head = Head::read(&page.buffer, template.method == Method::HEAD);
-        let mut head = head.ok().flatten().ok_or_else(|| Broken {
+        write_head(parts.status.as_u16(), [Some(&parts.headers), trailers.as_ref()], buffers);
+        let head = Head::read(&buffers.buffer, template.method == Method::HEAD);
+        let mut head = head.ok().flatten().ok_or_else(|| StreamFailure {
             failure: Failure::new(FailureKind::Protocol, "the response has too many headers"),
             stream_only: true,
         })?;
         head.ending = Ending::Chunked;
-        let body = page.unchunked.len();
+        let body = buffers.unchunked.len();
         Ok(Response { head, body, cut, first_byte, end, keep_alive: true })
     }
 
@@ -274,7 +277,7 @@ impl Connection {
     }
 }
 
-/// Reads a body up to `limit`; whether there is more of it.
+/// Reads a body up to `limit` bytes. Returns whether there is more of it.
 async fn read_body(
     body: &mut RecvStream,
     limit: usize,
@@ -292,12 +295,12 @@ async fn read_body(
     Ok(false)
 }
 
-/// Writes a head as HTTP/1.1 has it; what would frame a body there is left out.
-fn lay_out(status: u16, maps: [Option<&HeaderMap>; 2], page: &mut Buffers) {
-    let buffer = &mut page.buffer;
+/// Writes a head as HTTP/1.1 without the headers that frame a body.
+fn write_head(status: u16, maps: [Option<&HeaderMap>; 2], buffers: &mut Buffers) {
+    let buffer = &mut buffers.buffer;
     buffer.extend_from_slice(format!("HTTP/1.1 {status} \r\n").as_bytes());
     for (name, value) in maps.into_iter().flatten().flatten() {
-        if *name == header::CONTENT_LENGTH || OF_CONNECTIONS.contains(&name.as_str()) {
+        if *name == header::CONTENT_LENGTH || CONNECTION_HEADERS.contains(&name.as_str()) {
             continue;
         }
         buffer.extend_from_slice(name.as_str().as_bytes());
@@ -308,7 +311,7 @@ fn lay_out(status: u16, maps: [Option<&HeaderMap>; 2], page: &mut Buffers) {
     buffer.extend_from_slice(b"\r\n");
 }
 
-/// A failure of HTTP/2 in words, and of which kind it is.
+/// What an HTTP/2 error means.
 fn failed(error: &h2::Error, in_body: Option<usize>) -> Failure {
     if let Some(io) = error.get_io() {
         return broken(io, in_body);
@@ -316,11 +319,11 @@ fn failed(error: &h2::Error, in_body: Option<usize>) -> Failure {
     let reason = error.reason().unwrap_or(Reason::INTERNAL_ERROR);
     let place = in_body.map_or_else(String::new, |n| format!(" in the body, after {n} bytes"));
     let (kind, what) = if error.is_remote() && error.is_go_away() {
-        (FailureKind::Reset, format!("the server ended the connection (GOAWAY {reason:?}){place}"))
+        (FailureKind::Reset, format!("the server closed the connection (GOAWAY {reason:?}){place}"))
     } else if error.is_remote() {
         (FailureKind::Reset, format!("the server reset the stream ({reason:?}){place}"))
     } else {
-        (FailureKind::Protocol, format!("what came is not HTTP/2: {error}{place}"))
+        (FailureKind::Protocol, format!("the response is not HTTP/2: {error}{place}"))
     };
     Failure::new(kind, what)
 }

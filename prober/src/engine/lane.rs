@@ -1,4 +1,4 @@
-//! One request → one outcome. Nothing is retried.
+//! One request has one outcome; nothing is retried. A lane sends one request after another.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -12,109 +12,112 @@ use http::Method;
 use tokio_rustls::rustls::ClientConfig;
 
 use crate::clock;
-use crate::engine::answer::Reading;
+use crate::engine::answer::ResponseReader;
 use crate::engine::connect::{self, Opening};
 use crate::engine::deadlines::{Deadline, Rung};
 use crate::engine::http1::Connection;
-use crate::engine::http2::{self, Slot, Template};
+use crate::engine::http2::{self, ConnectionSlot, Template};
 use crate::engine::response::{Buffers, Response, Stage};
 use crate::engine::wire::RequestBytes;
 use crate::plan::ProbePlan;
 use crate::resolve::Names;
 use crate::tally::outcome::{Failure, FailureKind, Outcome, Remote, Timings, Wire};
 
-/// What all requests of one thread share.
+/// Sends the requests of one thread.
 #[derive(Debug)]
-pub(super) struct Prober<'a> {
-    /// The row.
+pub(super) struct Sender<'a> {
     pub plan: &'a ProbePlan,
-    /// The look-up of names; it belongs to one thread's runtime.
+    /// Belongs to the thread's runtime.
     pub names: Names,
-    /// The client's side of TLS, for https.
+    /// For https.
     pub tls: Option<Arc<ClientConfig>>,
-    /// Begins every probe id, so that an answer of another run is known as such.
+    /// The start of every probe id, so that an answer to another run is recognized.
     pub run_id: &'a str,
-    /// How many connections the run, on all threads, has begun to open.
-    pub turns: &'a AtomicU64,
-    /// The places of this thread's remote addresses, in the order in which they came.
-    pub places: RefCell<HashMap<SocketAddr, usize>>,
+    /// The number of the run's next connection, counted over all threads.
+    pub next_connection: &'a AtomicU64,
+    /// The index of each remote address of this thread, in the order of first use.
+    pub remotes: RefCell<HashMap<SocketAddr, usize>>,
 }
 
-/// What one lane keeps from request to request.
+/// What a lane keeps from one request to the next.
 #[derive(Debug)]
 pub(super) struct Lane {
     carrier: Carrier,
-    alarm: Rc<Deadline>,
+    deadline: Rc<Deadline>,
 }
 
 /// What carries a lane's requests.
 #[derive(Debug)]
 enum Carrier {
-    /// HTTP/1.1: a connection of its own.
-    Own(Own),
+    /// HTTP/1.1: a connection of the lane's own.
+    Own(OwnConnection),
     /// HTTP/2: a connection that lanes share.
-    Shared(Shared),
+    Shared(SharedConnection),
 }
 
 #[derive(Debug)]
-struct Own {
+struct OwnConnection {
     request: RequestBytes,
     connection: Option<Connection>,
-    /// The page of a lane without a connection: it holds nothing.
-    blank: Buffers,
-    /// How many requests its connection may still carry.
+    /// The buffers while there is no connection.
+    empty: Buffers,
+    /// How many more requests the connection may carry.
     uses: u64,
-    /// How many connections it has opened, which varies `--reuse N:M`.
+    /// How many connections the lane opened; `--reuse N:M` varies with it.
     opened: u64,
-    /// Where its connection leads, or the last one did.
+    /// Where the connection leads, or the last one led.
     remote: Option<Remote>,
 }
 
 #[derive(Debug)]
-struct Shared {
+struct SharedConnection {
     request: Template,
-    slot: Rc<Slot>,
-    /// The connection of the request under way.
+    slot: Rc<ConnectionSlot>,
+    /// The connection of the request in flight.
     connection: Option<Rc<http2::Connection>>,
-    /// Where the connection of the last request leads.
+    /// Where the last request's connection leads.
     remote: Option<SocketAddr>,
-    page: Buffers,
+    buffers: Buffers,
 }
 
 impl Lane {
-    /// A lane without a connection; of HTTP/2, with the place of the one that it shares.
+    /// A lane without a connection; with HTTP/2, `slot` holds the connection that it shares.
     #[must_use]
-    pub(super) fn new(prober: &Prober<'_>, alarm: Rc<Deadline>, slot: Option<Rc<Slot>>) -> Self {
-        let Prober { plan, run_id, .. } = *prober;
+    pub(super) fn new(
+        sender: &Sender<'_>,
+        deadline: Rc<Deadline>,
+        slot: Option<Rc<ConnectionSlot>>,
+    ) -> Self {
+        let Sender { plan, run_id, .. } = *sender;
         let carrier = match slot {
-            None => Carrier::Own(Own {
+            None => Carrier::Own(OwnConnection {
                 request: RequestBytes::new(plan, run_id),
                 connection: None,
-                blank: Buffers::default(),
+                empty: Buffers::default(),
                 uses: 0,
                 opened: 0,
                 remote: None,
             }),
-            Some(slot) => Carrier::Shared(Shared {
+            Some(slot) => Carrier::Shared(SharedConnection {
                 request: Template::new(plan, run_id),
                 slot,
                 connection: None,
                 remote: None,
-                page: Buffers::default(),
+                buffers: Buffers::default(),
             }),
         };
-        Self { carrier, alarm }
+        Self { carrier, deadline }
     }
 
-    /// The bytes of the response that was just read.
-    fn page(&self) -> &Buffers {
+    /// The buffers of the last response.
+    fn buffers(&self) -> &Buffers {
         match &self.carrier {
-            Carrier::Own(own) => own.connection.as_ref().map_or(&own.blank, Connection::page),
-            Carrier::Shared(shared) => &shared.page,
+            Carrier::Own(own) => own.connection.as_ref().map_or(&own.empty, Connection::buffers),
+            Carrier::Shared(shared) => &shared.buffers,
         }
     }
 
-    /// The id of the request sent last.
+    /// The probe id of the last request.
     fn probe_id(&self) -> &[u8] {
         match &self.carrier {
             Carrier::Own(own) => own.request.id(),
@@ -122,7 +125,7 @@ impl Lane {
         }
     }
 
-    /// After a request: whether its connection may carry another one.
+    /// Keeps or drops the connection after a request.
     fn settle(&mut self, keep: bool, lifetime: Option<Duration>, now: Instant) {
         match &mut self.carrier {
             Carrier::Own(own) => own.settle(keep, lifetime, now),
@@ -131,17 +134,17 @@ impl Lane {
     }
 }
 
-impl Own {
+impl OwnConnection {
     async fn exchange(
         &mut self,
-        prober: &Prober<'_>,
+        sender: &Sender<'_>,
         sequence: u64,
         opening: &mut Opening,
         stage: &mut Stage,
     ) -> Result<Response, Failure> {
-        let plan = prober.plan;
+        let plan = sender.plan;
         if self.connection.is_none() {
-            let stream = prober.open(opening).await?;
+            let stream = sender.open(opening).await?;
             self.opened += 1;
             self.uses = plan.reuse.uses(sequence ^ self.opened.rotate_left(32));
             self.connection = Some(Connection::new(stream, clock::now()));
@@ -163,18 +166,18 @@ impl Own {
     }
 }
 
-impl Shared {
+impl SharedConnection {
     async fn exchange(
         &mut self,
-        prober: &Prober<'_>,
+        sender: &Sender<'_>,
         sequence: u64,
         opening: &mut Opening,
         stage: &mut Stage,
         kept: &Cell<bool>,
     ) -> Result<Response, Failure> {
-        let plan = prober.plan;
+        let plan = sender.plan;
         let open = async |opened: u64| {
-            let stream = prober.open(opening).await?;
+            let stream = sender.open(opening).await?;
             let uses = plan.reuse.uses(sequence ^ opened.rotate_left(32));
             http2::Connection::new(stream, uses, opening.remote).await
         };
@@ -185,18 +188,18 @@ impl Shared {
         self.remote = connection.remote;
         let limit = plan.limits.body;
         let response =
-            connection.exchange(&mut self.request, sequence, limit, &mut self.page, stage).await;
+            connection.exchange(&mut self.request, sequence, limit, &mut self.buffers, stage).await;
         response
-            .map_err(|broken| {
-                if broken.stream_only {
+            .map_err(|failed| {
+                if failed.stream_only {
                     self.connection = None;
                 }
-                broken.failure
+                failed.failure
             })
             .inspect(|_| self.connection = None)
     }
 
-    /// A connection on which a request is still under way did not answer in time, or broke.
+    /// Retires a connection whose request did not end: it timed out, or the connection failed.
     fn settle(&mut self) {
         if let Some(connection) = self.connection.take() {
             self.slot.retire(&connection);
@@ -204,30 +207,30 @@ impl Shared {
     }
 }
 
-/// A request that may start, and when.
+/// A request that may start now.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Turn {
+pub(super) struct DueRequest {
     /// Its number in the run.
     pub sequence: u64,
     /// When it should start.
     pub due: Instant,
-    /// When it does.
+    /// When it starts.
     pub start: Instant,
 }
 
-impl Prober<'_> {
-    /// Sends one request and hands its outcome to `record`. Returns when it ended, or
-    /// `None` if the run stopped meanwhile, which leaves it without an outcome.
-    pub(super) async fn once(
+impl Sender<'_> {
+    /// Sends one request and passes its outcome to `record`. Returns when it ended, or `None` if
+    /// the run stopped first: then the request has no outcome.
+    pub(super) async fn send(
         &self,
         lane: &mut Lane,
-        turn: Turn,
+        due_request: DueRequest,
         record: impl FnOnce(Outcome<'_>),
     ) -> Option<Instant> {
-        let Turn { sequence, due, start } = turn;
+        let DueRequest { sequence, due, start } = due_request;
         let kept = Cell::new(false);
         let mut opening = Opening::default();
-        let exchanged = self.exchanged(lane, turn, &mut opening, &kept).await?;
+        let exchanged = self.exchange(lane, due_request, &mut opening, &kept).await?;
         let end = exchanged.as_ref().map_or_else(|_| clock::now(), |response| response.end);
         let Opening { dns, connect, tls, passed_over, remote, .. } = opening;
         let remote = match (&mut lane.carrier, remote) {
@@ -259,14 +262,14 @@ impl Prober<'_> {
         match &exchanged {
             Ok(response) => {
                 let mut identity = None;
-                let answer = Reading {
+                let reader = ResponseReader {
                     response,
-                    page: lane.page(),
+                    buffers: lane.buffers(),
                     probe_id: lane.probe_id(),
                     plan: self.plan,
                 };
-                let timings = Timings { upstream: answer.upstream(), ..timings };
-                let result = answer.read(sequence < self.plan.show, &mut identity);
+                let timings = Timings { upstream: reader.upstream(), ..timings };
+                let result = reader.read(sequence < self.plan.show, &mut identity);
                 record(Outcome { sequence, result, timings, wire, remote, passed_over });
             }
             Err(failure) => {
@@ -278,31 +281,31 @@ impl Prober<'_> {
         Some(end)
     }
 
-    /// The address with its place among this thread's.
+    /// The address with its index among this thread's.
     fn remote(&self, address: SocketAddr) -> Remote {
-        let mut places = self.places.borrow_mut();
-        let next = places.len();
-        Remote { address, place: *places.entry(address).or_insert(next) }
+        let mut remotes = self.remotes.borrow_mut();
+        let next = remotes.len();
+        Remote { address, place: *remotes.entry(address).or_insert(next) }
     }
 
-    /// Opens a connection: the next one of the run.
+    /// Opens the run's next connection.
     async fn open(&self, opening: &mut Opening) -> Result<connect::Stream, Failure> {
-        opening.turn = self.turns.fetch_add(1, Ordering::Relaxed);
+        opening.number = self.next_connection.fetch_add(1, Ordering::Relaxed);
         connect::open(self.plan, &self.names, self.tls.as_ref(), opening).await
     }
 
-    /// Request and response within the limit; `None` if the run stopped.
-    async fn exchanged(
+    /// Sends a request and reads the response within the time limit; `None` if the run stopped.
+    async fn exchange(
         &self,
         lane: &mut Lane,
-        turn: Turn,
+        due_request: DueRequest,
         opening: &mut Opening,
         kept: &Cell<bool>,
     ) -> Option<Result<Response, Failure>> {
         let limit = self.plan.limits.total;
         let mut stage = Stage::Connecting;
-        let alarm = Rc::clone(&lane.alarm);
-        let (sequence, stage_of) = (turn.sequence, &mut stage);
+        let deadline = Rc::clone(&lane.deadline);
+        let (sequence, stage_of) = (due_request.sequence, &mut stage);
         let work = async {
             match &mut lane.carrier {
                 Carrier::Own(own) => {
@@ -314,7 +317,7 @@ impl Prober<'_> {
                 }
             }
         };
-        match alarm.guard(Some(turn.start + limit), work).await {
+        match deadline.guard(Some(due_request.start + limit), work).await {
             Ok(result) => Some(result),
             Err(Rung::Stop) => None,
             Err(Rung::Overdue) => {

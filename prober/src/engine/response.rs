@@ -1,4 +1,4 @@
-//! A response in the buffers that it was read into, whatever protocol carried it.
+//! A response in the buffers that it was read into, with HTTP/1.1 and HTTP/2 alike.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -6,28 +6,29 @@ use std::time::{Duration, Instant};
 use tokio_rustls::rustls;
 
 use super::wire::{Ending, Head};
+use super::{io_error, tls_error};
 use crate::tally::outcome::{Failure, FailureKind};
 
-/// The most bytes of a response head that are read.
+/// The longest response head that is read, in bytes.
 pub(super) const MAX_HEAD: usize = 65_536;
 
-/// The bytes of one response, in buffers that are used again.
+/// The bytes of one response, in buffers that are reused for the next one.
 #[derive(Debug, Default)]
 pub(super) struct Buffers {
-    /// What was read of it, from its first byte on.
+    /// What was read, from the first byte of the head.
     pub(super) buffer: Vec<u8>,
-    /// The content of a body that came in pieces.
+    /// The content of a chunked body.
     pub(super) unchunked: Vec<u8>,
 }
 
 impl Buffers {
-    /// The bytes that the response's head refers to.
+    /// The bytes that a response's [`Head`] refers to.
     #[must_use]
     pub(super) fn buffer(&self) -> &[u8] {
         &self.buffer
     }
 
-    /// The response's body, as far as it was read.
+    /// The body, as far as it was read.
     #[must_use]
     pub(super) fn body(&self, response: &Response) -> &[u8] {
         match response.head.ending {
@@ -37,14 +38,12 @@ impl Buffers {
     }
 }
 
-/// How far a request came; kept outside, so that it is known when time runs out.
+/// How far a request got. The caller keeps it, so that it is known when time runs out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
-    /// Not connected yet.
     Connecting,
-    /// Sent, and no whole response head yet.
+    /// Sent, but the response head is not complete.
     Head,
-    /// In the body.
     Body,
 }
 
@@ -54,44 +53,46 @@ impl Stage {
     pub(super) fn missing(self) -> &'static str {
         match self {
             Self::Connecting => "no connection",
-            Self::Head => "no response header",
+            Self::Head => "no response headers",
             Self::Body => "the body did not end",
         }
     }
 }
 
-/// A response, whole in the connection's buffers.
+/// A complete response, whose bytes are in [`Buffers`].
 #[derive(Debug)]
 pub(super) struct Response {
-    /// What its head says.
     pub head: Head,
     /// Bytes of the body that were read.
-    pub(super) body: usize,
-    /// Whether the body is longer than the limit, and was not read to its end.
+    pub body: usize,
+    /// Whether the body is longer than the limit, so that its end was not read.
     pub cut: bool,
     /// From the sending of the request to the first byte of the response.
     pub first_byte: Duration,
-    /// When its last byte came.
+    /// When the last byte arrived.
     pub end: Instant,
     /// Whether another request may follow on the connection.
     pub keep_alive: bool,
 }
 
-/// The failure that an error of a connection is; `in_body` is how many bytes of the body came
-/// before it.
+/// The failure that a connection's error means; `in_body` is the number of bytes of the body
+/// that were read before it, `None` before the body.
 pub(super) fn broken(error: &io::Error, in_body: Option<usize>) -> Failure {
-    // TLS 1.3 lets a server refuse the client's certificate after the handshake, so
-    // that the first to hear of it is who reads the answer.
+    // With TLS 1.3 a server refuses the client's certificate after the handshake, so that
+    // only reading the response shows it.
     let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
     if let Some(tls) = tls {
-        let what = format!("TLS broke off after the handshake: {tls}");
+        let what = format!("TLS ended after the handshake: {}", tls_error::words(tls));
         return Failure::new(FailureKind::Tls, what);
     }
     let how = match error.kind() {
         io::ErrorKind::ConnectionReset => "reset",
-        // TLS ended without its farewell, or the other side no longer listens.
+        // TLS ended without close_notify, or the other side no longer reads.
         io::ErrorKind::UnexpectedEof | io::ErrorKind::BrokenPipe => "closed",
-        _ => return Failure::new(FailureKind::Reset, format!("the connection broke: {error}")),
+        _ => {
+            let what = format!("the connection failed: {}", io_error::words(error));
+            return Failure::new(FailureKind::Reset, what);
+        }
     };
     let place = match in_body {
         None => "before an answer".to_owned(),

@@ -1,6 +1,5 @@
-//! Whether a run that goes on until its expectations are decided has sent enough. Threads
-//! hand in what they counted now and then; whoever does judges the sum. A lock is taken at
-//! these moments only.
+//! Whether a run that samples until its expectations are decided has sent enough. Now and then
+//! a thread reports its counts and judges the sum. A lock is taken only then.
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,13 +18,13 @@ pub(crate) struct StoppingRule<'a> {
     plan: &'a ProbePlan,
     /// Whether an expectation is about latency, so that histograms are needed.
     latencies: bool,
-    /// What was counted before, then what each thread counted, as far as it said.
+    /// The counts from before, then the latest counts of each thread.
     parts: Mutex<Vec<Tally>>,
     decided: AtomicBool,
 }
 
 impl<'a> StoppingRule<'a> {
-    /// A monitor of a run that goes on from `before`; none if its size is fixed.
+    /// The rule for a run that continues from `before`; `None` if its size is fixed.
     #[must_use]
     pub(crate) fn new(plan: &'a ProbePlan, before: &Tally) -> Option<Self> {
         if plan.rules.sampling == Sampling::Fixed {
@@ -37,16 +36,16 @@ impl<'a> StoppingRule<'a> {
         Some(Self { plan, latencies, parts, decided: AtomicBool::new(false) })
     }
 
-    /// Where one thread, from 0, hands in what it counts.
+    /// The side of one thread, numbered from 0.
     #[must_use]
     pub(crate) fn checkpoint(&'a self, thread: u64) -> Checkpoint<'a> {
-        // Not all threads at the same moment.
+        // Staggered, so that threads do not wait for each other's lock.
         let next = Cell::new(sampling::pause(0) + thread % 4);
         let place = usize::try_from(thread).unwrap_or(usize::MAX).saturating_add(1);
-        Checkpoint { monitor: self, place, ended: Cell::new(0), next }
+        Checkpoint { rule: self, place, ended: Cell::new(0), next }
     }
 
-    /// Why the run is over, if it is: no request is under way any more.
+    /// Why the run is over, if it is. To be asked when no request is in flight.
     #[must_use]
     pub(crate) fn stopped(&self, whole: &Tally) -> Option<Stopped> {
         if verdict::decided(whole, &self.plan.expectations, &self.plan.rules) {
@@ -56,7 +55,7 @@ impl<'a> StoppingRule<'a> {
         (whole.requests() >= most).then_some(Stopped::Exhausted)
     }
 
-    fn look(&self, place: usize, recorder: &mut Recorder) {
+    fn judge(&self, place: usize, recorder: &mut Recorder) {
         let part = recorder.so_far(self.latencies);
         let mut parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
         if parts.len() <= place {
@@ -76,21 +75,21 @@ impl<'a> StoppingRule<'a> {
 /// One thread's side of a [`StoppingRule`].
 #[derive(Debug)]
 pub(crate) struct Checkpoint<'a> {
-    monitor: &'a StoppingRule<'a>,
+    rule: &'a StoppingRule<'a>,
     place: usize,
     /// Requests of this thread that ended.
     ended: Cell<u64>,
-    /// At how many of them it hands in what it counted.
+    /// The number of ended requests at which the thread judges again.
     next: Cell<u64>,
 }
 
 impl Checkpoint<'_> {
-    /// Counts an ended request, the one that `recorder` counted last.
+    /// Counts an ended request, which `recorder` has just counted.
     pub(crate) fn ended(&self, recorder: &mut Recorder) {
         let ended = self.ended.get() + 1;
         self.ended.set(ended);
         if ended >= self.next.get() {
-            self.monitor.look(self.place, recorder);
+            self.rule.judge(self.place, recorder);
             self.next.set(ended + sampling::pause(ended));
         }
     }
@@ -98,6 +97,6 @@ impl Checkpoint<'_> {
     /// Whether no more requests are needed.
     #[must_use]
     pub(crate) fn decided(&self) -> bool {
-        self.monitor.decided.load(Ordering::Relaxed)
+        self.rule.decided.load(Ordering::Relaxed)
     }
 }

@@ -1,10 +1,11 @@
-//! HTTP/1.1 as bytes: requests that are written once and numbered in place, and
-//! responses read from a buffer without copying. Pure; [`httparse`] reads heads.
+//! HTTP/1.1 as bytes: requests that are written once and then numbered in place, and responses
+//! that are read from a buffer without copying. Pure; [`httparse`] parses heads.
 //!
-//! The measured path has a codec of its own because it must cost no more than
-//! the kernel's send and receive; a general client costs as much again.
+//! The measured path has its own codec because it must cost no more than the kernel's send and
+//! receive; a general HTTP client doubles the cost.
 
 mod chunks;
+mod error;
 
 use std::mem::MaybeUninit;
 use std::ops::Range;
@@ -16,32 +17,32 @@ use crate::plan::ProbePlan;
 use crate::tally::outcome::IDENTITY_VALUES;
 
 pub(crate) use chunks::Chunks;
+use error::MAX_HEADERS;
+pub(crate) use error::WireError;
 
-/// The most response headers that are read.
-const MAX_HEADERS: usize = 128;
-/// Digits of a request's number in its probe id, in hex.
+/// Hex digits of a request's number in its probe id.
 const DIGITS: usize = 12;
 
-/// A request's bytes, with the place of the number that tells it from others.
+/// A request's bytes, and where its probe id is in them.
 #[derive(Clone, Debug)]
 pub(crate) struct RequestBytes {
     bytes: Vec<u8>,
     id: Range<usize>,
 }
 
-/// The probe id of a request: which run it belongs to, and its number there.
+/// The probe id of a request: its run, and its number in the run.
 #[must_use]
 pub(crate) fn probe_id(run_id: &str, sequence: u64) -> String {
     format!("{run_id}-{sequence:0DIGITS$x}")
 }
 
 impl RequestBytes {
-    /// The request of a plan; `run_id` begins its probe id.
+    /// The request of a plan; its probe id starts with `run_id`.
     #[must_use]
     pub(crate) fn new(plan: &ProbePlan, run_id: &str) -> Self {
         let line = format!("{} {} HTTP/1.1\r\n", plan.request.method, plan.target.path);
         let mut bytes = line.into_bytes();
-        // The host comes first, as RFC 9112 advises.
+        // RFC 9112 recommends that Host comes first.
         let headers = &plan.request.headers;
         let host = headers.iter().filter(|(name, _)| **name == header::HOST);
         let others = headers.iter().filter(|(name, _)| **name != header::HOST);
@@ -59,7 +60,7 @@ impl RequestBytes {
         Self { bytes, id }
     }
 
-    /// The bytes of request number `sequence`.
+    /// The bytes of the request with this number.
     pub(crate) fn numbered(&mut self, sequence: u64) -> &[u8] {
         let mut rest = sequence;
         for digit in self.bytes[self.id.clone()].iter_mut().rev().take(DIGITS) {
@@ -69,66 +70,39 @@ impl RequestBytes {
         &self.bytes
     }
 
-    /// The probe id of the request numbered last.
+    /// The probe id of the request that was numbered last.
     #[must_use]
     pub(crate) fn id(&self) -> &[u8] {
         &self.bytes[self.id.clone()]
     }
 }
 
-/// Why bytes are no response. `Display` is a line without varying parts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum WireError {
-    /// The head breaks HTTP's rules.
-    #[error("not HTTP: {0}")]
-    Head(&'static str),
-    /// More headers than are read.
-    #[error("the response has more than {MAX_HEADERS} headers")]
-    TooManyHeaders,
-    /// Two lengths, or a length and chunks.
-    #[error("the response states its length in two ways")]
-    TwoLengths,
-    /// A length that is no number.
-    #[error("the response's content-length is no number")]
-    Length,
-    /// A transfer coding other than chunked.
-    #[error("the response has a transfer-encoding other than chunked")]
-    Encoding,
-    /// A chunk that breaks HTTP's rules.
-    #[error("bad body: a chunk breaks the rules")]
-    Chunk,
-}
-
 /// How a response's body ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ending {
-    /// After so many bytes.
+    /// After this many bytes.
     Length(u64),
-    /// After the last chunk.
     Chunked,
-    /// With the connection.
+    /// When the connection is closed.
     Close,
 }
 
-/// What a response's head says; the values are places in the buffer.
+/// What a response's head says; values are ranges of the buffer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Head {
-    /// The status code.
     pub status: u16,
-    /// Bytes of the head, the blank line included.
+    /// Bytes of the head, including the blank line.
     pub length: usize,
-    /// How the body ends.
     pub ending: Ending,
     /// Whether another request may follow on the connection.
     pub keep_alive: bool,
-    /// The identity's headers, as [`Field`] orders them; empty where missing.
+    /// The values of the [`Field`]s; empty if missing.
     fields: [Range<usize>; FIELDS],
 }
 
-/// The headers whose values are kept.
+/// The headers whose values are kept; each is named as its header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(usize)]
-#[allow(missing_docs, reason = "each is the header of the same name")]
 pub(crate) enum Field {
     Pod,
     Cluster,
@@ -147,15 +121,13 @@ pub(crate) enum Field {
     GrpcMessage,
 }
 
-/// How many [`Field`]s there are.
 const FIELDS: usize = 15;
-/// How many of them, the first ones, tell who answered.
+/// The first so many fields are the identity's.
 pub(crate) const IDENTITY_FIELDS: usize = IDENTITY_VALUES;
 
 impl Head {
-    /// Reads a head from the start of `buffer`; `None` if its end is not there yet.
-    /// Interim (1xx) responses are passed over. `to_head` tells that the request was
-    /// a HEAD, whose response has no body.
+    /// Reads a head from the start of `buffer`; `None` if its end has not arrived. Skips interim
+    /// (1xx) responses. `to_head`: the request was a HEAD, so that the response has no body.
     pub(crate) fn read(buffer: &[u8], to_head: bool) -> Result<Option<Self>, WireError> {
         let mut skipped = 0;
         loop {
@@ -185,25 +157,25 @@ impl Head {
             Err(error) => return Err(WireError::Head(words(error))),
         };
         let status = response.code.unwrap_or_default();
-        let mut reading = Reading::new(response.version == Some(1));
+        let mut scan = HeaderScan::new(response.version == Some(1));
         for header in response.headers.iter() {
-            reading.header(buffer, header)?;
+            scan.header(buffer, header)?;
         }
         let bodiless = to_head || status < 200 || status == 204 || status == 304;
-        let ending = reading.ending(bodiless);
-        let keep_alive = reading.keep_alive && ending != Ending::Close;
-        Ok(Some(Self { status, length, ending, keep_alive, fields: reading.fields }))
+        let ending = scan.ending(bodiless);
+        let keep_alive = scan.keep_alive && ending != Ending::Close;
+        Ok(Some(Self { status, length, ending, keep_alive, fields: scan.fields }))
     }
 
-    /// The value of a header, if it is there and not empty.
+    /// The value of a header; `None` if it is missing or empty.
     #[must_use]
     pub(crate) fn field<'a>(&self, buffer: &'a [u8], field: Field) -> Option<&'a [u8]> {
         let range = self.fields[field as usize].clone();
         (range.start < range.end).then(|| &buffer[range])
     }
 
-    /// The value of any header by its name, the first one that is not empty. Reads the
-    /// head anew: what is asked of every response is a [`Field`].
+    /// The first value of any header that is not empty. Parses the head again: a header that
+    /// every response needs is a [`Field`].
     #[must_use]
     pub(crate) fn header<'a>(&self, buffer: &'a [u8], name: &str) -> Option<&'a [u8]> {
         let mut rest = &buffer[..self.length];
@@ -211,7 +183,7 @@ impl Head {
             let mut space = [httparse::EMPTY_HEADER; MAX_HEADERS];
             let mut response = httparse::Response::new(&mut space);
             let Ok(httparse::Status::Complete(length)) = response.parse(rest) else { return None };
-            // Interim responses before it speak for nobody.
+            // Interim responses do not come from the echo.
             if response.code.is_some_and(|code| code < 200) {
                 rest = &rest[length..];
                 continue;
@@ -222,7 +194,7 @@ impl Head {
         }
     }
 
-    /// The values of the identity's headers, in the order of [`Field`]; empty where missing.
+    /// The values of the identity's headers, in the order of [`Field`]; empty if missing.
     #[must_use]
     pub(crate) fn identity<'a>(&self, buffer: &'a [u8]) -> [&'a [u8]; IDENTITY_FIELDS] {
         std::array::from_fn(|place| &buffer[self.fields[place].clone()])
@@ -242,15 +214,15 @@ fn words(error: httparse::Error) -> &'static str {
     }
 }
 
-/// What is gathered from the headers of one head.
-struct Reading {
+/// What the headers of one head say, gathered header by header.
+struct HeaderScan {
     length: Option<u64>,
     chunked: bool,
     keep_alive: bool,
     fields: [Range<usize>; FIELDS],
 }
 
-impl Reading {
+impl HeaderScan {
     fn new(http_1_1: bool) -> Self {
         Self {
             length: None,
@@ -271,7 +243,7 @@ impl Reading {
 
     fn header(&mut self, buffer: &[u8], header: &httparse::Header<'_>) -> Result<(), WireError> {
         let name = header.name.as_bytes();
-        // Most headers are none of these; the length and a letter tell most of them apart.
+        // Length and first letter rule out most headers cheaply.
         match (name.len(), name[0] | 0x20) {
             (14, b'c') if is(name, b"content-length") => return self.content_length(header.value),
             (17, b't') if is(name, b"transfer-encoding") => return self.encoding(header.value),
@@ -356,7 +328,7 @@ fn field_of(name: &[u8]) -> Option<Field> {
     }
 }
 
-/// Where `part`, which lies in `buffer`, begins and ends in it.
+/// The range of `part`, which is a slice of `buffer`.
 fn range_in(buffer: &[u8], part: &[u8]) -> Range<usize> {
     let start = (part.as_ptr() as usize).saturating_sub(buffer.as_ptr() as usize);
     start..start + part.len()

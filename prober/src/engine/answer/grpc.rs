@@ -1,7 +1,7 @@
-//! What a gRPC answer says: its status, and a health check's verdict. Pure.
+//! What a gRPC response says: its status, and the result of a health check. Pure.
 //!
-//! As in the protocol's description (grpc/doc/PROTOCOL-HTTP2.md): the status comes in
-//! trailers, or in the headers of an answer without a message.
+//! Source: grpc/doc/PROTOCOL-HTTP2.md. The status is in the trailers, or in the headers of a
+//! response without a message.
 
 use std::borrow::Cow;
 
@@ -10,7 +10,7 @@ use percent_encoding::percent_decode;
 use crate::cli::GrpcService;
 use crate::tally::outcome::{Failure, FailureKind};
 
-/// The codes' names, from 0.
+/// The names of the status codes, from 0.
 const CODES: [&str; 17] = [
     "OK",
     "CANCELLED",
@@ -30,42 +30,42 @@ const CODES: [&str; 17] = [
     "DATA_LOSS",
     "UNAUTHENTICATED",
 ];
-/// The states of a health check (grpc/health/v1/health.proto), from 0.
+/// The serving states (grpc/health/v1/health.proto), from 0.
 const HEALTH: [&str; 4] = ["UNKNOWN", "SERVING", "NOT_SERVING", "SERVICE_UNKNOWN"];
 
-/// An answer whose HTTP status was 200.
+/// A gRPC response whose HTTP status is 2xx.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Answer<'a> {
-    /// Value of `grpc-status`.
+pub(super) struct GrpcResponse<'a> {
+    /// `grpc-status`.
     pub status: Option<&'a [u8]>,
-    /// Value of `grpc-message`, percent-encoded.
+    /// `grpc-message`, percent-encoded.
     pub message: Option<&'a [u8]>,
-    /// The messages, each behind a flag and its length.
+    /// The messages, each after a flag and its length.
     pub body: &'a [u8],
 }
 
-impl Answer<'_> {
-    /// Whether the service did what was asked of it.
+impl GrpcResponse<'_> {
+    /// Whether the call succeeded.
     ///
     /// # Errors
-    /// `status`: any code but OK, or a health check that does not say SERVING.
-    /// `unidentified`: no answer of gRPC at all. `protocol`: one that breaks its rules.
+    /// `status`: a code other than OK, or a health check that does not return SERVING.
+    /// `unidentified`: not a gRPC response. `protocol`: an invalid gRPC response.
     pub(super) fn check(&self, service: GrpcService) -> Result<(), Failure> {
         let failed = |kind, what: String| Err(Failure::new(kind, what));
         let Some(status) = self.status else {
-            let what = "200 without a grpc-status: what answers is no gRPC service".to_owned();
+            let what = "no grpc-status in the response: not a gRPC service".to_owned();
             return failed(FailureKind::Unidentified, what);
         };
         let code = std::str::from_utf8(status).ok().and_then(|text| text.parse::<usize>().ok());
         match code {
             Some(0) => {}
             Some(code) => {
-                let name = CODES.get(code).unwrap_or(&"no known code");
+                let name = CODES.get(code).unwrap_or(&"unknown code");
                 let said = self.message.map_or(Cow::Borrowed("no message"), decoded);
                 return failed(FailureKind::Status, format!("grpc-status {code} {name}: {said}"));
             }
             None => {
-                return failed(FailureKind::Protocol, "the grpc-status is no number".to_owned());
+                return failed(FailureKind::Protocol, "the grpc-status is not a number".to_owned());
             }
         }
         let message = message(self.body)?;
@@ -73,8 +73,8 @@ impl Answer<'_> {
             let state = serving_status(message);
             let name = state.and_then(|state| HEALTH.get(usize::try_from(state).ok()?));
             if name != Some(&"SERVING") {
-                let name = name.copied().unwrap_or("no known state");
-                return failed(FailureKind::Status, format!("the health check says {name}"));
+                let name = name.copied().unwrap_or("an unknown state");
+                return failed(FailureKind::Status, format!("the health check returns {name}"));
             }
         }
         Ok(())
@@ -85,22 +85,22 @@ fn decoded(message: &[u8]) -> Cow<'_, str> {
     percent_decode(message).decode_utf8_lossy()
 }
 
-/// The one message of an answer: a flag, a length of four bytes, and the message.
+/// The only message of a response: a flag, a length of four bytes, and the message.
 fn message(body: &[u8]) -> Result<&[u8], Failure> {
     let wrong = |what| Failure::new(FailureKind::Protocol, what);
     let Some((&[flag, a, b, c, d], rest)) = body.split_first_chunk::<5>() else {
-        return Err(wrong("the gRPC answer holds no message"));
+        return Err(wrong("the gRPC response has no message"));
     };
     if flag != 0 {
-        return Err(wrong("the gRPC answer is compressed, which was not offered"));
+        return Err(wrong("the gRPC response is compressed, which prober did not offer"));
     }
     if usize::try_from(u32::from_be_bytes([a, b, c, d])) != Ok(rest.len()) {
-        return Err(wrong("the gRPC answer is not one whole message"));
+        return Err(wrong("the gRPC response is not exactly one message"));
     }
     Ok(rest)
 }
 
-/// `HealthCheckResponse.status`: field 1, a varint; 0 where it is missing.
+/// `HealthCheckResponse.status`: field 1, a varint; 0 if it is missing.
 fn serving_status(mut message: &[u8]) -> Option<u64> {
     let mut status = 0;
     while !message.is_empty() {
@@ -143,15 +143,15 @@ mod tests {
         status: Option<&[u8]>,
         body: &[u8],
     ) -> Result<(), (FailureKind, String)> {
-        let answer = Answer { status, message: Some(b"no%20healthy upstream"), body };
-        answer.check(service).map_err(|failure| (failure.kind, failure.what))
+        let response = GrpcResponse { status, message: Some(b"no%20healthy upstream"), body };
+        response.check(service).map_err(|failure| (failure.kind, failure.what))
     }
 
     #[test]
-    fn ok_with_one_message_is_an_answer() {
+    fn ok_with_one_message_succeeds() {
         assert_eq!(check(GrpcService::Echo, Some(b"0"), &[0, 0, 0, 0, 1, 9]), Ok(()));
         assert_eq!(check(GrpcService::Health, Some(b"0"), &[0, 0, 0, 0, 2, 8, 1]), Ok(()));
-        // A field of a later version in front.
+        // Preceded by a field of a later version.
         let later = [0, 0, 0, 0, 5, 0x12, 1, b'x', 8, 1];
         assert_eq!(check(GrpcService::Health, Some(b"0"), &later), Ok(()));
     }
@@ -161,7 +161,7 @@ mod tests {
         use FailureKind::{Protocol, Status, Unidentified};
         use GrpcService::{Echo, Health};
         for (service, status, body, kind, part) in [
-            (Echo, None, &b"hello"[..], Unidentified, "no gRPC service"),
+            (Echo, None, &b"hello"[..], Unidentified, "not a gRPC service"),
             (
                 Echo,
                 Some(&b"14"[..]),
@@ -169,14 +169,14 @@ mod tests {
                 Status,
                 "grpc-status 14 UNAVAILABLE: no healthy upstream",
             ),
-            (Echo, Some(b"99"), b"", Status, "no known code"),
-            (Echo, Some(b"x"), b"", Protocol, "no number"),
+            (Echo, Some(b"99"), b"", Status, "unknown code"),
+            (Echo, Some(b"x"), b"", Protocol, "not a number"),
             (Echo, Some(b"0"), b"", Protocol, "no message"),
             (Echo, Some(b"0"), &[1, 0, 0, 0, 0], Protocol, "compressed"),
-            (Echo, Some(b"0"), &[0, 0, 0, 0, 2, 1], Protocol, "whole message"),
-            (Health, Some(b"0"), &[0, 0, 0, 0, 2, 8, 2], Status, "says NOT_SERVING"),
-            (Health, Some(b"0"), &[0, 0, 0, 0, 0], Status, "says UNKNOWN"),
-            (Health, Some(b"0"), &[0, 0, 0, 0, 1, 0xff], Status, "no known state"),
+            (Echo, Some(b"0"), &[0, 0, 0, 0, 2, 1], Protocol, "exactly one message"),
+            (Health, Some(b"0"), &[0, 0, 0, 0, 2, 8, 2], Status, "returns NOT_SERVING"),
+            (Health, Some(b"0"), &[0, 0, 0, 0, 0], Status, "returns UNKNOWN"),
+            (Health, Some(b"0"), &[0, 0, 0, 0, 1, 0xff], Status, "an unknown state"),
         ] {
             let (found, what) = check(service, status, body).expect_err(part);
             assert!(found == kind && what.contains(part), "{part}: {found} {what}");

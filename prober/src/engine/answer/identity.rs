@@ -1,23 +1,22 @@
-//! Who answered, read from a body without `x-echo-*` headers: the JSON reply, else
-//! the text line in either of its forms. Pure.
+//! Who answered, read from the body of a response without `x-echo-*` headers: the JSON reply,
+//! or the text line in either of its forms. Pure.
 
 use std::borrow::Cow;
 
 use echo_reply::{Identity, Reply, TextLine};
 
-/// What an answer says of itself.
+/// What an answer says about itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Claim {
-    /// Who answered.
     pub identity: Identity,
-    /// Which attempt of the nearest Envoy it was.
+    /// The attempt of the nearest Envoy, from 1.
     pub attempt: Option<u32>,
-    /// The probe id that it returned, if it returns them.
+    /// The probe id that it returned, if it returned one.
     pub probe: Option<String>,
 }
 
-/// Reads who answered. `None` if the body is no echo's; a name with control
-/// characters in it is nobody's.
+/// Reads who answered. `None` if the body is not an echo's, or a name in it contains control
+/// characters.
 #[must_use]
 pub(super) fn from_body(body: &[u8]) -> Option<Claim> {
     let claim = from_json(body).or_else(|| from_text(body))?;
@@ -36,7 +35,7 @@ fn from_text(body: &[u8]) -> Option<Claim> {
     Some(Claim { identity, attempt: None, probe: None })
 }
 
-/// A body as it may be printed: one line, without control characters, bounded.
+/// A body that is safe to print: one line, without control characters, bounded.
 #[must_use]
 pub(super) fn shown(body: &[u8]) -> String {
     let text = String::from_utf8_lossy(body);
@@ -55,7 +54,7 @@ mod tests {
     const LINE: &[u8] = b"[URL: http://echo2:8080/] on [pod: echo2-x] in [cluster: gke1]\n";
 
     #[test]
-    fn the_text_line_is_enough() {
+    fn the_text_line_is_read() {
         let claim = from_body(LINE).unwrap();
         assert_eq!(claim.identity, Identity::new("echo2-x", "gke1"));
         let flask = b"http://echo2:8080/hello on [pod: echo2-z] in [cluster: kops]";
@@ -74,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_would_forge_lines_of_the_report_is_nobodys() {
+    fn a_name_that_would_forge_lines_of_the_report_is_refused() {
         for pod in [r"p\n  PASS  errors = 0", r"\u001b[2Jp", r"p\tq"] {
             let body = format!(
                 r#"{{"schema":"echo/1","pod":"{pod}","cluster":"c","method":"GET",
@@ -87,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn strangers_are_nobody() {
+    fn other_bodies_are_refused() {
         assert_eq!(from_body(b"Welcome to nginx!"), None);
         assert_eq!(from_body(b"{\"pod\":\"p\"}"), None);
         assert_eq!(from_body(b""), None);

@@ -1,4 +1,4 @@
-//! TLS for targets: what is trusted, what is shown, and errors in words.
+//! TLS for targets: whom prober trusts, the certificate that it shows, and why TLS fails.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,51 +16,22 @@ use tokio_rustls::rustls::{
     self, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
 };
 
+use crate::engine::{io_error, tls_error};
 use crate::plan::{Protocol, TlsPlan};
 
 /// Why TLS cannot be set up. `Display` is one line that names the file.
 #[derive(Debug, Error)]
 pub enum TlsError {
-    /// A file cannot be read.
     #[error("{flag} {file}: {reason}; give a readable PEM file")]
-    Unreadable {
-        /// The flag that named it.
-        flag: &'static str,
-        /// The file.
-        file: PathBuf,
-        /// What the system says.
-        reason: String,
-    },
-    /// A file holds nothing of what is wanted.
-    #[error("{flag} {file}: no {wanted} in it; give a PEM file that has one")]
-    Nothing {
-        /// The flag that named it.
-        flag: &'static str,
-        /// The file.
-        file: PathBuf,
-        /// What it should hold.
-        wanted: &'static str,
-    },
-    /// A root certificate cannot be used.
+    Unreadable { flag: &'static str, file: PathBuf, reason: String },
+    /// A file does not contain what it should.
+    #[error("{flag} {file}: no {wanted} in it; give a PEM file that contains one")]
+    Nothing { flag: &'static str, file: PathBuf, wanted: &'static str },
     #[error("--cacert {file}: {reason}")]
-    Root {
-        /// The file.
-        file: PathBuf,
-        /// What is wrong with it.
-        reason: rustls::Error,
-    },
-    /// Certificate and key do not belong together.
-    #[error("--cert {cert} and --key {key} do not fit together: {reason}")]
-    Mismatch {
-        /// The certificate's file.
-        cert: PathBuf,
-        /// The key's file.
-        key: PathBuf,
-        /// What is wrong with them.
-        reason: rustls::Error,
-    },
-    /// The system has no roots to trust.
-    #[error("this system has no certificates to trust; name a file with --cacert")]
+    Root { file: PathBuf, reason: String },
+    #[error("--cert {cert} and --key {key} do not match: {reason}")]
+    Mismatch { cert: PathBuf, key: PathBuf, reason: String },
+    #[error("this system has no trusted root certificates; name a file with --cacert")]
     NoRoots,
 }
 
@@ -76,16 +47,17 @@ pub(crate) fn load(plan: &TlsPlan, protocol: Protocol) -> Result<Arc<ClientConfi
     } else {
         builder.with_root_certificates(roots(plan.cacert.as_deref())?)
     };
-    let mut config =
-        match &plan.identity {
-            None => builder.with_no_client_auth(),
-            Some((cert, key)) => {
-                let (chain, secret) = (certificates("--cert", cert)?, private_key(key)?);
-                builder.with_client_auth_cert(chain, secret).map_err(|reason| {
-                    TlsError::Mismatch { cert: cert.clone(), key: key.clone(), reason }
-                })?
-            }
-        };
+    let mut config = match &plan.identity {
+        None => builder.with_no_client_auth(),
+        Some((cert, key)) => {
+            let (chain, secret) = (certificates("--cert", cert)?, private_key(key)?);
+            builder.with_client_auth_cert(chain, secret).map_err(|error| TlsError::Mismatch {
+                cert: cert.clone(),
+                key: key.clone(),
+                reason: tls_error::words(&error),
+            })?
+        }
+    };
     config.alpn_protocols = vec![protocol.alpn().to_vec()];
     Ok(Arc::new(config))
 }
@@ -95,7 +67,10 @@ fn roots(cacert: Option<&Path>) -> Result<RootCertStore, TlsError> {
     match cacert {
         Some(file) => {
             for certificate in certificates("--cacert", file)? {
-                let root = |reason| TlsError::Root { file: file.to_owned(), reason };
+                let root = |error| TlsError::Root {
+                    file: file.to_owned(),
+                    reason: tls_error::words(&error),
+                };
                 store.add(certificate).map_err(root)?;
             }
         }
@@ -127,30 +102,34 @@ fn read(flag: &'static str, file: &Path) -> Result<Vec<u8>, TlsError> {
     std::fs::read(file).map_err(|error| TlsError::Unreadable {
         flag,
         file: file.to_owned(),
-        reason: error.to_string(),
+        reason: io_error::words(&error),
     })
 }
 
-/// The name to ask for by SNI and to verify: the URL's host.
+/// The name that is sent as SNI and verified: the URL's host.
 pub(crate) fn server_name(host: &str) -> Result<ServerName<'static>, InvalidDnsNameError> {
     ServerName::try_from(host.to_owned())
 }
 
-/// A handshake's error in words that say what to do about the common ones.
+/// What is wrong with a host that cannot be a server name.
 #[must_use]
-pub(crate) fn explain(error: &std::io::Error) -> String {
-    use rustls::{CertificateError, Error};
-    let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
-    match tls {
-        Some(Error::InvalidCertificate(CertificateError::UnknownIssuer)) => {
-            "the server's certificate is of an unknown issuer; name its root with --cacert".into()
-        }
-        Some(Error::InvalidMessage(_)) => format!("the server does not speak TLS here: {error}"),
-        _ => format!("the TLS handshake failed: {error}"),
-    }
+pub(crate) fn bad_server_name(host: &str) -> String {
+    format!("'{host}' is not a DNS name or IP address, so that TLS cannot verify it")
 }
 
-/// `-k`: any certificate will do, though the handshake's signatures must be right.
+/// Why a handshake failed.
+#[must_use]
+pub(crate) fn handshake_failure(error: &std::io::Error) -> String {
+    let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    let why = match (tls, error.kind()) {
+        (Some(tls), _) => tls_error::words(tls),
+        (None, std::io::ErrorKind::UnexpectedEof) => "the server closed the connection".to_owned(),
+        (None, _) => io_error::words(error),
+    };
+    format!("the TLS handshake failed: {why}")
+}
+
+/// `-k`: accepts any certificate, but the handshake's signatures must still be valid.
 #[derive(Debug)]
 struct AnyCertificate(Arc<CryptoProvider>);
 

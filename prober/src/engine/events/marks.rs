@@ -1,4 +1,4 @@
-//! Instants that a signal marks: `--marks`, and SIGUSR1.
+//! `--marks`: instants of a run that the signal SIGUSR1 marks.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
@@ -7,10 +7,10 @@ use crate::clock;
 use crate::tally::{EventEnding, EventRecord};
 use crate::units::micros;
 
-/// More are not noted: a report is to be read.
+/// Further marks are ignored, so that the report stays readable.
 const MOST: usize = 1000;
 
-/// Of the process, as signals are.
+/// Signals belong to the process, so marks do too.
 static MARKS: Mutex<Vec<Instant>> = Mutex::new(Vec::new());
 
 /// Marks this instant.
@@ -21,14 +21,14 @@ pub fn now() {
     }
 }
 
-/// The marks of a run that was counted from `start` to `end`, as events.
+/// The marks from `start` to `end` as events; their times count from `start`.
 pub(crate) fn between(start: Instant, end: Instant) -> Vec<EventRecord> {
     let marks = MARKS.lock().unwrap_or_else(PoisonError::into_inner);
     let marks = marks.iter().filter(|mark| (start..=end).contains(*mark));
-    marks.map(|mark| happened(micros(*mark - start))).collect()
+    marks.map(|mark| record(micros(*mark - start))).collect()
 }
 
-fn happened(at_us: u64) -> EventRecord {
+fn record(at_us: u64) -> EventRecord {
     EventRecord {
         at_us,
         began_us: Some(at_us),
@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_mark_is_an_event_of_the_run_that_it_falls_into() {
+    fn a_mark_is_an_event_of_the_run_in_which_it_was_made() {
         let start = clock::now();
         now();
         let end = clock::now();

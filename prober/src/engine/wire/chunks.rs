@@ -1,11 +1,20 @@
 //! The chunked transfer coding, read as it arrives. Pure.
 
-use super::WireError;
+use super::error::WireError;
 
-/// Reads a chunked body bit by bit, and keeps what is in the chunks.
+/// Reads a chunked body as it arrives, and keeps the content of the chunks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Chunks {
     state: ChunkState,
+}
+
+/// What a read used of its input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Progress {
+    /// Bytes of the input.
+    pub used: usize,
+    /// Whether the body is complete.
+    pub done: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -18,26 +27,21 @@ enum ChunkState {
     Done,
 }
 
-/// The longest line of a chunk's size or of a trailer.
+/// The longest line with a chunk's size or a trailer, in bytes.
 const MAX_CHUNK_LINE: usize = 4096;
 
 impl Chunks {
-    /// Reads from `input`, appends the chunks' content to `body`, and returns how
-    /// many bytes of `input` were used and whether the body is whole.
-    pub(crate) fn read(
-        &mut self,
-        input: &[u8],
-        body: &mut Vec<u8>,
-    ) -> Result<(usize, bool), WireError> {
+    /// Reads from `input` and appends the chunks' content to `body`.
+    pub(crate) fn read(&mut self, input: &[u8], body: &mut Vec<u8>) -> Result<Progress, WireError> {
         let mut used = 0;
         loop {
             let rest = &input[used..];
             match self.state {
-                ChunkState::Done => return Ok((used, true)),
+                ChunkState::Done => return Ok(Progress { used, done: true }),
                 ChunkState::Data(left) => {
                     let take = rest.len().min(usize::try_from(left).unwrap_or(usize::MAX));
                     if take == 0 {
-                        return Ok((used, false));
+                        return Ok(Progress { used, done: false });
                     }
                     body.extend_from_slice(&rest[..take]);
                     used += take;
@@ -46,7 +50,7 @@ impl Chunks {
                         if left == 0 { ChunkState::DataEnd } else { ChunkState::Data(left) };
                 }
                 ChunkState::Size | ChunkState::DataEnd | ChunkState::Trailer => {
-                    let Some(line) = line(rest)? else { return Ok((used, false)) };
+                    let Some(line) = line(rest)? else { return Ok(Progress { used, done: false }) };
                     used += line.len() + 2;
                     self.state = self.after(line)?;
                 }
@@ -76,7 +80,7 @@ impl Chunks {
     }
 }
 
-/// The line at the start of `rest` without its CRLF; `None` if its end is not there yet.
+/// The line at the start of `rest` without its CRLF; `None` if its end has not arrived.
 fn line(rest: &[u8]) -> Result<Option<&[u8]>, WireError> {
     let window = &rest[..rest.len().min(MAX_CHUNK_LINE)];
     match window.iter().position(|byte| *byte == b'\n') {

@@ -1,5 +1,6 @@
 //! Heads and chunks: the rules, and every way to break them.
 
+use super::chunks::Progress;
 use super::*;
 use proptest::prelude::*;
 
@@ -118,7 +119,7 @@ fn what_breaks_the_rules_is_refused() {
 
 fn chunked(text: &str) -> Result<(Vec<u8>, usize, bool), WireError> {
     let mut body = Vec::new();
-    let (used, done) = Chunks::default().read(text.as_bytes(), &mut body)?;
+    let Progress { used, done } = Chunks::default().read(text.as_bytes(), &mut body)?;
     Ok((body, used, done))
 }
 
@@ -180,7 +181,7 @@ proptest! {
             let take = cuts.next().unwrap_or(7).min(rest.len());
             pending.extend_from_slice(&rest[..take]);
             rest = &rest[take..];
-            let (used, end) = chunks.read(&pending, &mut body).unwrap();
+            let Progress { used, done: end } = chunks.read(&pending, &mut body).unwrap();
             pending.drain(..used);
             done = end;
         }
