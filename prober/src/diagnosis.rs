@@ -1,6 +1,6 @@
-//! At which hop a skew arose: what the Envoys on the way held and counted before and after a run
-//! (`admin` reads it, `page` parses it, `evidence` is what is kept of it), beside the tally, makes
-//! findings (`rules`). All but `admin` is pure.
+//! At which hop a skew arose. `admin` reads the Envoys on the way before and after a run,
+//! `admin_pages` parses their pages, `evidence` keeps the relevant part, and `rules` turns it and
+//! the tally into findings. All but `admin` is pure.
 
 pub(crate) mod admin;
 pub(crate) mod admin_pages;

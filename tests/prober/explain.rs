@@ -156,12 +156,12 @@ fn explain_goes_on_where_there_is_no_envoy_and_says_so_in_one_line() {
     let big = with("/clusters", " ".repeat((64 << 20) + 1));
     for (server, part) in [
         (None, "Connection refused"),
-        (Some(admin(|_, _| None)), "no admin interface of an Envoy: /server_info answers 404"),
-        (Some(with("/server_info", "<html>".to_owned())), "server_info: no page of an Envoy"),
+        (Some(admin(|_, _| None)), "not an Envoy admin interface: /server_info answers 404"),
+        (Some(with("/server_info", "<html>".to_owned())), "server_info: not an Envoy admin page"),
         (Some(with("/server_info", "{}".to_owned())), "it has no 'node'"),
         (
             Some(with("/clusters", "{\"cluster_statuses\": [".to_owned())),
-            "no page of an Envoy: EOF",
+            "not an Envoy admin page: it is cut short",
         ),
         (Some(big), "/clusters is longer than 64 MiB"),
         (Some(silent), "no answer within 3s"),

@@ -562,7 +562,7 @@ fn bad_certificate_files_are_refused_before_anything_is_sent() {
     let (a_cert, a_key, b_key) = (path("a-cert"), path("a-key"), path("b-key"));
     tls(&["-k", "--cert", &a_cert, "--key", &a_cert], &["--key", "no private key in it"]);
     tls(&["-k", "--cert", &a_key, "--key", &a_key], &["--cert", "no certificate in it"]);
-    tls(&["-k", "--cert", &a_cert, "--key", &b_key], &["a-cert", "b-key", "do not fit"]);
+    tls(&["-k", "--cert", &a_cert, "--key", &b_key], &["a-cert", "b-key", "do not match"]);
 }
 
 #[test]

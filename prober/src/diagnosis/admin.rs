@@ -1,5 +1,6 @@
-//! Reading the admin interfaces of Envoys: by URL, or with `pilot-agent request GET` behind a
-//! command. Every page is bounded in size and time; what cannot be read is a reason, no error.
+//! Reads the admin interfaces of Envoys: by URL, or with `pilot-agent request GET` behind a
+//! command. Every page is bounded in size and time. A page that cannot be read is a reason to
+//! report, not an error.
 
 use std::time::Duration;
 
@@ -12,14 +13,14 @@ use super::evidence::{self, Reading, Readings, Role, Sighting};
 use crate::plan::{Access, Envoy};
 use crate::process;
 
-/// The most that is read of a page, in bytes: `/clusters` of a large mesh has some tens of MB.
+/// The longest page that is read, in bytes: `/clusters` of a large mesh has tens of MB.
 const MAX_PAGE: usize = 64 << 20;
-/// How long a page may take from an address.
+/// The time limit of a page that is read by URL.
 const URL_LIMIT: Duration = Duration::from_secs(3);
-/// How long it may take behind a command, which may have to reach another cluster first.
+/// The time limit behind a command, which may have to reach another cluster first.
 const COMMAND_LIMIT: Duration = Duration::from_secs(15);
 
-/// Envoys that were read once, before a run; [`Observation::end`] reads them again.
+/// Envoys that were read before a run; [`Observation::end`] reads them again.
 #[derive(Debug)]
 pub(crate) struct Observation {
     envoys: Vec<Envoy>,
@@ -27,14 +28,14 @@ pub(crate) struct Observation {
 }
 
 impl Observation {
-    /// Reads the Envoys before a run. `None` if there are none to be read.
+    /// Reads the Envoys before a run. `None` if there are none to read.
     #[must_use]
     pub(crate) fn begin(envoys: &[Envoy], stop: &CancellationToken) -> Option<Self> {
         let all = || Reader::new(stop).all(envoys);
         (!envoys.is_empty()).then(|| Self { envoys: envoys.to_vec(), before: all() })
     }
 
-    /// Reads them again, and keeps of both what has to do with a run to `host` and `port`.
+    /// Reads them again, and keeps what is relevant to requests to `host` and `port`.
     #[must_use]
     pub(crate) fn end(self, host: &str, port: u16, stop: &CancellationToken) -> Readings {
         let reader = Reader::new(stop);
@@ -46,20 +47,20 @@ impl Observation {
             before,
             after,
         });
-        let mut evidence = evidence::digest(sightings.collect(), host, port);
-        for (reading, envoy) in evidence.envoys.iter_mut().zip(&self.envoys) {
-            // Only who chose is asked how. Without an answer the weights of localities and the
-            // limits of ejection are not known, no more.
+        let mut readings = evidence::digest(sightings.collect(), host, port);
+        for (reading, envoy) in readings.envoys.iter_mut().zip(&self.envoys) {
+            // Only the Envoy that chose is asked for its settings. If that fails, only locality
+            // weights and ejection limits are unknown.
             if reading.role == Role::Client && !reading.upstreams.is_empty() {
-                reader.settle(&envoy.access, reading);
+                reader.read_settings(&envoy.access, reading);
             }
         }
-        evidence
+        readings
     }
 }
 
-/// What reads.
 struct Reader<'a> {
+    /// `Err` holds why nothing can be read.
     tools: Result<(tokio::runtime::Runtime, Client), String>,
     stop: &'a CancellationToken,
 }
@@ -69,18 +70,18 @@ impl<'a> Reader<'a> {
         let tools = || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             let runtime = runtime.map_err(|error| error.to_string())?;
-            // A proxy would lead away from what is on this machine; a redirect leads to no Envoy.
+            // Admin interfaces are local, so a proxy cannot reach them; Envoy never redirects.
             let client = Client::builder()
                 .no_proxy()
                 .redirect(reqwest::redirect::Policy::none())
                 .timeout(URL_LIMIT)
                 .build();
-            Ok((runtime, client.map_err(|error| chain(&error))?))
+            Ok((runtime, client.map_err(|error| innermost(&error))?))
         };
         Self { tools: tools(), stop }
     }
 
-    /// All of them at the same time.
+    /// Reads all of them at the same time.
     fn all(&self, envoys: &[Envoy]) -> Vec<Result<Snapshot, String>> {
         match &self.tools {
             Err(why) => envoys.iter().map(|_| Err(why.clone())).collect(),
@@ -97,7 +98,7 @@ impl<'a> Reader<'a> {
             admin_pages::CLUSTERS.to_owned(),
             admin_pages::stats_path(),
         ];
-        // What is no Envoy is not asked for more.
+        // If this is not an Envoy, no further page is requested.
         let node = self.get(client, access, &info).await?;
         let node = admin_pages::node(&node).map_err(|error| format!("{access}/{info}: {error}"))?;
         let page = self.get(client, access, &clusters).await?;
@@ -107,8 +108,8 @@ impl<'a> Reader<'a> {
         Ok(Snapshot { node, clusters, counters })
     }
 
-    /// Adds how the clusters of a reading balance, as far as the Envoy says it.
-    fn settle(&self, access: &Access, reading: &mut Reading) {
+    /// Adds the load-balancing settings of a reading's clusters, as far as the Envoy shows them.
+    fn read_settings(&self, access: &Access, reading: &mut Reading) {
         let Ok((runtime, client)) = &self.tools else { return };
         runtime.block_on(async {
             let page = self.get(client, access, admin_pages::BALANCING).await;
@@ -130,7 +131,7 @@ impl<'a> Reader<'a> {
         });
     }
 
-    /// A page, by its path without the leading slash.
+    /// Reads a page; `path` has no leading slash.
     async fn get(&self, client: &Client, access: &Access, path: &str) -> Result<Vec<u8>, String> {
         match access {
             Access::Url(base) => {
@@ -159,14 +160,14 @@ async fn by_url(client: &Client, base: &str, path: &str) -> Result<Vec<u8>, Stri
         let error = error.without_url();
         match error.is_timeout() {
             true => format!("{base}: no answer within {URL_LIMIT:?}"),
-            false => format!("{base}: {}", chain(&error)),
+            false => format!("{base}: {}", innermost(&error)),
         }
     };
     let mut response = client.get(url).send().await.map_err(failed)?;
     if !response.status().is_success() {
         let path = path.split('?').next().unwrap_or_default();
         let status = response.status();
-        return Err(format!("{base}: no admin interface of an Envoy: /{path} answers {status}"));
+        return Err(format!("{base}: not an Envoy admin interface: /{path} answers {status}"));
     }
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(failed)? {
@@ -183,8 +184,8 @@ fn too_long(access: &Access, path: &str) -> String {
     format!("{access}: /{path} is longer than {} MiB", MAX_PAGE >> 20)
 }
 
-/// An error with its causes: reqwest's own line names none. The last one says most.
-fn chain(error: &dyn std::error::Error) -> String {
+/// The innermost cause of an error: reqwest's own message does not contain it.
+fn innermost(error: &dyn std::error::Error) -> String {
     let mut last = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

@@ -1,5 +1,5 @@
-//! What an Envoy's admin pages say: `/server_info`, `/clusters`, `/stats` and `/config_dump`, as far
-//! as it has to do with who gets which request. Parses bytes that come from elsewhere; pure.
+//! Parses an Envoy's admin pages (`/server_info`, `/clusters`, `/stats` and `/config_dump`) as far as
+//! they are relevant to load balancing. The bytes are not trusted. Pure.
 
 use std::collections::BTreeMap;
 
@@ -9,10 +9,11 @@ use thiserror::Error;
 
 /// The path of the page that says who the Envoy is.
 pub(crate) const SERVER_INFO: &str = "server_info";
-/// The path of the page of endpoints.
+/// The path of the page that lists endpoints.
 pub(crate) const CLUSTERS: &str = "clusters?format=json";
 
-/// The ends of the counters and gauges that tell a cause, without the dot before them.
+/// The last parts of the names of the counters and gauges that show a cause, without the dot
+/// before them.
 const COUNTERS: [&str; 32] = [
     "lb_healthy_panic",
     "lb_local_cluster_not_ok",
@@ -48,29 +49,32 @@ const COUNTERS: [&str; 32] = [
     "update_success",
 ];
 
-/// Why a page says nothing. `Display` is one line.
+/// Why a page cannot be used. `Display` is one line.
 #[derive(Debug, Error)]
 pub(crate) enum PageError {
-    /// It is no JSON, or cut short.
-    #[error("no page of an Envoy: {0}")]
+    /// Not JSON, or cut short.
+    #[error("not an Envoy admin page: {}", json_words(.0))]
     Json(#[from] serde_json::Error),
-    /// JSON of another kind.
-    #[error("no page of an Envoy: it has no '{0}'")]
+    /// Other JSON.
+    #[error("not an Envoy admin page: it has no '{0}'")]
     Shape(&'static str),
 }
 
-/// What the pages of one Envoy said at one instant.
+fn json_words(error: &serde_json::Error) -> &'static str {
+    if error.is_eof() { "it is cut short" } else { "it is not the expected JSON" }
+}
+
+/// The pages of one Envoy at one instant.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Snapshot {
-    /// Who it is.
     pub node: Node,
     /// The endpoints of each of its clusters.
     pub clusters: BTreeMap<String, Vec<Host>>,
-    /// The counters and gauges that tell a cause, by their full names.
+    /// The counters and gauges that show a cause, by their full names.
     pub counters: BTreeMap<String, u64>,
 }
 
-/// Who an Envoy is, as Istio names it.
+/// The identity that Istio gives an Envoy.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Node {
     /// `sidecar~10.0.0.7~client.ns~ns.svc.cluster.local`.
@@ -81,43 +85,44 @@ pub struct Node {
     /// Istio's name of its network.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub network: String,
-    /// Where it is: `region/zone`.
+    /// `region/zone`.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub locality: String,
 }
 
 impl Node {
-    /// `NAME.NAMESPACE` of its pod, as istioctl takes it, if its id is Istio's.
+    /// `NAME.NAMESPACE` of its pod, as istioctl expects it; `None` if Istio did not assign the id.
     #[must_use]
     pub fn pod(&self) -> Option<&str> {
         self.id.split('~').nth(2).filter(|pod| !pod.is_empty())
     }
 }
 
-/// One endpoint.
+/// An endpoint, in one cluster of an Envoy.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Host {
     /// `127.10.2.3:15443`.
     pub address: String,
     /// `region/zone`.
     pub locality: String,
-    /// Its weight among those of its locality.
+    /// Its weight within its locality.
     pub weight: u64,
-    /// 0 comes first.
+    /// 0 is used first.
     pub priority: u64,
-    /// `healthy`, or why it gets nothing: `ejected`, `failed health check`, `unhealthy`, …
+    /// `healthy`, or why it gets no requests: `ejected`, `failed health check`, `unhealthy`, …
     pub health: String,
     /// Attempts sent there (rq_total).
     pub requests: u64,
     /// Attempts that ended in a 5xx or a reset (rq_error).
     pub errors: u64,
-    /// Connections opened, or tried (cx_total).
+    /// Connections opened or attempted (cx_total).
     pub connections: u64,
-    /// Connections that did not come about, the TLS handshake included (cx_connect_fail).
+    /// Connections that failed, including in the TLS handshake (cx_connect_fail).
     pub connect_failures: u64,
 }
 
-/// Text from elsewhere, bounded, without what could steer a terminal or forge a line.
+/// Untrusted text, bounded, without control characters, which could steer a terminal or forge a
+/// line.
 pub(super) fn plain(text: &str) -> String {
     const MOST: usize = 300;
     let mut text = text.replace(char::is_control, "?");
@@ -142,7 +147,7 @@ pub(crate) fn node(bytes: &[u8]) -> Result<Node, PageError> {
     })
 }
 
-/// `region/zone`; empty where neither is said.
+/// `region/zone`; empty if the page states neither.
 fn locality(value: &Value) -> String {
     let part = |name: &str| value[name].as_str().unwrap_or_default();
     match (part("region"), part("zone")) {
@@ -173,7 +178,7 @@ pub(crate) fn clusters(bytes: &[u8]) -> Result<BTreeMap<String, Vec<Host>>, Page
 fn host(value: &Value) -> Host {
     let count = |name: &str| {
         let mut all = value["stats"].as_array().map_or(&[][..], Vec::as_slice).iter();
-        // Protobuf leaves a zero out, and writes 64 bits as text.
+        // Protobuf omits zeros, and writes 64-bit numbers as text.
         all.find(|stat| stat["name"] == name).and_then(|stat| number(&stat["value"])).unwrap_or(0)
     };
     Host {
@@ -193,7 +198,7 @@ fn number(value: &Value) -> Option<u64> {
     value.as_u64().or_else(|| value.as_str()?.parse().ok())
 }
 
-/// `IP:PORT`, or the path of a pipe or the name of an internal listener.
+/// `IP:PORT`, the path of a pipe, or the name of an internal listener.
 fn address(value: &Value) -> String {
     let socket = &value["socket_address"];
     match (socket["address"].as_str(), number(&socket["port_value"])) {
@@ -207,7 +212,7 @@ fn address(value: &Value) -> String {
     }
 }
 
-/// Every flag that keeps requests away, or `healthy`.
+/// All flags that keep requests away, or `healthy`.
 fn health(status: &Value) -> String {
     let flags = [
         ("failed_outlier_check", "ejected"),
@@ -226,8 +231,8 @@ fn health(status: &Value) -> String {
     if said.is_empty() { "healthy".to_owned() } else { plain(&said.join(", ")) }
 }
 
-/// The path of `/stats`, filtered to what tells a cause. As text, so that the path has one
-/// parameter only: an `&` would end the command where a shell reads it.
+/// The path of `/stats`, filtered to [`COUNTERS`]. As text and not as JSON, so that the path has only
+/// one parameter: a shell would end the command at an `&`.
 #[must_use]
 pub(crate) fn stats_path() -> String {
     let pattern = format!("\\.({})$", COUNTERS.join("|").replace('.', "\\."));
@@ -238,7 +243,8 @@ fn encoded(text: &str) -> String {
     percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
 }
 
-/// Reads `/stats`: a line `NAME: VALUE` each; what is no number, or was not asked for, is left out.
+/// Reads `/stats`, with `NAME: VALUE` on each line; skips values that are not numbers and counters
+/// that were not requested.
 #[must_use]
 pub(crate) fn counters(bytes: &[u8]) -> BTreeMap<String, u64> {
     let text = String::from_utf8_lossy(bytes);
@@ -252,48 +258,49 @@ pub(crate) fn counters(bytes: &[u8]) -> BTreeMap<String, u64> {
     text.lines().filter_map(read).collect()
 }
 
-/// The part of a counter's name that follows its cluster's or listener's name: `ssl.handshake`.
+/// The part of a counter's name after the name of its cluster or listener: `ssl.handshake`.
 #[must_use]
 pub(super) fn end_of(name: &str) -> Option<&'static str> {
     let ends = COUNTERS.iter().filter(|end| name.ends_with(**end));
     ends.max_by_key(|end| end.len()).copied()
 }
 
-/// How each of some clusters balances, by name.
+/// The load-balancing settings of clusters, by name.
 pub(crate) type Balancing = BTreeMap<String, Settings>;
-/// The weights of the localities of each of some clusters, by name; a locality by `region/zone`.
+/// The locality weights of clusters, by the cluster's name and `region/zone`.
 pub(crate) type Weights = BTreeMap<String, BTreeMap<String, u64>>;
 
-/// How an Envoy cluster balances.
+/// The load-balancing settings of an Envoy cluster.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Settings {
-    /// Envoy's word, such as `LEAST_REQUEST`.
+    /// Envoy's name of the policy, such as `LEAST_REQUEST`.
     pub policy: String,
-    /// Whether the weights of localities count: Istio's `distribute`.
+    /// Whether locality weights apply: Istio's `distribute`.
     #[serde(default)]
     pub locality_weighted: bool,
-    /// The most of the endpoints that may be ejected, in percent; `None` without outlier detection.
+    /// The largest part of the endpoints that may be ejected, in percent; `None` without outlier
+    /// detection.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_ejection_percent: Option<u64>,
-    /// Below this part of healthy endpoints all are used, in percent.
+    /// If fewer endpoints are healthy, in percent, all are used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub panic_percent: Option<u64>,
-    /// The weights of the localities, by `region/zone`, where they count.
+    /// The locality weights by `region/zone`, if they apply.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub localities: BTreeMap<String, u64>,
 }
 
-/// Envoy's own limit where outlier detection states none, in percent.
+/// Envoy's default of `max_ejection_percent`.
 const DEFAULT_MAX_EJECTION: u64 = 10;
 
-/// The path of the part of `/config_dump` that says how clusters balance.
+/// The path of the part of `/config_dump` with the load-balancing settings.
 pub(crate) const BALANCING: &str = "config_dump?resource=dynamic_active_clusters&mask=cluster.name,\
     cluster.lb_policy,cluster.outlier_detection,cluster.common_lb_config";
 
-/// The path of the part that has the endpoints of a cluster.
+/// The path of the part of `/config_dump` with the endpoints of a cluster.
 #[must_use]
 pub(crate) fn weights_path(name: &str) -> String {
-    // Envoys bound the size of such an expression, some at 100 instructions.
+    // Envoys limit the size of such a pattern, some to 100 instructions.
     const MOST: usize = 60;
     let skipped = name.chars().count().saturating_sub(MOST);
     let end: String = name.chars().skip(skipped).collect();
@@ -304,7 +311,7 @@ pub(crate) fn weights_path(name: &str) -> String {
     )
 }
 
-/// Reads how clusters balance.
+/// Reads the load-balancing settings of clusters.
 pub(crate) fn balancing(bytes: &[u8]) -> Result<Balancing, PageError> {
     let mut all = Balancing::new();
     for config in configs(bytes)? {
@@ -318,7 +325,7 @@ pub(crate) fn balancing(bytes: &[u8]) -> Result<Balancing, PageError> {
             max_ejection_percent: outlier.map(|outlier| {
                 number(&outlier["max_ejection_percent"]).unwrap_or(DEFAULT_MAX_EJECTION)
             }),
-            // Protobuf leaves a zero out; a message without value is one.
+            // Protobuf omits zeros: a message without a value means 0.
             panic_percent: lb.get("healthy_panic_threshold").map(|percent| {
                 percent["value"].as_f64().map_or(0, |percent| percent.clamp(0.0, 100.0) as u64)
             }),
@@ -329,7 +336,7 @@ pub(crate) fn balancing(bytes: &[u8]) -> Result<Balancing, PageError> {
     Ok(all)
 }
 
-/// Reads the weights of localities.
+/// Reads the locality weights of clusters.
 pub(crate) fn weights(bytes: &[u8]) -> Result<Weights, PageError> {
     let mut all = Weights::new();
     for config in configs(bytes)? {

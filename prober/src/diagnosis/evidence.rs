@@ -1,5 +1,5 @@
-//! What is kept of what Envoys held and counted: of each only what has to do with the target, before
-//! and after the run and the difference, bounded. It travels in the report. Pure.
+//! The part of the Envoys' pages that is relevant to the target, before and after the run, bounded.
+//! It is stored in the report. Pure.
 
 use std::collections::BTreeMap;
 
@@ -12,70 +12,68 @@ const MAX_UPSTREAMS: usize = 8;
 const MAX_ENDPOINTS: usize = 32;
 /// The most counters of listeners kept of each Envoy.
 const MAX_LISTENER_COUNTERS: usize = 32;
-/// The counter that is kept of every cluster whose counters are.
+/// The counter that is kept even at zero: it shows that the Envoy keeps counters at all.
 const ALWAYS_KEPT: &str = "upstream_cx_total";
-/// The port on which Istio's east-west gateways take the mTLS of other networks.
+/// The port on which Istio's east-west gateways accept mTLS from other networks.
 const EAST_WEST_PORT: &str = ":15443";
-/// How Istio names the clusters of an east-west gateway.
-const PASSED_ON: &str = "outbound_.";
+/// The prefix of Istio's names for the clusters of an east-west gateway.
+const GATEWAY_CLUSTER: &str = "outbound_.";
 
 /// What was read of all Envoys.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Readings {
-    /// The client's own first, others in the order in which they were named.
+    /// The client's own first, then the others in the order of the command line or file.
     pub envoys: Vec<Reading>,
 }
 
-/// What one Envoy is for.
+/// The role of an Envoy on the way of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Role {
-    /// It chose who gets the requests: the client's sidecar, or the ingress gateway.
+    /// It chose the backends: the client's sidecar, or the ingress gateway.
     Client,
-    /// It passes on what other networks send.
+    /// It forwards requests of other networks.
     Gateway,
-    /// It stands before the application.
+    /// It is the sidecar of the application.
     Server,
 }
 
 /// What was read of one Envoy.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Reading {
-    /// `client`, or the name that it was given.
+    /// `client`, or the name from the command line or matrix file.
     pub name: String,
-    /// What it is for.
     pub role: Role,
-    /// Where it was read.
+    /// The URL or command by which it was read.
     pub from: String,
-    /// Why it was not, one line.
+    /// Why it was not read, one line.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unread: Option<String>,
-    /// Who it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node: Option<Node>,
-    /// Its clusters that have to do with the target.
+    /// Its clusters that are relevant to the target.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub upstreams: Vec<Upstream>,
-    /// How many of its other clusters have an endpoint at an east-west gateway.
+    /// How many of its other clusters have an endpoint that is an east-west gateway.
     #[serde(default)]
     pub others_with_gateways: u64,
-    /// What its listeners counted, by full names; only what grew.
+    /// The counters of its listeners that grew, by full names.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub listeners: BTreeMap<String, Change>,
 }
 
-/// One cluster of an Envoy: what it sends to.
+/// One cluster of an Envoy.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Upstream {
-    /// Its name, such as `outbound|8080||echo2.ns.svc.cluster.local`.
+    /// Such as `outbound|8080||echo2.ns.svc.cluster.local`.
     pub name: String,
-    /// How it balances, as of the end of the run; `None` if that was not read.
+    /// Its settings at the end of the run; `None` if they were not read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub settings: Option<Settings>,
-    /// Its endpoints, those with most requests first.
+    /// Those with most requests come first.
     pub endpoints: Vec<Endpoint>,
-    /// What it counted, by the ends of the names. Empty where the Envoy keeps none, which is
-    /// Istio's default.
+    /// Its counters, by the last parts of the names. Empty if the Envoy keeps none, which is Istio's
+    /// default.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub counters: BTreeMap<String, Change>,
 }
@@ -87,79 +85,75 @@ pub struct Endpoint {
     pub address: String,
     /// `region/zone`.
     pub locality: String,
-    /// Its place before the run; `None` if it was not held.
+    /// Its place before the run; `None` if the Envoy did not have it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<Place>,
-    /// Its place after the run; `None` if it was not held.
+    /// Its place after the run; `None` if the Envoy did not have it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<Place>,
     /// Attempts sent there.
     pub requests: Change,
     /// Attempts that ended in a 5xx or a reset.
     pub errors: Change,
-    /// Connections opened there, or tried.
+    /// Connections opened or attempted.
     pub connections: Change,
-    /// Connections that did not come about.
+    /// Connections that failed.
     pub connect_failures: Change,
 }
 
 /// An endpoint's place among the others.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Place {
-    /// Its weight.
     pub weight: u64,
-    /// 0 comes first.
+    /// 0 is used first.
     pub priority: u64,
-    /// `healthy`, or why it gets nothing.
+    /// `healthy`, or why it gets no requests.
     pub health: String,
 }
 
 /// A counter or gauge before and after the run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change {
-    /// Before.
     pub before: u64,
-    /// After.
     pub after: u64,
-    /// What came to it; all of `after` where it began anew.
+    /// By how much it grew; all of `after` if it was reset.
     pub difference: u64,
 }
 
 impl Change {
-    /// The change between two readings.
     #[must_use]
     pub fn between(before: u64, after: u64) -> Self {
         Self { before, after, difference: after.checked_sub(before).unwrap_or(after) }
     }
 
-    /// Whether it was less after the run: what it counts was thrown away in between.
+    /// Whether it was reset during the run: it is smaller afterwards.
     #[must_use]
-    pub fn began_anew(self) -> bool {
+    pub fn was_reset(self) -> bool {
         self.after < self.before
     }
 }
 
 impl Upstream {
-    /// What came to a counter; 0 if it is not kept.
+    /// By how much a counter grew; 0 if it is not kept.
     #[must_use]
-    pub fn came(&self, counter: &str) -> u64 {
+    pub fn growth(&self, counter: &str) -> u64 {
         self.counters.get(counter).map_or(0, |change| change.difference)
     }
 
-    /// All attempts of the run.
+    /// All attempts during the run.
     #[must_use]
     pub fn requests(&self) -> u64 {
         self.endpoints.iter().map(|endpoint| endpoint.requests.difference).sum()
     }
 
-    /// How much of the run has to do with it: attempts, failed connections, requests for which
-    /// there was nobody.
-    fn moved(&self) -> u64 {
+    /// How much of the run concerns it: attempts, failed connections, and requests that found no
+    /// endpoint.
+    fn activity(&self) -> u64 {
         let ends: u64 = self.endpoints.iter().map(|e| e.connect_failures.difference).sum();
         self.requests()
             + ends
-            + self.came("upstream_cx_none_healthy")
-            + self.came("upstream_cx_total")
+            + self.growth("upstream_cx_none_healthy")
+            + self.growth("upstream_cx_total")
     }
 }
 
@@ -170,7 +164,7 @@ impl Endpoint {
         is_gateway(&self.address)
     }
 
-    /// Its last known place.
+    /// The last known place.
     #[must_use]
     pub fn place(&self) -> Option<&Place> {
         self.after.as_ref().or(self.before.as_ref())
@@ -181,25 +175,23 @@ fn is_gateway(address: &str) -> bool {
     address.ends_with(EAST_WEST_PORT)
 }
 
-/// What was seen of one Envoy before and after, or why not.
+/// One Envoy's pages before and after the run, or why they were not read.
 #[derive(Clone, Debug)]
 pub(crate) struct Sighting {
-    /// Its name; `None` for the client's own.
+    /// `None` for the client's own Envoy.
     pub name: Option<String>,
-    /// Where it was read.
+    /// The URL or command by which it was read.
     pub from: String,
-    /// What it said before the run, or why it did not.
     pub before: Result<Snapshot, String>,
-    /// After the run.
     pub after: Result<Snapshot, String>,
 }
 
-/// Keeps of the sightings what has to do with requests to `host` and `port`.
+/// Keeps what is relevant to requests to `host` and `port`.
 #[must_use]
 pub(crate) fn digest(sightings: Vec<Sighting>, host: &str, port: u16) -> Readings {
     let mut envoys: Vec<_> =
         sightings.into_iter().map(|sighting| reading(sighting, host, port)).collect();
-    // What a client sends to, a gateway and a server are asked for by the same name.
+    // The gateway's clusters have the same host names as the client's.
     let hosts: Vec<String> = envoys
         .iter()
         .filter(|reading| reading.role == Role::Client)
@@ -224,10 +216,10 @@ pub(crate) fn digest(sightings: Vec<Sighting>, host: &str, port: u16) -> Reading
     Readings { envoys }
 }
 
-/// Whether it is a gateway, by the name that Istio gives it or by what it sends to.
+/// Whether it is a gateway, by its node id or by the names of its clusters.
 fn is_router(seen: &Snapshot) -> bool {
     let named = seen.node.id.starts_with("router~");
-    named || seen.clusters.keys().any(|name| name.starts_with(PASSED_ON))
+    named || seen.clusters.keys().any(|name| name.starts_with(GATEWAY_CLUSTER))
 }
 
 fn reading(sighting: Sighting, host: &str, port: u16) -> Reading {
@@ -265,12 +257,12 @@ fn reading(sighting: Sighting, host: &str, port: u16) -> Reading {
     let mut all = upstreams(&before, &after);
     let asked = |upstream: &Upstream| match role {
         Role::Client => is_service(&upstream.name, host, port),
-        Role::Gateway => upstream.name.starts_with(PASSED_ON),
+        Role::Gateway => upstream.name.starts_with(GATEWAY_CLUSTER),
         Role::Server => upstream.name.starts_with("inbound"),
     };
     let chosen: Vec<_> = match all.iter().any(&asked) {
         true => all.iter().filter(|upstream| asked(upstream)).cloned().collect(),
-        false => all.iter().filter(|upstream| upstream.moved() > 0).cloned().collect(),
+        false => all.iter().filter(|upstream| upstream.activity() > 0).cloned().collect(),
     };
     all.retain(|upstream| !chosen.iter().any(|own| own.name == upstream.name));
     let through_gateway =
@@ -281,13 +273,12 @@ fn reading(sighting: Sighting, host: &str, port: u16) -> Reading {
     reading
 }
 
-/// All clusters of both snapshots, those with most to do first.
+/// All clusters of both snapshots, the most active first.
 fn upstreams(before: &Snapshot, after: &Snapshot) -> Vec<Upstream> {
     let mut counters: BTreeMap<&str, BTreeMap<String, Change>> = BTreeMap::new();
     for (name, value) in &after.counters {
         let Some((cluster, end)) = of_cluster(name) else { continue };
         let earlier = before.counters.get(name).copied().unwrap_or(0);
-        // Zeros say nothing, but that counters are kept at all.
         if *value == 0 && earlier == 0 && end != ALWAYS_KEPT {
             continue;
         }
@@ -311,12 +302,12 @@ fn upstreams(before: &Snapshot, after: &Snapshot) -> Vec<Upstream> {
             counters: counters.remove(name.as_str()).unwrap_or_default(),
         })
         .collect();
-    all.sort_by_key(|upstream| std::cmp::Reverse(upstream.moved()));
+    all.sort_by_key(|upstream| std::cmp::Reverse(upstream.activity()));
     all
 }
 
 fn endpoints(before: &[Host], after: &[Host]) -> Vec<Endpoint> {
-    /// Before and after.
+    /// Before and after the run.
     type Both<'a> = (Option<&'a Host>, Option<&'a Host>);
     let mut all: BTreeMap<(&str, &str), Both<'_>> = BTreeMap::new();
     for host in before {
@@ -352,7 +343,7 @@ fn endpoints(before: &[Host], after: &[Host]) -> Vec<Endpoint> {
     endpoints
 }
 
-/// What listeners counted, where it grew.
+/// The counters of listeners that grew.
 fn listeners(before: &Snapshot, after: &Snapshot) -> BTreeMap<String, Change> {
     let of_listener = |name: &&String| {
         name.starts_with("listener.") && !name.contains(".worker_") && !name.contains(".admin.")
@@ -369,21 +360,21 @@ fn listeners(before: &Snapshot, after: &Snapshot) -> BTreeMap<String, Change> {
 fn of_cluster(name: &str) -> Option<(&str, &'static str)> {
     let end = admin_pages::end_of(name)?;
     let cluster = name.strip_prefix("cluster.")?.strip_suffix(end)?.strip_suffix('.')?;
-    // A newer Istio separates the name by a semicolon from what follows.
+    // Newer Istio versions put a semicolon after the cluster's name.
     Some((cluster.strip_suffix(';').unwrap_or(cluster), end))
 }
 
-/// The service's host name in a cluster's name: `outbound|PORT|SUBSET|HOST`, and for server
-/// names `outbound_.PORT_.SUBSET_.HOST`.
+/// The service's host name in a cluster's name: `outbound|PORT|SUBSET|HOST`, or, on a gateway,
+/// `outbound_.PORT_.SUBSET_.HOST`.
 fn host_of(cluster: &str) -> Option<&str> {
-    let host = match cluster.strip_prefix(PASSED_ON) {
+    let host = match cluster.strip_prefix(GATEWAY_CLUSTER) {
         Some(rest) => rest.splitn(3, "_.").nth(2),
         None => cluster.splitn(4, '|').nth(3),
     };
     host.filter(|host| !host.is_empty())
 }
 
-/// Whether this is a cluster of the service that is asked as `host`, which may be short.
+/// Whether this is a cluster of the service with this host name, which may be a short one.
 fn is_service(cluster: &str, host: &str, port: u16) -> bool {
     let Some(whole) = host_of(cluster) else { return false };
     let host = host.trim_end_matches('.');

@@ -1,13 +1,13 @@
-//! What an explanation says: the layer at which it arose, the cause among the known ones, the
-//! numbers that show it, and what to look at next. Pure values.
+//! What an explanation contains: the layer, the cause, the numbers that show it, and what to look at
+//! next. Pure values.
 
 use serde::Serialize;
 
-/// Where on the way of a request.
+/// Where on the way of a request a cause is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Layer {
-    /// The Envoy that chose: what it holds, and how it was told to balance.
+    /// The Envoy that chose the backends: its endpoints and its load-balancing settings.
     ClientBalancer,
     /// Between Envoys: connections and TLS.
     Network,
@@ -18,7 +18,6 @@ pub enum Layer {
 }
 
 impl Layer {
-    /// In words.
     #[must_use]
     pub fn words(self) -> &'static str {
         match self {
@@ -30,69 +29,68 @@ impl Layer {
     }
 }
 
-/// The causes that are known. A closed list; the words are the same in every format.
+/// The known causes, a closed list. The words are the same in every format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Cause {
-    /// The client's Envoy holds no endpoint of any other network.
+    /// The client's Envoy has no endpoint in another network, for any service.
     OnlyLocalEndpoints,
-    /// It holds some of other services, none of this one.
+    /// It has endpoints in another network for other services, but not for this one.
     NoRemoteMtlsEndpoints,
-    /// It holds remote pods instead of their network's gateway.
+    /// It has the addresses of remote pods instead of their network's gateway.
     PodAddresses,
-    /// It holds no endpoint at all.
+    /// It has no endpoint for this service at all.
     NoEndpoints,
     /// Endpoints came and went during the run.
     EndpointsChanged,
-    /// Outlier detection took an endpoint out.
+    /// Outlier detection ejected an endpoint.
     Ejected,
-    /// Outlier detection may take none out: `maxEjectionPercent`.
+    /// `maxEjectionPercent` prevented an ejection.
     EjectionCapped,
-    /// An endpoint is marked unhealthy by who told of it, or by a health check.
+    /// The control plane or a health check marked an endpoint as unhealthy.
     Unhealthy,
-    /// There was no endpoint left to send to.
+    /// No healthy endpoint was left.
     NoHealthyEndpoint,
-    /// Too few were healthy, so that all were used.
+    /// Too few endpoints were healthy, so Envoy used all of them.
     PanicMode,
-    /// A nearer locality comes first.
+    /// A nearer locality has priority.
     LocalityFailover,
     /// A DestinationRule gives each locality its share.
     Distribute,
     /// A VirtualService gives each subset its share.
     WeightedSplit,
-    /// Endpoints weigh as many as the pods behind them, and those differ.
+    /// Endpoints have the weight of the pods behind them, and the numbers of pods differ.
     Weights,
-    /// A gateway weighs as many as the pods of one zone, not of all.
+    /// A gateway has the weight of the pods in one zone, not of all pods behind it.
     ZoneWeight,
-    /// Connections through a gateway stay with one of the pods behind it.
+    /// Each connection through a gateway stays with one of the pods behind it.
     Pinned,
     /// An endpoint refuses connections.
     ConnectionRefused,
-    /// An endpoint takes a connection, and then nothing comes.
+    /// Connections to an endpoint time out.
     ConnectTimeout,
-    /// Connections fail, and the Envoy does not keep the counters that would say how.
+    /// Connections fail, and the Envoy keeps no counters that would show how.
     ConnectionsFail,
-    /// The client does not trust who signed for the server.
+    /// The client does not trust the issuer of the server's certificate.
     RootMismatch,
-    /// The server does not trust who signed for the client.
+    /// The server does not trust the issuer of the client's certificate.
     ClientRootMismatch,
-    /// The server is another identity than the client wants.
+    /// The server's identity (SAN) differs from what the client expects.
     SanMismatch,
-    /// A server that wants mTLS is asked in plaintext.
+    /// The server requires mTLS, and the client sends plaintext.
     PlaintextRefused,
-    /// The gateway has no chain for the server name that was asked for.
+    /// The gateway has no filter chain for the requested server name (SNI).
     UnknownServerName,
-    /// The sidecar lives, its application does not.
+    /// The sidecar is up, but its application is down.
     AppDead,
-    /// The application itself answers with errors.
+    /// The application itself responds with errors.
     ServerErrors,
-    /// Connections ended under their requests.
+    /// Connections were closed while requests were in flight.
     ConnectionsBroken,
-    /// Some answer much later than others.
+    /// One cluster responds much later than another.
     Slow,
 }
 
 impl Cause {
-    /// The words for it.
     #[must_use]
     pub fn words(self) -> &'static str {
         match self {
@@ -134,44 +132,38 @@ impl Serialize for Cause {
     }
 }
 
-/// What a cause did to requests. Failures come before what only bends shares or costs time.
+/// What a cause did to requests, the worst first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Effect {
-    /// They failed.
     Failed,
-    /// Another backend got them, at a second attempt or at once.
+    /// Another backend got them, at once or after a retry.
     Moved,
-    /// One backend of several got them.
+    /// One of several backends got them.
     Concentrated,
-    /// They took longer.
     Delayed,
 }
 
-/// One cause that was found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// Where it arose.
     pub layer: Layer,
-    /// What it is.
     pub cause: Cause,
-    /// What it did.
     pub effect: Effect,
-    /// To about how many requests.
+    /// About how many requests it affected.
     pub requests: u64,
     /// The numbers that show it, one line.
     pub evidence: String,
-    /// What to look at next: a command, or a sentence where no command helps.
+    /// What to look at next: a command, or a sentence if no command helps.
     pub next: String,
 }
 
 /// Why the answers of a row are distributed as they are.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Explanation {
-    /// What was found, what accounts for most first.
+    /// The cause that accounts for most requests comes first.
     pub findings: Vec<Finding>,
-    /// What could not be told, and what was not read for it; each a line.
+    /// What is not known and why, one line each.
     pub unknown: Vec<String>,
-    /// What is as it should be, one line, where nothing was found.
+    /// That nothing is skewed, one line; only if nothing was found.
     pub well: Option<String>,
 }

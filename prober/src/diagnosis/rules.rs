@@ -1,56 +1,58 @@
-//! Readings × tally → findings. Each rule looks for one thing in the numbers; nothing is guessed:
-//! what was not read is said to be unknown. Pure.
+//! From readings and a tally to findings. Each rule looks for one cause in the numbers. Nothing is
+//! guessed: what was not read is reported as unknown. Pure.
 
 mod balance;
+mod case;
 mod connections;
 mod servers;
 
 use std::cmp::Reverse;
 
-use super::evidence::{Reading, Readings, Role, Upstream};
+use super::evidence::{Reading, Readings};
 use super::finding::{Effect, Explanation, Finding};
 use crate::expectation::Expectation;
 use crate::tally::Tally;
 use crate::verdict::{Judged, Verdict};
+use case::Case;
 
-/// Why the answers of a row are distributed as they are; `tally` is `None` where its source could
-/// not probe.
+/// Why the answers of a row are distributed as they are; `tally` is `None` if its source could not
+/// probe.
 #[must_use]
 pub(crate) fn explain(
-    evidence: &Readings,
+    readings: &Readings,
     tally: Option<&Tally>,
     verdicts: &[Judged],
 ) -> Explanation {
-    let mut found = Explanation { unknown: unread(evidence), ..Explanation::default() };
+    let mut found = Explanation { unknown: unread(readings), ..Explanation::default() };
     let Some(tally) = tally else {
-        found.unknown.push("nothing was asked, so that nothing can be explained".to_owned());
+        found.unknown.push("no requests were sent, so there is nothing to explain".to_owned());
         return found;
     };
-    let case = Case::new(evidence, tally, meets_its_shares(verdicts));
+    let case = Case::new(readings, tally, meets_its_shares(verdicts));
     servers::plaintext(&case, &mut found);
     servers::unknown_server_names(&case, &mut found);
     match case.client {
         None => {
-            let what = "the client's Envoy was not read; if it has one, name its admin interface: \
-                        --envoy-admin URL, in a matrix file 'envoy-admin'";
+            let what = "the client's Envoy was not read; if the client has one, name its admin interface \
+                        with --envoy-admin URL, or 'envoy-admin' in a matrix file";
             found.unknown.push(what.to_owned());
         }
         Some(client) if client.unread.is_some() => {}
         Some(client) if client.upstreams.is_empty() => found.unknown.push(format!(
-            "no cluster of the client's Envoy ({}) got any of these requests: they went past it",
+            "no cluster of the client's Envoy ({}) received any of these requests: they bypassed it",
             client.from
         )),
         Some(_) => {
             balance::ejection_capped(&case, &mut found);
-            servers::errors(&case, &mut found);
-            connections::failures(&case, &mut found);
+            servers::error_answers(&case, &mut found);
+            connections::failed(&case, &mut found);
             connections::broken(&case, &mut found);
-            balance::nobody_left(&case, &mut found);
+            balance::no_healthy_endpoint(&case, &mut found);
             balance::ejected(&case, &mut found);
             servers::slow(&case, &mut found);
             balance::chosen(&case, &mut found);
             servers::pinned(&case, &mut found);
-            not_kept(&case, &mut found);
+            missing_counters(&case, &mut found);
         }
     }
     conclude(&case, &mut found);
@@ -58,8 +60,8 @@ pub(crate) fn explain(
     found
 }
 
-/// What ranks a finding: the requests that it accounts for, a failed one as ten that another
-/// backend got, and one that only stayed with a pod or took longer as half of such a one.
+/// Ranks a finding by the requests that it accounts for. A failed request counts as ten that another
+/// backend got; one that only stayed with a pod or took longer counts half of one that moved.
 fn weight(finding: &Finding) -> u64 {
     let factor = match finding.effect {
         Effect::Failed => 20,
@@ -67,83 +69,6 @@ fn weight(finding: &Finding) -> u64 {
         Effect::Concentrated | Effect::Delayed => 1,
     };
     finding.requests.saturating_mul(factor)
-}
-
-/// What the rules look at.
-struct Case<'a> {
-    client: Option<&'a Reading>,
-    others: Vec<&'a Reading>,
-    tally: &'a Tally,
-    /// Whether who answers is as it is expected to be.
-    expected: bool,
-}
-
-impl<'a> Case<'a> {
-    fn new(evidence: &'a Readings, tally: &'a Tally, expected: bool) -> Self {
-        let client = evidence.envoys.iter().find(|reading| reading.role == Role::Client);
-        let others = evidence.envoys.iter().filter(|reading| reading.role != Role::Client);
-        Self { client, others: others.collect(), tally, expected }
-    }
-
-    /// What the client's Envoy sends to, as far as it has to do with this run.
-    fn upstreams(&self) -> &'a [Upstream] {
-        self.client.map_or(&[], |client| client.upstreams.as_slice())
-    }
-
-    fn with_role(&self, role: Role) -> impl Iterator<Item = &'a Reading> {
-        self.others.iter().copied().filter(move |reading| reading.role == role)
-    }
-
-    /// The sum of what came to a counter of the client's Envoy.
-    fn came(&self, counter: &str) -> u64 {
-        self.upstreams().iter().map(|upstream| upstream.came(counter)).sum()
-    }
-
-    /// Whether the client's Envoy keeps counters of what it sends to.
-    fn counts(&self) -> bool {
-        self.upstreams().iter().any(|upstream| !upstream.counters.is_empty())
-    }
-
-    /// All requests, those of the warm-up too: the Envoys counted them.
-    fn requests(&self) -> u64 {
-        self.tally.requests() + self.tally.warmed_up
-    }
-
-    fn failed(&self) -> u64 {
-        self.tally.failed_requests()
-    }
-
-    /// Failures whose text holds one of these.
-    fn said(&self, texts: &[&str]) -> u64 {
-        let groups = self.tally.failures.iter();
-        let holding = groups.filter(|group| texts.iter().any(|text| group.what.contains(text)));
-        holding.map(|group| group.count).sum()
-    }
-
-    /// A command that shows more of a cluster of the client's Envoy.
-    fn look_at(&self, kind: &str, upstream: &Upstream) -> String {
-        let Some(client) = self.client else { return String::new() };
-        match client.node.as_ref().and_then(|node| node.pod()) {
-            Some(pod) => {
-                let flag = if kind == "endpoint" { "--cluster" } else { "--fqdn" };
-                let name = if kind == "endpoint" {
-                    upstream.name.as_str()
-                } else {
-                    upstream.name.rsplit('|').next().unwrap_or_default()
-                };
-                format!("istioctl proxy-config {kind} {pod} {flag} '{name}'")
-            }
-            None => format!("curl {}/clusters", client.from),
-        }
-    }
-
-    /// `istioctl proxy-config secret POD`, which shows the certificates of an Envoy.
-    fn secrets(&self) -> String {
-        match self.client.and_then(|client| client.node.as_ref()?.pod()) {
-            Some(pod) => format!("istioctl proxy-config secret {pod}; the same of a server there"),
-            None => "compare the roots of both sides".to_owned(),
-        }
-    }
 }
 
 /// Whether every verdict passes, and one of them is about who answers.
@@ -156,19 +81,19 @@ fn meets_its_shares(verdicts: &[Judged]) -> bool {
 }
 
 /// The Envoys that could not be read.
-fn unread(evidence: &Readings) -> Vec<String> {
+fn unread(readings: &Readings) -> Vec<String> {
     let line = |reading: &Reading| {
         Some(format!("{} was not read: {}", reading.name, reading.unread.as_ref()?))
     };
-    evidence.envoys.iter().filter_map(line).collect()
+    readings.envoys.iter().filter_map(line).collect()
 }
 
-/// Istio drops most counters by default; then some causes look the same.
-fn not_kept(case: &Case<'_>, found: &mut Explanation) {
+/// By default Istio drops most counters; without them some causes cannot be told apart.
+fn missing_counters(case: &Case<'_>, found: &mut Explanation) {
     let troubled = case.failed() > 0 || case.tally.retried() > 0;
-    if troubled && !case.counts() {
+    if troubled && !case.has_counters() {
         found.unknown.push(
-            "why connections or requests failed: this Envoy keeps no counters of what it sends to \
+            "why connections or requests failed: this Envoy keeps no counters for its clusters \
              (Istio's default); annotate its pod with proxy.istio.io/config: '{proxyStatsMatcher: \
              {inclusionRegexps: [\".*\"]}}'"
                 .to_owned(),
@@ -176,7 +101,7 @@ fn not_kept(case: &Case<'_>, found: &mut Explanation) {
     }
 }
 
-/// Says that all is well, or that what is not fits no known cause.
+/// If there is no finding: says that nothing is skewed, or that the failures match no known cause.
 fn conclude(case: &Case<'_>, found: &mut Explanation) {
     if !found.findings.is_empty() {
         return;
@@ -186,12 +111,12 @@ fn conclude(case: &Case<'_>, found: &mut Explanation) {
         let example = case.tally.failures.iter().max_by_key(|group| group.count);
         let example = example.map(|group| format!(", such as {}: {}", group.kind, group.what));
         found.unknown.push(format!(
-            "{failed} of {} requests failed{}; what was read shows no known cause",
+            "{failed} of {} requests failed{}; no known cause matches what was read",
             case.tally.requests(),
             example.unwrap_or_default()
         ));
     } else if found.unknown.is_empty() {
-        found.well = balance::well(case);
+        found.well = balance::nothing_skewed(case);
     }
 }
 

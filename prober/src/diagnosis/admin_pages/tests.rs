@@ -152,13 +152,13 @@ fn how_clusters_balance_is_read_with_envoys_defaults() {
 }
 
 #[test]
-fn what_is_no_page_is_refused_in_one_line() {
+fn other_bytes_are_refused_in_one_line() {
     for (said, part) in [
-        (clusters(b"").unwrap_err(), "no page of an Envoy"),
-        (clusters(b"<html>\n</html>").unwrap_err(), "no page of an Envoy"),
+        (clusters(b"").unwrap_err(), "not an Envoy admin page"),
+        (clusters(b"<html>\n</html>").unwrap_err(), "not an Envoy admin page"),
         (clusters(b"{}").unwrap_err(), "no 'cluster_statuses'"),
-        (clusters(br#"{"cluster_statuses": 3}"#).unwrap_err(), "invalid type"),
-        (clusters(br#"{"cluster_statuses": [{"name": "a""#).unwrap_err(), "EOF"),
+        (clusters(br#"{"cluster_statuses": 3}"#).unwrap_err(), "not the expected JSON"),
+        (clusters(br#"{"cluster_statuses": [{"name": "a""#).unwrap_err(), "cut short"),
         (node(b"[1]").unwrap_err(), "no 'node'"),
         (balancing(br#"{"configs": 1}"#).unwrap_err(), "no 'configs'"),
     ] {

@@ -46,7 +46,7 @@ fn of_a_client_the_cluster_of_the_target_is_kept_with_what_came_to_it() {
     assert_eq!(upstream.requests(), 60);
     assert_eq!(upstream.endpoints[0].address, "10.2.0.3:15443", "most requests first");
     assert_eq!(upstream.endpoints[0].requests, Change { before: 20, after: 60, difference: 40 });
-    assert_eq!(upstream.came("ssl.handshake"), 20);
+    assert_eq!(upstream.growth("ssl.handshake"), 20);
     assert_eq!(reading.others_with_gateways, 1);
 }
 
@@ -56,8 +56,8 @@ fn where_the_target_is_no_service_what_moved_is_kept() {
         let quiet = ("outbound|80||quiet.ns.svc.cluster.local", vec![host("10.0.0.5:80", 7)]);
         snapshot("router~x", &[(SERVICE, vec![host("10.0.0.1:8080", sent)]), quiet], &[])
     };
-    let evidence = digest(vec![sighting(None, at(1), at(5))], "istio1.example.com", 80);
-    let names: Vec<_> = evidence.envoys[0].upstreams.iter().map(|u| u.name.as_str()).collect();
+    let readings = digest(vec![sighting(None, at(1), at(5))], "istio1.example.com", 80);
+    let names: Vec<_> = readings.envoys[0].upstreams.iter().map(|u| u.name.as_str()).collect();
     assert_eq!(names, [SERVICE]);
 }
 
@@ -97,9 +97,9 @@ fn of_gateways_and_servers_only_their_own_side_is_kept() {
 }
 
 #[test]
-fn what_began_anew_counts_from_there() {
+fn what_was_reset_counts_from_there() {
     assert_eq!(Change::between(10, 4), Change { before: 10, after: 4, difference: 4 });
-    assert!(Change::between(10, 4).began_anew() && !Change::between(4, 4).began_anew());
+    assert!(Change::between(10, 4).was_reset() && !Change::between(4, 4).was_reset());
     let before = snapshot("x", &[(SERVICE, vec![host("10.0.0.1:8080", 3)])], &[]);
     let after = snapshot("x", &[(SERVICE, vec![host("10.0.0.2:8080", 5)])], &[]);
     let reading = one(sighting(None, before, after));

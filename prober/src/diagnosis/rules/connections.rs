@@ -1,6 +1,6 @@
-//! Connections of the client's Envoy that did not come about, or ended under their requests.
+//! Connections of the client's Envoy that failed, or were closed while requests were in flight.
 
-use super::Case;
+use super::case::Case;
 use crate::diagnosis::evidence::{Endpoint, Upstream};
 use crate::diagnosis::finding::{Cause, Effect, Explanation, Finding, Layer};
 use crate::units::count;
@@ -10,7 +10,7 @@ struct Failures {
     root: u64,
     san: u64,
     timeout: u64,
-    /// What is left: refused, or ended before the handshake.
+    /// The rest: refused, or closed before the handshake.
     refused: u64,
     all: u64,
 }
@@ -18,18 +18,18 @@ struct Failures {
 impl Failures {
     fn of(upstream: &Upstream) -> Self {
         let all = upstream.endpoints.iter().map(|e| e.connect_failures.difference).sum();
-        let san = upstream.came("ssl.fail_verify_san");
-        let root = upstream.came("ssl.fail_verify_error")
-            + upstream.came("ssl.fail_verify_no_cert")
-            + upstream.came("ssl.fail_verify_cert_hash");
-        let timeout = upstream.came("upstream_cx_connect_timeout");
+        let san = upstream.growth("ssl.fail_verify_san");
+        let root = upstream.growth("ssl.fail_verify_error")
+            + upstream.growth("ssl.fail_verify_no_cert")
+            + upstream.growth("ssl.fail_verify_cert_hash");
+        let timeout = upstream.growth("upstream_cx_connect_timeout");
         let refused = u64::saturating_sub(all, san + root + timeout);
         Self { root, san, timeout, refused, all }
     }
 }
 
-/// Connections that did not come about, told apart by the counters of TLS and of timeouts.
-pub(super) fn failures(case: &Case<'_>, found: &mut Explanation) {
+/// Connections that failed, by the counters for TLS and for timeouts.
+pub(super) fn failed(case: &Case<'_>, found: &mut Explanation) {
     for upstream in case.upstreams() {
         let failures = Failures::of(upstream);
         if failures.all == 0 {
@@ -55,7 +55,7 @@ pub(super) fn failures(case: &Case<'_>, found: &mut Explanation) {
 fn finding(case: &Case<'_>, upstream: &Upstream, cause: Cause, part: u64, all: u64) -> Finding {
     let worst = upstream.endpoints.iter().max_by_key(|e| e.connect_failures.difference);
     let (effect, requests) = effect(case, cause);
-    // Of several kinds each accounts for its part.
+    // Each kind accounts for its part.
     let requests = (u128::from(requests) * u128::from(part) / u128::from(all.max(1))) as u64;
     Finding {
         layer: layer(cause, worst),
@@ -63,16 +63,18 @@ fn finding(case: &Case<'_>, upstream: &Upstream, cause: Cause, part: u64, all: u
         effect,
         requests: requests.max(1),
         evidence: evidence(case, upstream, cause, part),
-        next: next(case, upstream, cause, worst),
+        next: next_step(case, upstream, cause, worst),
     }
 }
 
-/// What failed connections did: requests failed, or were retried elsewhere, which an answer tells
-/// by its attempts. The retry after a timeout comes late.
+/// What failed connections did: requests failed, or were retried elsewhere, which answers show by
+/// their attempts. A retry after a timeout is late.
 fn effect(case: &Case<'_>, cause: Cause) -> (Effect, u64) {
     let (retried, failed) = (case.tally.retried(), case.failed());
-    // Failures that speak of connections; those that speak of nothing may be such, too.
-    let own = case.said(&["remote connection failure", "connection timeout", "within"]).min(failed);
+    // Failures that mention connections, or time limits.
+    let own = case
+        .failed_with(&["remote connection failure", "connection timeout", "within"])
+        .min(failed);
     match cause {
         _ if own > retried => (Effect::Failed, own),
         Cause::ConnectTimeout => (Effect::Delayed, retried.max(own)),
@@ -104,16 +106,18 @@ fn evidence(case: &Case<'_>, upstream: &Upstream, cause: Cause, part: u64) -> St
         .collect();
     let how = match cause {
         Cause::RootMismatch => {
-            format!("{part} by ssl.fail_verify_error: signed by an unknown root")
+            format!("{part} by ssl.fail_verify_error: the issuer of the certificate is unknown")
         }
-        Cause::SanMismatch => format!("{part} by ssl.fail_verify_san: another service account"),
+        Cause::SanMismatch => {
+            format!("{part} by ssl.fail_verify_san: the certificate is for another service account")
+        }
         Cause::ConnectTimeout => format!("{part} by upstream_cx_connect_timeout"),
-        Cause::ConnectionRefused => format!("{part} without timeout or TLS failure"),
-        _ => "how is not counted".to_owned(),
+        Cause::ConnectionRefused => format!("{part} with neither a timeout nor a TLS failure"),
+        _ => "but how is not counted".to_owned(),
     };
     let retried = match case.tally.retried() {
         0 => String::new(),
-        n => format!("; {} came of a later attempt", count(n, "answer")),
+        n => format!("; {} came from a retry", count(n, "answer")),
     };
     format!("{} failed, {how}{retried}", ends.join(", "))
 }
@@ -129,30 +133,35 @@ pub(super) fn described(endpoint: &Endpoint) -> String {
     }
 }
 
-fn next(case: &Case<'_>, upstream: &Upstream, cause: Cause, worst: Option<&Endpoint>) -> String {
+fn next_step(
+    case: &Case<'_>,
+    upstream: &Upstream,
+    cause: Cause,
+    worst: Option<&Endpoint>,
+) -> String {
     let gateway = worst.is_some_and(Endpoint::is_gateway);
     match cause {
         Cause::RootMismatch => case.secrets(),
         Cause::SanMismatch => {
-            "kubectl get destinationrule -A -o yaml | grep -A3 subjectAltNames; and the service \
+            "kubectl get destinationrule -A -o yaml | grep -A3 subjectAltNames; and check the service \
              account of the pods there"
                 .to_owned()
         }
         Cause::ConnectionRefused | Cause::ConnectTimeout if gateway => {
-            "in the cluster behind it: kubectl -n istio-system get pods,svc -l \
+            "In the cluster behind it, run kubectl -n istio-system get pods,svc -l \
              istio=eastwestgateway"
                 .to_owned()
         }
         Cause::ConnectionRefused | Cause::ConnectTimeout => {
-            "kubectl get pods -o wide: does the pod at that address run?".to_owned()
+            "kubectl get pods -o wide: is the pod at that address running?".to_owned()
         }
         _ => case.look_at("endpoint", upstream),
     }
 }
 
-/// Connections that ended under their requests: by TLS, if the server refused the client's
-/// certificate, which in TLS 1.3 comes after the client's part of the handshake; else by the other
-/// side's end.
+/// Connections that were closed while requests were in flight. A TLS error means that the server
+/// refused the client's certificate, which with TLS 1.3 arrives after the client's part of the
+/// handshake.
 pub(super) fn broken(case: &Case<'_>, found: &mut Explanation) {
     let refusing: Vec<_> = case
         .others
@@ -164,8 +173,8 @@ pub(super) fn broken(case: &Case<'_>, found: &mut Explanation) {
         })
         .collect();
     for upstream in case.upstreams() {
-        let ended = upstream.came("upstream_cx_destroy_remote_with_active_rq");
-        let alerts = upstream.came("ssl.connection_error").min(ended);
+        let ended = upstream.growth("upstream_cx_destroy_remote_with_active_rq");
+        let alerts = upstream.growth("ssl.connection_error").min(ended);
         let requests = |count: u64| count.min(case.failed().max(case.tally.retried()));
         let effect = if case.failed() > 0 { Effect::Failed } else { Effect::Moved };
         if alerts > 0 {
@@ -180,7 +189,7 @@ pub(super) fn broken(case: &Case<'_>, found: &mut Explanation) {
                 effect,
                 requests: requests(alerts),
                 evidence: format!(
-                    "{} ended with a TLS error after the handshake, under a request \
+                    "{} failed with a TLS error after the handshake, while a request was in flight \
                      (ssl.connection_error){said}",
                     count(alerts, "connection")
                 ),
@@ -195,11 +204,11 @@ pub(super) fn broken(case: &Case<'_>, found: &mut Explanation) {
                 effect,
                 requests: requests(others),
                 evidence: format!(
-                    "the other side ended {} under a request \
+                    "the other side closed {} while a request was in flight \
                      (upstream_cx_destroy_remote_with_active_rq)",
                     count(others, "connection")
                 ),
-                next: "kubectl get events -A --field-selector reason=Killing: did pods end before \
+                next: "kubectl get events -A --field-selector reason=Killing: were pods killed before \
                        they were drained?"
                     .to_owned(),
             });

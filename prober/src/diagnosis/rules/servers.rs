@@ -1,8 +1,9 @@
-//! What servers and gateways do with what reaches them.
+//! Causes at servers and gateways: refused connections, errors, pinned connections, slow answers.
 
 use std::time::Duration;
 
-use super::{Case, connections::described};
+use super::case::Case;
+use super::connections::described;
 use crate::diagnosis::evidence::{Endpoint, Reading, Role, Upstream};
 use crate::diagnosis::finding::{Cause, Effect, Explanation, Finding, Layer};
 use crate::stats::exact;
@@ -11,18 +12,18 @@ use crate::tally::outcome::FailureKind;
 use crate::tally::{BackendTally, Label, Tally};
 use crate::units::count;
 
-/// Through fewer connections than this for each pod behind a gateway one of the pods can be missed.
+/// With fewer connections than this per pod behind a gateway, a pod may get none by chance.
 const ENOUGH_CONNECTIONS: u64 = 10;
-/// A backend is slow beside another if nine in ten of its answers take so many times as long, and
-/// so much longer.
+/// A cluster is slow compared to another if the p90 of its latency is so many times as long, and so
+/// much longer.
 const SLOW_FACTOR: u32 = 3;
 const SLOW_BY: Duration = Duration::from_millis(20);
-/// The risk of each bound of the parts of late answers that are compared.
+/// The risk of error of each bound on the share of late answers.
 const SLOW_RISK: f64 = 1e-4;
-/// Fewer answers than this have no tail to compare.
+/// Fewer answers than this cannot be compared.
 const ENOUGH_ANSWERS: u64 = 20;
 
-/// The listener's counter of connections that no chain of filters takes.
+/// The listener's counter of connections that match no filter chain.
 const NO_CHAIN: &str = "no_filter_chain_match";
 
 fn misses(reading: &Reading) -> u64 {
@@ -30,7 +31,7 @@ fn misses(reading: &Reading) -> u64 {
     all.map(|(_, change)| change.difference).sum()
 }
 
-/// A sidecar that has no chain for what comes: STRICT, asked in plaintext.
+/// A sidecar without a filter chain for plaintext: its mode is STRICT.
 pub(super) fn plaintext(case: &Case<'_>, found: &mut Explanation) {
     let resets: u64 = case
         .tally
@@ -48,20 +49,20 @@ pub(super) fn plaintext(case: &Case<'_>, found: &mut Explanation) {
             layer: Layer::Server,
             cause: Cause::PlaintextRefused,
             effect: Effect::Failed,
-            requests: missed.min(resets.max(case.said(&["connection termination"]))).max(1),
+            requests: missed.min(resets.max(case.failed_with(&["connection termination"]))).max(1),
             evidence: format!(
-                "{} had no filter chain for {} ({NO_CHAIN}), and ended them: it takes mTLS only",
+                "{} had no filter chain for {} ({NO_CHAIN}) and closed them: it accepts mTLS only",
                 server.name,
                 count(missed, "connection")
             ),
-            next: "kubectl get peerauthentication -A; give the caller a sidecar, or the service \
-                   mode PERMISSIVE"
+            next: "kubectl get peerauthentication -A; then give the caller a sidecar, or set the \
+                   service's mode to PERMISSIVE"
                 .to_owned(),
         });
     }
 }
 
-/// A gateway that has no chain for the server name that it is asked for.
+/// A gateway without a filter chain for the requested server name.
 pub(super) fn unknown_server_names(case: &Case<'_>, found: &mut Explanation) {
     for gateway in case.with_role(Role::Gateway) {
         let missed = misses(gateway);
@@ -78,22 +79,22 @@ pub(super) fn unknown_server_names(case: &Case<'_>, found: &mut Explanation) {
                 gateway.name,
                 count(missed, "connection")
             ),
-            next: "kubectl -n istio-system get gateway cross-network-gateway -o yaml; is the \
-                   service there under the same name, namespace and port?"
+            next: "kubectl -n istio-system get gateway cross-network-gateway -o yaml; does the \
+                   service exist there with the same name, namespace and port?"
                 .to_owned(),
         });
     }
 }
 
-/// Attempts that an endpoint answered with an error, though it took the connection.
+/// Attempts that an endpoint answered with an error, though it accepted the connection.
 fn error_responses(upstream: &Upstream) -> u64 {
     let errors: u64 = upstream.endpoints.iter().map(|e| e.errors.difference).sum();
     match upstream.counters.is_empty() {
         false => errors
-            .saturating_sub(upstream.came("upstream_rq_pending_failure_eject"))
-            .saturating_sub(upstream.came("upstream_cx_destroy_remote_with_active_rq"))
-            .saturating_sub(upstream.came("upstream_rq_timeout")),
-        // Without counters only an endpoint without any failed connection is beyond doubt.
+            .saturating_sub(upstream.growth("upstream_rq_pending_failure_eject"))
+            .saturating_sub(upstream.growth("upstream_cx_destroy_remote_with_active_rq"))
+            .saturating_sub(upstream.growth("upstream_rq_timeout")),
+        // Without counters, only endpoints without a failed connection are certain.
         true => {
             let sure = upstream.endpoints.iter().filter(|e| e.connect_failures.difference == 0);
             sure.map(|e| e.errors.difference).sum()
@@ -101,15 +102,15 @@ fn error_responses(upstream: &Upstream) -> u64 {
     }
 }
 
-/// Errors that came as answers: the application is dead behind a live sidecar, or errs itself.
-pub(super) fn errors(case: &Case<'_>, found: &mut Explanation) {
+/// Error responses: the application behind a sidecar is down, or it responds with errors itself.
+pub(super) fn error_answers(case: &Case<'_>, found: &mut Explanation) {
     let dead: Vec<_> = case
         .with_role(Role::Server)
         .filter_map(|server| {
             let inbound = server.upstreams.iter().flat_map(|upstream| &upstream.endpoints);
             let failed: u64 = inbound.map(|endpoint| endpoint.connect_failures.difference).sum();
             let tried = || count(failed, "connection");
-            (failed > 0).then(|| format!("{} failed at {} to it", server.name, tried()))
+            (failed > 0).then(|| format!("{} failed to open {} to it", server.name, tried()))
         })
         .collect();
     for upstream in case.upstreams() {
@@ -117,7 +118,7 @@ pub(super) fn errors(case: &Case<'_>, found: &mut Explanation) {
         if responses == 0 {
             continue;
         }
-        let own = case.said(&["upstream connect error", "connection failure"]);
+        let own = case.failed_with(&["upstream connect error", "connection failure"]);
         let is_dead = !dead.is_empty() || own > 0;
         let mut failing: Vec<_> =
             upstream.endpoints.iter().filter(|e| e.errors.difference > 0).collect();
@@ -131,10 +132,10 @@ pub(super) fn errors(case: &Case<'_>, found: &mut Explanation) {
             })
             .collect();
         let proof = match (&dead[..], is_dead) {
-            ([], true) => ", by a sidecar whose own connection failed".to_owned(),
-            ([], false) => ", by the application or what it asks".to_owned(),
+            ([], true) => " by a sidecar that could not connect to its application".to_owned(),
+            ([], false) => " by the application or a service that it calls".to_owned(),
             (dead, _) => {
-                format!("; the sidecar lives, its application does not: {}", dead.join(", "))
+                format!("; the sidecar is up, but its application is not: {}", dead.join(", "))
             }
         };
         found.findings.push(Finding {
@@ -153,8 +154,8 @@ pub(super) fn errors(case: &Case<'_>, found: &mut Explanation) {
     }
 }
 
-/// The answers of the pods in a locality, or where pods do not say where they are, of the others
-/// than the client's own cluster.
+/// The backends in an endpoint's region; backends that state no region count if they are in another
+/// cluster than the client.
 fn backends_at<'a>(case: &Case<'a>, endpoint: &Endpoint) -> Vec<&'a BackendTally> {
     let region = endpoint.locality.split('/').next().unwrap_or_default();
     let home = case.client.and_then(|client| client.node.as_ref()).map(|node| &node.cluster);
@@ -165,10 +166,16 @@ fn backends_at<'a>(case: &Case<'a>, endpoint: &Endpoint) -> Vec<&'a BackendTally
     there.map(|(_, backend)| backend).collect()
 }
 
-/// How many pods stand behind a gateway, as the gateway's own Envoy holds, else as its weight
-/// says; and in how many zones, where the gateway said it.
-pub(super) fn behind(case: &Case<'_>, endpoint: &Endpoint) -> (u64, usize) {
-    let holds = |reading: &&Reading| {
+/// The pods behind a gateway.
+pub(super) struct PodsBehind {
+    pub(super) pods: u64,
+    /// In how many zones they are; 0 if the gateway's Envoy was not read.
+    pub(super) zones: usize,
+}
+
+/// The pods behind a gateway by the endpoints of its own Envoy, or else by its weight.
+pub(super) fn behind(case: &Case<'_>, endpoint: &Endpoint) -> PodsBehind {
+    let own_view = |reading: &&Reading| {
         let all: Vec<_> = reading
             .upstreams
             .iter()
@@ -176,18 +183,23 @@ pub(super) fn behind(case: &Case<'_>, endpoint: &Endpoint) -> (u64, usize) {
             .flat_map(|upstream| upstream.endpoints.iter().filter(|e| e.after.is_some()))
             .collect();
         let zones: std::collections::BTreeSet<_> = all.iter().map(|e| e.locality.clone()).collect();
-        zones.contains(&endpoint.locality).then_some((all.len() as u64, zones.len()))
+        zones
+            .contains(&endpoint.locality)
+            .then_some(PodsBehind { pods: all.len() as u64, zones: zones.len() })
     };
     let gateways = case.others.iter().copied().filter(|r| r.role == Role::Gateway);
     let weight = endpoint.place().map_or(1, |place| place.weight);
-    gateways.into_iter().find_map(|reading| holds(&reading)).unwrap_or((weight, 0))
+    gateways
+        .into_iter()
+        .find_map(|reading| own_view(&reading))
+        .unwrap_or(PodsBehind { pods: weight, zones: 0 })
 }
 
-/// A few connections through a gateway lead to a few of the pods behind it.
+/// Few connections through a gateway reach only some of the pods behind it.
 pub(super) fn pinned(case: &Case<'_>, found: &mut Explanation) {
     for upstream in case.upstreams() {
         for endpoint in upstream.endpoints.iter().filter(|endpoint| endpoint.is_gateway()) {
-            let (pods, _) = behind(case, endpoint);
+            let PodsBehind { pods, .. } = behind(case, endpoint);
             let answering = backends_at(case, endpoint);
             let (seen, answers) =
                 (answering.len() as u64, answering.iter().map(|b| b.answers).sum::<u64>());
@@ -206,16 +218,16 @@ pub(super) fn pinned(case: &Case<'_>, found: &mut Explanation) {
                 effect: Effect::Concentrated,
                 requests: answers * (pods - seen) / pods,
                 evidence: format!(
-                    "{answers} answers, {} opened for them to {}, which balances connections, not \
-                     requests: {seen} of {pods} pods behind it answered",
+                    "{answers} answers came over {} to {}, which balances connections, not requests: \
+                     {seen} of {pods} pods behind it answered",
                     match opened {
-                        0 => "no connection".to_owned(),
-                        n => count(n, "connection"),
+                        0 => "connections from before the run".to_owned(),
+                        n => count(n, "new connection"),
                     },
                     described(endpoint),
                 ),
-                next: "more requests at once open more connections (-c 32); or a DestinationRule \
-                       with connectionPool.http.maxRequestsPerConnection"
+                next: "Send more requests at once to open more connections (-c 32), or set \
+                       connectionPool.http.maxRequestsPerConnection in a DestinationRule"
                     .to_owned(),
             });
         }
@@ -224,8 +236,8 @@ pub(super) fn pinned(case: &Case<'_>, found: &mut Explanation) {
 
 /// A cluster whose answers take much longer than another's.
 pub(super) fn slow(case: &Case<'_>, found: &mut Explanation) {
-    // The wait for a connection shows in the answers of who was asked next.
-    if case.came("upstream_cx_connect_timeout") > 0 {
+    // A connect timeout delays the answer of the backend that is tried next.
+    if case.growth("upstream_cx_connect_timeout") > 0 {
         return;
     }
     let mut clusters: Vec<_> = case
@@ -242,12 +254,12 @@ pub(super) fn slow(case: &Case<'_>, found: &mut Explanation) {
     if slow.0 < fast.0 * SLOW_FACTOR || slow.0 < fast.0 + SLOW_BY {
         return;
     }
-    // A second attempt takes longer by the first, whoever answers it.
+    // A retried answer includes the time of the failed attempt, whichever backend it is from.
     let own = case.tally.backends.iter().filter(|(who, _)| who.cluster == slow.1);
     if own.map(|(_, backend)| backend.retried).sum::<u64>() * 10 >= slow.2 {
         return;
     }
-    // A stall of this machine makes a few answers of either late; a slow one has surely more.
+    // A stall of this machine delays a few answers of both clusters; a slow one surely has more.
     let late = (fast.0 * SLOW_FACTOR).max(fast.0 + SLOW_BY);
     let late_of = |name: &str| latency(case.tally, name).at_least(late);
     let least = exact::lower(late_of(&slow.1) as f64, slow.2 as f64, SLOW_RISK);
@@ -261,13 +273,13 @@ pub(super) fn slow(case: &Case<'_>, found: &mut Explanation) {
         effect: Effect::Delayed,
         requests: late_of(&slow.1),
         evidence: format!(
-            "nine in ten answers of {} come within {:.0?}, of {} within {:.0?}; LEAST_REQUEST sends \
-             less to who is slow while requests are under way",
+            "90 % of the answers of {} arrive within {:.0?}, of {} within {:.0?}; LEAST_REQUEST sends \
+             less to slow endpoints while requests are in flight",
             slow.1, slow.0, fast.1, fast.0
         ),
         next: format!(
-            "ask {} from a client in its own cluster: slow there too, and its pods are it, else the \
-             way to them",
+            "Probe {} from a client in its own cluster: if it is slow there too, its pods are the \
+             cause, else the network between the clusters",
             slow.1
         ),
     });

@@ -6,7 +6,7 @@ use echo_reply::Identity;
 
 use super::*;
 use crate::diagnosis::admin_pages::{Node, Settings};
-use crate::diagnosis::evidence::{Change, Endpoint, Place};
+use crate::diagnosis::evidence::{Change, Endpoint, Place, Role, Upstream};
 use crate::diagnosis::finding::{Cause, Layer};
 use crate::expectation;
 use crate::tally::latency::Latency;
@@ -134,9 +134,9 @@ impl Asked {
         (tally, self.verdicts)
     }
 
-    fn because(self, evidence: &Readings) -> Explanation {
+    fn because(self, readings: &Readings) -> Explanation {
         let (tally, verdicts) = self.counted();
-        explain(evidence, Some(&tally), &verdicts)
+        explain(readings, Some(&tally), &verdicts)
     }
 }
 
@@ -149,8 +149,8 @@ const LOCAL_503: &str = "503: upstream connect error; reset reason: remote conne
 
 #[test]
 fn even_shares_need_no_cause() {
-    let evidence = client(vec![endpoint(HOME, 205), endpoint(GATEWAY, 195)], &[]);
-    let found = answers(205, 195, 0).because(&evidence);
+    let readings = client(vec![endpoint(HOME, 205), endpoint(GATEWAY, 195)], &[]);
+    let found = answers(205, 195, 0).because(&readings);
     assert_eq!(causes(&found), []);
     assert!(found.unknown.is_empty(), "{found:?}");
     let well = found.well.unwrap();
@@ -166,8 +166,8 @@ fn connections_that_fail_are_told_apart_by_their_counters() {
         (&[], Cause::ConnectionRefused, Layer::Gateway),
     ];
     for (counters, cause, layer) in cases {
-        let evidence = client(vec![endpoint(HOME, 200), unreachable(GATEWAY, 100)], counters);
-        let found = answers(200, 0, 100).because(&evidence);
+        let readings = client(vec![endpoint(HOME, 200), unreachable(GATEWAY, 100)], counters);
+        let found = answers(200, 0, 100).because(&readings);
         assert_eq!(causes(&found), [cause]);
         let finding = &found.findings[0];
         assert_eq!((finding.layer, finding.requests), (layer, 100), "{cause:?}");
@@ -177,8 +177,8 @@ fn connections_that_fail_are_told_apart_by_their_counters() {
         );
         assert_ne!(finding.effect, Effect::Failed, "they were retried at home");
     }
-    let evidence = client(vec![unreachable(HOME, 300)], &[("ssl.fail_verify_san", 300)]);
-    let found = answers(0, 0, 0).failed(FailureKind::Status, LOCAL_503, 100).because(&evidence);
+    let readings = client(vec![unreachable(HOME, 300)], &[("ssl.fail_verify_san", 300)]);
+    let found = answers(0, 0, 0).failed(FailureKind::Status, LOCAL_503, 100).because(&readings);
     assert_eq!((causes(&found)[0], found.findings[0].effect), (Cause::SanMismatch, Effect::Failed));
     let mixed = client(
         vec![endpoint(HOME, 200), unreachable(GATEWAY, 100)],
@@ -191,9 +191,9 @@ fn connections_that_fail_are_told_apart_by_their_counters() {
 
 #[test]
 fn without_counters_it_is_said_that_how_is_not_known() {
-    let mut evidence = client(vec![endpoint(HOME, 200), unreachable(GATEWAY, 100)], &[]);
-    evidence.envoys[0].upstreams[0].counters.clear();
-    let found = answers(200, 0, 100).because(&evidence);
+    let mut readings = client(vec![endpoint(HOME, 200), unreachable(GATEWAY, 100)], &[]);
+    readings.envoys[0].upstreams[0].counters.clear();
+    let found = answers(200, 0, 100).because(&readings);
     assert_eq!(causes(&found), [Cause::ConnectionsFail]);
     assert!(found.unknown.iter().any(|line| line.contains("proxyStatsMatcher")), "{found:?}");
 }
@@ -201,26 +201,26 @@ fn without_counters_it_is_said_that_how_is_not_known() {
 #[test]
 fn a_dead_application_is_told_from_one_that_errs() {
     let failed = |what| answers(100, 0, 0).failed(FailureKind::Status, what, 100);
-    let mut evidence = client(vec![endpoint(HOME, 100), erring(GATEWAY, 100)], &[]);
-    let found = failed(LOCAL_503).because(&evidence);
+    let mut readings = client(vec![endpoint(HOME, 100), erring(GATEWAY, 100)], &[]);
+    let found = failed(LOCAL_503).because(&readings);
     assert_eq!(causes(&found), [Cause::AppDead], "by what its sidecar says");
-    let found = failed("500: oops").because(&evidence);
+    let found = failed("500: oops").because(&readings);
     assert_eq!(causes(&found), [Cause::ServerErrors]);
-    evidence.envoys.push(dead_server(300));
-    let found = failed("503").because(&evidence);
+    readings.envoys.push(dead_server(300));
+    let found = failed("503").because(&readings);
     assert_eq!(causes(&found), [Cause::AppDead]);
     let said = &found.findings[0].evidence;
-    assert!(said.contains("gke1/echo2 failed at 300 connections to it"), "{said}");
+    assert!(said.contains("gke1/echo2 failed to open 300 connections to it"), "{said}");
     assert_eq!(found.findings[0].layer, Layer::Server);
 }
 
 #[test]
 fn an_ejection_that_is_capped_comes_before_what_it_should_have_ended() {
     let overflow = ("outlier_detection.ejections_overflow", 60);
-    let mut evidence = client(vec![endpoint(HOME, 100), erring(GATEWAY, 100)], &[overflow]);
-    evidence.envoys[0].upstreams[0].settings =
+    let mut readings = client(vec![endpoint(HOME, 100), erring(GATEWAY, 100)], &[overflow]);
+    readings.envoys[0].upstreams[0].settings =
         Some(Settings { max_ejection_percent: Some(10), ..Settings::default() });
-    let found = answers(100, 0, 0).failed(FailureKind::Status, LOCAL_503, 100).because(&evidence);
+    let found = answers(100, 0, 0).failed(FailureKind::Status, LOCAL_503, 100).because(&readings);
     assert_eq!(causes(&found), [Cause::EjectionCapped, Cause::AppDead]);
     assert!(found.findings[0].evidence.contains("at most 10 % of 2 endpoints"), "{found:?}");
 }
@@ -230,33 +230,33 @@ fn an_ejected_endpoint_accounts_for_what_it_did_not_get() {
     let mut out = erring(GATEWAY, 3);
     out.after.as_mut().unwrap().health = "ejected".to_owned();
     let enforced = ("outlier_detection.ejections_enforced_total", 1);
-    let evidence = client(vec![endpoint(HOME, 397), out], &[enforced]);
-    let found = answers(397, 0, 0).failed(FailureKind::Status, LOCAL_503, 3).because(&evidence);
+    let readings = client(vec![endpoint(HOME, 397), out], &[enforced]);
+    let found = answers(397, 0, 0).failed(FailureKind::Status, LOCAL_503, 3).because(&readings);
     assert_eq!(causes(&found), [Cause::Ejected, Cause::AppDead]);
     assert_eq!(found.findings[0].requests, 197);
-    assert!(found.findings[0].evidence.contains("still out"), "{found:?}");
+    assert!(found.findings[0].evidence.contains("still ejected"), "{found:?}");
 }
 
 #[test]
 fn nobody_healthy_panic_and_marked_endpoints() {
     let none = ("upstream_cx_none_healthy", 300);
-    let evidence = client(vec![endpoint(HOME, 50), endpoint(GATEWAY, 50)], &[none]);
+    let readings = client(vec![endpoint(HOME, 50), endpoint(GATEWAY, 50)], &[none]);
     let found = answers(50, 50, 0).failed(FailureKind::Status, "503: no healthy upstream", 300);
-    let found = found.because(&evidence);
+    let found = found.because(&readings);
     assert_eq!((causes(&found), found.findings[0].requests), (vec![Cause::NoHealthyEndpoint], 300));
 
-    let evidence = client(Vec::new(), &[none]);
+    let readings = client(Vec::new(), &[none]);
     let found = answers(0, 0, 0).failed(FailureKind::Status, "503: no healthy upstream", 300);
-    assert_eq!(causes(&found.because(&evidence)), [Cause::NoEndpoints]);
+    assert_eq!(causes(&found.because(&readings)), [Cause::NoEndpoints]);
 
-    let evidence =
+    let readings =
         client(vec![endpoint(HOME, 50), endpoint(GATEWAY, 50)], &[("lb_healthy_panic", 40)]);
-    assert_eq!(causes(&answers(50, 50, 0).because(&evidence)), [Cause::PanicMode]);
+    assert_eq!(causes(&answers(50, 50, 0).because(&readings)), [Cause::PanicMode]);
 
     let mut sick = endpoint(GATEWAY, 0);
     sick.after.as_mut().unwrap().health = "unhealthy".to_owned();
-    let evidence = client(vec![endpoint(HOME, 100), sick], &[]);
-    let found = answers(100, 0, 0).because(&evidence);
+    let readings = client(vec![endpoint(HOME, 100), sick], &[]);
+    let found = answers(100, 0, 0).because(&readings);
     assert_eq!(causes(&found), [Cause::Unhealthy], "and no skew without a cause: {found:?}");
 }
 
@@ -299,45 +299,45 @@ fn a_split_is_seen_by_its_subsets() {
         subset("gke1", unreachable(GATEWAY, 120), &[("upstream_rq_503", 40)]),
         upstream(vec![endpoint(HOME, 0)], &[]),
     ];
-    let evidence = Readings { envoys: vec![reading("client", Role::Client, upstreams)] };
-    let found = answers(360, 0, 0).failed(FailureKind::Status, LOCAL_503, 40).because(&evidence);
+    let readings = Readings { envoys: vec![reading("client", Role::Client, upstreams)] };
+    let found = answers(360, 0, 0).failed(FailureKind::Status, LOCAL_503, 40).because(&readings);
     assert_eq!(causes(&found), [Cause::ConnectionRefused, Cause::WeightedSplit]);
     assert!(found.findings[1].evidence.contains("subset gke1 40 (10.0%)"), "{found:?}");
 }
 
 #[test]
 fn only_local_endpoints_have_one_of_two_reasons_unless_that_is_expected() {
-    let mut evidence = client(vec![endpoint(HOME, 100)], &[]);
-    assert_eq!(causes(&answers(100, 0, 0).because(&evidence)), [Cause::OnlyLocalEndpoints]);
-    evidence.envoys[0].others_with_gateways = 2;
-    assert_eq!(causes(&answers(100, 0, 0).because(&evidence)), [Cause::NoRemoteMtlsEndpoints]);
+    let mut readings = client(vec![endpoint(HOME, 100)], &[]);
+    assert_eq!(causes(&answers(100, 0, 0).because(&readings)), [Cause::OnlyLocalEndpoints]);
+    readings.envoys[0].others_with_gateways = 2;
+    assert_eq!(causes(&answers(100, 0, 0).because(&readings)), [Cause::NoRemoteMtlsEndpoints]);
     let passed = |expectation: &str| Judged {
         expectation: expectation::parse(expectation).unwrap(),
         verdict: Verdict::Pass,
         reason: String::new(),
     };
     let asked = Asked { verdicts: vec![passed("only kops")], ..answers(100, 0, 0) };
-    let found = asked.because(&evidence);
+    let found = asked.because(&readings);
     assert!(found.findings.is_empty() && found.well.is_some(), "{found:?}");
     let asked = Asked { verdicts: vec![passed("errors = 0")], ..answers(100, 0, 0) };
-    assert!(!asked.because(&evidence).findings.is_empty(), "nobody said who should answer");
+    assert!(!asked.because(&readings).findings.is_empty(), "nobody said who should answer");
     let pod = Endpoint { locality: "us-west1/b".to_owned(), ..unreachable("10.2.0.9:8080", 50) };
-    let evidence = client(vec![endpoint(HOME, 100), pod], &[("upstream_cx_connect_timeout", 50)]);
-    let found = answers(100, 0, 50).because(&evidence);
+    let readings = client(vec![endpoint(HOME, 100), pod], &[("upstream_cx_connect_timeout", 50)]);
+    let found = answers(100, 0, 50).because(&readings);
     assert!(causes(&found).contains(&Cause::PodAddresses), "{found:?}");
 }
 
 #[test]
 fn endpoints_that_come_and_go_are_noticed() {
-    let evidence =
+    let readings =
         client(vec![endpoint(HOME, 640), endpoint(GATEWAY, 200)], &[("membership_change", 2)]);
-    let found = answers(640, 360, 0).because(&evidence);
+    let found = answers(640, 360, 0).because(&readings);
     assert_eq!(causes(&found), [Cause::EndpointsChanged]);
     assert!(found.findings[0].evidence.contains("count of 160 requests"), "{found:?}");
     let gone = Endpoint { after: None, ..endpoint(GATEWAY, 0) };
     let found = answers(400, 0, 0).because(&client(vec![endpoint(HOME, 400), gone], &[]));
     assert_eq!(causes(&found), [Cause::EndpointsChanged]);
-    assert!(found.findings[0].evidence.contains("(gateway, us-west1/b) went"), "{found:?}");
+    assert!(found.findings[0].evidence.contains("(gateway, us-west1/b) was removed"), "{found:?}");
 }
 
 #[test]
@@ -347,15 +347,15 @@ fn a_gateway_weighs_one_zone_and_pins() {
         let (before, after) = (Some(place.clone()), Some(place));
         Endpoint { before, after, connections: grew(1), ..endpoint(GATEWAY, 200) }
     };
-    let mut evidence = client(vec![endpoint(HOME, 200), one(1)], &[]);
-    evidence.envoys.push(gateway(&["a", "b", "c"]));
-    let found = answers(200, 200, 0).because(&evidence);
+    let mut readings = client(vec![endpoint(HOME, 200), one(1)], &[]);
+    readings.envoys.push(gateway(&["a", "b", "c"]));
+    let found = answers(200, 200, 0).because(&readings);
     assert_eq!(causes(&found), [Cause::ZoneWeight, Cause::Pinned]);
     assert_eq!(found.findings[0].requests, 100, "300 instead of 200");
     assert!(found.findings[1].evidence.contains("1 of 3 pods"), "{found:?}");
 
-    let evidence = client(vec![endpoint(HOME, 100), one(2)], &[]);
-    let found = answers(100, 200, 0).because(&evidence);
+    let readings = client(vec![endpoint(HOME, 100), one(2)], &[]);
+    let found = answers(100, 200, 0).because(&readings);
     assert_eq!(
         causes(&found),
         [Cause::Weights, Cause::Pinned],
@@ -371,21 +371,21 @@ fn a_gateway_weighs_one_zone_and_pins() {
 #[test]
 fn a_refused_client_certificate_is_told_from_a_broken_connection() {
     let ended = ("upstream_cx_destroy_remote_with_active_rq", 100);
-    let evidence = |counters: &[(&str, u64)]| {
+    let readings = |counters: &[(&str, u64)]| {
         client(vec![endpoint(HOME, 100), erring(GATEWAY, 100)], counters)
     };
     let failed = || {
         let what = "503: upstream connect error; reset reason: connection termination";
         answers(100, 0, 0).failed(FailureKind::Status, what, 100)
     };
-    let mut refused = evidence(&[ended, ("ssl.connection_error", 100)]);
+    let mut refused = readings(&[ended, ("ssl.connection_error", 100)]);
     assert_eq!(causes(&failed().because(&refused)), [Cause::ClientRootMismatch]);
     let mut server = reading("gke1/echo2", Role::Server, Vec::new());
     server.listeners.insert("listener.x.ssl.fail_verify_error".to_owned(), grew(100));
     refused.envoys.push(server);
     let found = failed().because(&refused);
     assert!(found.findings[0].evidence.contains("gke1/echo2 refused 100"), "{found:?}");
-    assert_eq!(causes(&failed().because(&evidence(&[ended]))), [Cause::ConnectionsBroken]);
+    assert_eq!(causes(&failed().because(&readings(&[ended]))), [Cause::ConnectionsBroken]);
 }
 
 #[test]
@@ -404,15 +404,15 @@ fn listeners_without_a_chain_tell_of_plaintext_or_of_an_unknown_name() {
 
 #[test]
 fn who_is_slow_is_named_unless_retries_are_why() {
-    let evidence = client(vec![endpoint(HOME, 100), endpoint(GATEWAY, 100)], &[]);
+    let readings = client(vec![endpoint(HOME, 100), endpoint(GATEWAY, 100)], &[]);
     let slow = |retried| Asked {
         backends: vec![("kops", "a", 100, 0), ("gke1", "slow", 100, retried)],
         ..Asked::default()
     };
-    let found = slow(0).because(&evidence);
+    let found = slow(0).because(&readings);
     assert_eq!(causes(&found), [Cause::Slow]);
-    assert!(found.findings[0].evidence.contains("of gke1 come within 300ms"), "{found:?}");
-    assert_eq!(causes(&slow(50).because(&evidence)), []);
+    assert!(found.findings[0].evidence.contains("of gke1 arrive within 300ms"), "{found:?}");
+    assert_eq!(causes(&slow(50).because(&readings)), []);
 }
 
 #[test]
@@ -434,8 +434,8 @@ fn what_is_not_known_is_said_and_never_guessed() {
 
     let passed_by = Readings { envoys: vec![reading("client", Role::Client, Vec::new())] };
     let found = answers(100, 0, 0).because(&passed_by);
-    assert!(found.unknown[0].contains("went past it"), "{found:?}");
+    assert!(found.unknown[0].contains("bypassed it"), "{found:?}");
 
     let found = explain(&passed_by, None, &[]);
-    assert!(found.unknown[0].contains("nothing was asked"), "{found:?}");
+    assert!(found.unknown[0].contains("no requests were sent"), "{found:?}");
 }
