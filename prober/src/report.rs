@@ -1,10 +1,10 @@
-//! One report value; each format is a pure function of it that returns bytes.
+//! The report: one value, and one pure function per format that renders it to bytes.
 
 pub(crate) mod advice;
 pub(crate) mod compare;
 pub(crate) mod csv;
 pub(crate) mod format;
-mod groups;
+pub(crate) mod groups;
 pub(crate) mod html;
 pub(crate) mod json;
 pub(crate) mod junit;
@@ -16,66 +16,58 @@ pub(crate) mod rounds;
 pub(crate) mod samples;
 pub(crate) mod text;
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::SystemTime;
 
 use crate::diagnosis::{self, Explanation, Readings};
 use crate::plan::{ProbePlan, Protocol};
-use crate::tally::{Label, Tally};
+use crate::tally::Tally;
 use crate::verdict::{Judged, Verdict};
 
-/// What a whole run found.
+/// The results of a whole run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Report {
-    /// When it began.
+    /// When the run began.
     pub started: SystemTime,
-    /// Whether it was interrupted before its end.
+    /// Whether the run was interrupted; then the report is partial.
     pub interrupted: bool,
-    /// Clusters in the order in which a matrix file names them; others follow by name.
+    /// Clusters in the order of the matrix file; other clusters follow by name.
     pub clusters: Vec<String>,
-    /// One row for each source and target, in the order asked.
+    /// One row for each source and target, in the order of the file or the flags.
     pub rows: Vec<Row>,
 }
 
-/// What one source found of one target.
+/// The results of one source and one target.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Row {
-    /// Where the requests started; `None` is here.
+    /// The source of the requests; `None` for this machine.
     pub source: Option<String>,
-    /// The target as the person wrote it.
+    /// The target as the user wrote it.
     pub target: String,
-    /// The URL that was asked.
+    /// The URL of the requests.
     pub url: String,
-    /// What carried the requests.
     pub protocol: Protocol,
-    /// The one address that was asked, where every address of a name is a row.
+    /// The only address of this row, if each address of a name has a row.
     pub address: Option<IpAddr>,
-    /// What came of it.
     pub result: RowResult,
-    /// What the Envoys on the way held and counted; `None` if that was not asked for.
+    /// The configuration and counters of the Envoys on the path; `None` without `--explain`.
     pub readings: Option<Readings>,
 }
 
-/// What came of one row.
 #[expect(clippy::large_enum_variant, reason = "a handful of rows, most of them probed")]
 #[derive(Clone, Debug, PartialEq)]
 pub enum RowResult {
-    /// The requests were sent.
-    Probed {
-        /// What came of them.
-        tally: Tally,
-        /// The expectations, judged.
-        verdicts: Vec<Judged>,
-    },
+    /// Requests were sent.
+    Probed { tally: Tally, verdicts: Vec<Judged> },
     /// The source could not probe at all.
     Unreachable {
-        /// Why, one line.
+        /// Why, in one line.
         reason: String,
     },
 }
 
 impl Row {
-    /// The row of a plan.
     #[must_use]
     pub fn new(source: Option<String>, plan: &ProbePlan, result: RowResult) -> Self {
         let target = &plan.target;
@@ -90,25 +82,25 @@ impl Row {
         }
     }
 
-    /// The same with what was read of the Envoys on the way.
+    /// Sets the readings.
     #[must_use]
     pub fn with(self, readings: Option<Readings>) -> Self {
         Self { readings, ..self }
     }
 
-    /// At which hop a skew arose, and why, where that was asked for.
+    /// At which hop a skew arose, and why; `None` without `--explain`.
     #[must_use]
     pub fn explanation(&self) -> Option<Explanation> {
         Some(diagnosis::explain(self.readings.as_ref()?, self.tally(), self.verdicts()))
     }
 
-    /// The row's heading.
+    /// `from SOURCE: curl TARGET`.
     #[must_use]
     pub fn heading(&self) -> String {
         heading(self.source.as_deref(), &self.target_shown())
     }
 
-    /// The target, with the address where it is one of several rows of a name.
+    /// The target, with its address if each address of a name has a row.
     #[must_use]
     pub fn target_shown(&self) -> String {
         match self.address {
@@ -117,7 +109,7 @@ impl Row {
         }
     }
 
-    /// The expectations, judged; none where the source could not probe.
+    /// The judged expectations; empty if the source could not probe.
     #[must_use]
     pub fn verdicts(&self) -> &[Judged] {
         match &self.result {
@@ -126,7 +118,7 @@ impl Row {
         }
     }
 
-    /// The row's tally, if its source could probe.
+    /// The tally; `None` if the source could not probe.
     #[must_use]
     pub fn tally(&self) -> Option<&Tally> {
         match &self.result {
@@ -135,7 +127,8 @@ impl Row {
         }
     }
 
-    /// The worst verdict of the row. A source that cannot be reached has failed.
+    /// The worst verdict of the row: a fail if the source could not probe, inconclusive without
+    /// expectations.
     #[must_use]
     pub fn verdict(&self) -> Verdict {
         match &self.result {
@@ -148,16 +141,31 @@ impl Row {
 }
 
 impl Report {
-    /// All clusters that were named or seen: the named ones first, others by name.
+    /// The clusters of the report, then all other clusters that answered, by name.
     #[must_use]
     pub fn all_clusters(&self) -> Vec<String> {
-        let mut clusters = self.clusters.clone();
-        let tallies = self.rows.iter().filter_map(Row::tally);
-        let seen = tallies.flat_map(|tally| tally.answers_by(Label::Cluster).into_keys());
-        let others: std::collections::BTreeSet<_> =
-            seen.map(std::borrow::Cow::into_owned).collect();
-        clusters.extend(others.into_iter().filter(|other| !self.clusters.contains(other)));
-        clusters
+        all_clusters(&self.clusters, &self.rows)
+    }
+
+    /// The worst verdict of all rows; inconclusive without rows.
+    #[must_use]
+    pub fn verdict(&self) -> Verdict {
+        worst(&self.rows)
+    }
+
+    /// How many rows meet their expectations, miss them, and are inconclusive.
+    #[must_use]
+    pub(crate) fn summary(&self) -> String {
+        let rows = self.rows.len();
+        let with = |verdict| self.rows.iter().filter(|row| row.verdict() == verdict).count();
+        match (with(Verdict::Fail), with(Verdict::Inconclusive)) {
+            (0, 0) => format!("all {rows} rows meet their expectations"),
+            (0, open) => format!("{open} of {rows} rows inconclusive"),
+            (missed, 0) => format!("{missed} of {rows} rows miss their expectations"),
+            (missed, open) => {
+                format!("{missed} of {rows} rows miss their expectations, {open} inconclusive")
+            }
+        }
     }
 
     /// The exit code: 0 met, 1 missed, 3 inconclusive, 130 interrupted.
@@ -166,15 +174,32 @@ impl Report {
         if self.interrupted {
             return 130;
         }
-        match self.rows.iter().map(Row::verdict).max() {
-            Some(Verdict::Pass) => 0,
-            Some(Verdict::Fail) => 1,
-            Some(Verdict::Inconclusive) | None => 3,
+        match self.verdict() {
+            Verdict::Pass => 0,
+            Verdict::Fail => 1,
+            Verdict::Inconclusive => 3,
         }
     }
 }
 
-/// The heading that the original `make echo-status` gives to a source and a target.
+/// The worst verdict of rows; inconclusive without rows.
+pub(crate) fn worst<'a>(rows: impl IntoIterator<Item = &'a Row>) -> Verdict {
+    rows.into_iter().map(Row::verdict).max().unwrap_or(Verdict::Inconclusive)
+}
+
+/// The named clusters, then all other clusters that answered, by name.
+pub(crate) fn all_clusters<'a>(
+    named: &[String],
+    rows: impl IntoIterator<Item = &'a Row>,
+) -> Vec<String> {
+    let known: BTreeSet<_> = named.iter().map(String::as_str).collect();
+    let identities = rows.into_iter().filter_map(Row::tally).flat_map(|t| t.backends.keys());
+    let seen: BTreeSet<_> = identities.map(|who| who.cluster.as_str()).collect();
+    let others = seen.difference(&known).map(|name| (*name).to_owned());
+    named.iter().cloned().chain(others).collect()
+}
+
+/// The heading of a source and a target, as `make echo-status` prints it.
 #[must_use]
 pub(crate) fn heading(source: Option<&str>, target: &str) -> String {
     match source {

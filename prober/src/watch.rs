@@ -1,5 +1,5 @@
-//! `prober watch`: every row is asked again and again, each by its own clock, while metrics and a
-//! page are served. What the rounds mean is in `continuous/…`, all but the server pure.
+//! `prober watch`: probes every row continuously, each on its own schedule, and serves metrics and
+//! a live page. Everything in `watch/` except the server is pure.
 
 pub(crate) mod lifetime;
 pub(crate) mod page;
@@ -25,26 +25,23 @@ use crate::units::count;
 use settings::Settings;
 use state::{Ended, State};
 
-/// Why watching could not begin.
+/// Why watching could not start.
 #[derive(Debug, Error)]
 pub enum WatchError {
-    /// The flags contradict each other.
     #[error(transparent)]
     Settings(#[from] settings::SettingsError),
-    /// The address cannot be listened on.
     #[error(transparent)]
     Listen(#[from] server::ListenError),
-    /// The system gives no event queue.
-    #[error("cannot watch: {0}")]
+    #[error("cannot start watching: {0}")]
     Runtime(#[from] io::Error),
 }
 
-/// Asks all rows until `stop`, and returns the report of the last window. `note` takes lines
-/// about what changes; the first says where metrics and the page are.
+/// Probes all rows until `stop`, and returns the report of the last window. `note` gets one line
+/// per change; the first line has the address of the metrics and the page.
 ///
 /// # Errors
-/// Only before anything is sent: an address that cannot be listened on, or a system that gives
-/// no event queue.
+/// Before the first request: if it cannot listen on the address, or if the system refuses
+/// resources.
 pub(crate) fn run(
     matrix: Matrix,
     settings: Settings,
@@ -54,7 +51,7 @@ pub(crate) fn run(
     let asked: Vec<_> = matrix.rows.iter().cloned().map(Arc::new).collect();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        // Each row may be in a round of its own.
+        // All rows may probe at the same time.
         .max_blocking_threads(asked.len().max(1))
         .build()?;
     let state = State::new(matrix, settings.rhythm, clock::wall());
@@ -63,16 +60,17 @@ pub(crate) fn run(
         let listener = server::bind(settings.listen)?;
         let interval = settings.rhythm.interval;
         note(&format!(
-            "watching {} every {interval:?}; metrics and a live page are at http://{}/",
+            "watching {} every {}; metrics and a live page are at http://{}/",
             count(asked.len() as u64, "target"),
+            usage::duration::format(interval),
             listener.local_addr()?,
         ));
         let rows = asked.iter().enumerate().map(|(place, row)| {
-            // Not all at the same moment.
+            // Spreads the rows over the interval.
             let rows = u32::try_from(asked.len()).unwrap_or(u32::MAX).max(1);
             let part = u32::try_from(place).unwrap_or(u32::MAX);
             let first = live.began + interval / rows * part;
-            live.watch(place, row, first, interval, stop, note)
+            live.watch(Scheduled { place, row, first, interval }, stop, note)
         });
         tokio::select! {
             _ = join_all(rows) => {}
@@ -82,7 +80,15 @@ pub(crate) fn run(
     })
 }
 
-/// The state, and the beginning of its time.
+/// A row and the schedule of its rounds.
+struct Scheduled<'a> {
+    place: usize,
+    row: &'a Arc<matrix::Row>,
+    first: Instant,
+    interval: Duration,
+}
+
+/// The state, and the origin of its monotonic clock.
 #[derive(Clone, Debug)]
 pub(crate) struct Live {
     state: Arc<Mutex<State>>,
@@ -90,7 +96,7 @@ pub(crate) struct Live {
 }
 
 impl Live {
-    /// The state of this moment.
+    /// The current state.
     pub(crate) fn now(&self) -> MutexGuard<'_, State> {
         let now = clock::now().saturating_duration_since(self.began);
         let mut state = self.lock();
@@ -102,17 +108,10 @@ impl Live {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Asks one row on an interval until `stop`. A round that takes longer than the interval
-    /// lets the instants pass that come meanwhile.
-    async fn watch(
-        &self,
-        place: usize,
-        row: &Arc<matrix::Row>,
-        first: Instant,
-        interval: Duration,
-        stop: &CancellationToken,
-        note: &dyn Fn(&str),
-    ) {
+    /// Probes one row on an interval until `stop`. A round that takes longer than the interval
+    /// skips the rounds that it missed.
+    async fn watch(&self, scheduled: Scheduled<'_>, stop: &CancellationToken, note: &dyn Fn(&str)) {
+        let Scheduled { place, row, first, interval } = scheduled;
         let mut due = first;
         let until = |due: Instant| tokio::time::sleep_until(due.into());
         while stop.run_until_cancelled(until(due)).await.is_some() {
@@ -127,7 +126,7 @@ impl Live {
         }
     }
 
-    /// One round of a row. Returns lines about what has changed by it.
+    /// Runs one round of a row. Returns one line per change.
     fn round(&self, place: usize, row: &matrix::Row, stop: &CancellationToken) -> Vec<String> {
         let started = clock::now();
         let probed = row.probe(stop, &Meter::default());
@@ -141,7 +140,7 @@ impl Live {
     }
 }
 
-/// The next instant after `now` of those that follow `due` by whole intervals.
+/// The first start after `now`, at a multiple of the interval after `due`.
 fn after(due: Instant, interval: Duration, now: Instant) -> Instant {
     let late = now.saturating_duration_since(due).as_nanos();
     let passed = late / interval.as_nanos().max(1);
@@ -154,7 +153,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rounds_begin_on_the_interval_and_skip_what_has_passed() {
+    fn rounds_start_on_the_interval_and_skip_missed_ones() {
         let (due, second) = (clock::now(), Duration::from_secs(1));
         let next = |late: f64| (after(due, second, due + second.mul_f64(late)) - due).as_secs();
         assert_eq!([0.0, 0.2, 0.999, 1.0, 1.5, 7.2].map(next), [1, 1, 1, 2, 2, 8]);

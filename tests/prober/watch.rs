@@ -197,7 +197,7 @@ fn metrics_page_and_health_are_served_until_a_last_report() {
     for part in ["content-type: text/html", "content-security-policy: default-src 'none'"] {
         assert!(head.contains(part), "{head}");
     }
-    assert!(page.contains("<em class=\"pass\">PASS</em> <bdi>"), "{page}");
+    assert!(page.contains("<span aria-hidden=\"true\">✓</span> PASS</span> <bdi>"), "{page}");
     assert!(page.contains("<b><bdi>gke1</bdi></b> 50 %"), "{page}");
 
     let (code, said) = watch.terminate();
@@ -237,7 +237,7 @@ fn the_live_page_shows_later_rounds_by_itself_and_says_when_it_cannot() {
         let lost = browser.evaluate("!document.getElementById('lost').hidden") == true;
         lost.then(|| browser.evaluate("document.getElementById('lost').textContent"))
     });
-    assert!(lost.as_str().is_some_and(|text| text.contains("what is shown is of 20")), "{lost}");
+    assert!(lost.as_str().is_some_and(|text| text.contains("This page is from 20")), "{lost}");
 }
 
 #[test]

@@ -1,14 +1,15 @@
-//! Every warning and remedy, in one place: what a report's numbers suggest to
-//! do next. Pure; printed on stderr, last.
+//! All advice in one place: what the numbers of a report suggest to do next. Each piece names one
+//! remedy and one command. Pure; printed on stderr after the report.
 
 mod verdicts;
 
-use crate::report::{Report, Row, RowResult};
+use crate::report::{Report, Row};
 use crate::tally::Tally;
 use crate::tally::outcome::FailureKind;
+use crate::units::count;
 use crate::verdict::Verdict;
 
-/// What to do about what the report shows; each a line, none twice.
+/// The advice on a report: one line each, without duplicates.
 #[must_use]
 pub(crate) fn of(report: &Report) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
@@ -22,7 +23,7 @@ pub(crate) fn of(report: &Report) -> Vec<String> {
     lines
 }
 
-/// The same for one row.
+/// The advice on one row.
 #[must_use]
 pub(crate) fn of_row(row: &Row) -> Vec<String> {
     let Some(tally) = row.tally() else { return Vec::new() };
@@ -30,70 +31,78 @@ pub(crate) fn of_row(row: &Row) -> Vec<String> {
     for (kind, _) in tally.failures_by_kind() {
         lines.extend(of_kind(kind, row, tally));
     }
-    if let RowResult::Probed { verdicts, .. } = &row.result {
-        lines.extend(verdicts.iter().filter_map(|judged| verdicts::of(judged, row, tally)));
-    }
+    lines.extend(row.verdicts().iter().filter_map(|judged| verdicts::of(judged, row, tally)));
     lines.extend(pinned(row, tally));
-    // Retries hide most of it, not always all: each draws lots again.
+    // Retries hide most of such failures, but not all: a retry may fail, too.
     if row.verdict() == Verdict::Fail && tally.retried() > tally.failed_requests() {
         lines.push(format!(
-            "{}: the mesh retried {} of {} answers, so a backend fails behind its retries; look at \
-             the east-west gateway and at the root certificates of both clusters",
+            "{}: The mesh retried {} of {}: a backend fails, and retries hide it. Check the \
+             east-west gateway and the root certificates of both clusters: run 'certs show'",
             row.heading(),
             tally.retried(),
-            tally.answers(),
+            count(tally.answers(), "answer"),
         ));
     }
     lines
 }
 
-/// So many connections can meet every backend; of fewer, all may go to one.
+/// With fewer connections, all of them may reach the same backend.
 const ENOUGH_CONNECTIONS: u64 = 10;
 
-/// Requests that shared a few connections say little about a balancer of connections.
+/// A few reused connections say little about an L4 load balancer.
 fn pinned(row: &Row, tally: &Tally) -> Option<String> {
     let answers = tally.answers();
     let connections = tally.backends.values().map(|backend| backend.connections).sum::<u64>();
     (connections < answers && connections < ENOUGH_CONNECTIONS).then(|| {
-        let over = match connections {
-            1 => "1 connection".to_owned(),
-            n => format!("{n} connections"),
-        };
         format!(
-            "{}: all {answers} answers came over {over}, and a balancer of connections (L4) chooses \
-             once for each; use --reuse never to see how it spreads them",
-            row.heading()
+            "{}: All {answers} answers came over {}. An L4 load balancer chooses a backend once per \
+             connection. Run prober again with --reuse never",
+            row.heading(),
+            count(connections, "connection"),
         )
     })
 }
 
 fn of_kind(kind: FailureKind, row: &Row, tally: &Tally) -> Option<String> {
     let said = |text: &str| tally.failures.iter().any(|g| g.kind == kind && g.what.contains(text));
+    let url = &row.url;
     let remedy = match kind {
         FailureKind::Dns => {
-            "give the name's address with --resolve HOST:PORT:ADDRESS, or another server with \
-             --dns-servers"
+            "The host name does not resolve. Run prober again with its address: --resolve \
+             HOST:PORT:ADDRESS"
+                .to_owned()
         }
         FailureKind::Unidentified if said("x-echo-probe") => {
-            "something on the way answers with another request's answer; look for a cache"
+            format!(
+                "Some answers belong to other requests: a cache is on the path. Look for its response \
+                 headers: run 'curl -i {url}'"
+            )
         }
         FailureKind::Unidentified if said("--identify") => {
-            "what answers does not name itself as --identify says; look at one answer with curl"
+            format!(
+                "The answers do not name a pod as --identify expects. Look at one answer: run 'curl \
+                 -i {url}'"
+            )
         }
-        FailureKind::Unidentified => {
-            "what answers is no echo; look at the path of the target and at the routes of the \
-             ingress, or say with --identify how it names itself"
-        }
+        FailureKind::Unidentified => format!(
+            "The answers do not come from an echo. Check the path of the target and the routes of \
+             the ingress: run 'curl -i {url}'. To test another service, add --identify"
+        ),
         FailureKind::Status if said("no healthy upstream") || said("upstream connect error") => {
-            "an Envoy has no working endpoint for some requests; look whether the application runs \
-             behind its sidecar in every cluster, and at `istioctl proxy-config endpoint` of the source"
+            "An Envoy has no healthy endpoint for some requests. Check that the application runs in \
+             every cluster: run 'istioctl proxy-config endpoint POD' with a pod of the source"
+                .to_owned()
         }
         FailureKind::Status if said("404 ") => {
-            "nothing is routed at this host name and path; look at the Gateway and the VirtualService"
+            "No route matches this host name and path. Check the Gateway and the VirtualService: \
+             run 'istioctl analyze'"
+                .to_owned()
         }
         FailureKind::Connect | FailureKind::Timeout if tally.answers() == 0 => {
-            "nothing answers at this address; look whether the service runs there, and whether a \
-             firewall lets you in"
+            format!(
+                "Nothing answers at this address. Check that the service runs there and that no \
+                 firewall blocks it: run 'curl -v {url}'"
+            )
         }
         _ => return None,
     };
@@ -106,19 +115,19 @@ mod tests {
     use crate::report::samples;
 
     #[test]
-    fn a_well_run_needs_no_advice() {
+    fn a_run_without_failures_needs_no_advice() {
         assert_eq!(of(&samples::plain()), Vec::<String>::new());
     }
 
     #[test]
-    fn requests_that_shared_a_few_connections_are_pointed_out() {
+    fn few_reused_connections_are_pointed_out() {
         let mut report = samples::plain();
         let crate::report::RowResult::Probed { tally, .. } = &mut report.rows[0].result else {
             unreachable!()
         };
         for (connections, said) in [
-            ([1, 0], Some("all 100 answers came over 1 connection, and")),
-            ([5, 4], Some("all 100 answers came over 9 connections, and")),
+            ([1, 0], Some("All 100 answers came over 1 connection. An")),
+            ([5, 4], Some("All 100 answers came over 9 connections. An")),
             ([5, 5], None),
         ] {
             for (backend, connections) in tally.backends.values_mut().zip(connections) {
@@ -133,9 +142,9 @@ mod tests {
     }
 
     #[test]
-    fn a_failing_endpoint_is_named_with_where_to_look() {
+    fn a_failing_endpoint_is_named_with_the_command_to_run() {
         let lines = of(&samples::matrix());
-        assert!(lines[0].starts_with("from kops:istio-enabled: curl echo2:8080: an Envoy has no"));
+        assert!(lines[0].starts_with("from kops:istio-enabled: curl echo2:8080: An Envoy has no"));
         assert_eq!(
             lines.iter().filter(|line| line.contains("'exactly kops,gke1'")).count(),
             2,

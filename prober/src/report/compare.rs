@@ -1,43 +1,40 @@
-//! Two reports of the same targets: is the later one worse? Shares, errors and latency, each
-//! with what the samples prove. Pure.
+//! Compares two reports of the same targets: is the later one worse in shares, errors or latency,
+//! and do the samples prove it? Pure.
 //!
-//! A difference is proven if two exact bounds, each at half the risk, lie apart by more than
-//! what is tolerated: conservative, and true for any size of sample.
+//! A difference is proven if two exact bounds, each at half the risk, differ by more than the
+//! tolerance. This is conservative, and valid for any sample size.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use thiserror::Error;
 
-use crate::report::{Report, Row};
+use crate::report::{Report, Row, groups};
 use crate::stats::{exact, homogeneity};
 use crate::tally::latency::Latency;
 use crate::tally::{Label, Tally};
 use crate::units::percent;
 use crate::verdict::{Evidence, Rules, Verdict};
 
-/// Two reports are about different things. `Display` is one line.
 #[derive(Debug, Error)]
 #[error("the reports have no source and target in common: {before} and {after}")]
 pub struct NothingInCommon {
-    /// The headings of the first.
     pub before: String,
-    /// The headings of the second.
     pub after: String,
 }
 
-/// What may be worse.
+/// How much worse the later report may be.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Limits {
-    /// Change of a share, in parts of 1.
+    /// The change of a share, 0 to 1.
     pub shares: f64,
-    /// Growth of a latency, relative.
+    /// The relative growth of a latency.
     pub latency: f64,
-    /// Growth of the part of requests that fail.
+    /// The growth of the failed part of all requests, 0 to 1.
     pub errors: f64,
-    /// What shares are shares of.
+    /// The label whose shares are compared.
     pub label: Label,
-    /// How a difference is proven.
+    /// The confidence, and the rules of evidence.
     pub rules: Rules,
 }
 
@@ -54,26 +51,24 @@ impl Limits {
     }
 }
 
-/// One thing that was compared.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Difference {
-    /// Fail if it is proven worse than tolerated, inconclusive if it looks so.
+    /// Fail if it is proven to be worse than tolerated, inconclusive if it only looks worse.
     pub verdict: Verdict,
-    /// What, with its numbers.
+    /// What was compared, with its numbers.
     pub said: String,
 }
 
-/// What came of comparing two reports.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Compared {
-    /// By heading, in the order of the second report.
+    /// Headings and differences, in the order of the second report.
     pub rows: Vec<(String, Vec<Difference>)>,
-    /// Headings that only one of the reports has.
+    /// The headings that only one report has.
     pub alone: Vec<String>,
 }
 
 impl Compared {
-    /// The comparison for eyes.
+    /// The comparison as text.
     #[must_use]
     pub(crate) fn text(&self) -> String {
         let mut out = String::new();
@@ -84,12 +79,12 @@ impl Compared {
             }
         }
         for heading in &self.alone {
-            let _ = writeln!(out, "not compared, in one report only: {heading}");
+            let _ = writeln!(out, "not compared, because only one report has it: {heading}");
         }
         out
     }
 
-    /// 0: nothing is worse than tolerated; 1: something is, proven; 3: it looks so.
+    /// 0: nothing is worse than tolerated. 1: something is proven worse. 3: something looks worse.
     #[must_use]
     pub(crate) fn exit_code(&self) -> u8 {
         let all = self.rows.iter().flat_map(|(_, differences)| differences);
@@ -101,7 +96,10 @@ impl Compared {
     }
 }
 
-/// Compares what two reports have in common.
+/// Compares the rows that both reports have.
+///
+/// # Errors
+/// If they have no row in common.
 pub(crate) fn compare(
     before: &Report,
     after: &Report,
@@ -115,9 +113,11 @@ pub(crate) fn compare(
         return Err(NothingInCommon { before: list(old), after: list(new) });
     }
     let mut rows = Vec::new();
+    // Of rows with the same heading, the first one counts.
+    let known: BTreeMap<_, _> = before.rows.iter().rev().map(|row| (row.heading(), row)).collect();
     for row in &after.rows {
         let heading = row.heading();
-        if let Some(was) = before.rows.iter().find(|was| was.heading() == heading) {
+        if let Some(was) = known.get(&heading) {
             rows.push((heading, compare_rows(was, row, limits)));
         }
     }
@@ -134,9 +134,9 @@ fn compare_rows(before: &Row, after: &Row, limits: &Limits) -> Vec<Difference> {
             all
         }
         (Some(_), None) => {
-            vec![fixed(Verdict::Fail, "its source could probe before, and cannot now")]
+            vec![fixed(Verdict::Fail, "the source could probe before, but not after")]
         }
-        (None, _) => vec![fixed(Verdict::Inconclusive, "its source could not probe before")],
+        (None, _) => vec![fixed(Verdict::Inconclusive, "the source could not probe before")],
     }
 }
 
@@ -144,7 +144,6 @@ fn fixed(verdict: Verdict, said: &str) -> Difference {
     Difference { verdict, said: said.to_owned() }
 }
 
-/// Worse if proven, open if it looks so, else well.
 fn verdict(looks: bool, proven: bool) -> Verdict {
     match (looks, proven) {
         (_, true) => Verdict::Fail,
@@ -175,17 +174,17 @@ fn grown(proven: bool, least: f64, unit: &str, limits: &Limits) -> String {
     format!(": worse by at least {}{unit} ({sure} % sure)", percent(least))
 }
 
-/// Any change of a share by more than is tolerated, in either direction.
+/// A change of a share in either direction counts as worse.
 fn shares(before: &Tally, after: &Tally, limits: &Limits) -> Option<Difference> {
     if before.answers() == 0 {
         return None;
     }
     if after.answers() == 0 {
-        return Some(fixed(Verdict::Fail, "shares: nobody answers any more"));
+        return Some(fixed(Verdict::Fail, "shares: there are no answers after"));
     }
     let (was, is) = (before.answers_by(limits.label), after.answers_by(limits.label));
     let names: BTreeSet<&str> = was.keys().chain(is.keys()).map(AsRef::as_ref).collect();
-    // Each share has two bounds in each report, of which one is needed in each direction.
+    // Each share needs four bounds: two in each report.
     let part = limits.risk() / (4.0 * names.len() as f64);
     let (old, new) = (Evidence::new(before, &limits.rules), Evidence::new(after, &limits.rules));
     let (mut least, mut moved): (f64, Option<(f64, &str)>) = (0.0, None);
@@ -205,7 +204,7 @@ fn shares(before: &Tally, after: &Tally, limits: &Limits) -> Option<Difference> 
     let change = moved.map_or(0.0, |(change, _)| change);
     let proven = least > limits.shares;
     let said = format!(
-        "shares: {}; equal shares differ so much with a chance of {}{}",
+        "shares: {}; if nothing changed, the chance of such a difference is {}{}",
         list.join(", "),
         chance(homogeneity::p_value(&table)),
         grown(proven, least, " points", limits)
@@ -217,20 +216,14 @@ fn chance(p: f64) -> String {
     if p >= 0.001 { format!("{p:.3}") } else { format!("{p:.1e}") }
 }
 
-fn all_latencies(tally: &Tally) -> Latency {
-    let mut all = Latency::default();
-    tally.backends.values().for_each(|backend| all.merge(&backend.latency()));
-    all
-}
-
-/// A quantile by the ranks between which it lies: the binomial distribution of how many
-/// answers are below it (Conover 1999, 3.2).
+/// Compares a quantile by bounds on its rank, from the binomial distribution of the number of
+/// answers below it (Conover 1999, 3.2).
 fn latency(before: &Tally, after: &Tally, quantile: f64, limits: &Limits) -> Difference {
     let name = format!("p{}", quantile * 100.0);
-    let (old, new) = (all_latencies(before), all_latencies(after));
+    let (old, new) = (groups::latency(before), groups::latency(after));
     let (Some(was), Some(is)) = (old.quantile(quantile), new.quantile(quantile)) else {
         let verdict = if new.is_empty() { Verdict::Fail } else { Verdict::Inconclusive };
-        return fixed(verdict, &format!("{name}: no answer has a latency in one of the reports"));
+        return fixed(verdict, &format!("{name}: one of the reports has no latencies"));
     };
     let half = limits.risk() / 2.0;
     let least = ranks(&new, quantile, half).0;
@@ -254,7 +247,7 @@ fn latency(before: &Tally, after: &Tally, quantile: f64, limits: &Limits) -> Dif
     Difference { verdict: verdict(looks, proven), said }
 }
 
-/// Bounds of a quantile, each at `risk`; `None` where the sample is too small for one.
+/// The lower and upper bound of a quantile, each at `risk`; `None` if the sample is too small.
 fn ranks(
     latency: &Latency,
     quantile: f64,
@@ -262,7 +255,7 @@ fn ranks(
 ) -> (Option<std::time::Duration>, Option<std::time::Duration>) {
     let n = latency.count() as f64;
     let at = |rank: f64| latency.quantile((rank / n).clamp(0.0, 1.0));
-    // How many lie below the quantile: more than `low - 1` and fewer than `high`, but for `risk`.
+    // At `risk`, more than `low - 1` and fewer than `high` latencies lie below the quantile.
     let (mut low, mut high) = (0.0, n + 1.0);
     let (mut from, mut to) = (0.0, n);
     while from < to {

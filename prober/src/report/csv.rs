@@ -1,12 +1,12 @@
-//! The report for spreadsheets: RFC 4180, a line for each backend of each row. The columns are
-//! documented in `docs/reports.md`; new ones are only ever added at the end.
+//! The report for spreadsheets: CSV (RFC 4180) with one line per row and backend. The columns are
+//! documented in `docs/reports.md`; new columns are only added at the end.
 
 use echo_reply::Identity;
 
 use super::{Report, Row, RowResult};
 use crate::tally::BackendTally;
 
-/// The columns: first what was asked and what came of all of it, then who answered.
+/// The columns: first those of the row, then those of the backend.
 const HEAD: [&str; 25] = [
     "source",
     "target",
@@ -35,10 +35,9 @@ const HEAD: [&str; 25] = [
     "max_us",
 ];
 
-/// How many of the columns are about the row, and stand in each of its lines.
+/// The number of columns of the row. Each line of the row repeats them.
 const OF_ROW: usize = 9;
 
-/// The report as CSV.
 #[must_use]
 pub(crate) fn render(report: &Report) -> Vec<u8> {
     let mut writer = csv::WriterBuilder::new();
@@ -52,7 +51,7 @@ pub(crate) fn render(report: &Report) -> Vec<u8> {
         let backends = row.tally().map(|tally| (tally.answers(), &tally.backends));
         let Some((answers, backends)) = backends.filter(|(_, backends)| !backends.is_empty())
         else {
-            // Nobody answered: the row is there nevertheless.
+            // A row without answers has one line.
             write(&[of_row, vec![String::new(); HEAD.len() - OF_ROW]].concat());
             continue;
         };
@@ -100,8 +99,8 @@ fn of_backend(who: &Identity, backend: &BackendTally, of: u64) -> Vec<String> {
     texts.chain(counts).chain(backend.latency().summary_us().map(|us| us.to_string())).collect()
 }
 
-/// A text that no spreadsheet takes for a formula: behind an apostrophe, if it begins as one
-/// (OWASP, "CSV injection").
+/// Puts an apostrophe before a text that a spreadsheet would read as a formula (OWASP, "CSV
+/// injection").
 fn harmless(text: &str) -> String {
     match text.chars().next() {
         Some('=' | '+' | '-' | '@' | '\t' | '\r' | '\n' | '＝' | '＋' | '－' | '＠') => {
@@ -131,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_reader_reads_is_what_was_counted() {
+    fn a_csv_reader_reads_the_counts() {
         let mut report = samples::plain();
         let row = &mut report.rows[0];
         row.source = Some("a \"quoted\", source".to_owned());

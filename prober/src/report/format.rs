@@ -1,5 +1,5 @@
-//! The forms of a report, by the word of `--output` or by a file's ending. A new one is a
-//! variant, an ending and an arm of [`Format::render`]; what is in it has a module of its own.
+//! The formats of a report, chosen by `--output` or by a file's ending. A new format needs a
+//! variant, an ending, an arm of [`Format::render`] and a module.
 
 use std::path::Path;
 
@@ -7,28 +7,25 @@ use super::text::Style;
 use super::{Report, csv, html, json, junit, markdown, prometheus, text};
 use crate::cli::OutputForm;
 
-/// A form of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Format {
-    /// For eyes.
+    /// For people.
     Text,
     /// Schema `prober/1`, indented.
     Json,
-    /// The same on one line.
+    /// The same JSON on one line.
     Ndjson,
-    /// A line for each backend.
+    /// One line per row and backend.
     Csv,
-    /// A page for a browser.
     Html,
-    /// A case for each expectation.
+    /// One test case per expectation.
     Junit,
-    /// For a pull request.
+    /// For pull requests.
     Markdown,
-    /// Prometheus' text exposition.
+    /// The text format of Prometheus.
     Prometheus,
 }
 
-/// What a file's ending says.
 const ENDINGS: &[(&str, Format)] = &[
     ("csv", Format::Csv),
     ("html", Format::Html),
@@ -39,22 +36,21 @@ const ENDINGS: &[(&str, Format)] = &[
 ];
 
 impl Format {
-    /// The form that a file's ending asks for, in upper or lower case; `None` if no form has
-    /// this ending.
+    /// The format of a file's ending, in upper or lower case; `None` if the ending is unknown.
     #[must_use]
     pub(crate) fn of_path(path: &Path) -> Option<Self> {
         let ending = path.extension()?.to_str()?.to_ascii_lowercase();
         ENDINGS.iter().find(|(known, _)| *known == ending).map(|(_, format)| *format)
     }
 
-    /// All endings that files may have, for people: `.csv, .html, .json`.
+    /// All endings: `.csv, .html, .json`.
     #[must_use]
     pub(crate) fn endings() -> String {
         let endings: Vec<_> = ENDINGS.iter().map(|(ending, _)| format!(".{ending}")).collect();
         endings.join(", ")
     }
 
-    /// The report in this form; `style` dresses text.
+    /// The report in this format. Only text uses `style`.
     #[must_use]
     pub(crate) fn render(self, report: &Report, style: Style) -> Vec<u8> {
         match self {

@@ -1,26 +1,32 @@
-//! What of a report the forms for eyes show by name: a few clusters, on a page each with a colour
-//! of its own, and of each row the backends with most answers; with their shares.
+//! What reports for people show by name: a few clusters, each with a colour of its own on a page,
+//! and the backends of a row with the most answers, with their shares. Other groups are summed up.
 
+use std::borrow::Cow;
+use std::cell::OnceCell;
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 
 use echo_reply::Identity;
 
 use crate::report::Report;
-use crate::tally::{BackendTally, Label, Tally};
-use crate::verdict::{Evidence, Rules, Sampling};
+use crate::tally::latency::Latency;
+use crate::tally::{AddressTally, BackendTally, FailureGroup, Label, PassedOver, Tally};
+use crate::verdict::{Evidence, Rules, Sampling, Worth};
 
-/// So many clusters have a colour; the style sheet knows as many.
-pub(super) const COLOURS: usize = 8;
-/// So many backends of a row are shown.
+/// The clusters with a colour. The palette has as many.
+pub(crate) const COLOURS: usize = 8;
+/// The most backends of a row that are shown.
 pub(super) const MOST_BACKENDS: usize = 50;
-/// What no name can be: names have no control characters.
+/// Not a valid name: names have no control characters.
 const OTHERS: &str = "\0";
 
-/// The clusters that are shown by name: those that were named, or answered most.
+/// The clusters that are shown by name: first those of the report, then those with the most
+/// answers.
 #[derive(Debug)]
 pub(super) struct Clusters<'a> {
     names: Vec<&'a str>,
-    /// How many there are besides.
+    /// How many more clusters there are.
     pub(super) others: usize,
 }
 
@@ -32,15 +38,11 @@ impl<'a> Clusters<'a> {
                 *answers.entry(&who.cluster).or_default() += backend.answers;
             }
         }
-        let mut names: Vec<&str> = Vec::new();
-        for name in &report.clusters {
-            if !names.contains(&name.as_str()) {
-                names.push(name);
-            }
-        }
-        let named: BTreeSet<_> = names.iter().copied().collect();
+        let mut named = BTreeSet::new();
+        let mut names: Vec<&str> = report.clusters.iter().map(String::as_str).collect();
+        names.retain(|name| named.insert(*name));
         let mut more: Vec<_> = answers.into_iter().filter(|(n, _)| !named.contains(n)).collect();
-        more.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+        more.sort_by_key(|(_, count)| Reverse(*count));
         let room = COLOURS.saturating_sub(names.len());
         let all = names.len() + more.len();
         more.truncate(room);
@@ -50,41 +52,123 @@ impl<'a> Clusters<'a> {
         Self { others: all - names.len(), names }
     }
 
-    /// Their names, in the order in which they stand everywhere.
+    /// The names, in the order that all parts of a report use.
     pub(super) fn names(&self) -> &[&'a str] {
         &self.names
     }
 
-    /// The place of a cluster among them; behind the last one for all others.
+    /// The place of a cluster among the names; other clusters are behind the last one.
     pub(super) fn place(&self, cluster: &str) -> usize {
         self.names.iter().position(|name| *name == cluster).unwrap_or(self.names.len())
     }
 
-    /// The class of a cluster's colour.
+    /// The class of a cluster's colour in the palette.
     pub(super) fn class(&self, cluster: &str) -> String {
         class(self.place(cluster), self.names.len())
     }
 }
 
-/// The class of the colour at a place; `c0` is for what has none of its own.
+/// The class of the colour at a place; `c0` is for clusters without a colour of their own.
 pub(super) fn class(place: usize, named: usize) -> String {
     if place < named { format!("c{}", place + 1) } else { "c0".to_owned() }
 }
 
-/// The share of a group, and what is sure of it.
+/// The share of a group and its interval.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Share {
-    /// Its answers.
-    pub(super) answers: u64,
-    /// Of all answers, 0 to 1.
-    pub(super) share: f64,
-    /// Between which the true share is, at [`crate::verdict::CONFIDENCE`].
-    pub(super) between: (f64, f64),
-    /// Why the answers are worth less than they are many.
-    pub(super) why: Option<&'static str>,
+pub(crate) struct Share {
+    /// The answers of the group.
+    pub(crate) answers: u64,
+    /// The share of all answers, 0 to 1.
+    pub(crate) share: f64,
+    /// The interval of the true share, at the confidence of the rules.
+    pub(crate) between: (f64, f64),
+    /// Why the answers are not independent samples, if they are not.
+    pub(crate) why: Option<&'static str>,
 }
 
-/// A backend that is shown, or the sum of those that are not.
+/// The shares of the groups of a label. What all groups need is computed once.
+#[derive(Debug)]
+pub(crate) struct Shares<'a> {
+    evidence: Evidence<'a>,
+    label: Label,
+    total: u64,
+    answers: BTreeMap<Cow<'a, str>, u64>,
+    absent: OnceCell<Worth>,
+}
+
+impl<'a> Shares<'a> {
+    pub(crate) fn new(tally: &'a Tally, rules: &'a Rules, label: Label) -> Self {
+        Self {
+            evidence: Evidence::new(tally, rules),
+            label,
+            total: tally.answers(),
+            answers: tally.answers_by(label),
+            absent: OnceCell::new(),
+        }
+    }
+
+    /// The groups that answered, by name, and their answers.
+    pub(crate) fn answers(&self) -> &BTreeMap<Cow<'a, str>, u64> {
+        &self.answers
+    }
+
+    /// The share of a group, also of one that did not answer.
+    pub(crate) fn of(&self, name: &str) -> Share {
+        let answers = self.answers.get(name).copied().unwrap_or(0);
+        let worth = self.worth(name);
+        Share {
+            answers,
+            share: answers as f64 / self.total.max(1) as f64,
+            between: self.evidence.interval(worth),
+            why: worth.why,
+        }
+    }
+
+    fn worth(&self, name: &str) -> Worth {
+        match self.answers.get(name) {
+            Some(_) => self.evidence.worth(self.label, name),
+            // It depends on the worth of all groups.
+            None => *self.absent.get_or_init(|| self.evidence.absent(self.label)),
+        }
+    }
+}
+
+/// The addresses that were asked, those with the most answers first.
+pub(super) fn addresses(tally: &Tally) -> Vec<(&SocketAddr, &AddressTally)> {
+    let mut all: Vec<_> = tally.addresses.iter().collect();
+    all.sort_by_key(|(_, counted)| Reverse(counted.answers));
+    all
+}
+
+/// The addresses that were passed over, the most frequent first.
+pub(super) fn passed_over(tally: &Tally) -> Vec<(&SocketAddr, &PassedOver)> {
+    let mut all: Vec<_> = tally.passed_over.iter().collect();
+    all.sort_by_key(|(_, over)| Reverse(over.count));
+    all
+}
+
+/// The failures by kind, the most frequent of each kind first.
+pub(super) fn failures(tally: &Tally) -> Vec<&FailureGroup> {
+    let mut all: Vec<_> = tally.failures.iter().collect();
+    all.sort_by_key(|group| (group.kind, Reverse(group.count)));
+    all
+}
+
+/// The backends, those with the most answers first.
+pub(crate) fn backends(tally: &Tally) -> Vec<(&Identity, &BackendTally)> {
+    let mut all: Vec<_> = tally.backends.iter().collect();
+    all.sort_by_key(|(_, counted)| Reverse(counted.answers));
+    all
+}
+
+/// The latencies of all answers.
+pub(crate) fn latency(tally: &Tally) -> Latency {
+    let mut all = Latency::default();
+    tally.backends.values().for_each(|backend| all.merge(&backend.latency()));
+    all
+}
+
+/// A backend that is shown.
 #[derive(Debug)]
 pub(super) struct Backend<'a> {
     pub(super) who: &'a Identity,
@@ -95,24 +179,22 @@ pub(super) struct Backend<'a> {
 /// The backends and clusters of a row.
 #[derive(Debug)]
 pub(super) struct Groups<'a> {
-    /// Those with most answers, by cluster, and there by answers.
+    /// The backends with the most answers, ordered by cluster and then by answers.
     pub(super) backends: Vec<Backend<'a>>,
-    /// How many more there are.
+    /// How many more backends there are, and what they add up to.
     pub(super) folded: usize,
-    /// The answers and the connections of those.
     pub(super) folded_answers: u64,
     pub(super) folded_connections: u64,
-    /// The shown clusters that answered here, by their place; all others last.
+    /// The clusters that answered this row, each with its place. Other clusters are last.
     pub(super) clusters: Vec<(usize, Share)>,
 }
 
 impl<'a> Groups<'a> {
     pub(super) fn of(tally: &'a Tally, clusters: &Clusters<'_>) -> Self {
-        let mut all: Vec<_> = tally.backends.iter().collect();
-        all.sort_by_key(|(_, counted)| std::cmp::Reverse(counted.answers));
+        let mut all = backends(tally);
         let rest = all.split_off(all.len().min(MOST_BACKENDS));
         all.sort_by_key(|(who, counted)| {
-            (clusters.place(&who.cluster), &who.cluster, std::cmp::Reverse(counted.answers))
+            (clusters.place(&who.cluster), &who.cluster, Reverse(counted.answers))
         });
         let places: BTreeMap<&Identity, usize> =
             all.iter().enumerate().map(|(place, (who, _))| (*who, place)).collect();
@@ -124,17 +206,16 @@ impl<'a> Groups<'a> {
             sampling: tally.stopped.map_or(Sampling::Fixed, |_| Sampling::UntilDecided),
             ..Rules::default()
         };
-        let evidence = Evidence::new(&small, &rules);
+        let of_pods = Shares::new(&small, &rules, Label::Pod);
+        let of_clusters = Shares::new(&small, &rules, Label::Cluster);
         let backends = all.into_iter().enumerate().map(|(place, (who, counted))| Backend {
             who,
             counted,
-            share: share(&evidence, Label::Pod, &place.to_string()),
+            share: of_pods.of(&place.to_string()),
         });
         let seen: BTreeSet<usize> =
             tally.backends.keys().map(|who| clusters.place(&who.cluster)).collect();
-        let by_cluster = seen
-            .into_iter()
-            .map(|place| (place, share(&evidence, Label::Cluster, &place.to_string())));
+        let by_cluster = seen.into_iter().map(|place| (place, of_clusters.of(&place.to_string())));
         Self {
             backends: backends.collect(),
             folded: rest.len(),
@@ -145,20 +226,8 @@ impl<'a> Groups<'a> {
     }
 }
 
-fn share(evidence: &Evidence<'_>, label: Label, name: &str) -> Share {
-    let all = evidence.tally.answers();
-    let answers = evidence.tally.answers_by(label).get(name).copied().unwrap_or(0);
-    let worth = evidence.worth(label, name);
-    Share {
-        answers,
-        share: answers as f64 / all.max(1) as f64,
-        between: evidence.interval(worth),
-        why: worth.why,
-    }
-}
-
-/// What shares rest on, with other names: those that are the same are added up. So that the
-/// share of one among ten thousand costs no more than that of one among fifty.
+/// The parts of a tally that shares depend on, with other names: backends that get the same name
+/// are added up. A share among 10,000 backends then costs no more than one among 50.
 fn reduced(tally: &Tally, rename: impl Fn(&Identity) -> Identity) -> Tally {
     let mut small = Tally { connections: tally.connections, ..Tally::default() };
     for (who, counted) in &tally.backends {
@@ -187,15 +256,16 @@ mod tests {
         let clusters = Clusters::of(&report);
         let groups = Groups::of(tally, &clusters);
         let rules = Rules::default();
-        let evidence = Evidence::new(tally, &rules);
+        let shares = |label| Shares::new(tally, &rules, label);
+        let (of_clusters, of_pods) = (shares(Label::Cluster), shares(Label::Pod));
         assert_eq!(clusters.names(), ["gke1", "kops"]);
         for (place, shown) in &groups.clusters {
-            let direct = share(&evidence, Label::Cluster, clusters.names()[*place]);
+            let direct = of_clusters.of(clusters.names()[*place]);
             assert_eq!(*shown, direct);
             assert!(direct.between.0 < direct.share && direct.share < direct.between.1);
         }
         for backend in &groups.backends {
-            assert_eq!(backend.share, share(&evidence, Label::Pod, &backend.who.pod));
+            assert_eq!(backend.share, of_pods.of(&backend.who.pod));
         }
     }
 
@@ -214,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn of_many_backends_the_biggest_are_shown_and_all_are_counted() {
+    fn backends_with_the_most_answers_are_shown_and_all_are_counted() {
         let report = samples::many_pods();
         let tally = report.rows[0].tally().unwrap();
         let groups = Groups::of(tally, &Clusters::of(&report));

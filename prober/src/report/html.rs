@@ -1,40 +1,40 @@
-//! The report as one HTML page that needs nothing else: no network, no script. The whole report
-//! is in it as JSON, too, so that it can be read again. Pure.
-//! A colour means the same cluster on the whole page, and never stands alone for anything.
+//! The report as one self-contained HTML page: no network, no script. It embeds the whole report
+//! as JSON, so that prober can read it again. Pure.
+//! A colour stands for the same cluster on the whole page, and a word repeats what it means.
 
 mod advice;
 mod details;
 mod failures;
 mod latency;
 mod matrix;
-mod plot;
+pub(crate) mod plot;
 mod row;
 mod survival;
 mod timeline;
 mod who;
-mod words;
+pub(crate) mod words;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 use super::groups::Clusters;
-use super::{Report, Row, RowResult, json};
+use super::{Report, Row, json};
 use crate::tally::Tally;
-use crate::verdict::Verdict;
-use words::{badge, class, count, name, visible};
+use crate::units::percent;
+use crate::verdict::{CONFIDENCE, Verdict};
+use words::{badge, class, count, counted, instant, name, visible};
 
+/// The colours of verdicts and clusters, and the elements that use them, of all HTML pages.
+pub(crate) const PALETTE: &str = include_str!("html/palette.css");
 const STYLE: &str = include_str!("html/style.css");
 
-/// What the browser is told to refuse: all but what is in the page itself. No script runs.
+/// The Content-Security-Policy: only what is in the page itself, and no script.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; \
                       base-uri 'none'; form-action 'none'";
 
-/// What stands around the JSON in the page.
+/// The element around the JSON in the page.
 const JSON_BEGIN: &str = "<script type=\"application/json\" id=\"prober-report\">";
 const JSON_END: &str = "</script>";
 
-/// The whole page.
 #[must_use]
 pub(crate) fn render(report: &Report) -> Vec<u8> {
     let page = compose(report, &embeddable(&json::render(report)));
@@ -43,7 +43,7 @@ pub(crate) fn render(report: &Report) -> Vec<u8> {
     bytes
 }
 
-/// The page of a report that is there as JSON, too.
+/// The page of a report, given its JSON.
 fn compose(report: &Report, json: &str) -> Markup {
     let clusters = Clusters::of(report);
     let several = report.rows.len() > 1;
@@ -73,7 +73,7 @@ fn compose(report: &Report, json: &str) -> Markup {
     }
 }
 
-/// The report as JSON that a page of [`render`] holds; `None` if it holds none.
+/// The JSON in a page of [`render`]; `None` if the page has none.
 #[must_use]
 pub(crate) fn embedded(page: &[u8]) -> Option<&[u8]> {
     let text = std::str::from_utf8(page).ok()?;
@@ -82,14 +82,14 @@ pub(crate) fn embedded(page: &[u8]) -> Option<&[u8]> {
     Some(json.as_bytes())
 }
 
-/// JSON in which nothing can end the element that it stands in, or begin a comment. `<` is only
-/// in its strings, and there an escape means the same.
+/// JSON that can neither end its element nor begin a comment. `<` occurs only in strings, where
+/// the escape means the same.
 fn embeddable(json: &[u8]) -> String {
     String::from_utf8_lossy(json).replace('<', "\\u003c")
 }
 
 fn head(report: &Report) -> Markup {
-    let verdict = verdict(report);
+    let verdict = report.verdict();
     let colour = match verdict {
         Verdict::Pass => "1a7f46",
         Verdict::Inconclusive => "b26a00",
@@ -109,12 +109,12 @@ fn head(report: &Report) -> Markup {
             meta name="generator" content={ "prober " (env!("CARGO_PKG_VERSION")) };
             title { (verdict.word()) " · " (visible(&headline(report))) }
             link rel="icon" href=(icon);
-            style { (PreEscaped(STYLE)) }
+            style { (PreEscaped(PALETTE)) (PreEscaped(STYLE)) }
         }
     }
 }
 
-/// Patterns that tell stacked areas apart where colours do not.
+/// Patterns that tell stacked areas apart without colour.
 fn textures() -> Markup {
     let lines =
         ["", "M0 8L8 0", "M0 4H8", "M0 0L8 8", "M4 0V8", "M0 4H8M4 0V8", "M0 8L8 0M0 0L8 8", ""];
@@ -130,36 +130,25 @@ fn textures() -> Markup {
     }
 }
 
-/// The worst verdict of all rows.
-fn verdict(report: &Report) -> Verdict {
-    report.rows.iter().map(Row::verdict).max().unwrap_or(Verdict::Inconclusive)
-}
-
-/// What the whole report says, in one sentence.
+/// The whole report in one sentence.
 fn headline(report: &Report) -> String {
     match report.rows.as_slice() {
-        [] => "Nothing was asked".to_owned(),
+        [] => "No targets were probed".to_owned(),
         [row] => format!("{} {}", row.target_shown(), outcome(row)),
-        rows => {
-            let with = |verdict| rows.iter().filter(|row| row.verdict() == verdict).count();
-            let all = rows.len();
-            match (with(Verdict::Fail), with(Verdict::Inconclusive)) {
-                (0, 0) => format!("All {all} rows meet their expectations"),
-                (0, open) => format!("{open} of {all} rows inconclusive"),
-                (missed, 0) => format!("{missed} of {all} rows miss their expectations"),
-                (missed, open) => {
-                    format!("{missed} of {all} rows miss their expectations, {open} inconclusive")
-                }
-            }
+        _ => {
+            let said = report.summary();
+            let mut chars = said.chars();
+            chars.next().into_iter().flat_map(char::to_uppercase).chain(chars).collect()
         }
     }
 }
 
-/// What one target does with its expectations.
+/// How one target meets its expectations.
 fn outcome(row: &Row) -> String {
-    let RowResult::Probed { verdicts, .. } = &row.result else {
+    if row.tally().is_none() {
         return "could not be probed".to_owned();
-    };
+    }
+    let verdicts = row.verdicts();
     let all = match verdicts.len() {
         1 => "its expectation".to_owned(),
         n => format!("all {n} expectations"),
@@ -171,22 +160,21 @@ fn outcome(row: &Row) -> String {
     };
     match (with(Verdict::Fail), with(Verdict::Inconclusive)) {
         (0, 0) => format!("meets {all}"),
-        (0, open) => format!("leaves {} open", of(open)),
+        (0, open) => format!("leaves {} undecided", of(open)),
         (missed, _) => format!("misses {}", of(missed)),
     }
 }
 
 fn masthead(report: &Report) -> Markup {
-    let (iso, shown) = started(report);
     let tallies = || report.rows.iter().filter_map(Row::tally);
     let sum = |of: fn(&Tally) -> u64| tallies().map(of).sum::<u64>();
     html! {
         header.masthead {
             p.eyebrow {
-                "prober report · " time datetime=(iso) { (shown) }
+                "prober report · " (instant(report.started))
             }
-            h1.{ "verdict-" (class(verdict(report))) } {
-                (badge(verdict(report)))
+            h1.{ "verdict-" (class(report.verdict())) } {
+                (badge(report.verdict()))
                 " " span { (name(&headline(report))) }
             }
             @if report.interrupted {
@@ -194,8 +182,8 @@ fn masthead(report: &Report) -> Markup {
             }
             @if report.rows.len() > 1 {
                 p.lead {
-                    (words::counted(sum(Tally::requests), "request")) " on "
-                    (words::counted(sum(|tally| tally.connections), "connection")) ", "
+                    (counted(sum(Tally::requests), "request")) " on "
+                    (counted(sum(|tally| tally.connections), "connection")) ", "
                     (count(sum(Tally::failed_requests))) " failed, "
                     (count(sum(Tally::retried))) " retried by the mesh."
                 }
@@ -204,37 +192,19 @@ fn masthead(report: &Report) -> Markup {
     }
 }
 
-/// When it began: for programs, and for people.
-fn started(report: &Report) -> (String, String) {
-    let at = OffsetDateTime::from(report.started);
-    let iso = at.format(&Rfc3339).unwrap_or_default();
-    let shown = format!(
-        "{:04}-{:02}-{:02} {:02}:{:02}:{:02} UTC",
-        at.year(),
-        u8::from(at.month()),
-        at.day(),
-        at.hour(),
-        at.minute(),
-        at.second()
-    );
-    (iso, shown)
-}
-
 fn footer(report: &Report) -> Markup {
-    let confidence = crate::verdict::CONFIDENCE * 100.0;
     html! {
         footer {
             p {
-                "Whiskers and ranges show where a true share is, each with "
-                (plot::number(confidence)) " % confidence, as far as the answers prove it: answers on "
-                "kept connections count for what they are worth. Latency counts from the instant at "
-                "which a request should have started. Times are UTC."
+                "Each interval contains the true share with " (percent(CONFIDENCE))
+                " % confidence. Requests on a reused connection are not independent samples, so they "
+                "widen the interval. Latency is measured from the scheduled start of a request."
             }
             p {
                 "Made by prober " (env!("CARGO_PKG_VERSION"))
-                ". This page needs no network and runs no script; the whole report of "
-                (words::counted(report.rows.len() as u64, "row"))
-                " is in its source as JSON, schema " (json::SCHEMA) "."
+                ". This page uses no network and runs no script. Its source contains the whole "
+                "report (" (counted(report.rows.len() as u64, "row")) ") as JSON, schema "
+                (json::SCHEMA) "."
             }
         }
     }

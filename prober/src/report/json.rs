@@ -1,5 +1,5 @@
-//! The report as JSON, schema `prober/1`, and back. Histograms travel as
-//! HdrHistogram V2 compressed, base64, so that nothing is lost on the way.
+//! The report as JSON, schema `prober/1`, and back. Histograms are stored as compressed
+//! HdrHistogram V2 in base64, without loss.
 
 mod explanation;
 mod read;
@@ -27,40 +27,35 @@ use crate::tally::failover::Failover;
 use crate::tally::latency::Latency;
 use crate::tally::outcome::FailureKind;
 use crate::tally::{AddressTally, BackendTally, FailureGroup, PassedOver, Phases, Stopped, Tally};
+use crate::units::micros;
 use crate::verdict::{Judged, Verdict};
 
-/// The schema that this module writes and reads.
 pub(crate) const SCHEMA: &str = "prober/1";
 
-/// Why bytes are no report.
+/// Why bytes are not a report.
 #[derive(Debug, Error)]
 pub enum JsonError {
-    /// Not JSON, or not of this shape.
     #[error("not a prober report: {0}")]
     Shape(#[from] serde_json::Error),
-    /// Of another schema.
-    #[error("a report of schema '{found}'; this prober reads '{SCHEMA}'")]
+    #[error("the report has schema '{found}', but this prober reads '{SCHEMA}'")]
     Schema {
-        /// The schema named in it.
+        /// The schema of the report.
         found: String,
     },
-    /// A histogram that does not decode.
-    #[error("a histogram in the report does not decode: {0}")]
+    #[error("a histogram in the report cannot be decoded: {0}")]
     Histogram(String),
-    /// Counts that contradict each other.
-    #[error("the report's counts contradict each other: {0}")]
+    #[error("the report is inconsistent: {0}")]
     Counts(&'static str),
-    /// A name that could not have come from a prober.
-    #[error("the report names a backend with control characters")]
+    /// No prober accepts such a name from a backend.
+    #[error("the name of a backend in the report has control characters")]
     Name,
-    /// A time that is none.
-    #[error("'{0}' in the report is no RFC 3339 time")]
+    #[error("'{0}' in the report is not an RFC 3339 time")]
     Time(String),
 }
 
 #[derive(Serialize, Deserialize)]
 struct Document<R> {
-    /// What a line of a stream is.
+    /// Set in a stream of lines, where lines have different types.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     r#type: Option<String>,
     schema: String,
@@ -73,7 +68,7 @@ struct Document<R> {
     rows: Vec<R>,
 }
 
-/// A row is either unreachable or probed; which, the presence of `unreachable` tells.
+/// What all rows have. A row with `unreachable` was not probed.
 #[derive(Serialize, Deserialize)]
 struct RowHead {
     source: Option<String>,
@@ -117,7 +112,7 @@ struct Probed {
     failover: Option<Failover>,
     phases: BTreeMap<String, LatencyEntry>,
     backends: Vec<Backend>,
-    /// Absent in reports of probers that did not count by address.
+    /// Absent in reports of older probers.
     #[serde(default)]
     addresses: Vec<AddressEntry>,
     failures: Vec<FailureEntry>,
@@ -139,11 +134,10 @@ enum StoppedWord {
     MaxRequests,
 }
 
-/// Which answers followed which.
 #[derive(Default, Serialize, Deserialize)]
 struct OrderEntry {
-    /// (the backend before, the backend, on the same connection, by when requests started),
-    /// the backends by their places in the list, from 0.
+    /// (previous backend, backend, pairs on the same connection, pairs by start of request).
+    /// Backends are indexes into the list of backends.
     pairs: Vec<(usize, usize, u64, u64)>,
     /// (answers at the distances 1, 2, …, those of the same backend).
     lags: Vec<(u64, u64)>,
@@ -158,7 +152,7 @@ struct Backend {
     retried: u64,
     connections: u64,
     latency: LatencyEntry,
-    /// The same answers apart: on connections that were opened for them, and on kept ones.
+    /// The same answers, separated into those on fresh and on reused connections.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     fresh: Option<LatencyEntry>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -202,7 +196,7 @@ struct PassedOverEntry {
     why: String,
 }
 
-/// The report as indented JSON with a line end.
+/// The report as indented JSON, with a final newline.
 #[must_use]
 pub(crate) fn render(report: &Report) -> Vec<u8> {
     let document = document(report);
@@ -211,7 +205,7 @@ pub(crate) fn render(report: &Report) -> Vec<u8> {
     bytes
 }
 
-/// The report as the last line of a stream: `type` is `report`, all else as in [`render`].
+/// The report as the last line of a stream: as [`render`], with the `type` `report`.
 #[must_use]
 pub(crate) fn render_line(report: &Report) -> Vec<u8> {
     let document = Document { r#type: Some("report".to_owned()), ..document(report) };
@@ -228,7 +222,7 @@ fn document(report: &Report) -> Document<RowDocument> {
         prober: env!("CARGO_PKG_VERSION").to_owned(),
         started: started.expect("the wall clock is between the years 0 and 9999"),
         interrupted: report.interrupted,
-        verdict: report.rows.iter().map(Row::verdict).max().unwrap_or(Verdict::Inconclusive),
+        verdict: report.verdict(),
         exit_code: report.exit_code(),
         clusters: report.clusters.clone(),
         rows: report.rows.iter().map(row_document).collect(),
@@ -291,7 +285,7 @@ fn probed(tally: &Tally, verdicts: &[Judged]) -> Probed {
         schedule: tally.punctuality.map(|punctuality| PunctualityEntry {
             late: punctuality.late,
             dropped: punctuality.dropped,
-            worst_us: u64::try_from(punctuality.worst.as_micros()).unwrap_or(u64::MAX),
+            worst_us: micros(punctuality.worst),
         }),
         timeline: tally.timeline.as_ref().map(timeline::entry),
         events: tally.events.clone(),
@@ -313,7 +307,9 @@ fn probed(tally: &Tally, verdicts: &[Judged]) -> Probed {
 }
 
 fn order_entry(tally: &Tally) -> OrderEntry {
-    let place = |who: &Identity| tally.backends.keys().position(|known| known == who);
+    let places: BTreeMap<_, _> =
+        tally.backends.keys().enumerate().map(|(place, who)| (who, place)).collect();
+    let place = |who: &Identity| places.get(who).copied();
     let pairs = tally.order.pairs.iter().filter_map(|((before, after), pairs)| {
         Some((place(before)?, place(after)?, pairs.kept, pairs.started))
     });
@@ -322,7 +318,7 @@ fn order_entry(tally: &Tally) -> OrderEntry {
     OrderEntry { pairs: pairs.collect(), lags }
 }
 
-/// The phases that happened, by name.
+/// The phases that occurred, by name.
 fn phases(phases: &Phases) -> BTreeMap<String, LatencyEntry> {
     let there = phases.named().into_iter().filter(|(_, latency)| !latency.is_empty());
     there.map(|(name, latency)| (name.to_owned(), latency_entry(latency))).collect()
@@ -385,7 +381,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_report_is_refused_with_its_reason() {
+    fn an_invalid_report_is_refused_with_its_reason() {
         let text = String::from_utf8(render(&samples::plain())).unwrap();
         for (bad, part) in [
             (String::new(), "not a prober report"),
@@ -393,10 +389,10 @@ mod tests {
             ("hello".to_owned(), "not a prober report"),
             (
                 text.replace("prober/1", "prober/9"),
-                "schema 'prober/9'; this prober reads 'prober/1'",
+                "schema 'prober/9', but this prober reads 'prober/1'",
             ),
             (text[..text.len() / 2].to_owned(), "not a prober report"),
-            (text.replace("\"started\": \"20", "\"started\": \"xx"), "no RFC 3339 time"),
+            (text.replace("\"started\": \"20", "\"started\": \"xx"), "not an RFC 3339 time"),
             (text.replace("\"histogram\": \"H", "\"histogram\": \"!"), "histogram"),
             (text.replace("\"requests\": 100", "\"requests\": 101"), "requests are not"),
             (text.replace("\"failed\": 0", "\"failed\": 7"), "requests are not"),
@@ -422,7 +418,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_with_a_row_is_told_with_its_place_in_the_file() {
+    fn an_error_in_a_row_has_its_position_in_the_file() {
         let text = String::from_utf8(render(&samples::matrix())).unwrap();
         let bad = text.replacen("\"requests\": 100", "\"requests\": \"x\"", 2);
         let line = 1 + bad.lines().position(|line| line.contains("\"requests\": \"x\"")).unwrap();
@@ -436,7 +432,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_from_elsewhere_cannot_steer_the_terminal() {
+    fn remote_texts_cannot_control_the_terminal() {
         let text = String::from_utf8(render(&samples::matrix())).unwrap();
         let hostile = text.replace("\"[URL: ", "\"\\u001b[2J\\n[URL: ");
         let hostile = hostile.replace("503 Service", "503\\u001b[31m Service");

@@ -1,6 +1,6 @@
-//! The report for CI systems: JUnit XML as Ant writes it, a suite for each row and a case for
-//! each expectation. What is missed is a failure; what is inconclusive, or could not be probed,
-//! is an error: neither a pass nor a proof of the contrary.
+//! The report for CI systems: JUnit XML as Ant writes it, with a suite per row and a case per
+//! expectation. A missed expectation is a failure. An inconclusive one, and a row that could not be
+//! probed, is an error.
 
 use std::io;
 use std::time::Duration;
@@ -10,33 +10,32 @@ use quick_xml::events::{BytesDecl, BytesText, Event};
 use time::OffsetDateTime;
 use time::macros::format_description;
 
+use super::groups::Clusters;
 use super::text::{self, Style};
 use super::{Report, Row, RowResult};
 use crate::report::advice;
 use crate::tally::{Label, Tally};
 use crate::verdict::Verdict;
 
-/// How many clusters have a property.
+/// The most clusters that have a property.
 const MAX_CLUSTERS: usize = 100;
 
 type Xml = Writer<Vec<u8>>;
 
-/// A test case: an expectation, and what is wrong with it.
 struct Case<'a> {
     name: String,
     wrong: Option<Wrong<'a>>,
 }
 
-/// Why a case has not passed.
+/// Why a case did not pass.
 struct Wrong<'a> {
     /// `failure` or `error`.
     element: &'static str,
-    /// The word for the kind of it.
+    /// The `type` attribute.
     kind: &'static str,
     message: &'a str,
 }
 
-/// The report as JUnit XML.
 #[must_use]
 pub(crate) fn render(report: &Report) -> Vec<u8> {
     let mut xml = Writer::new_with_indent(Vec::new(), b' ', 2);
@@ -49,8 +48,9 @@ pub(crate) fn render(report: &Report) -> Vec<u8> {
 fn document(xml: &mut Xml, report: &Report) -> io::Result<()> {
     xml.write_event(Event::Decl(BytesDecl::new("1.0", Some("UTF-8"), None)))?;
     xml.create_element("testsuites").write_inner_content(|xml| {
+        let clusters = Clusters::of(report);
         for (id, row) in report.rows.iter().enumerate() {
-            suite(xml, report, &Suite::of(report, row, id))?;
+            suite(xml, report, &Suite::of(row, &clusters, id))?;
         }
         if report.interrupted {
             suite(xml, report, &Suite::interrupted(report.rows.len()))?;
@@ -60,7 +60,6 @@ fn document(xml: &mut Xml, report: &Report) -> io::Result<()> {
     Ok(())
 }
 
-/// What a suite holds.
 struct Suite<'a> {
     id: usize,
     name: String,
@@ -74,17 +73,17 @@ struct Suite<'a> {
 }
 
 impl<'a> Suite<'a> {
-    fn of(report: &Report, row: &'a Row, id: usize) -> Self {
+    fn of(row: &'a Row, clusters: &Clusters<'_>, id: usize) -> Self {
         let cases = match &row.result {
             RowResult::Probed { verdicts, .. } => verdicts
                 .iter()
                 .map(|judged| Case {
-                    name: judged.expectation.to_string().into(),
+                    name: judged.expectation.to_string(),
                     wrong: wrong(judged.verdict, &judged.reason),
                 })
                 .collect(),
             RowResult::Unreachable { reason } => vec![Case {
-                name: "the source can probe".into(),
+                name: "the source can probe".to_owned(),
                 wrong: Some(Wrong { element: "error", kind: "unreachable", message: reason }),
             }],
         };
@@ -96,12 +95,12 @@ impl<'a> Suite<'a> {
             seconds: row.tally().map_or(Duration::ZERO, |tally| tally.elapsed).as_secs_f64(),
             properties: properties(row),
             cases,
-            out: String::from_utf8_lossy(&text::row(report, row, Style::PLAIN)).into_owned(),
+            out: String::from_utf8_lossy(&text::row(clusters, row, Style::PLAIN)).into_owned(),
             err: advice::of_row(row).iter().map(|line| format!("advice: {line}\n")).collect(),
         }
     }
 
-    /// A run that was cut short has proven nothing: it must not look green.
+    /// An interrupted run proves nothing, so it must not pass.
     fn interrupted(id: usize) -> Self {
         let message = "the run was interrupted; this report is partial";
         let wrong = Wrong { element: "error", kind: "interrupted", message };
@@ -112,13 +111,13 @@ impl<'a> Suite<'a> {
             hostname: "localhost",
             seconds: 0.0,
             properties: Vec::new(),
-            cases: vec![Case { name: "the run comes to its end".into(), wrong: Some(wrong) }],
+            cases: vec![Case { name: "the run completes".to_owned(), wrong: Some(wrong) }],
             out: String::new(),
             err: String::new(),
         }
     }
 
-    /// How many cases have this element.
+    /// The number of cases with this element.
     fn count(&self, element: &str) -> String {
         let wrong = self.cases.iter().filter_map(|case| case.wrong.as_ref());
         wrong.filter(|wrong| wrong.element == element).count().to_string()
@@ -163,7 +162,7 @@ fn counts(tally: &Tally) -> Vec<(String, String)> {
 }
 
 fn suite(xml: &mut Xml, report: &Report, suite: &Suite<'_>) -> io::Result<()> {
-    // The schema of Ant allows no zone.
+    // The schema of Ant does not allow a time zone.
     let form = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]");
     let started = OffsetDateTime::from(report.started).format(form);
     let attributes = [
@@ -204,7 +203,7 @@ fn case(xml: &mut Xml, suite: &Suite<'_>, case: &Case<'_>) -> io::Result<()> {
     let element = xml.create_element("testcase").with_attributes([
         ("name", name.as_str()),
         ("classname", class.as_str()),
-        // All cases of a suite are about the same requests.
+        // All cases of a suite share the same requests.
         ("time", "0"),
     ]);
     let Some(Wrong { element: wrong, kind, message }) = &case.wrong else {
@@ -222,7 +221,7 @@ fn case(xml: &mut Xml, suite: &Suite<'_>, case: &Case<'_>) -> io::Result<()> {
     Ok(())
 }
 
-/// A text of characters that XML 1.0 has (section 2.2); others become U+FFFD.
+/// Text with only the characters of XML 1.0 (section 2.2). Others become U+FFFD.
 fn valid(text: &str) -> String {
     let known = |c: char| matches!(c, '\t' | '\n' | '\r' | ' '..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..);
     text.chars().map(|c| if known(c) { c } else { '\u{fffd}' }).collect()
@@ -248,14 +247,14 @@ mod tests {
     }
 
     #[test]
-    fn an_interrupted_run_is_an_error_whatever_it_saw() {
+    fn an_interrupted_run_is_an_error() {
         let report = Report { interrupted: true, ..samples::plain() };
         let xml = text(&report);
         assert!(xml.contains("type=\"interrupted\"") && xml.contains("errors=\"1\""), "{xml}");
     }
 
     #[test]
-    fn what_comes_from_elsewhere_is_text() {
+    fn remote_texts_stay_text() {
         let mut report = samples::matrix();
         report.rows[0].source = Some("<&\"'>\u{1b}\u{0}\u{ffff}]]>".to_owned());
         let RowResult::Unreachable { reason } = &mut report.rows[3].result else { unreachable!() };

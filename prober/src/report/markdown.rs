@@ -1,45 +1,43 @@
-//! The report for a pull request: Markdown as GitHub renders it, a table of all rows and a part
-//! for each, the missed ones first. It fits into a comment, however long the report is, and
-//! what comes from elsewhere stays text: no markup, no mention, no link.
+//! The report for a pull request: GitHub Markdown with a table of all rows and a section for each,
+//! missed rows first. It fits into a comment, however long the report is. Remote texts never become
+//! markup, mentions or links.
 
 use std::cmp::Reverse;
 use std::fmt::Write as _;
 
-use super::text::tail;
+use super::groups;
 use super::{Report, Row, RowResult};
 use crate::tally::{Label, Tally};
-use crate::units::{plural, rounded_percent, shown_time};
+use crate::units::{count, rounded_percent, shown_time};
 use crate::verdict::{Judged, Verdict};
 
-/// What a comment on GitHub may have: 65,536 characters. Bytes are never fewer.
+/// The limit of a GitHub comment, in characters. There are at least as many bytes.
 const MOST: usize = 65_536;
-/// What is kept for the lines that say what was left out.
+/// Room for the lines that say what was left out.
 const RESERVE: usize = 512;
-/// Rows of the first table, and clusters that have a column there.
+/// The most rows and clusters of the overview.
 const MAX_ROWS: usize = 100;
 const MAX_CLUSTERS: usize = 12;
-/// Lines of the tables of one row.
+/// The most lines in the tables of one row.
 const MAX_BACKENDS: usize = 20;
 const MAX_FAILURES: usize = 10;
 const MAX_VERDICTS: usize = 30;
-/// Characters of a name, and of a failure or a reason.
+/// The most characters of a name, and of a failure or a reason.
 const MAX_NAME: usize = 80;
 const MAX_TEXT: usize = 300;
 
-/// The report as Markdown.
 #[must_use]
 pub(crate) fn render(report: &Report) -> Vec<u8> {
     let mut out = head(report);
     overview(&mut out, report);
     let mut rows: Vec<&Row> = report.rows.iter().collect();
-    // Stable: rows of the same verdict stay in their order.
+    // The sort is stable: rows with the same verdict keep their order.
     rows.sort_by_key(|row| Reverse(row.verdict()));
     for (place, row) in rows.iter().enumerate() {
         let part = section(row);
         if out.len() + part.len() + RESERVE > MOST {
-            let left = rows.len() - place;
-            let noun = plural(left as u64, "row");
-            let _ = writeln!(out, "\n{left} more {noun} would not fit here; the JSON has all.");
+            let left = count((rows.len() - place) as u64, "more row");
+            let _ = writeln!(out, "\n{left} would not fit here; the JSON has all.");
             break;
         }
         out.push_str(&part);
@@ -47,12 +45,12 @@ pub(crate) fn render(report: &Report) -> Vec<u8> {
     out.into_bytes()
 }
 
-/// The verdict on the whole.
+/// The verdict of the whole report.
 fn head(report: &Report) -> String {
-    let worst = report.rows.iter().map(Row::verdict).max().unwrap_or(Verdict::Inconclusive);
+    let worst = report.verdict();
     let said = match report.rows.as_slice() {
         [row] => code(&shortened(&row.heading(), MAX_NAME)),
-        _ => tail(report),
+        _ => report.summary(),
     };
     let mut out = format!("### {}: {said}\n", mark(worst));
     if report.interrupted {
@@ -70,7 +68,7 @@ fn mark(verdict: Verdict) -> String {
     format!("{sign} {}", verdict.word())
 }
 
-/// Source × target, where there is more than one row.
+/// A table with one line per row, if there are several.
 fn overview(out: &mut String, report: &Report) {
     if report.rows.len() < 2 {
         return;
@@ -102,14 +100,14 @@ fn overview(out: &mut String, report: &Report) {
     }
     out.push_str(&table.0);
     if let Some(more) = report.rows.len().checked_sub(MAX_ROWS).filter(|more| *more > 0) {
-        let _ = writeln!(out, "\nand {more} more {}", plural(more as u64, "row"));
+        let _ = writeln!(out, "\nand {}", count(more as u64, "more row"));
     }
 }
 
-/// What there is to say about a row; open where it was not met.
+/// A section about a row, unfolded unless it passed.
 fn section(row: &Row) -> String {
     let open = if row.verdict() == Verdict::Pass { "" } else { " open" };
-    // A summary is HTML: it takes entities, and no Markdown.
+    // A summary is HTML: it may have entities, but no Markdown.
     let heading = html(&shortened(&row.heading(), 2 * MAX_NAME));
     let mut out = format!(
         "\n<details{open}><summary>{}: <code>{heading}</code></summary>\n",
@@ -124,12 +122,11 @@ fn section(row: &Row) -> String {
             expectations(&mut out, verdicts);
             backends(&mut out, tally);
             failures(&mut out, tally);
-            let (requests, connections) = (tally.requests(), tally.connections);
             let _ = writeln!(
                 out,
-                "\n{requests} {} on {connections} {}, {} failed, {} retried by the mesh, {}",
-                plural(requests, "request"),
-                plural(connections, "connection"),
+                "\n{} on {}, {} failed, {} retried by the mesh, {}",
+                count(tally.requests(), "request"),
+                count(tally.connections, "connection"),
                 tally.failed_requests(),
                 tally.retried(),
                 shown_time(Some(tally.elapsed)),
@@ -158,8 +155,7 @@ fn backends(out: &mut String, tally: &Tally) {
     }
     let heads = ["cluster", "pod", "answers", "share", "p50", "p99"];
     let mut table = Table::new(&heads, 2..6);
-    let mut all: Vec<_> = tally.backends.iter().collect();
-    all.sort_by_key(|(_, backend)| Reverse(backend.answers));
+    let all = groups::backends(tally);
     let total = tally.answers() as f64;
     for (who, backend) in all.iter().take(MAX_BACKENDS) {
         let latency = backend.latency();
@@ -181,33 +177,27 @@ fn failures(out: &mut String, tally: &Tally) {
         return;
     }
     let mut table = Table::new(&["failure", "count", "example"], 1..2);
-    let mut groups: Vec<_> = tally.failures.iter().collect();
-    groups.sort_by_key(|group| (group.kind, Reverse(group.count)));
+    let groups = groups::failures(tally);
     for group in groups.iter().take(MAX_FAILURES) {
         let example = code_cell(&shortened(&group.what, MAX_TEXT));
         table.row(&[group.kind.to_string(), group.count.to_string(), example]);
     }
     out.push_str(&table.0);
-    and_more(out, groups.len(), MAX_FAILURES, "kind of failure");
+    and_more(out, groups.len(), MAX_FAILURES, "failure group");
 }
 
 fn and_more(out: &mut String, all: usize, shown: usize, noun: &str) {
     if all > shown {
-        let more = all - shown;
-        let noun = match (more, noun) {
-            (1, noun) => noun.to_owned(),
-            (_, "kind of failure") => "kinds of failure".to_owned(),
-            (_, noun) => format!("{noun}s"),
-        };
-        let _ = writeln!(out, "\nand {more} more {noun}");
+        let more = count((all - shown) as u64, &format!("more {noun}"));
+        let _ = writeln!(out, "\nand {more}");
     }
 }
 
-/// A table, begun behind an empty line.
+/// A table, preceded by an empty line.
 struct Table(String);
 
 impl Table {
-    /// With these heads; the columns of `right` align right.
+    /// The columns in `right` are aligned right.
     fn new<S: AsRef<str>>(heads: &[S], right: std::ops::Range<usize>) -> Self {
         let mut table = Self("\n".to_owned());
         table.row(heads);
@@ -216,7 +206,7 @@ impl Table {
         table
     }
 
-    /// Adds a line of cells that are Markdown already.
+    /// Adds a line. The cells are Markdown.
     fn row<S: AsRef<str>>(&mut self, cells: &[S]) {
         for cell in cells {
             let _ = write!(self.0, "| {} ", cell.as_ref());
@@ -225,7 +215,7 @@ impl Table {
     }
 }
 
-/// At most so many characters, with `…` in the middle of what is longer.
+/// Text of at most `most` characters. Longer text gets `…` in the middle.
 fn shortened(text: &str, most: usize) -> String {
     let all: Vec<char> = text.chars().collect();
     if all.len() <= most {
@@ -239,8 +229,8 @@ fn name_cell(name: &str) -> String {
     code_cell(&shortened(name, MAX_NAME))
 }
 
-/// A code span: nothing in it is markup, a mention or a link. Its fence is a run of backticks
-/// longer than any in the text (CommonMark 6.1).
+/// A code span, in which nothing is markup, a mention or a link. The fence is longer than any run
+/// of backticks in the text (CommonMark 6.1).
 fn code(text: &str) -> String {
     let text = text.replace(char::is_control, " ");
     if text.trim().is_empty() {
@@ -253,13 +243,12 @@ fn code(text: &str) -> String {
     format!("{fence}{pad}{text}{pad}{fence}")
 }
 
-/// The same inside a table, which is cut at each `|` that no backslash precedes, code or not
-/// (GFM 4.10).
+/// A code span in a table. There `|` needs a backslash, also in code (GFM 4.10).
 fn code_cell(text: &str) -> String {
     code(text).replace('|', "\\|")
 }
 
-/// Text inside HTML.
+/// Text in HTML that is in Markdown.
 fn html(text: &str) -> String {
     let mut out = String::new();
     for c in text.chars() {
@@ -268,7 +257,7 @@ fn html(text: &str) -> String {
             '<' => out.push_str("&lt;"),
             '>' => out.push_str("&gt;"),
             '"' => out.push_str("&quot;"),
-            // Whatever could be Markdown on this line.
+            // Markdown in a line of HTML.
             '*' | '_' | '`' | '[' | ']' | '\\' | '~' | '$' | ':' | '@' | '#' | '!' | '|' | '('
             | ')' => {
                 let _ = write!(out, "&#{};", u32::from(c));

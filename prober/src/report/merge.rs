@@ -1,6 +1,7 @@
-//! Several reports of the same rows → one: counts and histograms are added without loss,
-//! and the expectations are judged anew on the sums. Pure.
+//! Merges reports of the same rows into one: counts and histograms are added without loss, and the
+//! expectations are judged again on the sums. Pure.
 
+use std::collections::BTreeSet;
 use std::time::SystemTime;
 
 use thiserror::Error;
@@ -9,68 +10,42 @@ use crate::report::{Report, Row, RowResult};
 use crate::tally::Tally;
 use crate::verdict::{self, Rules, Sampling};
 
-/// No count of a report may be above this, so that sums of many reports fit.
+/// The largest count that a report may have, so that sums of many reports do not overflow.
 const MOST: u64 = 1 << 53;
 
-/// Why reports cannot be merged. `Display` is one line that names the file.
+/// Why reports cannot be merged, in one line that names the file.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum MergeError {
-    /// The rows are not those of the first file.
     #[error(
-        "{file}: its rows are not those of {first}: '{found}' is where '{wanted}' should be; \
-         merge reports of the same sources and targets"
+        "{file}: found '{found}' instead of '{wanted}' as in {first}; merge reports with the same \
+         sources and targets"
     )]
     Rows {
-        /// The file.
         file: String,
-        /// The first file.
         first: String,
-        /// What is there.
+        /// The heading in this file.
         found: String,
-        /// What the first file has there.
+        /// The heading in the first file.
         wanted: String,
     },
-    /// The expectations are not those of the first file.
-    #[error("{file}: '{row}' was asked with other expectations than in {first}")]
-    Expectations {
-        /// The file.
-        file: String,
-        /// The first file.
-        first: String,
-        /// The row's heading.
-        row: String,
-    },
-    /// A row that was not probed cannot be added to one that was.
-    #[error("{file}: '{row}' was not probed: {reason}")]
-    Unreachable {
-        /// The file.
-        file: String,
-        /// The row's heading.
-        row: String,
-        /// Why it was not.
-        reason: String,
-    },
-    /// The same report a second time would count twice.
-    #[error("{file}: this is the same report as {other}; leave one of them out")]
-    Twice {
-        /// The file.
-        file: String,
-        /// The one with the same report.
-        other: String,
-    },
-    /// Counts that no run has.
-    #[error("{file}: '{row}' counts more than 2^53 requests")]
-    Huge {
-        /// The file.
-        file: String,
-        /// The row's heading.
-        row: String,
-    },
+    #[error(
+        "{file}: '{row}' has other expectations than in {first}; merge reports with the same \
+         expectations"
+    )]
+    Expectations { file: String, first: String, row: String },
+    #[error("{file}: '{row}' was not probed: {reason}; merge reports without such rows")]
+    Unreachable { file: String, row: String, reason: String },
+    /// A report must not count twice.
+    #[error("{file}: the same report as {other}; remove one of them")]
+    Twice { file: String, other: String },
+    /// More than any run counts.
+    #[error("{file}: '{row}' has more than 2^53 requests, so the report is not from prober")]
+    Huge { file: String, row: String },
 }
 
-/// One report of several, given with the names of their files. The run began when the first
-/// of them began, took as long as the longest, and was interrupted if any was; the answers
-/// shown verbatim are those of the first file. No reports make one without rows.
+/// Merges reports, given with their file names. The result starts with the earliest report, takes
+/// as long as the longest, is interrupted if any is, and shows the first answers of the first
+/// file. Without reports, it has no rows.
 pub(crate) fn merge(reports: Vec<(String, Report)>, rules: &Rules) -> Result<Report, MergeError> {
     for (n, (file, report)) in reports.iter().enumerate() {
         check(file, report)?;
@@ -109,7 +84,7 @@ fn check(file: &str, report: &Report) -> Result<(), MergeError> {
     Ok(())
 }
 
-/// The sums of a parsed report are right, so that these bound their parts.
+/// Sums of a parsed report match their parts, so it is enough to check the sums.
 fn is_huge(tally: &Tally) -> bool {
     let schedule = tally.punctuality.unwrap_or_default();
     let connections = tally.backends.values().map(|backend| backend.connections).max();
@@ -131,11 +106,8 @@ fn is_huge(tally: &Tally) -> bool {
 fn add(all: &mut Report, first: &str, report: Report, file: &str) -> Result<(), MergeError> {
     all.started = all.started.min(report.started);
     all.interrupted |= report.interrupted;
-    for cluster in report.clusters {
-        if !all.clusters.contains(&cluster) {
-            all.clusters.push(cluster);
-        }
-    }
+    let known: BTreeSet<_> = all.clusters.iter().cloned().collect();
+    all.clusters.extend(report.clusters.into_iter().filter(|cluster| !known.contains(cluster)));
     let wrong = |found: Option<&Row>, wanted: Option<&Row>| {
         let heading = |row: Option<&Row>| row.map_or_else(|| "nothing".to_owned(), Row::heading);
         let (found, wanted) = (heading(found), heading(wanted));
@@ -171,7 +143,7 @@ fn add(all: &mut Report, first: &str, report: Report, file: &str) -> Result<(), 
 
 fn judge(row: &mut Row, rules: &Rules) {
     let RowResult::Probed { tally, verdicts } = &mut row.result else { return };
-    // Parts that went on until they were decided may be looked at whenever one likes.
+    // Runs that stopped at a verdict need the rules for sequential sampling.
     let sampling = tally.stopped.map_or(rules.sampling, |_| Sampling::UntilDecided);
     let rules = Rules { sampling, ..rules.clone() };
     for judged in verdicts {
@@ -189,7 +161,7 @@ mod tests {
     use crate::tally::latency::Class;
     use crate::verdict::Verdict;
 
-    /// The same rows, asked a second later.
+    /// The same report, started a second later.
     fn later(report: Report) -> Report {
         Report { started: report.started + Duration::from_secs(1), ..report }
     }
@@ -237,7 +209,7 @@ mod tests {
         let verdicts = verdicts.clone();
         many.rows[0].result = RowResult::Probed { tally, verdicts };
         let parts = || named([few.clone(), later(many.clone())]);
-        // By the rules of the merge: a hundred answers rule 13 % out, not 1 %.
+        // The rules of the merge decide: 100 answers rule out 13 %, but not 1 %.
         let merged = merge(parts(), &Rules { min_share: 0.13, ..Rules::default() }).unwrap();
         assert_eq!(merged.rows[0].verdict(), Verdict::Pass, "{:?}", merged.rows[0].result);
         let stricter = merge(parts(), &Rules::default()).unwrap();
@@ -246,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_belong_together_is_refused_by_name() {
+    fn reports_that_do_not_match_are_refused() {
         let refused = |reports: Vec<Report>, part: &str| {
             let error = merge(named(reports), &Rules::default()).unwrap_err().to_string();
             assert!(error.starts_with("2.json: ") && error.contains(part), "{error}");
@@ -256,13 +228,13 @@ mod tests {
         refused(vec![one.clone(), one.clone()], "same report as 1.json");
         let mut other = later(one.clone());
         other.rows[0].target = "elsewhere".to_owned();
-        refused(vec![one.clone(), other], "'curl elsewhere' is where 'curl istio1");
+        refused(vec![one.clone(), other], "found 'curl elsewhere' instead of 'curl istio1");
         let mut other = later(one.clone());
         other.rows[0].source = Some("gke1".to_owned());
         refused(vec![one.clone(), other], "from gke1: curl");
         let mut other = later(one.clone());
         other.rows.clear();
-        refused(vec![one.clone(), other], "'nothing' is where 'curl istio1");
+        refused(vec![one.clone(), other], "found 'nothing' instead of 'curl istio1");
         refused(vec![one.clone(), samples::matrix()], "was not probed: kubectl: error");
         let mut other = later(one.clone());
         if let RowResult::Probed { verdicts, .. } = &mut other.rows[0].result {
@@ -277,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn an_interrupted_part_makes_the_whole_one_interrupted() {
+    fn an_interrupted_part_makes_the_whole_interrupted() {
         let one = samples::plain();
         let cut = Report { interrupted: true, ..later(one.clone()) };
         let merged = merge(named([one, cut]), &Rules::default()).unwrap();
@@ -286,7 +258,7 @@ mod tests {
         assert_eq!(
             merge(Vec::new(), &Rules::default()).unwrap().exit_code(),
             3,
-            "of nothing nothing follows"
+            "no reports prove nothing"
         );
     }
 
@@ -318,7 +290,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn shards_add_up_to_what_one_prober_would_have_counted(
+        fn shards_add_up_to_the_counts_of_one_prober(
             asked in proptest::collection::vec((0usize..6, 1u64..4_000_000_000, 0usize..5), 0..200),
             shards in 1usize..=5,
         ) {
@@ -330,7 +302,7 @@ mod tests {
                 let row = samples::row(None, "a", tallied(own), &expectations);
                 let mut part = samples::report(vec![row]);
                 part.started += Duration::from_secs(shard as u64);
-                // Through JSON, as shards come.
+                // Shards arrive as JSON.
                 json::parse(&json::render(&part)).unwrap()
             });
             let rules = Rules { min_share: 0.13, ..Rules::default() };
@@ -347,7 +319,7 @@ mod tests {
             };
             proptest::prop_assert_eq!(failures(sum), failures(whole));
             proptest::prop_assert_eq!(sum.requests(), asked.len() as u64);
-            // What rests on counts alone is judged alike.
+            // Verdicts on counts are the same.
             let errors = |report: &Report| match &report.rows[0].result {
                 RowResult::Probed { verdicts, .. } => verdicts[0].clone(),
                 RowResult::Unreachable { .. } => unreachable!(),

@@ -1,8 +1,8 @@
-//! A report as Prometheus' text exposition: one series for each row and what it counts, never
-//! more of them than [`counts`] allows. Metrics and labels are documented in their `HELP`. Pure.
+//! A report in the text format of Prometheus. [`counts`] limits the number of series. Metrics are
+//! documented in their `HELP`. Pure.
 //!
-//! Counters are of all that was ever counted, gauges of the report: for a run that ended both are
-//! the same, while `prober watch` goes on, gauges are of its window.
+//! Counters count everything since the start, gauges describe the report. For `prober watch` the
+//! report is the window; for a run both cover the whole run.
 
 pub(crate) mod counts;
 mod exposition;
@@ -11,33 +11,33 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use super::groups::Shares;
 use super::rounds::{Rhythm, Rounds};
-use super::{Report, Row, RowResult};
+use super::{Report, Row};
 use crate::tally::outcome::FailureKind;
 use crate::tally::{Label, Tally};
-use crate::verdict::{Evidence, Judged, Rules, Sampling, Verdict};
+use crate::verdict::{Rules, Sampling, Verdict};
 use counts::{BOUNDS, Counts, MOST_CLUSTERS, OTHER};
 use exposition::{Exposition, Kind};
 
-/// The media type of the format.
 pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
-/// The source of a row that is asked from here.
+/// The label of rows without a source.
 pub(crate) const HERE: &str = "here";
 
-/// One row, and what is counted beyond its report.
+/// One row and its counters.
 #[derive(Clone, Debug)]
 pub(crate) struct Series<'a> {
-    /// The row: its gauges.
+    /// The source of the gauges.
     pub row: &'a Row,
-    /// Its counters; they bound the series.
+    /// The counters; they limit the number of series.
     pub counts: Cow<'a, Counts>,
-    /// How shares are judged, and so how wide their intervals are.
+    /// The rules of the intervals.
     pub rules: Cow<'a, Rules>,
-    /// Its rounds, where it is asked again and again.
+    /// The rounds of `prober watch`.
     pub rounds: Option<&'a Rounds>,
 }
 
-/// A whole report; intervals of shares are at the default confidence.
+/// The exposition of a report. Intervals of shares have the default confidence.
 #[must_use]
 pub(crate) fn render(report: &Report) -> Vec<u8> {
     let series: Vec<_> = report.rows.iter().map(Series::of).collect();
@@ -45,7 +45,7 @@ pub(crate) fn render(report: &Report) -> Vec<u8> {
 }
 
 impl<'a> Series<'a> {
-    /// A row that was asked once.
+    /// The series of a run.
     fn of(row: &'a Row) -> Self {
         let counts = row.tally().map(|tally| Counts::of(tally).bounded()).unwrap_or_default();
         let stopped = row.tally().is_some_and(|tally| tally.stopped.is_some());
@@ -54,14 +54,7 @@ impl<'a> Series<'a> {
         Self { row, counts: Cow::Owned(counts), rules: Cow::Owned(rules), rounds: None }
     }
 
-    fn verdicts(&self) -> &[Judged] {
-        match &self.row.result {
-            RowResult::Probed { verdicts, .. } => verdicts,
-            RowResult::Unreachable { .. } => &[],
-        }
-    }
-
-    /// Whether its source could probe when it was last asked to.
+    /// Whether the source could probe in the last round; `None` before it.
     fn up(&self) -> Option<bool> {
         match self.rounds {
             Some(rounds) => rounds.last.as_ref().map(|round| round.probed),
@@ -69,9 +62,9 @@ impl<'a> Series<'a> {
         }
     }
 
-    /// The clusters whose share is told: those that answer, and those that should.
+    /// The clusters that have a share: those that answer, and those that should.
     fn clusters(&self, named: &[String]) -> BTreeSet<String> {
-        let expected = self.verdicts().iter().map(|one| {
+        let expected = self.row.verdicts().iter().map(|one| {
             one.expectation.clusters().into_iter().map(str::to_owned).collect::<Vec<_>>()
         });
         let known = self.counts.backends.keys().map(|backend| backend.cluster.clone());
@@ -87,34 +80,30 @@ impl<'a> Series<'a> {
     }
 }
 
-/// A share and between which it is.
 #[derive(Debug)]
 struct Share {
     cluster: String,
     share: f64,
-    /// None of those that are counted together.
+    /// `None` for the sum of other clusters.
     interval: Option<(f64, f64)>,
 }
 
-/// The share of each cluster in a tally; none without answers.
+/// The share of each cluster; empty without answers.
 fn shares(series: &Series<'_>, tally: &Tally, named: &[String]) -> Vec<Share> {
     let answers = tally.answers();
     if answers == 0 {
         return Vec::new();
     }
-    let mut by_cluster: BTreeMap<String, (Cow<'_, str>, u64)> = BTreeMap::new();
-    for (cluster, count) in tally.answers_by(Label::Cluster) {
-        by_cluster.entry(counts::name(&cluster)).or_insert((cluster, 0)).1 += count;
+    let of_clusters = Shares::new(tally, &series.rules, Label::Cluster);
+    // Clusters with the same cut name share a series.
+    let mut by_cluster: BTreeMap<String, (&str, u64)> = BTreeMap::new();
+    for (cluster, count) in of_clusters.answers() {
+        by_cluster.entry(counts::name(cluster)).or_insert((cluster, 0)).1 += count;
     }
-    let evidence = Evidence::new(tally, &series.rules);
-    let unseen = evidence.absent(Label::Cluster);
     let of = |cluster: String| {
-        let (worth, count) = match by_cluster.get(&cluster) {
-            Some((name, count)) => (evidence.worth(Label::Cluster, name), *count),
-            None => (unseen, 0),
-        };
-        let share = count as f64 / answers as f64;
-        Share { cluster, share, interval: Some(evidence.interval(worth)) }
+        let (name, count) = by_cluster.get(&cluster).copied().unwrap_or((&cluster, 0));
+        let interval = Some(of_clusters.of(name).between);
+        Share { share: count as f64 / answers as f64, interval, cluster }
     };
     let mut shares: Vec<_> = series.clusters(named).into_iter().map(of).collect();
     let others = 1.0 - shares.iter().map(|share| share.share).sum::<f64>();
@@ -125,8 +114,7 @@ fn shares(series: &Series<'_>, tally: &Tally, named: &[String]) -> Vec<Share> {
     shares
 }
 
-/// The labels that tell rows apart, for each row. Two that are asked for the same thing, such
-/// as with another header, are numbered.
+/// The source and target labels of each row. Rows with the same source and target are numbered.
 fn names(series: &[Series<'_>]) -> Vec<(String, String)> {
     let mut seen: BTreeMap<(String, String), u64> = BTreeMap::new();
     let mut names = Vec::new();
@@ -141,7 +129,7 @@ fn names(series: &[Series<'_>]) -> Vec<(String, String)> {
     names
 }
 
-/// A row's labels, and more of them.
+/// The labels of a row, and more labels.
 fn with<'a, const N: usize>(
     name: &'a (String, String),
     more: [(&'static str, &'a str); N],
@@ -151,7 +139,7 @@ fn with<'a, const N: usize>(
     labels
 }
 
-/// The exposition of rows. `named` are clusters whose shares are told even if they are zero.
+/// The exposition of rows. The clusters in `named` have a share even if they do not answer.
 #[must_use]
 pub(crate) fn expose(
     started: SystemTime,
@@ -173,26 +161,33 @@ pub(crate) fn expose(
     text.into_bytes()
 }
 
-/// A row's labels and what there is of it.
+/// The labels of a row and its series.
 type Named<'a> = (&'a (String, String), &'a Series<'a>);
 
 fn about(text: &mut Exposition, started: SystemTime, rhythm: Option<Rhythm>) {
-    let mut family =
-        text.family("prober_build_info", Kind::Gauge, "Always 1; the label says which build.");
+    let mut family = text.family(
+        "prober_build_info",
+        Kind::Gauge,
+        "Always 1. The label is the version of prober.",
+    );
     family.sample(&[("version", env!("CARGO_PKG_VERSION"))], 1_u64);
-    text.family("prober_started_timestamp_seconds", Kind::Gauge, "When probing began.")
-        .sample(&[], seconds_since_epoch(started));
+    text.family(
+        "prober_started_timestamp_seconds",
+        Kind::Gauge,
+        "Unix time at which probing started.",
+    )
+    .sample(&[], seconds_since_epoch(started));
     if let Some(Rhythm { interval, window }) = rhythm {
-        let help = "From the beginning of a round of requests to that of the next.";
+        let help = "Time from the start of a round to the start of the next.";
         text.family("prober_interval_seconds", Kind::Gauge, help)
             .sample(&[], interval.as_secs_f64());
-        let help = "How far back shares and verdicts look.";
+        let help = "Length of the window that shares and verdicts cover.";
         text.family("prober_window_seconds", Kind::Gauge, help).sample(&[], window.as_secs_f64());
     }
 }
 
 fn requests(text: &mut Exposition, rows: &[Named<'_>]) {
-    let help = "Requests that ended, by whether an echo answered.";
+    let help = "Requests that ended, by result.";
     let mut family = text.family("prober_requests_total", Kind::Counter, help);
     for (name, series) in rows {
         let failed: u64 = series.counts.failures.iter().sum();
@@ -200,19 +195,19 @@ fn requests(text: &mut Exposition, rows: &[Named<'_>]) {
             family.sample(&with(name, [("result", result)]), count);
         }
     }
-    let help = "Requests that no echo answered, by kind of failure.";
+    let help = "Failed requests, by kind of failure.";
     let mut family = text.family("prober_failures_total", Kind::Counter, help);
     for (name, series) in rows {
         for (kind, count) in FailureKind::ALL.into_iter().zip(series.counts.failures) {
             family.sample(&with(name, [("kind", kind.word())]), count);
         }
     }
-    let help = "Answers that were not the nearest Envoy's first attempt.";
+    let help = "Answers that needed a retry by an Envoy.";
     let mut family = text.family("prober_retried_answers_total", Kind::Counter, help);
     for (name, series) in rows {
         family.sample(&with(name, []), series.counts.retried);
     }
-    let help = "TCP connections that were opened.";
+    let help = "TCP connections that prober opened.";
     let mut family = text.family("prober_connections_total", Kind::Counter, help);
     for (name, series) in rows {
         family.sample(&with(name, []), series.counts.connections);
@@ -220,8 +215,8 @@ fn requests(text: &mut Exposition, rows: &[Named<'_>]) {
 }
 
 fn answers(text: &mut Exposition, rows: &[Named<'_>]) {
-    let help = "Answers, by the cluster and pod that gave them; beyond 30 pods the others of a \
-                cluster are the pod other.";
+    let help = "Answers, by cluster and pod. Beyond 30 pods of a target, the other pods of a \
+                cluster count as the pod other.";
     let mut family = text.family("prober_answers_total", Kind::Counter, help);
     for (name, series) in rows {
         for (backend, answers) in &series.counts.backends {
@@ -230,8 +225,8 @@ fn answers(text: &mut Exposition, rows: &[Named<'_>]) {
             family.sample(&with(name, who), answers.count);
         }
     }
-    let help = "From the instant at which a request should have started to the end of its answer, \
-                by backend; told apart to 0.1 %.";
+    let help = "Time from the scheduled start of a request to the end of its answer, by cluster and \
+                pod; accurate to 0.1 %.";
     let mut family = text.family("prober_answer_duration_seconds", Kind::Histogram, help);
     let bounds = BOUNDS.map(|us| Duration::from_micros(us).as_secs_f64().to_string());
     for (name, series) in rows {
@@ -268,24 +263,24 @@ fn share_gauges(text: &mut Exposition, rows: &[Named<'_>], named: &[String]) {
             }
         }
     };
-    let help = "The part of the answers that a cluster gave, 0 to 1.";
+    let help = "Share of the answers of a target that a cluster gave, 0 to 1.";
     gauge("prober_share_ratio", help, &|share| Some(share.share));
-    let help = "What a cluster's true share is at least, at the confidence of verdicts.";
+    let help = "Lower bound of the true share of a cluster, at the confidence of the verdicts.";
     gauge("prober_share_lower_bound_ratio", help, &|share| Some(share.interval?.0));
-    let help = "What a cluster's true share is at most, at the confidence of verdicts.";
+    let help = "Upper bound of the true share of a cluster, at the confidence of the verdicts.";
     gauge("prober_share_upper_bound_ratio", help, &|share| Some(share.interval?.1));
 }
 
-/// The states of a verdict; of the series of each, one is 1 and the others are 0.
+/// The states of a verdict. One of the three series is 1, the others are 0.
 const STATES: [(&str, Verdict); 3] =
     [("pass", Verdict::Pass), ("fail", Verdict::Fail), ("inconclusive", Verdict::Inconclusive)];
 
 fn verdicts(text: &mut Exposition, rows: &[Named<'_>]) {
-    let help = "1 for the verdict on an expectation, 0 for the other two.";
+    let help = "1 for the verdict on an expectation, 0 for the other two verdicts.";
     let mut family = text.family("prober_verdict", Kind::Gauge, help);
     for (name, series) in rows {
         let mut seen = BTreeSet::new();
-        for judged in series.verdicts().iter() {
+        for judged in series.row.verdicts() {
             let expectation = judged.expectation.to_string();
             if !seen.insert(expectation.clone()) {
                 continue;
@@ -296,15 +291,15 @@ fn verdicts(text: &mut Exposition, rows: &[Named<'_>]) {
             }
         }
     }
-    let help = "1 for the worst verdict of a target, 0 for the other two; a source that could not \
-                probe has failed.";
+    let help = "1 for the worst verdict of a target, 0 for the other two verdicts. A target whose \
+                source cannot probe fails.";
     let mut family = text.family("prober_target_verdict", Kind::Gauge, help);
     for (name, series) in rows {
         for (state, verdict) in STATES {
             family.sample(&with(name, [("verdict", state)]), series.row.verdict() == verdict);
         }
     }
-    let help = "1 if the source could probe when it was last asked to, 0 if not.";
+    let help = "1 if the source could probe in the last round, 0 if not.";
     let mut family = text.family("prober_source_up", Kind::Gauge, help);
     for (name, series) in rows {
         if let Some(up) = series.up() {
@@ -315,7 +310,7 @@ fn verdicts(text: &mut Exposition, rows: &[Named<'_>]) {
 
 fn rounds(text: &mut Exposition, rows: &[Named<'_>]) {
     let all = || rows.iter().filter_map(|(name, series)| Some((*name, series.rounds?)));
-    let help = "Rounds of requests that ended, by whether the source could probe.";
+    let help = "Rounds that ended, by whether the source could probe.";
     let mut family = text.family("prober_rounds_total", Kind::Counter, help);
     for (name, rounds) in all() {
         for (result, count) in [("probed", rounds.probed), ("unreachable", rounds.unreachable)] {
@@ -323,12 +318,12 @@ fn rounds(text: &mut Exposition, rows: &[Named<'_>]) {
         }
     }
     let last = || all().filter_map(|(name, rounds)| Some((name, rounds.last.as_ref()?)));
-    let help = "When the last round ended.";
+    let help = "Unix time at which the last round ended.";
     let mut family = text.family("prober_last_round_timestamp_seconds", Kind::Gauge, help);
     for (name, round) in last() {
         family.sample(&with(name, []), seconds_since_epoch(round.ended));
     }
-    let help = "How long the last round took.";
+    let help = "Duration of the last round.";
     let mut family = text.family("prober_last_round_duration_seconds", Kind::Gauge, help);
     for (name, round) in last() {
         family.sample(&with(name, []), round.took.as_secs_f64());

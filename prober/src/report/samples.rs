@@ -1,4 +1,4 @@
-//! Reports for the golden tests of every format.
+//! Sample reports for the golden tests of all formats.
 
 use std::time::{Duration, SystemTime};
 
@@ -11,14 +11,14 @@ use crate::tally::outcome::{Answer, Failure, FailureKind, Outcome, Remote, Timin
 use crate::tally::{Recorder, Tally};
 use crate::verdict;
 
-/// One target, two clusters, all well.
+/// One target, two clusters, no failures.
 pub(crate) fn plain() -> Report {
     let tally = tally(&[("kops", "echo2-64ddccc94f-xdfqr", 52), ("gke1", "echo2-5f-abcde", 48)]);
     let row = row(None, "istio1.xiaowenx.com/echo2", tally, &["exactly kops,gke1"]);
     report(vec![row])
 }
 
-/// Two addresses of one name, each a row.
+/// Two addresses of one name, each with a row.
 pub(crate) fn each() -> Report {
     let mut report = plain();
     report.rows.extend(plain().rows);
@@ -28,7 +28,7 @@ pub(crate) fn each() -> Report {
     report
 }
 
-/// Four rows: all well, failures, too few to say, and a source that cannot be reached.
+/// Four rows: a pass, failures, too few requests, and a source that cannot be reached.
 pub(crate) fn matrix() -> Report {
     let well = tally(&[("kops", "echo1-5cf848bd89-lql9p", 100)]);
     let mut failing = Recorder::default();
@@ -65,7 +65,7 @@ pub(crate) fn matrix() -> Report {
     report
 }
 
-/// Two clusters for four seconds, of which one fails in the third; with a timeline.
+/// Two clusters for four seconds with a timeline; one cluster fails in the third second.
 pub(crate) fn timeline() -> Report {
     let (kops, gke1) = (Identity::new("echo2-a", "kops"), Identity::new("echo2-b", "gke1"));
     let mut recorder = Recorder::new(Some(Duration::from_millis(100)));
@@ -86,7 +86,7 @@ pub(crate) fn timeline() -> Report {
     report(vec![row(None, "istio1.xiaowenx.com/echo2", tally, &["exactly kops,gke1"])])
 }
 
-/// More pods than a timeline tells apart, for longer than it has bins.
+/// More pods and more bins than a timeline holds.
 pub(crate) fn many_pods() -> Report {
     let mut recorder = Recorder::new(Some(Duration::from_millis(1)));
     for n in 0..300 {
@@ -110,7 +110,7 @@ pub(crate) fn row(
     tally: Tally,
     expectations: &[&str],
 ) -> Row {
-    // Samples of a hundred rule out no small share.
+    // 100 requests cannot rule out the default minimum share of 1 %.
     let rules = verdict::Rules { min_share: 0.13, ..verdict::Rules::default() };
     let parsed = expectations.iter().map(|text| expectation::parse(text).unwrap());
     let verdicts = parsed.map(|expectation| verdict::judge(&tally, &expectation, &rules)).collect();
@@ -133,7 +133,7 @@ fn answers(recorder: &mut Recorder, backends: &[(&str, &str, u64)]) {
             let text = format!("[URL: http://echo2:8080/] on [pod: {pod}] in [cluster: {cluster}]");
             let attempt = (n == 7).then_some(2);
             let answer = Answer { who: Who::Body(&identity), attempt, text: Some(text) };
-            // Interleaved, so that the first lines show more than one backend.
+            // Interleaved: the first answers come from several backends.
             let place = n * backends.len() as u64 + first as u64;
             recorder.record(outcome(place, Ok(answer)), 4);
         }

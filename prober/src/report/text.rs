@@ -1,5 +1,5 @@
-//! The report for eyes: per row the answers, who gave them, what failed and
-//! the verdicts; of several rows a table at the end.
+//! The report for people: for each row the first answers, the backends, failures and verdicts;
+//! for several rows a table at the end.
 
 pub(crate) mod bar;
 mod failover;
@@ -10,46 +10,50 @@ mod width;
 
 use std::fmt::Write as _;
 
-use super::groups::{Clusters, Groups};
+use super::groups::{self, Clusters, Groups};
 use super::{Report, Row, RowResult};
 use crate::plan::Protocol;
 use crate::tally::latency::Latency;
 use crate::tally::{Label, Phases, Stopped, Tally};
-use crate::units::{percent, plural, rounded_percent, shown_time};
+use crate::units::{count, percent, rounded_percent, shown_time};
 use crate::verdict::{self, Judged, Verdict};
 use table::{Cell, Column, Table};
 
-/// Text is laid out for a width between these.
+/// The narrowest layout, in columns.
 pub(crate) const NARROWEST: usize = 60;
-/// See [`NARROWEST`].
+/// The widest layout, in columns.
 pub(crate) const WIDEST: usize = 200;
-/// From this width on, intervals stand there in numbers, too.
+/// From this width on, tables show intervals also as numbers.
 const WIDE: usize = 90;
-/// The most lines about addresses that answered, and about those that were passed over.
+/// The most clusters of the table of all rows. No layout has room for so many columns.
+const MAX_CLUSTERS: usize = 100;
+/// The most addresses that are listed.
 const MAX_ADDRESSES: usize = 16;
+/// The most addresses passed over that are listed.
 const MAX_PASSED_OVER: usize = 8;
 
-/// How text is dressed.
+/// The style of text reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Style {
-    /// Whether meaning is also carried by colour.
+    /// Whether words also have a colour.
     pub color: bool,
-    /// Whether the address is told, too, where there was only one.
+    /// Whether a single address is shown, too.
     pub verbose: bool,
-    /// Columns of the terminal, for which tables are laid out.
+    /// The columns of the terminal.
     pub width: usize,
-    /// Whether prose is wrapped to this width, too. A log is searched, and is not.
+    /// Whether prose is wrapped to this width. Without a terminal it is not, so that logs stay
+    /// searchable.
     pub wrap: bool,
-    /// Blocks and signs of Unicode; else ASCII.
+    /// Whether Unicode is used; otherwise ASCII.
     pub unicode: bool,
 }
 
 impl Style {
-    /// For a file.
+    /// The style of files.
     pub(crate) const PLAIN: Self =
         Self { color: false, verbose: false, width: 100, wrap: false, unicode: true };
 
-    /// `text` in a colour, given as the number of its escape sequence.
+    /// `text` in a colour, given as the number of its escape sequence (SGR).
     pub(crate) fn paint(self, code: &str, text: &str) -> String {
         if self.color { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
     }
@@ -62,13 +66,13 @@ impl Style {
         self.paint(code(verdict), verdict.word())
     }
 
-    /// What was written in Unicode, as the style wants it.
+    /// Converts Unicode text to ASCII if the style asks for it.
     fn finish(self, text: String) -> Vec<u8> {
         if self.unicode { text.into_bytes() } else { width::ascii(text).into_bytes() }
     }
 }
 
-/// The number of the escape sequence of a verdict's colour.
+/// The escape sequence (SGR) of a verdict's colour.
 fn code(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Pass => "32",
@@ -77,7 +81,6 @@ fn code(verdict: Verdict) -> &'static str {
     }
 }
 
-/// The whole report.
 #[must_use]
 pub(crate) fn render(report: &Report, style: Style) -> Vec<u8> {
     let mut out = String::new();
@@ -93,14 +96,14 @@ pub(crate) fn render(report: &Report, style: Style) -> Vec<u8> {
         let note = "INTERRUPTED: this report is partial";
         let _ = writeln!(out, "{}", style.paint("33", note));
     }
-    // The last line of a section is followed by a blank one only if more follows.
+    // A blank line separates sections; none follows the last one.
     if out.ends_with("\n\n") {
         out.pop();
     }
     style.finish(out)
 }
 
-/// Only why the rows are as they are: `prober explain-run`.
+/// Only the explanations of the rows, for `prober explain-run`.
 #[must_use]
 pub(crate) fn why(report: &Report, style: Style) -> Vec<u8> {
     let mut out = String::new();
@@ -111,11 +114,11 @@ pub(crate) fn why(report: &Report, style: Style) -> Vec<u8> {
     style.finish(width::wrapped(&out, style))
 }
 
-/// One row of the report.
+/// One row of a report with these clusters.
 #[must_use]
-pub(super) fn row(report: &Report, row: &Row, style: Style) -> Vec<u8> {
+pub(super) fn row(clusters: &Clusters<'_>, row: &Row, style: Style) -> Vec<u8> {
     let mut out = String::new();
-    section(&mut out, row, &Clusters::of(report), style);
+    section(&mut out, row, clusters, style);
     style.finish(out)
 }
 
@@ -129,7 +132,7 @@ fn section(out: &mut String, row: &Row, clusters: &Clusters<'_>, style: Style) {
             out.push_str(&width::wrapped(&line, style));
         }
         RowResult::Probed { tally, verdicts } => {
-            // Verbatim, as everything that was answered.
+            // Answers are verbatim: they are neither wrapped nor cut.
             for line in tally.shown.values() {
                 let _ = writeln!(out, "{line}");
             }
@@ -160,8 +163,7 @@ fn section(out: &mut String, row: &Row, clusters: &Clusters<'_>, style: Style) {
     out.push_str(&width::wrapped(&reasons, style));
 }
 
-/// Who answered: a line for each of the backends with most answers, in each cluster the one with
-/// most of them first.
+/// The backends with the most answers, one line each, ordered by cluster and answers.
 fn distribution(out: &mut String, tally: &Tally, clusters: &Clusters<'_>, style: Style) {
     if tally.backends.is_empty() {
         return;
@@ -207,31 +209,29 @@ fn distribution(out: &mut String, tally: &Tally, clusters: &Clusters<'_>, style:
     }
     out.push_str(&table.render("  ", style));
     if groups.folded > 0 {
-        let (answers, connections) = (groups.folded_answers, groups.folded_connections);
         let line = format!(
-            "  and {} more {} with {answers} {} on {connections} {}\n",
-            groups.folded,
-            plural(groups.folded as u64, "pod"),
-            plural(answers, "answer"),
-            plural(connections, "connection"),
+            "  and {} with {} on {}\n",
+            count(groups.folded as u64, "more pod"),
+            count(groups.folded_answers, "answer"),
+            count(groups.folded_connections, "connection"),
         );
         out.push_str(&width::wrapped(&line, style));
     }
 }
 
-/// Both bounds of a share in whole percent, rounded outwards: `38–64%`.
+/// Both bounds of an interval in whole percent, rounded outwards: `38–64%`.
 fn bounds((lower, upper): (f64, f64)) -> String {
     format!("{:.0}–{:.0}%", (lower * 100.0).floor(), (upper * 100.0).ceil())
 }
 
-/// Where the connections led, unless it is as plain as can be; those with most answers first.
+/// The addresses that were connected to, those with the most answers first. A single address is
+/// shown only if the style is verbose.
 fn addresses(out: &mut String, tally: &Tally, style: Style) {
     let least = if style.verbose { 1 } else { 2 };
     if tally.addresses.len() < least {
         return;
     }
-    let mut all: Vec<_> = tally.addresses.iter().collect();
-    all.sort_by_key(|(_, counted)| std::cmp::Reverse(counted.answers));
+    let all = groups::addresses(tally);
     let numbers = ["CONNECTIONS", "ANSWERS"].map(|head| Column::new(head).right());
     let address = Column::new("ADDRESS").shrinks(12);
     let mut table = Table::new([address].into_iter().chain(numbers).collect());
@@ -243,13 +243,8 @@ fn addresses(out: &mut String, tally: &Tally, style: Style) {
     out.push_str(&table.render("  ", style));
     if let Some(more) = all.get(MAX_ADDRESSES..).filter(|more| !more.is_empty()) {
         let answers: u64 = more.iter().map(|(_, counted)| counted.answers).sum();
-        let _ = writeln!(
-            out,
-            "  and {} more {} with {answers} {}",
-            more.len(),
-            if more.len() == 1 { "address" } else { "addresses" },
-            plural(answers, "answer")
-        );
+        let more = count(more.len() as u64, "more address");
+        let _ = writeln!(out, "  and {more} with {}", count(answers, "answer"));
     }
 }
 
@@ -257,29 +252,26 @@ fn failures(out: &mut String, tally: &Tally, style: Style) {
     if tally.failures.is_empty() {
         return;
     }
-    let mut groups: Vec<_> = tally.failures.iter().collect();
-    groups.sort_by_key(|group| (group.kind, std::cmp::Reverse(group.count)));
     let example = Column::new("EXAMPLE").shrinks(8);
     let mut table = Table::new(vec![Column::new("FAILURE"), Column::new("COUNT").right(), example]);
-    for group in groups {
+    for group in groups::failures(tally) {
         let (kind, count) = (group.kind.to_string(), group.count.to_string());
         table.row(vec![kind.into(), count.into(), group.what.as_str().into()]);
     }
-    // One verbatim example of each: only a terminal cuts it.
+    // Examples are verbatim; only a terminal cuts them.
     let width = if style.wrap { style.width } else { usize::MAX };
     out.push_str(&table.render("  ", Style { width, ..style }));
 }
 
 fn summary(tally: &Tally, protocol: Protocol) -> String {
-    let (requests, connections) = (tally.requests(), tally.connections);
     let over = match protocol {
         Protocol::Http1 => String::new(),
         other => format!(" over {}", other.name()),
     };
     let mut line = format!(
-        "{requests} {}{over} on {connections} {}, {} failed, {} retried by the mesh, {}",
-        plural(requests, "request"),
-        plural(connections, "connection"),
+        "{}{over} on {}, {} failed, {} retried by the mesh, {}",
+        count(tally.requests(), "request"),
+        count(tally.connections, "connection"),
         tally.failed_requests(),
         tally.retried(),
         shown_time(Some(tally.elapsed)),
@@ -287,42 +279,42 @@ fn summary(tally: &Tally, protocol: Protocol) -> String {
     if let Some(kept) = tally.punctuality {
         let _ = write!(
             line,
-            "\n  {} started more than 1 ms late, the latest by {}; {} never started",
+            "\n  {} started more than 1 ms late, at most {} late; {} never started",
             kept.late,
             shown_time(Some(kept.worst)),
             kept.dropped
         );
     }
     match tally.stopped {
-        Some(Stopped::Decided) => line.push_str("; ended once all was decided"),
-        Some(Stopped::Exhausted) => line.push_str("; ended at --max-requests"),
+        Some(Stopped::Decided) => line.push_str("; stopped when every verdict was decided"),
+        Some(Stopped::Exhausted) => line.push_str("; stopped at --max-requests"),
         None => {}
     }
     if tally.abandoned > 0 {
-        let _ = write!(line, "; {} under way when interrupted", tally.abandoned);
+        let _ = write!(line, "; {} unfinished when interrupted", tally.abandoned);
     }
     passed_over(&mut line, tally);
     line
 }
 
-/// The addresses that were passed over most; of the others only how many.
+/// The addresses that were passed over most often, and how many more there are.
 fn passed_over(line: &mut String, tally: &Tally) {
-    let mut all: Vec<_> = tally.passed_over.iter().collect();
-    all.sort_by_key(|(_, over)| std::cmp::Reverse(over.count));
+    let all = groups::passed_over(tally);
     for (address, over) in all.iter().take(MAX_PASSED_OVER) {
-        let _ = write!(line, "\n  passed over {address} {} times: {}", over.count, over.why);
+        let times = count(over.count, "time");
+        let _ = write!(line, "\n  passed over {address} {times}: {}", over.why);
     }
     let more = all.get(MAX_PASSED_OVER..).unwrap_or_default();
     let times = more.iter().map(|(_, over)| over.count).sum::<u64>() + tally.passed_over_further;
     if times > 0 {
         let some = if tally.passed_over_further > 0 { "at least " } else { "" };
         let others = more.len() as u64 + u64::from(tally.passed_over_further > 0);
-        let noun = if others == 1 { "address" } else { "addresses" };
-        let _ = write!(line, "\n  passed over {some}{others} more {noun} {times} times");
+        let (others, times) = (count(others, "more address"), count(times, "time"));
+        let _ = write!(line, "\n  passed over {some}{others} {times}");
     }
 }
 
-/// How much of the time was the server's as the nearest Envoy saw it, where it says so.
+/// The server's part of the time, if the nearest Envoy states it.
 fn upstream(phases: &Phases) -> Option<String> {
     let median = |latency: &Latency| latency.quantile(0.5);
     let (whole, part) = (median(&phases.first_byte)?, median(&phases.upstream)?);
@@ -330,17 +322,17 @@ fn upstream(phases: &Phases) -> Option<String> {
     let part = if ms == 0 { "less than 1".to_owned() } else { ms.to_string() };
     let whole = shown_time(Some(whole));
     let header = echo_reply::headers::ENVOY_UPSTREAM_TIME;
-    Some(format!("medians: {whole} to the first byte, {part} ms of it upstream ({header})"))
+    Some(format!("median time to first byte {whole}, of which {part} ms upstream ({header})"))
 }
 
-/// Backends that take turns: no chance is in that, and a bound on chance is wider than it must be.
+/// Says that backends answer in turn. Then chance plays no part, and intervals are too wide.
 fn in_turn(period: usize) -> String {
     let ordinal = match period {
         2 => "second".to_owned(),
         3 => "third".to_owned(),
         n => format!("{n}th"),
     };
-    format!("in turn: every {ordinal} answer came from the same pod")
+    format!("round robin: every {ordinal} answer came from the same pod")
 }
 
 fn judged(out: &mut String, verdicts: &[Judged], style: Style) {
@@ -349,11 +341,12 @@ fn judged(out: &mut String, verdicts: &[Judged], style: Style) {
     }
 }
 
-/// Source × target: share per cluster, failures, retried, verdict.
+/// A table with one line per row: share of each cluster, failures, retries, verdict.
 fn matrix(out: &mut String, report: &Report, style: Style) {
-    let clusters = report.all_clusters();
+    let mut clusters = report.all_clusters();
+    clusters.truncate(MAX_CLUSTERS);
     let mut columns = ["SOURCE", "TARGET"].map(|head| Column::new(head).shrinks(8)).to_vec();
-    // The last clusters go first, where there are too many.
+    // Without room for all clusters, the last ones are left out first.
     columns.extend(clusters.iter().enumerate().map(|(place, name)| {
         Column::new(name.as_str()).right().shrinks(6).rank(1 + clusters.len() - place)
     }));
@@ -385,21 +378,7 @@ fn matrix(out: &mut String, report: &Report, style: Style) {
         table.row(cells);
     }
     out.push_str(&table.render("", style));
-    out.push_str(&width::wrapped(&format!("\n{}\n", tail(report)), style));
-}
-
-/// How many rows are met, missed and open.
-pub(super) fn tail(report: &Report) -> String {
-    let rows = report.rows.len();
-    let with = |verdict| report.rows.iter().filter(|row| row.verdict() == verdict).count();
-    match (with(Verdict::Fail), with(Verdict::Inconclusive)) {
-        (0, 0) => format!("all {rows} rows meet their expectations"),
-        (0, open) => format!("{open} of {rows} rows inconclusive"),
-        (missed, 0) => format!("{missed} of {rows} rows miss their expectations"),
-        (missed, open) => {
-            format!("{missed} of {rows} rows miss their expectations, {open} inconclusive")
-        }
-    }
+    out.push_str(&width::wrapped(&format!("\n{}\n", report.summary()), style));
 }
 
 #[cfg(test)]

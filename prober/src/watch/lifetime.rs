@@ -1,5 +1,5 @@
-//! What was counted of a row since the beginning, bounded in memory. A series of it only grows:
-//! a pod's counts never move to another series, and those of a pod that is gone end with it. Pure.
+//! The counters of a row since the start of `prober watch`, limited in memory. A series only grows:
+//! the counts of a pod never move to another series, and end when the pod is gone. Pure.
 
 use std::collections::BTreeMap;
 
@@ -7,32 +7,29 @@ use crate::report::prometheus::counts::{Backend, Counts, MOST_PODS, OTHER};
 use crate::report::rounds::{Round, Rounds};
 use crate::tally::Tally;
 
-/// The counters of one row.
 #[derive(Debug, Default)]
 pub(crate) struct Lifetime {
     counts: Counts,
     rounds: Rounds,
-    /// The pods that are counted apart, and the number of the last round in which each answered.
+    /// The pods with counters of their own, and the last round in which each answered.
     seen: BTreeMap<Backend, u64>,
-    /// How many rounds there were.
+    /// The number of rounds so far.
     number: u64,
 }
 
 impl Lifetime {
-    /// What was counted.
     #[must_use]
     pub(crate) fn counts(&self) -> &Counts {
         &self.counts
     }
 
-    /// The rounds so far.
     #[must_use]
     pub(crate) fn rounds(&self) -> &Rounds {
         &self.rounds
     }
 
-    /// Counts a round; `None` if its source could not probe. A pod that did not answer in the
-    /// last `quiet` rounds, this one included, gives its place to a new one if there is no other.
+    /// Counts a round; `tally` is `None` if the source could not probe. If all places are taken, a
+    /// new pod takes the place of one that did not answer in the last `quiet` rounds.
     pub(crate) fn add(&mut self, tally: Option<&Tally>, round: Round, quiet: u64) {
         self.number += 1;
         self.rounds.last = Some(round);
@@ -43,7 +40,7 @@ impl Lifetime {
         self.rounds.probed += 1;
         let more = Counts::of(tally);
         self.counts.add_sums(&more);
-        // Before a new one takes a place: these are not gone.
+        // First: these pods are not gone, so no new pod may take their place.
         for backend in more.backends.keys() {
             if let Some(last) = self.seen.get_mut(backend) {
                 *last = self.number;
@@ -60,7 +57,7 @@ impl Lifetime {
         }
     }
 
-    /// Whether a backend is counted apart; makes a place for it if it can.
+    /// Whether a backend has counters of its own. Frees a place for it if possible.
     fn has_place(&mut self, backend: &Backend, quiet: u64) -> bool {
         if backend.pod == OTHER {
             return false;
@@ -106,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pod_that_is_gone_gives_its_place_to_a_new_one() {
+    fn a_new_pod_takes_the_place_of_one_that_is_gone() {
         let mut lifetime = Lifetime::default();
         let most = MOST_PODS as u64;
         lifetime.add(Some(&tally(0..most)), round(true), 3);
@@ -121,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn rounds_without_a_source_are_counted_apart() {
+    fn rounds_in_which_the_source_cannot_probe_have_a_counter() {
         let mut lifetime = Lifetime::default();
         lifetime.add(None, round(false), 1);
         lifetime.add(Some(&tally([1])), round(true), 1);
@@ -132,10 +129,9 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
 
-        /// Pods come and go; no series shrinks while it is there, and there are never more
-        /// than allowed.
+        /// Pods come and go. No series shrinks, and the number of series is limited.
         #[test]
-        fn series_only_grow_and_are_bounded(
+        fn series_only_grow_and_are_limited(
             rounds in prop::collection::vec(prop::collection::btree_set(0_u64..120, 0..80), 1..30),
             quiet in 1_u64..5,
         ) {

@@ -1,263 +1,204 @@
-//! The live page of `prober watch`: one self-contained document, of now. Pure; the reports that
-//! are kept are made elsewhere.
+//! The live page of `prober watch`: one self-contained document about the current window. Pure.
 
-use std::fmt::{self, Write as _};
 use std::time::{Duration, SystemTime};
 
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
+use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::state::{State, Watched};
 use crate::report::RowResult;
+use crate::report::groups::{self, COLOURS, Shares};
+use crate::report::html::words::{badge, count, counted, instant, name};
+use crate::report::html::{PALETTE, plot};
 use crate::report::prometheus::counts;
+use crate::tally::latency::Latency;
 use crate::tally::{Label, Tally};
-use crate::units::count;
-use crate::units::percent;
-use crate::verdict::{Evidence, Judged, Rules, Verdict};
+use crate::units::{percent, shown_time};
+use crate::verdict::{Judged, Rules, Verdict};
 
 const STYLE: &str = include_str!("page/live.css");
 const SCRIPT: &str = include_str!("page/live.js");
 
-/// What the page may do: its own style and script, and asking for itself again.
+/// The Content-Security-Policy: the page's own style and script, and requests for the page itself.
 pub(crate) const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; \
-    script-src 'sha256-rMbGeR5ZhYJwipknttjA5wncLIYQLiOS0GNRNwuhSGc='; connect-src 'self'; base-uri 'none'; form-action 'none'; \
+    script-src 'sha256-1sMpl8yf+4Mg7yD/4g9lwX7243czYnFXP8fgCjRVSbM='; connect-src 'self'; base-uri 'none'; form-action 'none'; \
     frame-ancestors 'none'";
 
-/// How often the page is asked for again.
-const SHORTEST: Duration = Duration::from_secs(1);
-const LONGEST: Duration = Duration::from_secs(15);
-/// So many pods of a target are listed.
+/// The page refreshes at every round, but neither more nor less often than this.
+const SHORTEST_REFRESH: Duration = Duration::from_secs(1);
+const LONGEST_REFRESH: Duration = Duration::from_secs(15);
+/// The most pods of a target that are listed.
 const MOST_PODS: usize = 12;
-/// The colours of clusters, by their order; more of them begin anew.
-const COLORS: usize = 6;
 
-/// The page of this moment.
 #[must_use]
 pub(crate) fn render(state: &State, now: SystemTime) -> String {
-    let refresh = state.rhythm.interval.clamp(SHORTEST, LONGEST).as_secs();
+    let refresh = state.rhythm.interval.clamp(SHORTEST_REFRESH, LONGEST_REFRESH).as_secs();
     let clusters = state.clusters();
-    let worst = state.rows().iter().map(|row| row.row().verdict()).max();
-    let worst = worst.unwrap_or(Verdict::Inconclusive);
-    let mut html = String::with_capacity(1 << 14);
-    let _ = write!(
-        html,
-        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <title>{} – prober watch</title>\n\
-         <noscript><meta http-equiv=\"refresh\" content=\"{refresh}\"></noscript>\n\
-         <style>\n{STYLE}</style>\n</head>\n<body data-refresh=\"{refresh}\">\n<main>\n",
-        worst.word(),
-    );
-    head(&mut html, state, worst, now);
-    for row in state.rows() {
-        card(&mut html, row, &clusters, now);
-    }
-    let _ = write!(html, "</main>\n<p id=\"lost\" role=\"status\" hidden></p>\n");
-    let _ = write!(html, "<script>{SCRIPT}</script>\n</body>\n</html>\n");
-    html
-}
-
-fn head(html: &mut String, state: &State, worst: Verdict, now: SystemTime) {
-    let _ = write!(
-        html,
-        "<header>\n<h1>{} prober watch</h1>\n<p>{}, a round every {:?}, judged over the last \
-         {:?}; since {}. <time datetime=\"{now}\">As of {now}.</time> <a href=\"metrics\">Metrics\
-         </a></p>\n</header>\n",
-        Badge(worst),
-        count(state.rows().len() as u64, "target"),
-        state.rhythm.interval,
-        state.rhythm.window,
-        Utc(state.started),
-        now = Utc(now),
-    );
-}
-
-fn card(html: &mut String, watched: &Watched, clusters: &[String], now: SystemTime) {
-    let row = watched.row();
-    let source = row.source.as_deref().unwrap_or("here");
-    let _ = write!(
-        html,
-        "<section>\n<h2>{} {} <span>from {}</span></h2>\n",
-        Badge(row.verdict()),
-        Text(&row.target_shown()),
-        Text(source),
-    );
-    if let Some(reason) = watched.unreachable() {
-        let _ = writeln!(html, "<p class=\"away\">The source cannot probe: {}</p>", Text(reason));
-    }
-    if let RowResult::Probed { tally, verdicts } = &row.result {
-        if tally.answers() > 0 {
-            bars(html, tally, watched.rules(), clusters);
-        }
-        figures(html, tally, watched, now);
-        judged(html, verdicts);
-        failures(html, tally);
-        pods(html, tally);
-    }
-    html.push_str("</section>\n");
-}
-
-/// The shares, drawn and written, with the interval that each is in.
-fn bars(html: &mut String, tally: &Tally, rules: &Rules, clusters: &[String]) {
-    let answers = tally.answers() as f64;
-    let by_cluster = tally.answers_by(Label::Cluster);
-    let evidence = Evidence::new(tally, rules);
-    let unseen = evidence.absent(Label::Cluster);
-    let mut bar = String::new();
-    let mut list = String::new();
-    for (place, cluster) in clusters.iter().enumerate() {
-        let count = by_cluster.get(cluster.as_str()).copied().unwrap_or_default();
-        let (share, color) = (count as f64 / answers, place % COLORS);
-        let worth = match count {
-            0 => unseen,
-            _ => evidence.worth(Label::Cluster, cluster),
-        };
-        let interval = evidence.interval(worth);
-        if count > 0 {
-            let width = share * 100.0;
-            let _ = write!(bar, "<i class=\"c{color}\" style=\"width:{width:.3}%\"></i>");
-        }
-        let _ = writeln!(
-            list,
-            "<li><i class=\"c{color}\"></i><b>{}</b> {} % <small>{} to {} %</small></li>",
-            Text(cluster),
-            percent(share),
-            percent(interval.0),
-            percent(interval.1),
-        );
-    }
-    let sure = percent(rules.confidence);
-    let _ = write!(
-        html,
-        "<div class=\"bar\" aria-hidden=\"true\">{bar}</div>\n\
-         <ul class=\"shares\" aria-label=\"Shares by cluster, with intervals at {sure} %\">\n\
-         {list}</ul>\n",
-    );
-}
-
-fn figures(html: &mut String, tally: &Tally, watched: &Watched, now: SystemTime) {
-    let mut latency = crate::tally::latency::Latency::default();
-    tally.backends.values().for_each(|backend| latency.merge(&backend.latency()));
-    let quantile = |q| latency.quantile(q).map_or_else(|| "–".to_owned(), milliseconds);
-    let last = watched.last().map_or_else(
-        || "the first round has not ended yet".to_owned(),
-        |round| {
-            let age = now.duration_since(round.ended).unwrap_or_default().as_secs();
-            format!("last round {age} s ago, took {}", milliseconds(round.took))
-        },
-    );
-    let _ = writeln!(
-        html,
-        "<p class=\"figures\">{} · {} failed · {} retried · p50 {} · p99 {} · {last}</p>",
-        count(tally.answers(), "answer"),
-        tally.failed_requests(),
-        tally.retried(),
-        quantile(0.5),
-        quantile(0.99),
-    );
-}
-
-fn judged(html: &mut String, verdicts: &[Judged]) {
-    html.push_str("<ul class=\"verdicts\">\n");
-    for one in verdicts {
-        let expectation = one.expectation.to_string();
-        let (badge, expectation) = (Badge(one.verdict), Text(&expectation));
-        let _ = writeln!(html, "<li>{badge} <b>{expectation}</b> {}</li>", Text(&one.reason));
-    }
-    html.push_str("</ul>\n");
-}
-
-fn failures(html: &mut String, tally: &Tally) {
-    if tally.failures.is_empty() {
-        return;
-    }
-    html.push_str("<ul class=\"failures\">\n");
-    for group in &tally.failures {
-        let (kind, what) = (group.kind, Text(&group.what));
-        let _ = writeln!(html, "<li>{} × <b>{kind}</b> {what}</li>", group.count);
-    }
-    html.push_str("</ul>\n");
-}
-
-/// Who answered most, and how fast.
-fn pods(html: &mut String, tally: &Tally) {
-    let mut pods: Vec<_> = tally.backends.iter().collect();
-    pods.sort_by_key(|(_, backend)| std::cmp::Reverse(backend.answers));
-    if pods.is_empty() {
-        return;
-    }
-    let _ = write!(
-        html,
-        "<details>\n<summary>{}</summary>\n<div class=\"scroll\"><table>\n<thead><tr>\
-         <th scope=\"col\">Cluster</th><th scope=\"col\">Pod</th><th scope=\"col\">Answers</th>\
-         <th scope=\"col\">p50</th><th scope=\"col\">p99</th></tr></thead>\n<tbody>\n",
-        count(pods.len() as u64, "pod"),
-    );
-    for (who, backend) in pods.iter().take(MOST_PODS) {
-        let latency = backend.latency();
-        let quantile = |q| latency.quantile(q).map_or_else(|| "–".to_owned(), milliseconds);
-        let (cluster, pod) = (counts::name(&who.cluster), counts::name(&who.pod));
-        let _ = writeln!(
-            html,
-            "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
-            Text(&cluster),
-            Text(&pod),
-            backend.answers,
-            quantile(0.5),
-            quantile(0.99),
-        );
-    }
-    html.push_str("</tbody>\n</table></div>\n");
-    if pods.len() > MOST_PODS {
-        let _ = writeln!(html, "<p>and {} more</p>", pods.len() - MOST_PODS);
-    }
-    html.push_str("</details>\n");
-}
-
-fn milliseconds(time: Duration) -> String {
-    let ms = time.as_secs_f64() * 1000.0;
-    if ms < 100.0 { format!("{ms:.1} ms") } else { format!("{ms:.0} ms") }
-}
-
-/// A verdict, in words and in its colour.
-struct Badge(Verdict);
-
-impl fmt::Display for Badge {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let word = self.0.word();
-        write!(f, "<em class=\"{}\">{word}</em>", word.to_ascii_lowercase())
-    }
-}
-
-/// Text that is not ours: nothing in it is markup, and nothing in it turns the line around.
-struct Text<'a>(&'a str);
-
-impl fmt::Display for Text<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("<bdi>")?;
-        for c in self.0.chars() {
-            match c {
-                '&' => f.write_str("&amp;")?,
-                '<' => f.write_str("&lt;")?,
-                '>' => f.write_str("&gt;")?,
-                '"' => f.write_str("&quot;")?,
-                '\'' => f.write_str("&#39;")?,
-                c if c.is_control() => f.write_char('\u{fffd}')?,
-                c => f.write_char(c)?,
+    let worst = crate::report::worst(state.rows().iter().map(Watched::row));
+    let page = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                title { (worst.word()) " – prober watch" }
+                noscript { meta http-equiv="refresh" content=(refresh); }
+                style { (PreEscaped(PALETTE)) (PreEscaped(STYLE)) }
+            }
+            body data-refresh=(refresh) {
+                main {
+                    (heading(state, worst, now))
+                    @for row in state.rows() { (card(row, &clusters, now)) }
+                }
+                p id="lost" role="status" hidden {}
+                script { (PreEscaped(SCRIPT)) }
             }
         }
-        f.write_str("</bdi>")
+    };
+    page.into_string()
+}
+
+fn heading(state: &State, worst: Verdict, now: SystemTime) -> Markup {
+    let [interval, window] =
+        [state.rhythm.interval, state.rhythm.window].map(usage::duration::format);
+    html! {
+        header {
+            h1 { (badge(worst)) " prober watch" }
+            p {
+                (counted(state.rows().len() as u64, "target")) ", one round every " (interval)
+                ", judged over the last " (window) ", since " (instant(state.started)) ". "
+                span id="now" { "Updated at " (instant(now)) "." } " "
+                a href="metrics" { "Metrics" }
+            }
+        }
     }
 }
 
-/// A time of UTC, to the second.
-struct Utc(SystemTime);
+fn card(watched: &Watched, clusters: &[String], now: SystemTime) -> Markup {
+    let row = watched.row();
+    html! {
+        section {
+            h2 {
+                (badge(row.verdict())) " " (name(&row.target_shown())) " "
+                span.from { "from " (name(row.source.as_deref().unwrap_or("here"))) }
+            }
+            @if let Some(reason) = watched.unreachable() {
+                p.away { "The source cannot probe: " (name(reason)) }
+            }
+            @if let RowResult::Probed { tally, verdicts } = &row.result {
+                @if tally.answers() > 0 { (bars(tally, watched.rules(), clusters)) }
+                (figures(tally, watched, now))
+                (judged(verdicts))
+                (failures(tally))
+                (pods(tally))
+            }
+        }
+    }
+}
 
-impl fmt::Display for Utc {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let time = OffsetDateTime::from(self.0);
-        let time = time.replace_nanosecond(0).unwrap_or(time);
-        f.write_str(&time.format(&Rfc3339).unwrap_or_default())
+/// The shares as a bar, and as numbers with their intervals.
+fn bars(tally: &Tally, rules: &Rules, clusters: &[String]) -> Markup {
+    let shares = Shares::new(tally, rules, Label::Cluster);
+    let all: Vec<_> = clusters.iter().map(|cluster| (cluster, shares.of(cluster))).collect();
+    // There may be more clusters than colours.
+    let colour = |place: usize| format!("c{}", place % COLOURS + 1);
+    html! {
+        div.bar aria-hidden="true" {
+            @for (place, (_, share)) in all.iter().enumerate().filter(|(_, (_, s))| s.answers > 0) {
+                i class=(colour(place)) style={ "width:" (plot::percent(share.share)) } {}
+            }
+        }
+        ul.shares aria-label={ "Shares by cluster, with " (percent(rules.confidence)) " % intervals" } {
+            @for (place, (cluster, share)) in all.iter().enumerate() {
+                li {
+                    i class=(colour(place)) {} b { (name(cluster)) }
+                    " " (percent(share.share)) " % "
+                    small { (percent(share.between.0)) " to " (percent(share.between.1)) " %" }
+                }
+            }
+        }
+    }
+}
+
+fn figures(tally: &Tally, watched: &Watched, now: SystemTime) -> Markup {
+    let latency = groups::latency(tally);
+    html! {
+        p.figures {
+            (counted(tally.answers(), "answer")) " · " (count(tally.failed_requests())) " failed · "
+            (count(tally.retried())) " retried · p50 " (quantile(&latency, 0.5))
+            " · p99 " (quantile(&latency, 0.99)) " · "
+            @if let Some(round) = watched.last() {
+                @let age = now.duration_since(round.ended).unwrap_or_default().as_secs();
+                "last round " (age) " s ago, took " (shown_time(Some(round.took)))
+            } @else {
+                "the first round has not ended yet"
+            }
+        }
+    }
+}
+
+fn quantile(latency: &Latency, q: f64) -> String {
+    shown_time(latency.quantile(q))
+}
+
+fn judged(verdicts: &[Judged]) -> Markup {
+    html! {
+        ul.verdicts {
+            @for one in verdicts {
+                li {
+                    (badge(one.verdict)) " " b { (name(&one.expectation.to_string())) }
+                    " " (name(&one.reason))
+                }
+            }
+        }
+    }
+}
+
+fn failures(tally: &Tally) -> Markup {
+    html! {
+        @if !tally.failures.is_empty() {
+            ul.failures {
+                @for group in &tally.failures {
+                    li { (count(group.count)) " × " b { (group.kind) } " " (name(&group.what)) }
+                }
+            }
+        }
+    }
+}
+
+/// The pods with the most answers.
+fn pods(tally: &Tally) -> Markup {
+    let pods = groups::backends(tally);
+    html! {
+        @if !pods.is_empty() {
+            details {
+                summary { (counted(pods.len() as u64, "pod")) }
+                div.scroll {
+                    table {
+                        thead {
+                            tr {
+                                @for head in ["Cluster", "Pod", "Answers", "p50", "p99"] {
+                                    th scope="col" { (head) }
+                                }
+                            }
+                        }
+                        tbody {
+                            @for (who, backend) in pods.iter().take(MOST_PODS) {
+                                @let latency = backend.latency();
+                                tr {
+                                    td { (name(&counts::name(&who.cluster))) }
+                                    td { (name(&counts::name(&who.pod))) }
+                                    td { (count(backend.answers)) }
+                                    @for q in [0.5, 0.99] { td { (quantile(&latency, q)) } }
+                                }
+                            }
+                        }
+                    }
+                }
+                @if pods.len() > MOST_PODS {
+                    p { "and " (count((pods.len() - MOST_PODS) as u64)) " more" }
+                }
+            }
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! What `prober watch` serves over HTTP: metrics, health, readiness and the live page.
+//! The HTTP server of `prober watch`: metrics, health, readiness and the live page.
 
 use std::io;
 use std::net::SocketAddr;
@@ -15,11 +15,10 @@ use super::{Live, page};
 use crate::clock;
 use crate::report::prometheus;
 
-/// How many connections may wait to be accepted.
+/// The most connections that wait to be accepted.
 const BACKLOG: u32 = 128;
 
-/// Why the address cannot be listened on. The system's words are in the message, so that they
-/// are no `source`.
+/// The message includes the system's error, so it is not a `source`.
 #[derive(Debug, Error)]
 #[error("cannot listen on {address}: {}; choose another with --listen", usage::why_not_listening(.refusal))]
 pub struct ListenError {
@@ -27,14 +26,11 @@ pub struct ListenError {
     refusal: io::Error,
 }
 
-/// Listens; needs a runtime around it.
-///
-/// # Errors
-/// What the system says against it.
+/// Listens on an address. Must be called inside a Tokio runtime.
 pub(crate) fn bind(address: SocketAddr) -> Result<TcpListener, ListenError> {
     let listen = || {
         let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-        // So that a restart need not wait for connections of the one before.
+        // A restart must not wait for old connections.
         socket.set_reuseaddr(true)?;
         socket.bind(address)?;
         socket.listen(BACKLOG)
@@ -42,7 +38,7 @@ pub(crate) fn bind(address: SocketAddr) -> Result<TcpListener, ListenError> {
     listen().map_err(|refusal| ListenError { address, refusal })
 }
 
-/// Serves without end.
+/// Never returns.
 pub(crate) async fn serve(listener: TcpListener, live: Live) {
     let routes = Router::new()
         .route("/", get(the_page))
@@ -50,7 +46,7 @@ pub(crate) async fn serve(listener: TcpListener, live: Live) {
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(ready))
         .with_state(live);
-    // It returns no error: what cannot be accepted is tried again.
+    // axum retries failed accepts, so it returns no error.
     let _ = axum::serve(listener, routes).await;
 }
 
@@ -70,7 +66,7 @@ async fn metrics(State(live): State<Live>) -> impl IntoResponse {
     ([(header::CONTENT_TYPE, prometheus::CONTENT_TYPE)], live.now().metrics())
 }
 
-/// Ready once there is something of every target to tell; not that all is well.
+/// Ready once a round of every target has ended, even if it failed.
 async fn ready(State(live): State<Live>) -> impl IntoResponse {
     if live.now().is_ready() {
         (StatusCode::OK, "ready\n")

@@ -1,72 +1,62 @@
-//! The flags of `prober watch` → how rows are asked again and again. What belongs to a run that
-//! ends is refused here. Pure.
+//! The flags of `prober watch` → validated settings. Flags that only make sense for a single run are
+//! rejected here. Pure.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use thiserror::Error;
+use usage::duration::format;
 
 use crate::cli::{RunArgs, SelectForm, WatchArgs};
 use crate::plan::schedule::End;
 use crate::plan::{self, PlanError, ProbePlan};
 use crate::report::rounds::Rhythm;
 
-/// Why nothing can be watched so. `Display` is one line.
+/// Why the flags are rejected, in one line.
 #[derive(Debug, Error)]
 pub enum SettingsError {
-    /// A time is none.
     #[error(transparent)]
     Time(#[from] PlanError),
-    /// The window holds no round.
-    #[error("--window {window:?} is shorter than --interval {interval:?}; let it hold some rounds")]
-    ShortWindow {
-        /// The window.
-        window: Duration,
-        /// The interval.
-        interval: Duration,
-    },
-    /// A round takes longer than its interval.
     #[error(
-        "a round of {round:?} does not fit into --interval {interval:?}; lengthen the interval, or \
-         shorten the round (-d, and --warmup)"
+        "--window {} is shorter than --interval {}; write a window of several intervals",
+        format(*window), format(*interval)
+    )]
+    ShortWindow { window: Duration, interval: Duration },
+    #[error(
+        "a round takes {}, longer than --interval {}; write a longer interval or a shorter -d and \
+         --warmup",
+        format(*round), format(*interval)
     )]
     LongRound {
-        /// What is sent for so long.
+        /// The warm-up and the duration of a round.
         round: Duration,
-        /// The interval.
         interval: Duration,
     },
-    /// An address is none.
     #[error(
         "--listen '{0}': write ADDRESS:PORT, such as 127.0.0.1:9464, 0.0.0.0:9464 or [::]:9464"
     )]
     Listen(String),
-    /// Nothing to ask.
-    #[error("nothing to watch; name a target, as in a plain run, or a matrix file")]
+    #[error("nothing to watch; write a target, as for a single run, or a matrix file")]
     Nothing,
-    /// A flag is about a run that ends.
-    #[error("{flag} is of a run that ends; {right}")]
+    #[error("{flag} works only in a single run; {right}")]
     OfARun {
-        /// The flag.
         flag: &'static str,
-        /// What would be right.
+        /// What to do instead.
         right: &'static str,
     },
 }
 
-/// How rows are asked, and where that is told.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Settings {
-    /// When they are asked.
     pub rhythm: Rhythm,
-    /// Where metrics and the page are served.
+    /// The address of the metrics and the page.
     pub listen: SocketAddr,
 }
 
-/// Reads the flags that are of `watch` alone, and refuses those that cannot be.
+/// Reads the flags of `watch`.
 ///
 /// # Errors
-/// A flag that cannot be, or two that contradict each other.
+/// If a flag is wrong, or if two flags contradict each other.
 pub(crate) fn read(args: &WatchArgs) -> Result<Settings, SettingsError> {
     let interval = plan::seconds("--interval", &args.interval)?;
     let window = plan::seconds("--window", &args.window)?;
@@ -85,18 +75,22 @@ pub(crate) fn read(args: &WatchArgs) -> Result<Settings, SettingsError> {
 
 fn of_a_run(run: &RunArgs) -> Result<(), SettingsError> {
     let refused = [
-        (run.events.any(), "--at", "watch goes on, and has no instants"),
-        (run.envoys.explain, "--explain", "run it once where watch shows a skew"),
-        (run.load.timeline.is_some(), "--timeline", "watch shows its window, and Prometheus more"),
+        (run.events.any(), "--at", "watch has no end, so events have no time"),
+        (run.envoys.explain, "--explain", "run prober once with --explain when watch shows a skew"),
+        (
+            run.load.timeline.is_some(),
+            "--timeline",
+            "remove it; watch has a live page, and metrics for Prometheus",
+        ),
         (
             run.judge.max_requests.is_some(),
             "--max-requests",
-            "watch sends -n requests in each round",
+            "write -n: watch sends so many requests in each round",
         ),
         (
             run.network.select == Some(SelectForm::Each),
             "--select each",
-            "let watch go round them (--select round-robin), or name each address as a target",
+            "write --select round-robin, or each address as a target",
         ),
     ];
     match refused.into_iter().find(|(given, _, _)| *given) {
@@ -108,7 +102,7 @@ fn of_a_run(run: &RunArgs) -> Result<(), SettingsError> {
 /// Checks that the rounds of these plans fit into the interval.
 ///
 /// # Errors
-/// The first that does not.
+/// For the first round that does not fit.
 pub(crate) fn check_rounds<'a>(
     plans: impl IntoIterator<Item = &'a ProbePlan>,
     Rhythm { interval, .. }: Rhythm,
@@ -150,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn unless_told_otherwise_it_looks_back_five_minutes() {
+    fn the_default_window_is_five_minutes() {
         let Settings { rhythm, listen } = read(&args(&["-t", "a"]).unwrap()).unwrap();
         assert_eq!(rhythm.interval, Duration::from_secs(10));
         assert_eq!(rhythm.window, Duration::from_secs(300));
@@ -159,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_is_refused() {
+    fn wrong_flags_are_rejected() {
         for (words, part) in [
             (&[][..], "nothing to watch"),
             (&["-t", "a", "--interval", "0"], "--interval '0': write seconds"),
@@ -169,11 +163,11 @@ mod tests {
             (&["-t", "a", "--listen", "9464"], "--listen '9464': write ADDRESS:PORT"),
             (&["-t", "a", "--listen", "here:9464"], "--listen 'here:9464'"),
             (&["-t", "a", "--listen", "127.0.0.1:99999"], "--listen"),
-            (&["-t", "a", "--at", "1s", "true"], "--at is of a run that ends"),
-            (&["-t", "a", "--explain"], "--explain is of a run that ends"),
-            (&["-t", "a", "--timeline", "1s"], "--timeline is of a run that ends"),
-            (&["-t", "a", "--max-requests", "9"], "--max-requests is of a run that ends"),
-            (&["-t", "a", "--select", "each"], "--select each is of a run that ends"),
+            (&["-t", "a", "--at", "1s", "true"], "--at works only in a single run"),
+            (&["-t", "a", "--explain"], "--explain works only in a single run"),
+            (&["-t", "a", "--timeline", "1s"], "--timeline works only in a single run"),
+            (&["-t", "a", "--max-requests", "9"], "--max-requests works only in a single run"),
+            (&["-t", "a", "--select", "each"], "--select each works only in a single run"),
             (&["m.yaml", "-t", "a"], "cannot be used with"),
             (&["m.yaml", "--expect", "errors = 0"], "cannot be used with"),
             (&["m.yaml", "-H", "a: b"], "cannot be used with"),
@@ -197,6 +191,6 @@ mod tests {
         };
         assert_eq!(check(&["-t", "a", "-d", "9"]), Ok(()));
         let line = check(&["-t", "a", "-d", "9", "--warmup", "1s"]).unwrap_err();
-        assert!(line.starts_with("a round of 10s does not fit into --interval 10s"), "{line}");
+        assert!(line.starts_with("a round takes 10s, longer than --interval 10s"), "{line}");
     }
 }

@@ -1,7 +1,8 @@
-//! What is known of all rows while they are asked again and again: windows, counters and the
-//! verdicts of now. Pure; time is given.
+//! The state of `prober watch`: windows, counters and current verdicts of all rows. Pure: callers
+//! pass the time.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};
 
 use super::lifetime::Lifetime;
@@ -10,57 +11,54 @@ use crate::expectation::Expectation;
 use crate::matrix;
 use crate::report::prometheus::{self, Series};
 use crate::report::rounds::{Rhythm, Round};
-use crate::report::{Report, Row, RowResult};
+use crate::report::{self, Report, Row};
 use crate::tally::Tally;
 use crate::verdict::Verdict;
 
-/// What is known of all rows.
 #[derive(Debug)]
 pub(crate) struct State {
-    /// When watching began.
+    /// The start of `prober watch`.
     pub started: SystemTime,
-    /// How the rows are asked.
     pub rhythm: Rhythm,
-    /// Clusters in the order in which they are shown, as the file has it.
+    /// The clusters of the matrix file, in its order.
     clusters: Vec<String>,
-    /// They, and those that expectations name.
+    /// The same clusters, then those that expectations name.
     named: Vec<String>,
     rows: Vec<Watched>,
 }
 
-/// What is known of one row.
 #[derive(Debug)]
 pub(crate) struct Watched {
     asked: matrix::Row,
     window: Window,
     lifetime: Lifetime,
-    /// Why its source could not probe in the last round, if it could not.
+    /// Why the source could not probe in the last round, if so.
     unreachable: Option<String>,
-    /// The window, judged.
+    /// The window with its verdicts.
     row: Row,
 }
 
-/// What a round was.
+/// A round that ended.
 #[derive(Debug)]
 pub(crate) struct Ended {
-    /// When it ended, from any one beginning.
+    /// When it ended, on the monotonic clock of the state.
     pub at: Duration,
-    /// The same on the wall clock.
+    /// When it ended, on the wall clock.
     pub ended: SystemTime,
-    /// How long it took.
     pub took: Duration,
-    /// What came of it: a tally, or why the source could not probe.
+    /// The tally, or why the source could not probe.
     pub probed: Result<Tally, String>,
 }
 
 impl State {
-    /// Nothing is known yet.
+    /// The state before the first round.
     #[must_use]
     pub(crate) fn new(matrix: matrix::file::Matrix, rhythm: Rhythm, started: SystemTime) -> Self {
         let mut named = matrix.clusters.clone();
         let expected = matrix.rows.iter().flat_map(|row| &row.plan.expectations);
+        let mut known: BTreeSet<_> = named.iter().cloned().collect();
         for cluster in expected.flat_map(Expectation::clusters) {
-            if !named.iter().any(|known| known == cluster) {
+            if known.insert(cluster.to_owned()) {
                 named.push(cluster.to_owned());
             }
         }
@@ -68,27 +66,25 @@ impl State {
         Self { started, rhythm, clusters: matrix.clusters, named, rows }
     }
 
-    /// The rows.
     #[must_use]
     pub(crate) fn rows(&self) -> &[Watched] {
         &self.rows
     }
 
-    /// The clusters that are named, and those that answered, in the order in which they are
-    /// shown.
+    /// The named clusters, then all other clusters that answered, by name.
     #[must_use]
     pub(crate) fn clusters(&self) -> Vec<String> {
-        Report { clusters: self.named.clone(), ..self.report() }.all_clusters()
+        report::all_clusters(&self.named, self.rows.iter().map(Watched::row))
     }
 
-    /// Adds a round of a row. Returns lines about what has changed by it.
+    /// Adds a round of a row. Returns one line per change.
     pub(crate) fn add(&mut self, place: usize, round: Ended) -> Vec<String> {
         let quiet = self.rhythm.window.as_nanos() / self.rhythm.interval.as_nanos().max(1);
         let quiet = u64::try_from(quiet).unwrap_or(u64::MAX).max(1);
         self.rows[place].add(round, quiet)
     }
 
-    /// Forgets what is too old now, and judges anew where that changes anything.
+    /// Forgets rounds that are older than the window, and judges the changed rows again.
     pub(crate) fn refresh(&mut self, now: Duration) {
         for row in &mut self.rows {
             if row.window.forget(now) {
@@ -97,7 +93,7 @@ impl State {
         }
     }
 
-    /// Whether a round of every row has ended.
+    /// Whether at least one round of every row has ended.
     #[must_use]
     pub(crate) fn is_ready(&self) -> bool {
         self.rows.iter().all(|row| row.lifetime.rounds().last.is_some())
@@ -111,7 +107,7 @@ impl State {
         Report { started, interrupted: false, clusters, rows }
     }
 
-    /// What Prometheus reads.
+    /// The metrics for Prometheus.
     #[must_use]
     pub(crate) fn metrics(&self) -> Vec<u8> {
         let series = self.rows.iter().map(|row| Series {
@@ -136,25 +132,23 @@ impl Watched {
         Self { asked, window, lifetime, unreachable: None, row }
     }
 
-    /// The window, judged.
+    /// The window with its verdicts.
     #[must_use]
     pub(crate) fn row(&self) -> &Row {
         &self.row
     }
 
-    /// How the row is judged.
     #[must_use]
     pub(crate) fn rules(&self) -> &crate::verdict::Rules {
         &self.asked.plan.rules
     }
 
-    /// The last round that ended.
     #[must_use]
     pub(crate) fn last(&self) -> Option<&Round> {
         self.lifetime.rounds().last.as_ref()
     }
 
-    /// Why its source could not probe in the last round, if it could not.
+    /// Why the source could not probe in the last round, if so.
     #[must_use]
     pub(crate) fn unreachable(&self) -> Option<&str> {
         self.unreachable.as_deref()
@@ -180,16 +174,14 @@ impl Watched {
             (Some(_), None) => vec![format!("{heading}: the source can probe again")],
             _ => Vec::new(),
         };
-        if let RowResult::Probed { verdicts, .. } = &self.row.result {
-            let changed = verdicts.iter().filter(|judged| {
-                let state = (judged.expectation.clone(), judged.verdict);
-                !before.contains(&state)
-            });
-            lines.extend(changed.map(|judged| {
-                let (word, reason) = (judged.verdict.word(), &judged.reason);
-                format!("{heading}: {word}: {}: {reason}", judged.expectation)
-            }));
-        }
+        let changed = self.row.verdicts().iter().filter(|judged| {
+            let state = (judged.expectation.clone(), judged.verdict);
+            !before.contains(&state)
+        });
+        lines.extend(changed.map(|judged| {
+            let (word, reason) = (judged.verdict.word(), &judged.reason);
+            format!("{heading}: {word}: {}: {reason}", judged.expectation)
+        }));
         lines
     }
 
@@ -207,14 +199,8 @@ impl Watched {
     }
 }
 
-/// The verdicts of a row.
 fn states(row: &Row) -> Vec<(Expectation, Verdict)> {
-    match &row.result {
-        RowResult::Probed { verdicts, .. } => {
-            verdicts.iter().map(|judged| (judged.expectation.clone(), judged.verdict)).collect()
-        }
-        RowResult::Unreachable { .. } => Vec::new(),
-    }
+    row.verdicts().iter().map(|judged| (judged.expectation.clone(), judged.verdict)).collect()
 }
 
 #[cfg(test)]
@@ -242,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn before_the_first_round_nothing_is_decided() {
+    fn before_the_first_round_verdicts_are_inconclusive() {
         let mut state = state();
         assert!(!state.is_ready());
         assert_eq!(state.report().exit_code(), 3);
@@ -251,25 +237,25 @@ mod tests {
         assert!(lines[0].starts_with("curl a: PASS: exactly kops,gke1: "), "{lines:?}");
         assert!(state.is_ready());
         assert_eq!(state.report().exit_code(), 0);
-        assert!(state.add(0, ended(11, Ok(well()))).is_empty(), "it was said");
+        assert!(state.add(0, ended(11, Ok(well()))).is_empty(), "only changes are reported");
     }
 
     #[test]
-    fn a_source_that_is_away_keeps_what_it_said_until_that_is_too_old() {
+    fn an_unreachable_source_keeps_its_verdicts_until_the_window_is_empty() {
         let mut state = state();
         state.add(0, ended(1, Ok(well())));
         let lines = state.add(0, ended(11, Err("no such pod".to_owned())));
         assert_eq!(lines, ["curl a: the source cannot probe: no such pod"]);
         assert_eq!(state.report().exit_code(), 0);
         state.refresh(62 * SECOND);
-        assert_eq!(state.report().exit_code(), 1, "a source that is away has failed");
+        assert_eq!(state.report().exit_code(), 1, "an unreachable source fails");
         let lines = state.add(0, ended(71, Ok(well())));
         assert_eq!(lines.len(), 2, "{lines:?}");
         assert_eq!(lines[0], "curl a: the source can probe again");
     }
 
     #[test]
-    fn a_window_that_nothing_ended_in_is_inconclusive() {
+    fn an_empty_window_is_inconclusive() {
         let mut state = state();
         state.add(0, ended(1, Ok(well())));
         state.refresh(1000 * SECOND);
@@ -277,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn counters_stay_when_the_window_moves_on() {
+    fn counters_keep_rounds_that_left_the_window() {
         let mut state = state();
         state.add(0, ended(1, Ok(well())));
         let answers = |state: &State| {

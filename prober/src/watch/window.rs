@@ -1,5 +1,5 @@
-//! The rounds of the last minutes, added up; older ones are forgotten. Memory is bounded by what
-//! answered in them: the rounds lie in few bins, their histograms packed. Pure.
+//! The sum of the rounds in the window. To limit memory, rounds are merged into a few bins with
+//! compressed histograms. Pure.
 
 use std::collections::VecDeque;
 use std::mem;
@@ -10,37 +10,36 @@ use hdrhistogram::serialization::{Deserializer, Serializer as _, V2Serializer};
 use crate::tally::Tally;
 use crate::tally::latency::Latency;
 
-/// So many bins make a window: a round is forgotten at most such a part of it too early.
+/// Bins per window. A round may leave the window too early by at most the length of a bin.
 const BINS: u32 = 60;
 
-/// The tallies of rounds, by when they ended. Times are from any one beginning.
+/// The tallies of rounds, by the time of their end. Times have a common, arbitrary origin.
 #[derive(Debug)]
 pub(crate) struct Window {
     length: Duration,
     bins: VecDeque<Bin>,
 }
 
-/// Rounds that ended near each other.
+/// The sum of rounds that ended in the same part of the window.
 #[derive(Debug)]
 struct Bin {
-    /// Which of the bins of time it is.
+    /// The number of the bin since the origin.
     place: u128,
-    /// When the first of its rounds ended.
+    /// When the first round of the bin ended.
     first: Duration,
     rounds: Packed,
 }
 
 impl Window {
-    /// An empty window that looks so far back.
     #[must_use]
     pub(crate) fn new(length: Duration) -> Self {
         Self { length, bins: VecDeque::new() }
     }
 
-    /// Adds a round that ended at `at`, not before the rounds that were added before.
+    /// Adds a round that ended at `at`. Rounds must be added in order.
     pub(crate) fn add(&mut self, at: Duration, round: Tally) {
         self.forget(at);
-        // What a timeline says is about one round: those of several would lie over each other.
+        // A timeline starts at its round: those of several rounds cannot be added.
         let round = Tally { timeline: None, ..round };
         let place = at.as_nanos() / (self.length / BINS).as_nanos().max(1);
         match self.bins.back_mut() {
@@ -53,8 +52,7 @@ impl Window {
         }
     }
 
-    /// Forgets the rounds that ended longer ago than the window looks back. Says whether there
-    /// were any.
+    /// Forgets the rounds that are older than the window. Returns whether there were any.
     pub(crate) fn forget(&mut self, now: Duration) -> bool {
         let before = self.bins.len();
         while self.bins.front().is_some_and(|bin| bin.first + self.length < now) {
@@ -63,7 +61,7 @@ impl Window {
         self.bins.len() < before
     }
 
-    /// All rounds of the window, added up; `None` if there are none.
+    /// The sum of all rounds; `None` if there are none.
     #[must_use]
     pub(crate) fn tally(&self) -> Option<Tally> {
         let mut bins = self.bins.iter().map(|bin| bin.rounds.clone().unpack());
@@ -73,20 +71,19 @@ impl Window {
     }
 }
 
-/// Adds a later round: one came after the other, so that their times add up.
+/// Adds a later round. [`Tally::merge`] is for parallel runs; here the durations add up.
 fn append(whole: &mut Tally, round: Tally) {
     let elapsed = whole.elapsed + round.elapsed;
     whole.merge(round);
     whole.elapsed = elapsed;
 }
 
-/// A tally whose histograms take a few bytes for each latency, instead of the room for all
-/// that there could be. Latencies that are listed are small as they are.
+/// A tally with compressed histograms. Latencies that are stored as a list are small already.
 #[derive(Clone, Debug, Default)]
 struct Packed {
-    /// Without its histograms.
+    /// The tally without histograms.
     tally: Tally,
-    /// They, in the order of [`latencies`]; `None` for those that are listed.
+    /// The histograms, in the order of [`latencies`]; `None` for lists.
     histograms: Vec<Option<Box<[u8]>>>,
 }
 
@@ -107,7 +104,7 @@ impl Packed {
     }
 }
 
-/// All histograms of a tally, always in the same order.
+/// All latencies of a tally, always in the same order.
 fn latencies(tally: &mut Tally) -> impl Iterator<Item = &mut Latency> {
     let phases = tally.phases.named_mut();
     let backends = tally.backends.values_mut();
@@ -172,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn times_of_rounds_add_up() {
+    fn durations_of_rounds_add_up() {
         let mut window = Window::new(60 * SECOND);
         window.add(SECOND, Tally { elapsed: SECOND, ..round() });
         window.add(SECOND, Tally { elapsed: 2 * SECOND, ..round() });
@@ -184,13 +181,13 @@ mod tests {
     }
 
     #[test]
-    fn bins_are_bounded_however_short_the_rounds() {
+    fn the_number_of_bins_is_limited() {
         let mut window = Window::new(60 * SECOND);
         for n in 0..5000 {
             window.add(n * SECOND / 20, Tally { elapsed: SECOND, ..Tally::default() });
             assert!(window.bins.len() <= BINS as usize + 1);
         }
-        // A bin goes with its oldest round, so that up to a second of rounds is missing.
+        // A bin leaves with its oldest round, so up to a second of rounds is missing.
         let elapsed = window.tally().unwrap().elapsed.as_secs();
         assert!((1180..=1201).contains(&elapsed), "{elapsed}");
     }

@@ -49,7 +49,7 @@ fn same_row(row: &Value, asked: &Value) {
     ] {
         assert_eq!(number(&facts[term]), asked[key].as_f64(), "{term}: {facts}");
     }
-    near(&facts["Took"], asked["seconds"].as_f64().map(|s| s * 1e6));
+    near(&facts["Duration"], asked["seconds"].as_f64().map(|s| s * 1e6));
     let verdicts = list(&asked["expectations"]);
     assert_eq!(list(&row["verdicts"]).len(), verdicts.len());
     for (shown, judged) in list(&row["verdicts"]).iter().zip(verdicts) {

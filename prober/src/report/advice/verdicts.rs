@@ -1,16 +1,16 @@
-//! What a missed or open verdict suggests: likely causes, the likeliest first, and the next
-//! command. Pure.
+//! Advice on verdicts that failed or are inconclusive: the likeliest cause and the next command.
+//! Pure.
 
 use crate::expectation::{Expectation, Form, Group};
 use crate::report::Row;
 use crate::tally::{Label, Stopped, Tally};
+use crate::units::count;
 use crate::verdict::{Judged, Verdict};
 
-/// Advice on one verdict of a row.
 pub(super) fn of(judged: &Judged, row: &Row, tally: &Tally) -> Option<String> {
     let what = match judged.verdict {
         Verdict::Pass => return None,
-        // Without an answer, the failures say more than any share.
+        // Without answers, only the failures give advice.
         _ if tally.answers() == 0 => return None,
         Verdict::Inconclusive => open(judged, tally),
         Verdict::Fail => missed(&judged.expectation, row, tally)?,
@@ -21,32 +21,31 @@ pub(super) fn of(judged: &Judged, row: &Row, tally: &Tally) -> Option<String> {
 fn open(judged: &Judged, tally: &Tally) -> String {
     if judged.reason.contains("kept connections may be pinned") {
         return format!(
-            "{} answers came on {} connections, each of which a balancer may have pinned; run it \
-             again with --reuse never, or with --reuse 10 and more connections (-c)",
-            tally.answers(),
-            tally.connections
+            "{} came over {}, and a load balancer may pin each connection to one backend. Run \
+             prober again with --reuse never",
+            count(tally.answers(), "answer"),
+            count(tally.connections, "connection"),
         );
     }
     if judged.reason.contains("answers of a kind follow each other") {
-        return "who answers changes slowly, so that many requests see one state of it; spread them \
-                over more time with --rate and -d, or ask from more sources (prober matrix)"
+        return "The backend that answers changes slowly, so consecutive requests are not \
+                independent samples. Spread the requests over more time: --rate 10 -d 10m"
             .to_owned();
     }
     if judged.reason.contains("look-ups chose the addresses") {
-        return "without it every connection goes to the first address of a look-up's answer, so that \
-                none says anything of the others; add --select random or --select round-robin"
+        return "All connections use the first address of a DNS answer. Run prober again with \
+                --select random"
             .to_owned();
     }
     match tally.stopped {
         Some(Stopped::Exhausted) => {
-            "the truth is so near the bound that more requests are needed to tell; raise \
-             --max-requests, or move the bound or widen the tolerance"
+            "The true share is too close to the limit. Send more requests: raise --max-requests"
                 .to_owned()
         }
         _ => format!(
-            "{} requests are too few; leave -n and -d away, so that sampling goes on until it is \
-             decided, or see 'prober explain'",
-            tally.requests()
+            "{} are too few to decide. Remove -n and -d: prober then sends requests until the \
+             verdict is decided",
+            count(tally.requests(), "request")
         ),
     }
 }
@@ -67,13 +66,16 @@ fn missed(expectation: &Expectation, row: &Row, tally: &Tally) -> Option<String>
             let answers = tally.answers_by(*label);
             let silent: Vec<_> =
                 names.iter().filter(|name| !answers.contains_key(name.as_str())).cloned().collect();
-            if silent.is_empty() { Some(uninvited()) } else { Some(missing(&silent, row, tally)) }
+            if silent.is_empty() {
+                return Some(uninvited());
+            }
+            Some(missing(&format!("{} never answered", silent.join(", ")), row, tally))
         }
         Expectation::Who { form: Form::Only, .. } => Some(uninvited()),
         Expectation::Latency { of: None, below, .. } => slow(tally, *below),
         Expectation::NoRetries => Some(
-            "a backend fails behind the mesh's retries; it is the one with fewer answers than its \
-             share: look at its pods, then at 'istioctl proxy-config endpoint' of the source"
+            "A backend fails, and retries of the mesh hide it. It has fewer answers than its share. \
+             Check its pods: run 'kubectl get pods'"
                 .to_owned(),
         ),
         _ => None,
@@ -81,84 +83,79 @@ fn missed(expectation: &Expectation, row: &Row, tally: &Tally) -> Option<String>
 }
 
 fn addressed() -> String {
-    "a connection that its address does not take goes to the next one of the name: look first at those \
-     that were passed over, then whether the name still has all of them; '--select each' asks each \
-     address by itself"
+    "If an address refuses a connection, the connection goes to the next address of the name. Test \
+     each address by itself: run prober again with --select each"
         .to_owned()
 }
 
 fn uninvited() -> String {
-    "others are among the endpoints of this service; look first whether it has pods there, then at \
-     the subsets of its DestinationRule, and at 'istioctl proxy-config endpoint' of the source"
+    "The service has other endpoints, too. Check where it has pods and which subsets its \
+     DestinationRule has: run 'istioctl proxy-config endpoint POD' with a pod of the source"
         .to_owned()
 }
 
-fn missing(silent: &[String], row: &Row, tally: &Tally) -> String {
-    let names = silent.join(", ");
+/// Advice if groups did not answer, which `said` names.
+fn missing(said: &str, row: &Row, tally: &Tally) -> String {
     let dead = tally.failed_requests() + tally.retried();
     if dead > 0 {
         return format!(
-            "{names} never answered, and {} requests failed, {} were retried: it is known and does \
-             not work; look at its pods, at the east-west gateway, and whether both clusters trust \
-             one root ('certs show')",
-            tally.failed_requests(),
-            tally.retried()
+            "{said}, {} failed and the mesh retried {}: endpoints are configured but not reachable. \
+             Check their pods, the east-west gateway, and that both clusters trust one root \
+             certificate: run 'certs show'",
+            count(tally.failed_requests(), "request"),
+            count(tally.retried(), "answer")
         );
     }
     let local = if row.source.is_some() {
-        "the source has a sidecar and knows its endpoints"
+        "the source has a sidecar that knows them"
     } else {
-        "the gateway knows its endpoints"
+        "the gateway knows them"
     };
     format!(
-        "{names} never answered, and nothing failed: its endpoints are not used; look whether {local} \
-         ('istioctl proxy-config endpoint', 'istioctl remote-clusters'), then whether locality \
-         load balancing keeps requests at home (localityLbSetting)"
+        "{said}, and nothing failed: other endpoints are not used. Check that {local}, and that localityLbSetting does not keep requests in one locality: run 'istioctl \
+         proxy-config endpoint POD'"
     )
 }
 
 fn skewed(label: Label, row: &Row, tally: &Tally) -> String {
     let answers = tally.answers_by(label);
     if answers.len() == 1 {
-        let names = vec![format!(
-            "any {} but {}",
-            label.word(),
-            answers.keys().map(AsRef::as_ref).collect::<String>()
-        )];
-        return missing(&names, row, tally);
+        let only: String = answers.keys().map(AsRef::as_ref).collect();
+        return missing(&format!("Only the {} {only} answered", label.word()), row, tally);
     }
     if tally.retried() > 0 {
         return format!(
-            "{} answers were retried: a backend that fails gives its share to others; look at the \
-             pods of the one with fewer answers",
-            tally.retried()
+            "The mesh retried {}: a failing backend loses its share to others. Check the pods with \
+             the fewest answers: run 'kubectl get pods'",
+            count(tally.retried(), "answer")
         );
     }
     if tally.connections < tally.answers() {
-        return "connections were kept, which pins a balancer of connections; run it again with \
-                --reuse never"
+        return "Connections were reused, and an L4 load balancer chooses a backend once per \
+                connection. Run prober again with --reuse never"
             .to_owned();
     }
-    "endpoints are weighted by their number in each cluster and by locality: compare the replicas of \
-     the clusters, then look at the weights of the route and at localityLbSetting; 'prober --expect \
-     \"balanced by pod ± 5%\"' tells whether pods are even"
-        .to_owned()
+    "Each cluster gets a share by its endpoints, unless route weights or localityLbSetting change \
+     that. Compare the replicas of the clusters: run prober again with --expect 'balanced by pod ± \
+     5%'"
+    .to_owned()
 }
 
-/// The slowest backend, if one is to blame.
+/// The backends that are slower than allowed, if not all are.
 fn slow(tally: &Tally, below: std::time::Duration) -> Option<String> {
     let p99 = |backend: &crate::tally::BackendTally| backend.latency().quantile(0.99);
     let slow: Vec<_> = tally.backends.iter().filter(|(_, b)| p99(b) >= Some(below)).collect();
     if slow.is_empty() || slow.len() == tally.backends.len() {
         return Some(
-            "all backends are slow: look at the way there first ('-o json' has the phases of a \
-             request), or ask for less at once (-c)"
+            "All backends are slow, so the path to them may be. Look at the phases of the requests: \
+             run prober again with --report run.html"
                 .to_owned(),
         );
     }
     let names: Vec<_> =
         slow.iter().map(|(who, _)| format!("{} in {}", who.pod, who.cluster)).collect();
-    Some(format!("the slow answers are those of {}; look at these", names.join(", ")))
+    let names = names.join(", ");
+    Some(format!("The slow answers come from {names}. Check these pods: run 'kubectl top pods'"))
 }
 
 #[cfg(test)]
@@ -168,7 +165,7 @@ mod tests {
     use crate::report::{RowResult, samples};
     use crate::verdict::{Rules, judge};
 
-    /// The advice on an expectation about the sample run, changed before it is judged.
+    /// The advice on an expectation, for a changed sample run.
     fn advice(text: &str, change: impl FnOnce(&mut Tally)) -> Option<String> {
         let mut row = samples::plain().rows.remove(0);
         let RowResult::Probed { tally, .. } = &mut row.result else { panic!("it is probed") };
@@ -188,13 +185,13 @@ mod tests {
     }
 
     #[test]
-    fn the_likeliest_cause_is_named_with_what_to_do() {
+    fn the_likeliest_cause_is_named_with_a_remedy() {
         let part = |text: &str, change: fn(&mut Tally), part: &str| {
             let said = advice(text, change).unwrap_or_default();
             assert!(said.contains(part), "{text}: {said}");
             assert_eq!(said.lines().count(), 1);
         };
-        part("balanced ± 5%", |_| {}, "100 requests are too few; leave -n and -d away");
+        part("balanced ± 5%", |_| {}, "100 requests are too few to decide. Remove -n and -d");
         part(
             "balanced ± 5%",
             |tally| tally.stopped = Some(Stopped::Exhausted),
@@ -206,25 +203,25 @@ mod tests {
                 tally.connections = 10;
                 tally.backends.values_mut().for_each(|b| b.connections = 5);
             },
-            "100 answers came on 10 connections",
+            "100 answers came over 10 connections",
         );
-        part("only kops", |_| {}, "look first whether it has pods there");
-        part("balanced ± 5%", |tally| times(tally, "kops", 30), "2 answers were retried");
+        part("only kops", |_| {}, "Check where it has pods");
+        part("balanced ± 5%", |tally| times(tally, "kops", 30), "The mesh retried 2 answers");
         part(
             "balanced ± 5%",
             |tally| {
                 times(tally, "kops", 30);
                 tally.backends.values_mut().for_each(|b| b.retried = 0);
             },
-            "compare the replicas",
+            "Compare the replicas",
         );
         part(
             "exactly kops,mars",
             |tally| times(tally, "kops", 30),
-            "it is known and does not work",
+            "mars never answered, 0 requests failed and the mesh retried 2 answers",
         );
-        part("p50 < 1us", |_| {}, "all backends are slow");
-        part("retried = 0", |_| {}, "fails behind the mesh's retries");
+        part("p50 < 1us", |_| {}, "All backends are slow");
+        part("retried = 0", |_| {}, "retries of the mesh hide it");
         assert_eq!(advice("reaches kops", |_| {}), None, "it passes");
     }
 }

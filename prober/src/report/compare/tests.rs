@@ -1,4 +1,4 @@
-//! Comparing reports: what is worse, what only looks so, and what cannot be compared.
+//! Comparing reports: worse, seemingly worse, and not comparable.
 
 use std::time::{Duration, SystemTime};
 
@@ -14,7 +14,7 @@ fn report(answers: &[(&str, u64)], failures: u64, milliseconds: u64) -> Report {
     let mut tally = Tally::default();
     for (cluster, n) in answers {
         let mut backend = BackendTally { answers: *n, connections: *n, ..BackendTally::default() };
-        // A spread of ten milliseconds.
+        // Spread over 10 ms.
         (0..*n).for_each(|n| backend.fresh.record(Duration::from_millis(milliseconds + n % 10)));
         tally.backends.insert(Identity::new("p", *cluster), backend);
     }
@@ -38,7 +38,7 @@ fn report(answers: &[(&str, u64)], failures: u64, milliseconds: u64) -> Report {
     }
 }
 
-/// The default limits, but for one.
+/// The default limits with these tolerances.
 fn limits(tolerate: &[(&str, f64)]) -> Limits {
     let mut limits = Limits::default();
     for (what, value) in tolerate {
@@ -52,7 +52,7 @@ fn limits(tolerate: &[(&str, f64)]) -> Limits {
 }
 
 #[test]
-fn only_what_is_worse_beyond_what_is_tolerated_counts() {
+fn only_differences_beyond_the_tolerance_count() {
     let even = &[("kops", 2_000), ("gke1", 2_000)][..];
     for (before, after, tolerate, code) in [
         (report(even, 0, 10), report(even, 0, 10), &[][..], 0),
@@ -85,7 +85,7 @@ fn only_what_is_worse_beyond_what_is_tolerated_counts() {
 }
 
 #[test]
-fn what_differs_is_said_with_its_numbers() {
+fn differences_are_shown_with_their_numbers() {
     let before = report(&[("kops", 2_000), ("gke1", 2_000)], 0, 10);
     let after = report(&[("kops", 1_000), ("gke1", 3_000)], 40, 20);
     let compared = compare(&before, &after, &limits(&[])).unwrap();
@@ -106,7 +106,7 @@ fn quantiles_lie_between_their_ranks() {
 }
 
 #[test]
-fn what_cannot_be_compared_is_refused_in_one_line() {
+fn reports_without_common_rows_are_refused_in_one_line() {
     let (a, b) = (report(&[("kops", 9)], 0, 1), samples::plain());
     let error = compare(&a, &b, &limits(&[])).unwrap_err().to_string();
     assert!(error.contains("no source and target in common: curl a and curl istio1"), "{error}");

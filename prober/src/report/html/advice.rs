@@ -1,4 +1,4 @@
-//! What to do about what a row shows: the lines of prober's advice.
+//! The advice on a row.
 
 use maud::{Markup, html};
 

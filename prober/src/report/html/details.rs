@@ -1,12 +1,14 @@
-//! What is seldom looked at, folded: the parts of requests' time, addresses, first answers.
+//! Folded details: request time by phase, addresses, first outcomes.
 
 use maud::{Markup, html};
 
-use super::words::{count, counted, micros, name};
+use super::words::{count, counted, name};
+use crate::report::groups;
 use crate::tally::Tally;
 use crate::tally::latency::Latency;
+use crate::units::shown_time;
 
-/// So many addresses are shown, and as many that were passed over.
+/// The most addresses that are shown, and the most that were passed over.
 const MOST_ADDRESSES: usize = 50;
 
 pub(super) fn render(tally: &Tally) -> Markup {
@@ -16,7 +18,7 @@ pub(super) fn render(tally: &Tally) -> Markup {
         (passed_over(tally))
         @if !tally.shown.is_empty() {
             details {
-                summary { "The first outcomes, verbatim" }
+                summary { "First outcomes, verbatim" }
                 pre tabindex="0" { @for line in tally.shown.values() { (name(line)) "\n" } }
             }
         }
@@ -29,13 +31,13 @@ fn phases(tally: &Tally) -> Markup {
     html! {
         @if !there.is_empty() {
             details {
-                summary { "Where the time went" }
-                div.scroll role="region" aria-label="Parts of the requests' time" tabindex="0" {
+                summary { "Time by phase" }
+                div.scroll role="region" aria-label="Request time by phase" tabindex="0" {
                     table.phases {
-                        caption { "Parts of the answered requests' time, all backends together" }
+                        caption { "Answered requests by phase, all backends" }
                         thead {
                             tr {
-                                th scope="col" { "Part" }
+                                th scope="col" { "Phase" }
                                 th.number scope="col" { "Requests" }
                                 @for head in ["p50", "p90", "p99", "max"] {
                                     th.number scope="col" { (head) }
@@ -58,23 +60,21 @@ fn phase_line(phase: &str, latency: &Latency) -> Markup {
         "connect" => "TCP connection",
         "tls" => "TLS handshake",
         "first_byte" => "sent → first byte",
-        "upstream" => "upstream, as Envoy says (whole ms)",
+        "upstream" => "upstream, reported by Envoy (whole ms)",
         "service" => "started → answered",
         other => other,
     };
-    let us = |q: f64| latency.quantile(q).map(|time| time.as_micros() as u64);
     html! {
         tr {
             th scope="row" { (words) }
             td.number { (count(latency.count())) }
-            @for q in [0.5, 0.9, 0.99, 1.0] { td.number { (micros(us(q))) } }
+            @for q in [0.5, 0.9, 0.99, 1.0] { td.number { (shown_time(latency.quantile(q))) } }
         }
     }
 }
 
 fn addresses(tally: &Tally) -> Markup {
-    let mut all: Vec<_> = tally.addresses.iter().collect();
-    all.sort_by_key(|(_, counted)| std::cmp::Reverse(counted.answers));
+    let all = groups::addresses(tally);
     let more = all.len().saturating_sub(MOST_ADDRESSES);
     html! {
         @if !all.is_empty() {
@@ -82,7 +82,7 @@ fn addresses(tally: &Tally) -> Markup {
                 summary { "Addresses (" (count(all.len() as u64)) ")" }
                 div.scroll role="region" aria-label="Addresses" tabindex="0" {
                     table.addresses {
-                        caption { "Where the connections led" }
+                        caption { "Connections and answers per address" }
                         thead {
                             tr {
                                 th scope="col" { "Address" }
@@ -102,7 +102,7 @@ fn addresses(tally: &Tally) -> Markup {
                     }
                 }
                 @if more > 0 {
-                    p.note { "and " (more) " more, in the JSON of this page" }
+                    p.note { "and " (more) " more; the JSON in this page has all" }
                 }
             }
         }
@@ -110,19 +110,18 @@ fn addresses(tally: &Tally) -> Markup {
 }
 
 fn passed_over(tally: &Tally) -> Markup {
-    let mut all: Vec<_> = tally.passed_over.iter().collect();
-    all.sort_by_key(|(_, over)| std::cmp::Reverse(over.count));
+    let all = groups::passed_over(tally);
     html! {
         @if !all.is_empty() {
             details open {
-                summary { "Addresses that were passed over (" (count(all.len() as u64)) ")" }
+                summary { "Addresses passed over (" (count(all.len() as u64)) ")" }
                 ul {
                     @for (address, over) in all.iter().take(MOST_ADDRESSES) {
                         li { (address) ", " (counted(over.count, "time")) ": " (name(&over.why)) }
                     }
                 }
                 @if tally.passed_over_further > 0 {
-                    p.note { "and others " (counted(tally.passed_over_further, "time")) }
+                    p.note { "and other addresses " (counted(tally.passed_over_further, "time")) }
                 }
             }
         }

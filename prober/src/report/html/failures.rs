@@ -1,14 +1,14 @@
-//! What failed: equal failures together, each with one example, verbatim.
+//! Failures, grouped by kind and text, with the text verbatim.
 
 use maud::{Markup, html};
 
 use super::words::{count, name};
+use crate::report::groups;
 use crate::tally::Tally;
 use crate::units::rounded_percent;
 
 pub(super) fn render(tally: &Tally) -> Markup {
-    let mut groups: Vec<_> = tally.failures.iter().collect();
-    groups.sort_by_key(|group| (group.kind, std::cmp::Reverse(group.count)));
+    let groups = groups::failures(tally);
     let requests = tally.requests().max(1) as f64;
     html! {
         @if !groups.is_empty() {
@@ -20,7 +20,7 @@ pub(super) fn render(tally: &Tally) -> Markup {
                         tr {
                             th scope="col" { "Kind" }
                             th.number scope="col" { "Count" }
-                            th.number scope="col" { "Of all" }
+                            th.number scope="col" { "Share" }
                             th.wide scope="col" { "Example" }
                         }
                     }

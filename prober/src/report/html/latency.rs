@@ -1,28 +1,28 @@
-//! Latency by percentile, a line for each backend, as HdrHistogram's plots have it: each nine
-//! more of the percentile is as wide as the one before.
+//! Latency by percentile, one line per backend, as in HdrHistogram's plots: the x axis is
+//! logarithmic in the distance to 100 %, so p90, p99 and p99.9 are equally far apart.
 
 use maud::{Markup, html};
 
 use super::plot::{self, ACROSS, Scale};
-use super::words::{micros, name, round, visible};
+use super::words::{name, visible};
 use crate::report::groups::{Backend, Clusters, Groups};
 use crate::tally::Tally;
 use crate::tally::latency::Latency;
+use crate::units::{shown_round, shown_time};
 
-/// So many lines can be told apart.
+/// The most lines that a reader can tell apart.
 const MOST_LINES: usize = 8;
-/// The style sheet knows as many kinds of dashes.
+/// The number of dash patterns in the style sheet.
 const DASHES: usize = 6;
-/// Down, in pixels.
+/// The height of the plot, in pixels.
 const HEIGHT: f64 = 220.0;
-/// So many points to each nine of the percentile.
+/// Points per nine of the percentile.
 const POINTS: u32 = 24;
 
-/// A backend's line.
 struct Line<'a> {
     backend: &'a Backend<'a>,
     class: String,
-    /// (nines of the percentile, µs)
+    /// (nines of the percentile, latency in µs)
     points: Vec<(f64, f64)>,
 }
 
@@ -47,14 +47,14 @@ pub(super) fn render(
             figcaption {
                 "Latency by percentile" @if scale.is_log() { ", on a logarithmic scale" }
                 @if lines.len() < tally.backends.len() {
-                    ", of the " (lines.len()) " backends with most answers"
+                    ", for the " (lines.len()) " backends with the most answers"
                 }
             }
             (legend(&lines))
             div.plot {
                 svg.chart role="img" width="100%" height=(HEIGHT + 26.0)
                     aria-labelledby={ (title) " " (desc) } {
-                    title id=(title) { "Latency by percentile, per backend" }
+                    title id=(title) { "Latency by percentile and backend" }
                     desc id=(desc) { (described(&lines)) }
                     @for tick in scale.ticks() { (grid(&scale, tick)) }
                     @for (place, (words, at)) in percentiles(nines).iter().enumerate() {
@@ -80,7 +80,7 @@ pub(super) fn render(
     }
 }
 
-/// The backends with most answers, in the order of the table.
+/// The lines of the backends with the most answers, in the order of the table.
 fn lines<'a>(groups: &'a Groups<'a>, clusters: &Clusters<'_>) -> Vec<Line<'a>> {
     let mut answers: Vec<_> = groups.backends.iter().map(|b| b.counted.answers).collect();
     answers.sort_unstable_by_key(|answers| std::cmp::Reverse(*answers));
@@ -99,7 +99,8 @@ fn lines<'a>(groups: &'a Groups<'a>, clusters: &Clusters<'_>) -> Vec<Line<'a>> {
         .collect()
 }
 
-/// The latencies up to the longest one: its percentile is that of the last one counted.
+/// The latencies from the shortest to the longest. The longest is drawn at the percentile
+/// `1 - 1/count`.
 fn points(latency: &Latency) -> Vec<(f64, f64)> {
     let count = latency.count();
     if count == 0 {
@@ -119,7 +120,7 @@ fn points(latency: &Latency) -> Vec<(f64, f64)> {
     points
 }
 
-/// Percentiles, and where they are.
+/// The labels of the x axis, each with its place in nines.
 fn percentiles(nines: f64) -> Vec<(String, f64)> {
     let mut all = vec![("min".to_owned(), 0.0), ("p50".to_owned(), 2f64.log10())];
     for n in 1..=nines.floor() as usize {
@@ -137,7 +138,7 @@ fn grid(scale: &Scale, tick: f64) -> Markup {
     let y = plot::number(HEIGHT * (1.0 - scale.at(tick)));
     html! {
         line.grid x1="0" x2="100%" y1=(y) y2=(y) {}
-        text.tick x="-8" y=(y) dy="4" text-anchor="end" { (round(tick)) }
+        text.tick x="-8" y=(y) dy="4" text-anchor="end" { (shown_round(tick)) }
     }
 }
 
@@ -161,13 +162,12 @@ fn legend(lines: &[Line<'_>]) -> Markup {
     }
 }
 
-/// The picture in words.
+/// The plot in words, for screen readers.
 fn described(lines: &[Line<'_>]) -> String {
     let one = |line: &Line<'_>| {
         let latency = line.backend.counted.latency();
-        let us = |q: f64| micros(latency.quantile(q).map(|time| time.as_micros() as u64));
-        let who = visible(&line.backend.who.pod);
-        format!("{who}: half within {}, 99 % within {}, all within {}", us(0.5), us(0.99), us(1.0))
+        let [p50, p99, max] = [0.5, 0.99, 1.0].map(|q| shown_time(latency.quantile(q)));
+        format!("{}: p50 {p50}, p99 {p99}, max {max}", visible(&line.backend.who.pod))
     };
     lines.iter().map(one).collect::<Vec<_>>().join("; ") + "."
 }
@@ -178,7 +178,7 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn a_line_goes_through_the_percentiles_to_the_longest() {
+    fn a_line_ends_at_the_longest_latency() {
         let mut latency = Latency::default();
         (1..=1000).for_each(|ms| latency.record(Duration::from_millis(ms)));
         let points = points(&latency);

@@ -1,4 +1,4 @@
-//! Several rows at a glance: the heat map of source, target and cluster, and the contents.
+//! Overview of several rows: a heat map of source, target and cluster, and a table of contents.
 
 use maud::{Markup, html};
 
@@ -8,12 +8,11 @@ use crate::report::{Report, Row};
 use crate::tally::Label;
 use crate::units::rounded_percent;
 
-/// The id of a row's section.
+/// The HTML id of the section of the row at a place.
 pub(super) fn id(place: usize) -> String {
     format!("row-{}", place + 1)
 }
 
-/// Links to all rows.
 pub(super) fn contents(report: &Report) -> Markup {
     html! {
         nav.contents aria-label="Contents" {
@@ -46,14 +45,14 @@ fn route(row: &Row) -> Markup {
     }
 }
 
-/// Source × target: the share of each cluster, failures, retries, verdict.
+/// One line per row: verdict, share of each cluster, failures, retries.
 pub(super) fn render(report: &Report, clusters: &Clusters<'_>) -> Markup {
     html! {
         section.matrix aria-labelledby="matrix-heading" {
-            h2 id="matrix-heading" { "Who answers whom" }
+            h2 id="matrix-heading" { "Answers by source and target" }
             div.scroll role="region" aria-labelledby="matrix-heading" tabindex="0" {
                 table.heat {
-                    caption { "Share of the answers that each cluster gave. The stronger its colour, the more." }
+                    caption { "Share of answers per cluster. A stronger colour means a larger share." }
                     thead {
                         tr {
                             th scope="col" { "From → to" }
@@ -104,7 +103,7 @@ fn line(place: usize, row: &Row, clusters: &Clusters<'_>) -> Markup {
     }
 }
 
-/// One share, tinted in eleven steps.
+/// A share, tinted in eleven steps.
 fn cell(answers: u64, total: u64, colour: &str) -> Markup {
     if answers == 0 {
         return html! { td.number.none { "–" } };

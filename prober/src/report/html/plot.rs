@@ -1,15 +1,17 @@
-//! Scales, ticks and paths of the page's pictures. Across, everything is in percent of the
-//! picture's width, so that it is as wide as the screen with text as large as elsewhere.
+//! Scales, ticks and paths of the page's plots. Horizontal positions are percentages of the plot's
+//! width: a plot fits any screen without scaling its text.
 
 use std::fmt::Write as _;
 
-/// Across, the units of the pictures' inner, stretched part.
+use crate::units::decimal;
+
+/// The width of the stretched inner part of a plot, in its own units.
 pub(super) const ACROSS: f64 = 1000.0;
 
-/// From more than this ratio on, times are on a logarithmic scale.
+/// Times that differ by more than this ratio get a logarithmic scale.
 const LOG_FROM: f64 = 20.0;
 
-/// Where a value is between the two ends of an axis.
+/// Maps values to positions on an axis.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Scale {
     low: f64,
@@ -18,14 +20,14 @@ pub(super) struct Scale {
 }
 
 impl Scale {
-    /// From 0 to a round number above `most`.
+    /// From 0 to a round number that is at least `most`.
     pub(super) fn linear(most: f64) -> Self {
         let most = if most > 0.0 { most } else { 1.0 };
         let step = step(most, 4.0);
         Self { low: 0.0, high: (most / step).ceil() * step, log: false }
     }
 
-    /// For positive values: linear from 0, or logarithmic where they differ by much.
+    /// For positive values: linear from 0, or logarithmic if they differ by more than [`LOG_FROM`].
     pub(super) fn of_times(values: impl Iterator<Item = f64> + Clone) -> Self {
         let most = values.clone().fold(1.0, f64::max);
         let least = values.fold(most, f64::min).max(1.0);
@@ -37,12 +39,11 @@ impl Scale {
         Self { low, high, log: true }
     }
 
-    /// Whether equal distances are equal ratios.
     pub(super) fn is_log(&self) -> bool {
         self.log
     }
 
-    /// 0 at the low end, 1 at the high one.
+    /// The position of a value: 0 at the low end, 1 at the high end.
     pub(super) fn at(&self, value: f64) -> f64 {
         let part = if self.log {
             (value.max(self.low) / self.low).ln() / (self.high / self.low).ln()
@@ -52,7 +53,7 @@ impl Scale {
         part.clamp(0.0, 1.0)
     }
 
-    /// Round values, a handful.
+    /// A handful of round values.
     pub(super) fn ticks(&self) -> Vec<f64> {
         if !self.log {
             let step = step(self.high, 4.0);
@@ -65,7 +66,7 @@ impl Scale {
     }
 }
 
-/// 1, 2 and 5 times the powers of ten in a range, its ends included.
+/// The values 1, 2 and 5 times a power of ten in a range, both ends included.
 fn ticks_of_decades(low: f64, high: f64) -> Vec<f64> {
     let first = low.log10().floor() as i32;
     let last = high.log10().ceil() as i32;
@@ -90,18 +91,17 @@ pub(super) fn step(range: f64, parts: f64) -> f64 {
     factor * power
 }
 
-/// A part of the width as an attribute: `12.5%`.
-pub(super) fn percent(part: f64) -> String {
+/// A part of the width as the value of an attribute: `12.5%`.
+pub(crate) fn percent(part: f64) -> String {
     format!("{}%", number(part * 100.0))
 }
 
-/// At most two decimals, no zeros behind them.
+/// A coordinate: at most two decimals.
 pub(super) fn number(value: f64) -> String {
-    let text = format!("{value:.2}");
-    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+    decimal(value, 2)
 }
 
-/// A line through points; each is (across, down) in units of the picture.
+/// The path of a line through points (x, y).
 pub(super) fn line(points: &[(f64, f64)]) -> String {
     let mut path = String::new();
     for (place, (x, y)) in points.iter().enumerate() {
@@ -111,8 +111,7 @@ pub(super) fn line(points: &[(f64, f64)]) -> String {
     path
 }
 
-/// Level pieces of equal width, one for each value: (from the left, the right; its height).
-/// A gap where there is none.
+/// The path of a step line: one level piece of equal width for each height, and a gap for `None`.
 pub(super) fn steps(heights: &[Option<f64>], width: f64) -> String {
     let mut path = String::new();
     let mut before = false;
@@ -131,7 +130,7 @@ pub(super) fn steps(heights: &[Option<f64>], width: f64) -> String {
     path
 }
 
-/// The area between two stairs of equal width.
+/// The path of the area between two step lines.
 pub(super) fn area(top: &[f64], bottom: &[f64], width: f64) -> String {
     let upper: Vec<_> = top.iter().copied().map(Some).collect();
     let mut path = steps(&upper, width);
@@ -150,7 +149,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ticks_are_round_and_reach_over_the_values() {
+    fn ticks_are_round_and_cover_the_values() {
         assert_eq!(Scale::linear(47.0).ticks(), [0.0, 20.0, 40.0, 60.0]);
         assert_eq!(Scale::linear(0.0).ticks().first(), Some(&0.0));
         let near = Scale::of_times([800.0, 1400.0].into_iter());
@@ -164,13 +163,13 @@ mod tests {
     }
 
     #[test]
-    fn values_outside_stay_inside() {
+    fn values_outside_the_scale_are_clamped() {
         let scale = Scale::linear(10.0);
         assert_eq!((scale.at(-1.0), scale.at(99.0)), (0.0, 1.0));
     }
 
     #[test]
-    fn stairs_have_gaps_where_there_is_nothing() {
+    fn step_lines_have_gaps() {
         assert_eq!(steps(&[Some(1.0), None, Some(2.0), Some(3.0)], 10.0), "M0 1H10M20 2H30V3H40");
         assert_eq!(area(&[1.0, 2.0], &[5.0, 5.0], 10.0), "M0 1H10V2H20L20 5H10L10 5H0Z");
         assert_eq!(line(&[(0.0, 1.5), (2.0, 3.0)]), "M0 1.5L2 3");

@@ -1,4 +1,4 @@
-//! One row's section: its counts and verdicts; what they rest on is in modules of its own.
+//! The section of one row: counts and verdicts. Sibling modules draw the evidence.
 
 use maud::{Markup, html};
 
@@ -11,7 +11,6 @@ use crate::tally::{Stopped, Tally};
 use crate::units::shown_time;
 use crate::verdict::Judged;
 
-/// The section of the row at a place.
 pub(super) fn render(place: usize, row: &Row, clusters: &Clusters<'_>, several: bool) -> Markup {
     let id = matrix::id(place);
     let heading = format!("{id}-heading");
@@ -36,7 +35,7 @@ pub(super) fn render(place: usize, row: &Row, clusters: &Clusters<'_>, several: 
     }
 }
 
-/// A row that was probed: the verdicts first, then what they rest on.
+/// A probed row: verdicts first, then the evidence.
 fn probed(
     id: &str,
     row: &Row,
@@ -58,12 +57,11 @@ fn probed(
     }
 }
 
-/// The counts of a row.
 fn facts(tally: &Tally, protocol: Protocol) -> Markup {
     let seconds = tally.elapsed.as_secs_f64();
     let rate = if seconds > 0.0 { tally.requests() as f64 / seconds } else { 0.0 };
     let ended = tally.stopped.map(|stopped| match stopped {
-        Stopped::Decided => "once all was decided",
+        Stopped::Decided => "when every verdict was decided",
         Stopped::Exhausted => "at --max-requests",
     });
     let kept = tally.punctuality;
@@ -73,15 +71,15 @@ fn facts(tally: &Tally, protocol: Protocol) -> Markup {
         Some(("Failed", count(tally.failed_requests()))),
         Some(("Retried by the mesh", count(tally.retried()))),
         Some(("Connections", count(tally.connections))),
-        Some(("Took", shown_time(Some(tally.elapsed)))),
+        Some(("Duration", shown_time(Some(tally.elapsed)))),
         (rate > 0.0).then(|| ("Requests per second", count(rate.round() as u64))),
         Some(("Protocol", protocol.name().to_owned())),
-        kept.map(|kept| ("Over 1 ms late", count(kept.late))),
-        kept.map(|kept| ("Latest start", format!("{} late", shown_time(Some(kept.worst))))),
+        kept.map(|kept| ("Started over 1 ms late", count(kept.late))),
+        kept.map(|kept| ("Largest delay", shown_time(Some(kept.worst)))),
         kept.map(|kept| ("Never started", count(kept.dropped))),
         (tally.warmed_up > 0).then(|| ("Warm-up, not counted", count(tally.warmed_up))),
-        (tally.abandoned > 0).then(|| ("Under way at the interrupt", count(tally.abandoned))),
-        ended.map(|ended| ("Ended", ended.to_owned())),
+        (tally.abandoned > 0).then(|| ("Unfinished at the interrupt", count(tally.abandoned))),
+        ended.map(|ended| ("Stopped", ended.to_owned())),
     ];
     html! {
         dl.facts {
@@ -95,7 +93,7 @@ fn facts(tally: &Tally, protocol: Protocol) -> Markup {
 fn judged(verdicts: &[Judged]) -> Markup {
     html! {
         h3 { "Expectations" }
-        @if verdicts.is_empty() { p { "Nothing was expected." } }
+        @if verdicts.is_empty() { p { "No expectations." } }
         ul.verdicts {
             @for judged in verdicts {
                 li.{ "verdict-" (class(judged.verdict)) } {

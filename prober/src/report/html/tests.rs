@@ -1,11 +1,11 @@
-//! The page as bytes: golden, safe, complete, bounded. What a browser makes of it is seen in
-//! the integration tests.
+//! The bytes of the page: golden, safe, complete, bounded. The integration tests open it in a
+//! browser.
 
 use echo_reply::Identity;
 
 use super::*;
 use crate::expectation::{Expectation, Form};
-use crate::report::samples;
+use crate::report::{RowResult, samples};
 use crate::tally::{BackendTally, Label};
 
 fn page(report: &Report) -> String {
@@ -36,7 +36,7 @@ fn a_matrix() {
 }
 
 #[test]
-fn the_headline_counts_what_is_missed_and_what_is_open() {
+fn the_headline_counts_missed_and_undecided_rows() {
     assert_eq!(headline(&samples::plain()), "istio1.xiaowenx.com/echo2 meets its expectation");
     let mut report = samples::matrix();
     assert_eq!(headline(&report), "2 of 4 rows miss their expectations, 1 inconclusive");
@@ -46,7 +46,7 @@ fn the_headline_counts_what_is_missed_and_what_is_open() {
     assert_eq!(all[1], "misses 2 of 2 expectations");
     assert_eq!(all[3], "could not be probed");
     report.rows.clear();
-    assert_eq!(headline(&report), "Nothing was asked");
+    assert_eq!(headline(&report), "No targets were probed");
 }
 
 #[test]
@@ -63,7 +63,7 @@ fn the_report_is_in_the_page_and_comes_back() {
     assert_eq!(embedded(cut.as_bytes()), None, "cut short");
 }
 
-/// Every text of a report that comes from elsewhere, made hostile.
+/// A report in which every remote text is hostile.
 fn hostile(evil: &str) -> Report {
     let mut report = samples::matrix();
     report.clusters = vec![evil.to_owned()];
@@ -112,7 +112,7 @@ fn hostile_texts_stay_texts() {
             assert!(!shown.contains(bad), "{bad:?}");
         }
         assert!(page.contains("&lt;b onclick=&quot;x&quot;"), "it is shown as it is");
-        assert!(page.contains(">U+202E</span>"), "what cannot be seen is named");
+        assert!(page.contains(">U+202E</span>"), "invisible characters are named");
     }
     let mut report = hostile(evil);
     for row in &mut report.rows {

@@ -1,5 +1,5 @@
-//! A run over time: answers per cluster stacked, failures, and the 99th percentile of latency,
-//! one above the other, with the run's events marked; and the same as a table.
+//! A run over time: three stacked panels (answers per cluster, failures, p99 latency) with the
+//! run's events marked, and the same data as a table.
 
 mod beside;
 mod columns;
@@ -8,13 +8,14 @@ use maud::{Markup, html};
 
 use super::plot::{self, ACROSS, Scale};
 use super::who::cluster_name;
-use super::words::{micros, round, visible};
+use super::words::visible;
 use crate::report::groups::{Clusters, class};
 use crate::tally::Tally;
+use crate::units::{shown_round, shown_us};
 use beside::{described, legend, table};
 use columns::Columns;
 
-/// Where the panels are, in pixels from the top.
+/// The panels, in pixels from the top.
 #[derive(Clone, Copy)]
 struct Layout {
     answers: Panel,
@@ -29,7 +30,7 @@ struct Panel {
 }
 
 impl Layout {
-    /// Failures take no room where there are none.
+    /// Without failures, their panel has no height.
     fn of(columns: &Columns) -> Self {
         let none = columns.failed.iter().all(|count| *count == 0);
         let answers = Panel { top: 36.0, height: 130.0 };
@@ -38,7 +39,7 @@ impl Layout {
         Self { answers, failed, p99 }
     }
 
-    /// How high the picture is, the axis below included.
+    /// The height of the plot, including the axis.
     fn height(self) -> f64 {
         self.p99.end() + 26.0
     }
@@ -58,7 +59,7 @@ pub(super) fn render(id: &str, tally: &Tally, clusters: &Clusters<'_>) -> Markup
         h3 { "Over time" }
         figure {
             figcaption {
-                "Answers per cluster, failures and p99, each column " (micros(Some(columns.width_us)))
+                "Answers per cluster, failures and p99 in columns of " (shown_us(columns.width_us))
             }
             (legend(&columns, tally, clusters))
             div.plot {
@@ -79,14 +80,13 @@ pub(super) fn render(id: &str, tally: &Tally, clusters: &Clusters<'_>) -> Markup
     }
 }
 
-/// Whether there is a pattern for the cluster at a place: the first and the last have none.
+/// Whether the cluster at a place has a texture: the first and the last colour have none.
 fn textured(place: usize, clusters: &Clusters<'_>) -> bool {
     place > 0 && place < clusters.names().len() && place + 1 < crate::report::groups::COLOURS
 }
 
-/// From the fault to calm, and from the recovery to it: when, and how long it took, in µs;
-/// only what took any time.
-fn calms(tally: &Tally) -> Vec<(u64, u64)> {
+/// The times to failover and to failback that are above 0: (start, duration) in µs.
+fn recoveries(tally: &Tally) -> Vec<(u64, u64)> {
     let Some(times) = &tally.failover else { return Vec::new() };
     let from_fault = times.failover_us.map(|took| (times.fault_us, took));
     let from_recovery = times.recovery_us.zip(times.failback_us);
@@ -95,14 +95,14 @@ fn calms(tally: &Tally) -> Vec<(u64, u64)> {
 
 fn bands(columns: &Columns, layout: Layout, tally: &Tally) -> Markup {
     html! {
-        @for (from, took) in calms(tally) {
+        @for (from, took) in recoveries(tally) {
             rect.band x=(columns.percent(from)) width=(plot::percent(took as f64 / columns.span_us as f64))
                 y=(layout.answers.top) height=(layout.p99.end() - layout.answers.top) {}
         }
     }
 }
 
-/// A panel's scale, its name and its lines.
+/// The title, ticks and grid lines of a panel.
 fn panel(at: Panel, words: &str, scale: &Scale, ticks: &[(f64, String)]) -> Markup {
     html! {
         text.panel x="0" y=(at.top - 7.0) { (words) }
@@ -114,7 +114,7 @@ fn panel(at: Panel, words: &str, scale: &Scale, ticks: &[(f64, String)]) -> Mark
     }
 }
 
-/// The stretched part of a panel.
+/// The inner part of a panel, stretched to its width.
 fn inner(at: Panel, content: &Markup) -> Markup {
     html! {
         svg.inner y=(at.top) width="100%" height=(at.height)
@@ -184,7 +184,7 @@ fn p99(columns: &Columns, at: Panel) -> Markup {
         .map(|us| us.map(|us| at.height * (1.0 - scale.at(f64::from(us)))))
         .collect();
     let content = html! { path.latency d=(plot::steps(&heights, width)) {} };
-    let ticks: Vec<_> = scale.ticks().into_iter().map(|tick| (tick, round(tick))).collect();
+    let ticks: Vec<_> = scale.ticks().into_iter().map(|tick| (tick, shown_round(tick))).collect();
     let words = if scale.is_log() { "p99, logarithmic" } else { "p99" };
     html! {
         (panel(at, words, &scale, &ticks))
@@ -211,23 +211,23 @@ fn axis(columns: &Columns, layout: Layout) -> Markup {
         @for n in 0..=count {
             @let at = f64::from(n) * step;
             text.tick.minor[n % 2 == 1] x=(plot::percent(at / span)) y=(layout.height() - 6.0)
-                text-anchor=(if n == 0 { "start" } else { "middle" }) { (round(at)) }
+                text-anchor=(if n == 0 { "start" } else { "middle" }) { (shown_round(at)) }
         }
     }
 }
 
-/// What a column holds, for who points at it.
+/// Invisible columns that show their numbers on hover.
 fn hover(columns: &Columns, layout: Layout, clusters: &Clusters<'_>) -> Markup {
     html! {
         @for place in 0..columns.len() {
             rect.hover x=(plot::percent(place as f64 * columns.part())) width=(plot::percent(columns.part()))
                 y=(layout.answers.top) height=(layout.p99.end() - layout.answers.top) {
                 title {
-                    "from " (round(place as f64 * columns.width_us as f64)) ": "
+                    "from " (columns.start(place)) ": "
                     @for (cluster, counts) in &columns.clusters {
                         (visible(cluster_name(*cluster, clusters))) " " (counts[place]) ", "
                     }
-                    (columns.failed[place]) " failed, p99 " (micros(columns.p99_us[place].map(u64::from)))
+                    (columns.failed[place]) " failed, p99 " (columns.p99(place))
                 }
             }
         }

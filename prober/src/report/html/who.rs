@@ -1,18 +1,18 @@
-//! Who answered: the share of each cluster with its interval, and the table of backends.
+//! Who answered: the share of each cluster with its interval, and a table of backends.
 
 use maud::{Markup, html};
 
 use super::plot;
-use super::words::{count, counted, micros, name, visible};
+use super::words::{count, counted, name, visible};
 use crate::report::groups::{Backend, Clusters, Groups, Share, class};
 use crate::tally::Tally;
-use crate::units::rounded_percent;
+use crate::units::{decimal, rounded_percent, shown_time};
 
 pub(super) fn render(tally: &Tally, groups: &Groups<'_>, clusters: &Clusters<'_>) -> Markup {
     html! {
         h3 { "Who answered" }
         @if groups.backends.is_empty() {
-            p { "Nobody." }
+            p { "No answers." }
         } @else {
             (by_cluster(groups, clusters))
             (by_backend(tally, groups, clusters))
@@ -20,7 +20,7 @@ pub(super) fn render(tally: &Tally, groups: &Groups<'_>, clusters: &Clusters<'_>
     }
 }
 
-/// How a cluster at a place is called.
+/// The name of the cluster at a place.
 pub(super) fn cluster_name<'a>(place: usize, clusters: &Clusters<'a>) -> &'a str {
     clusters.names().get(place).copied().unwrap_or("other clusters")
 }
@@ -60,7 +60,7 @@ fn by_cluster(groups: &Groups<'_>, clusters: &Clusters<'_>) -> Markup {
             }
         }
         @if let Some(why) = why {
-            p.note { "The ranges are wide because " (why) "." }
+            p.note { "The intervals are wide because " (why) "." }
         }
     }
 }
@@ -68,23 +68,14 @@ fn by_cluster(groups: &Groups<'_>, clusters: &Clusters<'_>) -> Markup {
 /// `36.9–63.1%`.
 fn between(share: &Share) -> String {
     let (low, high) = share.between;
-    format!("{}–{}%", plot::number(rounded(low)), plot::number(rounded(high)))
+    format!("{}–{}%", decimal(low * 100.0, 1), decimal(high * 100.0, 1))
 }
 
-/// In percent, with one decimal.
-fn rounded(share: f64) -> f64 {
-    (share * 1000.0).round() / 10.0
-}
-
-/// A share as a bar, and between what it is as a whisker.
+/// A share as a bar, and its interval as a whisker.
 fn bar(label: &str, share: &Share, colour: &str) -> Markup {
     let (low, high) = share.between;
-    let said = format!(
-        "{}: {}, with confidence between {}",
-        visible(label),
-        rounded_percent(share.share),
-        between(share)
-    );
+    let (share_shown, interval) = (rounded_percent(share.share), between(share));
+    let said = format!("{}: {share_shown}, interval {interval}", visible(label));
     html! {
         svg.bar role="img" height="18" width="100%" aria-label=(said) {
             title { (said) }
@@ -132,7 +123,6 @@ fn by_backend(tally: &Tally, groups: &Groups<'_>, clusters: &Clusters<'_>) -> Ma
 fn line(backend: &Backend<'_>, zones: bool, retried: bool, clusters: &Clusters<'_>) -> Markup {
     let Backend { who, counted, share } = backend;
     let latency = counted.latency();
-    let us = |q: f64| latency.quantile(q).map(|time| time.as_micros() as u64);
     let colour = clusters.class(&who.cluster);
     html! {
         tr {
@@ -144,20 +134,20 @@ fn line(backend: &Backend<'_>, zones: bool, retried: bool, clusters: &Clusters<'
             td.number { (count(counted.connections)) }
             td.number { (rounded_percent(share.share)) }
             td.middle { (bar(&who.pod, share, &colour)) }
-            @for q in [0.5, 0.9, 0.99] { td.number { (micros(us(q))) } }
-            td.number { (micros(latency.max().map(|time| time.as_micros() as u64))) }
+            @for q in [0.5, 0.9, 0.99] { td.number { (shown_time(latency.quantile(q))) } }
+            td.number { (shown_time(latency.max())) }
         }
     }
 }
 
-/// The sum of those that are not shown.
+/// The sum of the backends that are not shown.
 fn folded(tally: &Tally, groups: &Groups<'_>, zones: bool, retried: bool) -> Markup {
     let share = groups.folded_answers as f64 / tally.answers().max(1) as f64;
     let shown: u64 = groups.backends.iter().map(|backend| backend.counted.retried).sum();
     html! {
         tr {
             th scope="row" colspan=(2 + u8::from(zones)) {
-                "and " (counted(groups.folded as u64, "more pod")) ", in the JSON of this page"
+                "and " (counted(groups.folded as u64, "more pod")) "; the JSON in this page has all"
             }
             td.number { (count(groups.folded_answers)) }
             @if retried { td.number { (count(tally.retried() - shown)) } }

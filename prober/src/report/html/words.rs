@@ -1,19 +1,22 @@
-//! How the page writes names, numbers, times and verdicts. Names come from others: what is in
-//! them that could not be seen, or could turn the text around, is written out.
+//! How HTML pages show names, counts, instants and verdicts. Names come from remote servers:
+//! characters that are invisible, or that change the direction of text, are shown as codes.
 
 use std::borrow::Cow;
-use std::time::Duration;
+use std::time::SystemTime;
 
 use maud::{Markup, html};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+use time::macros::format_description;
 
-use crate::units::shown_time;
+use crate::units::plural;
 use crate::verdict::Verdict;
 
 /// Between groups of three digits: a narrow space that does not break.
 const NARROW: char = '\u{202f}';
 
-/// A text from elsewhere, safe to look at: `⟨U+202E⟩` for what cannot be seen. For attributes
-/// and titles; elsewhere [`name`] does it.
+/// A remote text for attributes and titles: invisible characters become `⟨U+202E⟩`. Use [`name`]
+/// elsewhere.
 pub(super) fn visible(text: &str) -> Cow<'_, str> {
     if !text.contains(hidden) {
         return Cow::Borrowed(text);
@@ -29,8 +32,8 @@ pub(super) fn visible(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
-/// A text from elsewhere as an element of its own direction.
-pub(super) fn name(text: &str) -> Markup {
+/// A remote text in an element that isolates its text direction.
+pub(crate) fn name(text: &str) -> Markup {
     let pieces = text.split_inclusive(hidden);
     html! {
         bdi {
@@ -47,7 +50,7 @@ pub(super) fn name(text: &str) -> Markup {
     }
 }
 
-/// Whether a character steers the text around it, or is not seen at all.
+/// Whether a character is invisible or changes the direction of the text around it.
 fn hidden(c: char) -> bool {
     c.is_control()
         || matches!(c,
@@ -60,7 +63,7 @@ fn code(c: char) -> String {
 }
 
 /// A count with its digits in groups: `1 234 567`.
-pub(super) fn count(n: u64) -> String {
+pub(crate) fn count(n: u64) -> String {
     let digits = n.to_string();
     let mut grouped = String::new();
     for (place, digit) in digits.chars().enumerate() {
@@ -72,28 +75,25 @@ pub(super) fn count(n: u64) -> String {
     grouped
 }
 
-/// A count and what is counted: `1 pod`, `12 345 pods`.
-pub(super) fn counted(n: u64, noun: &str) -> String {
-    if n == 1 { format!("1 {noun}") } else { format!("{} {noun}s", count(n)) }
+/// `1 pod`, `12 345 pods`.
+pub(crate) fn counted(n: u64, noun: &str) -> String {
+    format!("{} {}", count(n), plural(n, noun))
 }
 
-/// A time in µs, three digits and a unit; a dash for none.
-pub(super) fn micros(us: Option<u64>) -> String {
-    shown_time(us.map(Duration::from_micros))
-}
-
-/// A round time in µs as short as it can be: `2 s`, `500 ms`, `0`.
-pub(super) fn round(us: f64) -> String {
-    match us {
-        us if us <= 0.0 => "0".to_owned(),
-        us if us < 1e3 => format!("{} µs", super::plot::number(us)),
-        us if us < 1e6 => format!("{} ms", super::plot::number(us / 1e3)),
-        us => format!("{} s", super::plot::number(us / 1e6)),
+/// An instant to the second: `2026-11-18 10:26:40 UTC`.
+pub(crate) fn instant(at: SystemTime) -> Markup {
+    let at = OffsetDateTime::from(at);
+    let at = at.replace_nanosecond(0).unwrap_or(at);
+    let form = format_description!("[year]-[month]-[day] [hour]:[minute]:[second] UTC");
+    html! {
+        time datetime=(at.format(&Rfc3339).unwrap_or_default()) {
+            (at.format(form).unwrap_or_default())
+        }
     }
 }
 
 /// A verdict as a sign, a word and a colour.
-pub(super) fn badge(verdict: Verdict) -> Markup {
+pub(crate) fn badge(verdict: Verdict) -> Markup {
     html! {
         span class={ "badge " (class(verdict)) } {
             span aria-hidden="true" { (sign(verdict)) }
@@ -102,7 +102,7 @@ pub(super) fn badge(verdict: Verdict) -> Markup {
     }
 }
 
-/// The sign of a verdict; it never stands without the word.
+/// The sign of a verdict. It never stands without the word.
 pub(super) fn sign(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Pass => "✓",
@@ -111,7 +111,7 @@ pub(super) fn sign(verdict: Verdict) -> &'static str {
     }
 }
 
-/// The class of a verdict's colour.
+/// The class of a verdict's colour in the palette.
 pub(super) fn class(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Pass => "pass",
@@ -133,12 +133,14 @@ mod tests {
     }
 
     #[test]
-    fn round_times_have_no_zeros_behind_the_point() {
-        assert_eq!([0.0, 500.0, 20_000.0, 1.5e6].map(round), ["0", "500 µs", "20 ms", "1.5 s"]);
+    fn an_instant_is_shown_to_the_second() {
+        let at = SystemTime::UNIX_EPOCH + std::time::Duration::from_millis(1_795_000_000_750);
+        let shown = "<time datetime=\"2026-11-18T11:06:40Z\">2026-11-18 11:06:40 UTC</time>";
+        assert_eq!(instant(at).into_string(), shown);
     }
 
     #[test]
-    fn what_cannot_be_seen_is_written_out() {
+    fn invisible_characters_are_shown_as_codes() {
         assert_eq!(visible("a\u{202e}b\0"), "a⟨U+202E⟩b⟨U+0000⟩");
         assert_eq!(
             name("<b>\u{202e}x\n").into_string(),
@@ -150,7 +152,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_name_brings_markup_or_steering(text in any::<String>()) {
+        fn no_name_contains_markup_or_control_characters(text in any::<String>()) {
             let shown = name(&text).into_string();
             let inner = shown.replace("<span class=\"control\">", "").replace("</span>", "");
             let inner = &inner["<bdi>".len()..inner.len() - "</bdi>".len()];

@@ -1,5 +1,5 @@
-//! The object `explanation` of a row: what was found, and what was read for it. Read back are only
-//! the readings; what they mean is found anew.
+//! The object `explanation` of a row: the findings and the readings that they come from. Only the
+//! readings are read back; the findings are computed from them again.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -7,7 +7,6 @@ use serde_json::Value;
 use crate::diagnosis::{Finding, Readings, evidence::Reading};
 use crate::report::Row;
 
-/// The object.
 #[derive(Serialize)]
 pub(super) struct Entry {
     findings: Vec<Finding>,
@@ -17,7 +16,7 @@ pub(super) struct Entry {
     envoys: Vec<Reading>,
 }
 
-/// The object of a row, where something was to be explained.
+/// The object of a row; `None` without `--explain`.
 pub(super) fn entry(row: &Row) -> Option<Entry> {
     let found = row.explanation()?;
     let envoys = row.readings.as_ref()?.envoys.clone();
@@ -25,7 +24,7 @@ pub(super) fn entry(row: &Row) -> Option<Entry> {
     Some(Entry { findings, unknown, well, envoys })
 }
 
-/// The readings in such an object, without what could steer a terminal.
+/// The readings in such an object, without control characters.
 pub(super) fn readings(mut entry: Value) -> Result<Readings, serde_json::Error> {
     plain(&mut entry);
     Readings::deserialize(entry)

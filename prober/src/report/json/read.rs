@@ -1,7 +1,8 @@
-//! A report from its JSON. What it says is checked against itself, and nothing of it can steer
-//! a terminal. Pure.
+//! Reads a report from its JSON. Sums are checked against their parts, and control characters are
+//! replaced, because they could control the terminal. Pure.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -15,8 +16,8 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::{
-    AddressEntry, Document, FailureEntry, JsonError, LatencyEntry, OrderEntry, PassedOverEntry,
-    Probed, RowHead, SCHEMA, StoppedWord, explanation, timeline,
+    AddressEntry, Backend, Document, FailureEntry, JsonError, LatencyEntry, OrderEntry,
+    PassedOverEntry, Probed, RowHead, SCHEMA, StoppedWord, explanation, timeline,
 };
 use crate::report::{Report, Row, RowResult};
 use crate::tally::EventRecord;
@@ -26,7 +27,6 @@ use crate::tally::{
     Punctuality, Stopped, Tally,
 };
 
-/// Reads a report back.
 pub fn parse(bytes: &[u8]) -> Result<Report, JsonError> {
     #[derive(Deserialize)]
     struct SchemaOnly {
@@ -54,7 +54,7 @@ pub fn parse(bytes: &[u8]) -> Result<Report, JsonError> {
     })
 }
 
-/// An error in a part of a document, with its place in the whole.
+/// An error in a part of a document, with its position in the whole document.
 fn placed(error: &serde_json::Error, whole: &[u8], part: &str) -> serde_json::Error {
     let said = error.to_string();
     let place = format!(" at line {} column {}", error.line(), error.column());
@@ -89,14 +89,13 @@ fn row(raw: &str) -> Result<Row, JsonError> {
     Ok(Row { source, target, url, protocol, address, result, readings })
 }
 
-/// A text of a report without what could steer a terminal or forge a line.
+/// Replaces control characters, which could control a terminal or fake a line.
 pub(super) fn plain(text: &str) -> String {
     text.replace(char::is_control, "?")
 }
 
-/// The order of answers, its backends by their places in the list.
 fn order(entry: &OrderEntry, backends: &[Identity]) -> Result<Order, JsonError> {
-    let wrong = || JsonError::Counts("the order names a backend that is not listed");
+    let wrong = || JsonError::Counts("the order has a backend that is not listed");
     let mut order = Order::default();
     for (before, after, kept, started) in &entry.pairs {
         let who = |place: &usize| backends.get(*place).cloned().ok_or_else(wrong);
@@ -109,7 +108,7 @@ fn order(entry: &OrderEntry, backends: &[Identity]) -> Result<Order, JsonError> 
     Ok(order)
 }
 
-/// Whether all sums are what their parts say, so that a verdict on the parts is one on the whole.
+/// Checks that all sums match their parts: verdicts depend on both.
 fn check_counts(probed: &Probed) -> Result<(), JsonError> {
     let sum = |counts: &mut dyn Iterator<Item = u64>| -> u128 { counts.map(u128::from).sum() };
     let backends = &probed.backends;
@@ -117,11 +116,23 @@ fn check_counts(probed: &Probed) -> Result<(), JsonError> {
         (
             probed.requests,
             u128::from(probed.answers) + u128::from(probed.failed),
-            "requests are not answers and failures",
+            "requests are not the sum of answers and failures",
         ),
-        (probed.answers, sum(&mut backends.iter().map(|b| b.answers)), "answers of backends"),
-        (probed.retried, sum(&mut backends.iter().map(|b| b.retried)), "retried of backends"),
-        (probed.failed, sum(&mut probed.failures.iter().map(|f| f.count)), "failures of kinds"),
+        (
+            probed.answers,
+            sum(&mut backends.iter().map(|b| b.answers)),
+            "the answers of backends do not add up",
+        ),
+        (
+            probed.retried,
+            sum(&mut backends.iter().map(|b| b.retried)),
+            "the retried answers of backends do not add up",
+        ),
+        (
+            probed.failed,
+            sum(&mut probed.failures.iter().map(|f| f.count)),
+            "the failures by kind do not add up",
+        ),
     ] {
         if u128::from(whole) != parts {
             return Err(JsonError::Counts(what));
@@ -130,11 +141,15 @@ fn check_counts(probed: &Probed) -> Result<(), JsonError> {
     let addresses = &probed.addresses;
     if !addresses.is_empty() {
         for (whole, parts, what) in [
-            (probed.answers, sum(&mut addresses.iter().map(|a| a.answers)), "answers of addresses"),
+            (
+                probed.answers,
+                sum(&mut addresses.iter().map(|a| a.answers)),
+                "the answers of addresses do not add up",
+            ),
             (
                 probed.connections,
                 sum(&mut addresses.iter().map(|a| a.connections)),
-                "connections to addresses",
+                "the connections to addresses do not add up",
             ),
         ] {
             if u128::from(whole) != parts {
@@ -148,9 +163,44 @@ fn check_counts(probed: &Probed) -> Result<(), JsonError> {
 fn tally(probed: Probed) -> Result<Tally, JsonError> {
     check_counts(&probed)?;
     let listed: Vec<_> = probed.backends.iter().map(|backend| backend.identity.clone()).collect();
-    let order = order(&probed.order, &listed)?;
+    let stopped = probed.stopped.map(|stopped| match stopped {
+        StoppedWord::Decided => Stopped::Decided,
+        StoppedWord::MaxRequests => Stopped::Exhausted,
+    });
+    let punctuality = probed.schedule.map(|entry| Punctuality {
+        late: entry.late,
+        dropped: entry.dropped,
+        worst: Duration::from_micros(entry.worst_us),
+    });
+    let tally = Tally {
+        order: order(&probed.order, &listed)?,
+        backends: backends(probed.backends)?,
+        failures: probed.failures.into_iter().map(failure).collect(),
+        connections: probed.connections,
+        addresses: addresses(probed.addresses)?,
+        passed_over: probed.passed_over.into_iter().map(passed_over).collect(),
+        passed_over_further: probed.passed_over_further,
+        shown: probed.shown.into_iter().map(|(n, line)| (n, plain(&line))).collect(),
+        abandoned: probed.abandoned,
+        warmed_up: probed.warmed_up,
+        timeline: probed.timeline.map(timeline::timeline).transpose()?,
+        trail: None,
+        events: probed.events.into_iter().map(event).collect(),
+        failover: probed.failover,
+        phases: phases(&probed.phases)?,
+        punctuality,
+        elapsed: Duration::try_from_secs_f64(probed.seconds).unwrap_or_default(),
+        stopped,
+    };
+    if let Some(timeline) = &tally.timeline {
+        timeline::check(timeline, &tally)?;
+    }
+    Ok(tally)
+}
+
+fn backends(entries: Vec<Backend>) -> Result<BTreeMap<Identity, BackendTally>, JsonError> {
     let mut backends = BTreeMap::new();
-    for backend in probed.backends {
+    for backend in entries {
         if !backend.identity.is_printable() {
             return Err(JsonError::Name);
         }
@@ -162,70 +212,50 @@ fn tally(probed: Probed) -> Result<Tally, JsonError> {
             kept: maybe_latency(backend.kept.as_ref())?,
         };
         if counted.latency().count() != counted.answers {
-            return Err(JsonError::Counts("latencies of a backend's answers"));
+            return Err(JsonError::Counts("a backend has not one latency per answer"));
         }
         if backends.insert(backend.identity, counted).is_some() {
             return Err(JsonError::Counts("a backend is listed twice"));
         }
     }
+    Ok(backends)
+}
+
+fn addresses(entries: Vec<AddressEntry>) -> Result<BTreeMap<SocketAddr, AddressTally>, JsonError> {
     let mut addresses = BTreeMap::new();
-    for AddressEntry { address, connections, answers } in probed.addresses {
+    for AddressEntry { address, connections, answers } in entries {
         if addresses.insert(address, AddressTally { connections, answers }).is_some() {
             return Err(JsonError::Counts("an address is listed twice"));
         }
     }
-    let phase = |name: &str| maybe_latency(probed.phases.get(name));
-    let phases = Phases {
+    Ok(addresses)
+}
+
+fn failure(entry: FailureEntry) -> FailureGroup {
+    let FailureEntry { kind, what, count } = entry;
+    FailureGroup { kind, what: plain(&what), count }
+}
+
+fn passed_over(entry: PassedOverEntry) -> (SocketAddr, PassedOver) {
+    (entry.address, PassedOver { count: entry.count, why: plain(&entry.why) })
+}
+
+fn event(mut event: EventRecord) -> EventRecord {
+    event.command = plain(&event.command);
+    event.output = event.output.lines().map(plain).collect::<Vec<_>>().join("\n");
+    event
+}
+
+fn phases(entries: &BTreeMap<String, LatencyEntry>) -> Result<Phases, JsonError> {
+    let phase = |name: &str| maybe_latency(entries.get(name));
+    Ok(Phases {
         dns: phase("dns")?,
         connect: phase("connect")?,
         tls: phase("tls")?,
         first_byte: phase("first_byte")?,
         upstream: phase("upstream")?,
         service: phase("service")?,
-    };
-    let failure = |entry: FailureEntry| {
-        let FailureEntry { kind, what, count } = entry;
-        FailureGroup { kind, what: plain(&what), count }
-    };
-    let passed_over = |entry: PassedOverEntry| {
-        (entry.address, PassedOver { count: entry.count, why: plain(&entry.why) })
-    };
-    let event = |mut event: EventRecord| {
-        event.command = plain(&event.command);
-        event.output = event.output.lines().map(plain).collect::<Vec<_>>().join("\n");
-        event
-    };
-    let tally = Tally {
-        backends,
-        failures: probed.failures.into_iter().map(failure).collect(),
-        connections: probed.connections,
-        addresses,
-        passed_over: probed.passed_over.into_iter().map(passed_over).collect(),
-        passed_over_further: probed.passed_over_further,
-        shown: probed.shown.into_iter().map(|(n, line)| (n, plain(&line))).collect(),
-        abandoned: probed.abandoned,
-        warmed_up: probed.warmed_up,
-        timeline: probed.timeline.map(timeline::timeline).transpose()?,
-        trail: None,
-        events: probed.events.into_iter().map(event).collect(),
-        failover: probed.failover,
-        phases,
-        punctuality: probed.schedule.map(|entry| Punctuality {
-            late: entry.late,
-            dropped: entry.dropped,
-            worst: Duration::from_micros(entry.worst_us),
-        }),
-        elapsed: Duration::try_from_secs_f64(probed.seconds).unwrap_or_default(),
-        order,
-        stopped: probed.stopped.map(|stopped| match stopped {
-            StoppedWord::Decided => Stopped::Decided,
-            StoppedWord::MaxRequests => Stopped::Exhausted,
-        }),
-    };
-    if let Some(timeline) = &tally.timeline {
-        timeline::check(timeline, &tally)?;
-    }
-    Ok(tally)
+    })
 }
 
 fn maybe_latency(entry: Option<&LatencyEntry>) -> Result<Latency, JsonError> {

@@ -1,8 +1,8 @@
-//! A timeline as JSON: per backend one array for each number, an entry for each bin.
+//! A timeline as JSON: one array per backend and value, with one entry per bin.
 //!
-//! `sketch` is what all quantiles and merges come from, base64 of, for each bin: how many
-//! buckets hold something, then for each of them its number (a byte) and its count.
-//! Numbers but that byte are LEB128: seven bits to a byte, the lowest first.
+//! `sketch` (base64) is the source of quantiles and merges. For each bin it has the number of
+//! buckets that are not empty, then for each of these its index (one byte) and its count.
+//! All numbers except the index are LEB128.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ use crate::tally::outcome::FailureKind;
 use crate::tally::sketch::Sketch;
 use crate::tally::timeline::{Cell, Failures, MAX_BACKENDS, MAX_BINS, Timeline};
 
-/// Numbers by bin, on one line.
+/// One value per bin, written on one line.
 struct Line<T>(Vec<T>);
 
 impl<T: Serialize> Serialize for Line<T> {
@@ -34,7 +34,6 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Line<T> {
     }
 }
 
-/// The timeline of a row.
 #[derive(Serialize, Deserialize)]
 pub(super) struct TimelineEntry {
     width_ms: u64,
@@ -42,7 +41,7 @@ pub(super) struct TimelineEntry {
     backends: Vec<BackendEntry>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     others: Option<CellsEntry>,
-    /// Failures by kind; kinds that did not happen are left out.
+    /// Failures by kind, without kinds that did not occur.
     failures: BTreeMap<FailureKind, Line<u64>>,
 }
 
@@ -58,7 +57,7 @@ struct BackendEntry {
 struct CellsEntry {
     answers: Line<u64>,
     retried: Line<u64>,
-    /// Where nothing was answered, there is none. Read from the sketch, not from here.
+    /// `null` for bins without answers. On reading, it is computed from the sketch.
     #[serde(skip_deserializing, default = "no_line")]
     p99_us: Line<Option<u32>>,
     max_us: Line<Option<u32>>,
@@ -69,7 +68,6 @@ fn no_line() -> Line<Option<u32>> {
     Line(Vec::new())
 }
 
-/// The entry of a timeline.
 pub(super) fn entry(timeline: &Timeline) -> TimelineEntry {
     let bins = timeline.bins();
     let backends = timeline.backends.iter().map(|(identity, cells)| BackendEntry {
@@ -114,13 +112,12 @@ fn cells_entry(cells: &[Cell], bins: usize) -> CellsEntry {
     }
 }
 
-/// Reads a timeline back.
 pub(super) fn timeline(entry: TimelineEntry) -> Result<Timeline, JsonError> {
     let TimelineEntry { width_ms, bins, backends, others, failures } = entry;
     let few = backends.len() <= MAX_BACKENDS && bins <= MAX_BINS && width_ms > 0;
     let lines = failures.values().map(|line| line.0.len());
     if !few || lines.into_iter().any(|length| length != bins) {
-        return Err(JsonError::Counts("the size of a timeline"));
+        return Err(JsonError::Counts("the size of a timeline is wrong"));
     }
     let mut read = Timeline {
         width_ms,
@@ -147,11 +144,11 @@ pub(super) fn timeline(entry: TimelineEntry) -> Result<Timeline, JsonError> {
 }
 
 fn cells(entry: CellsEntry, bins: usize) -> Result<Vec<Cell>, JsonError> {
-    let wrong = || JsonError::Counts("latencies of a timeline's bin");
+    let wrong = || JsonError::Counts("the latencies of a timeline's bin are wrong");
     let CellsEntry { answers: Line(answers), retried: Line(retried), max_us: Line(max), .. } =
         &entry;
     if [answers.len(), retried.len(), max.len()].iter().any(|length| *length != bins) {
-        return Err(JsonError::Counts("the size of a timeline"));
+        return Err(JsonError::Counts("the size of a timeline is wrong"));
     }
     let bytes = STANDARD.decode(&entry.sketch);
     let bytes = bytes.map_err(|error| JsonError::Histogram(error.to_string()))?;
@@ -163,7 +160,7 @@ fn cells(entry: CellsEntry, bins: usize) -> Result<Vec<Cell>, JsonError> {
         } else {
             read_sketch(&mut rest).ok_or_else(wrong)?
         };
-        // A bucket that is full counts no more; all others are exact.
+        // A full bucket stops counting; all others are exact.
         let full = sketch.entries().any(|(_, count)| count == crate::tally::sketch::MAX_COUNT);
         let fits = sketch.count() == *answers || full && sketch.count() < *answers;
         let (answers, retried, max_us) = (*answers, *retried, max.unwrap_or(0));
@@ -179,7 +176,7 @@ fn cells(entry: CellsEntry, bins: usize) -> Result<Vec<Cell>, JsonError> {
     Ok(cells)
 }
 
-/// Whether the timeline's sums are what the tally says of the whole run.
+/// Checks that the sums of the timeline match the tally of the whole run.
 pub(super) fn check(timeline: &Timeline, tally: &Tally) -> Result<(), JsonError> {
     let sum = |cells: &[Cell], of: fn(&Cell) -> u64| -> u128 {
         cells.iter().map(|cell| u128::from(of(cell))).sum()
@@ -188,7 +185,7 @@ pub(super) fn check(timeline: &Timeline, tally: &Tally) -> Result<(), JsonError>
         timeline.backends.values().map(|cells| sum(cells, of)).sum::<u128>()
             + sum(&timeline.others, of)
     };
-    // What is missing of a backend can only stand with the others.
+    // Answers of a backend may also be in `others`.
     let no_more = timeline.backends.iter().all(|(who, cells)| {
         let whole = tally.backends.get(who).map_or(0, |backend| backend.answers);
         sum(cells, |cell| cell.answers) <= u128::from(whole)
@@ -203,12 +200,15 @@ pub(super) fn check(timeline: &Timeline, tally: &Tally) -> Result<(), JsonError>
     for (fits, what) in [
         (
             no_more && total(|cell| cell.answers) == u128::from(tally.answers()),
-            "answers of the timeline",
+            "the answers of the timeline do not add up",
         ),
-        (total(|cell| cell.retried) == u128::from(tally.retried()), "retried of the timeline"),
+        (
+            total(|cell| cell.retried) == u128::from(tally.retried()),
+            "the retried answers of the timeline do not add up",
+        ),
         (
             FailureKind::ALL.into_iter().all(|kind| failures(kind) == failed(kind)),
-            "failures of the timeline",
+            "the failures of the timeline do not add up",
         ),
     ] {
         if !fits {
@@ -218,7 +218,7 @@ pub(super) fn check(timeline: &Timeline, tally: &Tally) -> Result<(), JsonError>
     Ok(())
 }
 
-/// Without the empty bins at the end.
+/// Removes empty bins at the end.
 fn trim<T>(bins: &mut Vec<T>, empty: impl Fn(&T) -> bool) {
     while bins.last().is_some_and(&empty) {
         bins.pop();
@@ -244,7 +244,7 @@ fn write_number(bytes: &mut Vec<u8>, mut number: u64) {
     bytes.push(number as u8);
 }
 
-/// A number of at most 35 bits; none here is longer.
+/// A number of at most 35 bits, the longest that occurs.
 fn read_number(bytes: &mut &[u8]) -> Option<u64> {
     let mut number = 0;
     for shift in (0..35).step_by(7) {
@@ -289,7 +289,11 @@ mod tests {
             ("\"bins\": 40", "\"bins\": 41", "size of a timeline"),
             ("\"bins\": 40", "\"bins\": 4000000000", "size of a timeline"),
             ("\"answers\": [5,", "\"answers\": [4,", "latencies of a timeline's bin"),
-            ("\"retried\": [0,", "\"retried\": [1,", "retried of the timeline"),
+            (
+                "\"retried\": [0,",
+                "\"retried\": [1,",
+                "the retried answers of the timeline do not add up",
+            ),
             ("\"retried\": [0,", "\"retried\": [6,", "latencies of a timeline's bin"),
             ("\"max_us\": [9000,", "\"max_us\": [null,", "latencies of a timeline's bin"),
             ("\"reset\": [0,", "\"reset\": [1,", "failures of the timeline"),

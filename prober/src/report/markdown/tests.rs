@@ -1,4 +1,4 @@
-//! Golden Markdown, and hostile names read by a parser of the same dialect.
+//! Golden Markdown, and hostile names that a Markdown parser reads.
 
 use echo_reply::Identity;
 use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
@@ -28,7 +28,7 @@ fn an_interrupted_run_says_so() {
     assert!(text(&report).contains("\n**Interrupted: this report is partial.**\n"));
 }
 
-/// What would be markup, or reach somebody, if it were not quoted.
+/// Markup, mentions and links.
 const HOSTILE: [&str; 9] = [
     "a|b",
     "`code` and ``more``",
@@ -56,7 +56,7 @@ fn read(markdown: &str) -> (Vec<String>, String, Vec<usize>) {
                 count = 0;
             }
             Event::Start(Tag::Link { .. } | Tag::Image { .. } | Tag::Emphasis | Tag::Strong) => {
-                panic!("markup of somebody else: {event:?} in {markdown}")
+                panic!("markup from a name: {event:?} in {markdown}")
             }
             Event::Text(text) => assert!(!text.contains("everyone"), "a mention: {text}"),
             _ => {}

@@ -1,5 +1,5 @@
-//! What is counted of one row, bounded in size: the pods that answered most, all others
-//! together, and latencies in few buckets. Pure.
+//! The counters of one row, limited in size: the pods with the most answers, one sum for the other
+//! pods of each cluster, and latencies in few buckets. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -8,13 +8,13 @@ use crate::tally::latency::{Class, Latency};
 use crate::tally::outcome::FailureKind;
 use crate::tally::{Label, Tally};
 
-/// So many pods of a row are counted apart.
+/// The most pods of a row that have counters of their own.
 pub(crate) const MOST_PODS: usize = 30;
-/// So many clusters of a row are told apart.
+/// The most clusters of a row that have counters of their own.
 pub(crate) const MOST_CLUSTERS: usize = 20;
-/// What all others are called.
+/// The name of all other pods or clusters.
 pub(crate) const OTHER: &str = "other";
-/// Longer names are cut, in characters: they come from whoever answers.
+/// The length at which remote names are cut, in characters.
 const LONGEST_NAME: usize = 128;
 
 /// Upper bounds of the latency buckets, in microseconds.
@@ -23,44 +23,34 @@ pub(crate) const BOUNDS: [u64; 14] = [
     2_500_000, 5_000_000, 10_000_000,
 ];
 
-/// Who answered.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Backend {
-    /// The cluster.
     pub cluster: String,
-    /// The pod.
     pub pod: String,
 }
 
-/// What one backend answered.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Answers {
-    /// How many there were.
     pub count: u64,
-    /// Those that took at most [`BOUNDS`], and one bucket for what took longer; each
-    /// answer is in one of them.
+    /// Answers up to each of [`BOUNDS`], and one bucket for longer ones. Each answer is in one
+    /// bucket.
     pub buckets: [u64; BOUNDS.len() + 1],
-    /// The sum of all latencies.
     pub sum: Duration,
 }
 
-/// What is counted of one row. It only grows.
+/// The counters of one row. They only grow.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
-    /// Requests that were answered.
     pub answered: u64,
-    /// Requests that failed, by kind, in the order of [`FailureKind::ALL`].
+    /// Failed requests, in the order of [`FailureKind::ALL`].
     pub failures: [u64; FailureKind::ALL.len()],
-    /// Answers that were not the nearest Envoy's first attempt.
+    /// Answers that needed a retry by an Envoy.
     pub retried: u64,
-    /// TCP connections that were opened.
     pub connections: u64,
-    /// Per backend: who answered, and how fast.
     pub backends: BTreeMap<Backend, Answers>,
 }
 
 impl Answers {
-    /// Adds all of another's.
     pub(crate) fn add(&mut self, other: &Self) {
         self.count += other.count;
         self.sum += other.sum;
@@ -69,8 +59,7 @@ impl Answers {
         }
     }
 
-    /// Times are told apart to 0.1 %: one that is longer than a bound by less than that may
-    /// be in its bucket.
+    /// Latencies are accurate to 0.1 %. One that exceeds a bound by less may be in its bucket.
     fn latency(&mut self, latency: &Latency) {
         for Class { least_us, count } in latency.classes() {
             self.buckets[BOUNDS.partition_point(|bound| *bound < least_us)] += count;
@@ -80,7 +69,7 @@ impl Answers {
 }
 
 impl Counts {
-    /// All that a tally counts, each backend apart.
+    /// The counters of a tally, with all backends.
     #[must_use]
     pub(crate) fn of(tally: &Tally) -> Self {
         let mut counts = Self {
@@ -103,7 +92,7 @@ impl Counts {
         counts
     }
 
-    /// Adds all of another's but the backends.
+    /// Adds all counters except those of the backends.
     pub(crate) fn add_sums(&mut self, other: &Self) {
         self.answered += other.answered;
         self.retried += other.retried;
@@ -113,13 +102,11 @@ impl Counts {
         }
     }
 
-    /// Adds to one backend.
     pub(crate) fn add_answers(&mut self, backend: Backend, answers: &Answers) {
         self.backends.entry(backend).or_default().add(answers);
     }
 
-    /// The same with as many backends as are counted apart: those with the most answers,
-    /// and the others of each cluster together.
+    /// Keeps the backends with the most answers, and adds up the others of each cluster.
     #[must_use]
     pub(crate) fn bounded(self) -> Self {
         let mut by_answers: Vec<_> =
@@ -142,7 +129,7 @@ impl Counts {
         bounded
     }
 
-    /// Where those backends of a cluster are counted that are not counted apart.
+    /// The backend that stands for the other pods of a cluster.
     #[must_use]
     pub(crate) fn others(&self, cluster: &str) -> Backend {
         let others = || self.backends.keys().filter(|backend| backend.pod == OTHER);
@@ -157,7 +144,7 @@ fn kind(kind: FailureKind) -> usize {
     FailureKind::ALL.iter().position(|one| *one == kind).unwrap_or_default()
 }
 
-/// A name of bounded length.
+/// A name, cut at 128 characters.
 #[must_use]
 pub(crate) fn name(given: &str) -> String {
     if given.chars().count() <= LONGEST_NAME {
@@ -188,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn of_many_pods_the_others_are_counted_together() {
+    fn pods_beyond_the_limit_are_counted_together() {
         let report = samples::many_pods();
         let tally = report.rows[0].tally().unwrap();
         let bounded = Counts::of(tally).bounded();
@@ -201,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn clusters_are_bounded_too() {
+    fn clusters_are_limited_too() {
         let mut counts = Counts::default();
         for n in 0..1000 {
             let backend = Backend { cluster: format!("cluster-{n}"), pod: "a".to_owned() };

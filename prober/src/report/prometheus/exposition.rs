@@ -1,16 +1,12 @@
-//! Prometheus' text format: families of samples, their labels escaped. Pure; what is exposed
-//! is said elsewhere.
+//! The text format of Prometheus: families of samples with escaped labels. Pure.
 
 use std::fmt::Write as _;
 
-/// What the values of a family are.
+/// The type of a family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// A number that only grows.
     Counter,
-    /// A number that goes up and down.
     Gauge,
-    /// Counts up to bounds.
     Histogram,
 }
 
@@ -24,15 +20,14 @@ impl Kind {
     }
 }
 
-/// Names and values of labels.
 pub(super) type Labels<'a> = [(&'static str, &'a str)];
 
-/// A text that grows by families.
+/// A text that is written family by family.
 #[derive(Debug, Default)]
 pub(super) struct Exposition(String);
 
 impl Exposition {
-    /// Begins a family; what is written next is of it.
+    /// Starts a family.
     pub(super) fn family(&mut self, name: &'static str, kind: Kind, help: &str) -> Family<'_> {
         let help = help.replace('\\', "\\\\").replace('\n', "\\n");
         let kind = kind.word();
@@ -40,13 +35,11 @@ impl Exposition {
         Family { text: &mut self.0, name }
     }
 
-    /// The text.
     pub(super) fn into_bytes(self) -> Vec<u8> {
         self.0.into_bytes()
     }
 }
 
-/// The family that is being written.
 #[derive(Debug)]
 pub(super) struct Family<'a> {
     text: &'a mut String,
@@ -54,12 +47,11 @@ pub(super) struct Family<'a> {
 }
 
 impl Family<'_> {
-    /// Writes a sample.
     pub(super) fn sample(&mut self, labels: &Labels<'_>, value: impl Into<Number>) {
         self.suffixed("", labels, value);
     }
 
-    /// Writes a sample of a histogram: `_bucket`, `_sum` or `_count`.
+    /// Writes a sample of a histogram, with the suffix `_bucket`, `_sum` or `_count`.
     pub(super) fn suffixed(&mut self, suffix: &str, labels: &Labels<'_>, value: impl Into<Number>) {
         let _ = write!(self.text, "{}{suffix}", self.name);
         for (n, (name, value)) in labels.iter().enumerate() {
@@ -74,12 +66,9 @@ impl Family<'_> {
     }
 }
 
-/// A value.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Number {
-    /// A count.
     Whole(u64),
-    /// Any other.
     Real(f64),
 }
 
@@ -101,7 +90,7 @@ impl From<f64> for Number {
     }
 }
 
-/// A label's value as the format wants it: backslash, quote and line feed escaped.
+/// Escapes backslash, quote and line feed in the value of a label.
 fn escaped(value: &str) -> String {
     let mut text = String::with_capacity(value.len());
     for c in value.chars() {

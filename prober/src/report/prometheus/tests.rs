@@ -1,15 +1,15 @@
-//! Golden expositions, and what no exposition may have.
+//! Golden expositions, and the limits of all expositions.
 
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::report::samples;
+use crate::report::{RowResult, samples};
 
 fn text(report: &Report) -> String {
     String::from_utf8(render(report)).unwrap()
 }
 
-/// Each series stands once, and no family comes twice.
+/// Asserts that no series and no family occurs twice.
 fn assert_unique(text: &str) {
     let mut series = BTreeSet::new();
     for line in text.lines() {
@@ -28,7 +28,7 @@ fn a_matrix() {
 }
 
 #[test]
-fn addresses_of_a_name_and_equal_rows_are_told_apart() {
+fn addresses_of_a_name_and_equal_rows_have_series_of_their_own() {
     let mut report = samples::each();
     report.rows.extend(samples::plain().rows);
     report.rows.extend(samples::plain().rows);
@@ -70,7 +70,7 @@ fn many_pods_are_few_series() {
 }
 
 #[test]
-fn names_from_whoever_answers_break_nothing() {
+fn hostile_names_are_escaped() {
     let mut report = samples::plain();
     let RowResult::Probed { tally, .. } = &mut report.rows[0].result else { panic!("probed") };
     let (_, backend) = tally.backends.pop_first().unwrap();

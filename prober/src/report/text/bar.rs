@@ -1,18 +1,16 @@
-//! Shares as bars of blocks, or of ASCII.
+//! Shares as bars of Unicode blocks or ASCII characters.
 
-/// The widest bar, in characters.
+/// The width of a full bar, in characters.
 pub(super) const WIDEST: usize = 20;
 
-/// A share and between which bounds the true one is, each 0 to 1.
+/// A share and its interval, 0 to 1.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Share {
-    /// What was seen.
     pub(super) share: f64,
-    /// The interval.
     pub(super) between: (f64, f64),
 }
 
-/// A bar of eighths: `share` of [`WIDEST`] characters.
+/// A bar without an interval: `share` of [`WIDEST`] characters, to an eighth of a character.
 pub(crate) fn plain(share: f64, unicode: bool) -> String {
     const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
     let share = share.clamp(0.0, 1.0);
@@ -23,8 +21,8 @@ pub(crate) fn plain(share: f64, unicode: bool) -> String {
     format!("{}{}", "█".repeat(eighths / 8), EIGHTHS[eighths % 8])
 }
 
-/// A bar of so many characters in all, with its interval: full up to the lower bound, shaded
-/// from there to the share, faint on to the upper bound.
+/// A bar with its interval, in `width` characters. Solid: lower bound. Shaded: measured share.
+/// Faint: upper bound.
 pub(super) fn interval(share: Share, width: usize, unicode: bool) -> String {
     let Share { share, between: (lower, upper) } = share;
     let [full, shaded, faint] = if unicode { ['█', '▓', '░'] } else { ['#', '=', '-'] };
@@ -54,7 +52,7 @@ mod tests {
     }
 
     #[test]
-    fn an_interval_is_where_its_bounds_are() {
+    fn an_interval_ends_at_its_bounds() {
         let bar = |share, lower, upper, unicode| {
             interval(Share { share, between: (lower, upper) }, 10, unicode)
         };

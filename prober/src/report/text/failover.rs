@@ -1,4 +1,4 @@
-//! What happened during a run, and how it was survived, as lines of text.
+//! The events of a run and the failover times, as lines of text.
 
 use std::fmt::Write as _;
 
@@ -7,7 +7,7 @@ use crate::tally::Tally;
 use crate::tally::failover::Failover;
 use crate::units::shown_us;
 
-/// The events and the times; nothing where nothing happened.
+/// Writes nothing if there were no events.
 pub(super) fn render(out: &mut String, tally: &Tally) {
     for event in &tally.events {
         let at = event.instant_us();
@@ -20,16 +20,17 @@ pub(super) fn render(out: &mut String, tally: &Tally) {
         }
     }
     if let Some(times) = &tally.failover {
-        survived(out, times);
+        failover(out, times);
     }
 }
 
-fn survived(out: &mut String, times: &Failover) {
+fn failover(out: &mut String, times: &Failover) {
     let Failover { lost, slow, .. } = times;
     let maybe = |time: Option<u64>| time.map_or_else(|| "never".into(), shown_us);
-    let detected = times
-        .detect_us
-        .map_or_else(|| "no sign of it".into(), |t| format!("first sign after {}", shown_us(t)));
+    let detected = times.detect_us.map_or_else(
+        || "no sign of the fault".into(),
+        |t| format!("first sign after {}", shown_us(t)),
+    );
     let _ = writeln!(
         out,
         "  fault at {}: {detected}, {lost} lost, {slow} slow, failover {} (±{})",

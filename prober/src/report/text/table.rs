@@ -1,5 +1,5 @@
-//! Aligned columns, two spaces apart, in as much width as there is: what is wider shrinks, bars
-//! before names, then columns that can be missed are left out.
+//! Aligned columns that fit the width: too wide columns shrink (bars before names), then columns
+//! with a low rank are left out.
 
 use comfy_table::{CellAlignment, ContentArrangement, Table as Grid, presets};
 use unicode_width::UnicodeWidthStr as _;
@@ -8,50 +8,47 @@ use super::Style;
 use super::bar::{self, Share};
 use super::width::shortened;
 
-/// Columns are this far apart.
+/// Spaces between columns.
 const GAP: usize = 2;
 
-/// A column: its head, and what happens to it where there is little width.
+/// A column: its head, and how it adapts to a narrow layout.
 #[derive(Clone, Debug)]
 pub(super) struct Column {
     head: String,
     right: bool,
-    /// How narrow it may become; `None`: it stays as wide as it is.
+    /// The least width to shrink to; `None` if the column does not shrink.
     least: Option<usize>,
-    /// Columns with a rank are left out where there is no room, the lowest first.
+    /// Columns with a rank are left out if there is no room, the lowest rank first.
     rank: Option<usize>,
 }
 
 impl Column {
-    /// Numbers and words that are never cut.
+    /// A column that is never cut or left out, aligned left.
     pub(super) fn new(head: impl Into<String>) -> Self {
         Self { head: head.into(), right: false, least: None, rank: None }
     }
 
-    /// Aligned right.
     pub(super) fn right(self) -> Self {
         Self { right: true, ..self }
     }
 
-    /// May shrink to so many characters.
+    /// May shrink to `least` characters.
     pub(super) fn shrinks(self, least: usize) -> Self {
         Self { least: Some(least), ..self }
     }
 
-    /// May be left out: the lower the rank, the sooner.
+    /// May be left out; lower ranks go first.
     pub(super) fn rank(self, rank: usize) -> Self {
         Self { rank: Some(rank), ..self }
     }
 }
 
-/// What stands in a column.
 #[derive(Clone, Debug)]
 pub(super) enum Cell {
-    /// Text.
     Text(String),
-    /// Text in a colour, given as the number of its escape sequence.
+    /// Text in a colour, given as the number of its escape sequence (SGR).
     Painted(&'static str, String),
-    /// A share as a bar, as wide as the column.
+    /// A bar as wide as the column.
     Bar(Share),
 }
 
@@ -86,17 +83,16 @@ pub(super) struct Table {
 }
 
 impl Table {
-    /// A table of these columns.
     pub(super) fn new(columns: Vec<Column>) -> Self {
         Self { columns, rows: Vec::new() }
     }
 
-    /// Adds a line, a cell for each column.
+    /// Adds a line with one cell per column.
     pub(super) fn row(&mut self, cells: Vec<Cell>) {
         self.rows.push(cells);
     }
 
-    /// The lines, each behind `indent`, without trailing space.
+    /// The lines, indented, without trailing spaces.
     pub(super) fn render(&self, indent: &str, style: Style) -> String {
         let kept = self.fit(style.width.saturating_sub(indent.len()));
         let mut grid = Grid::new();
@@ -117,7 +113,7 @@ impl Table {
         grid.lines().map(|line| format!("{indent}{}\n", line.trim_end())).collect()
     }
 
-    /// The columns that are shown, by their places, and how wide each is.
+    /// The places of the columns that are shown, and their widths.
     fn fit(&self, width: usize) -> Vec<(usize, usize)> {
         let natural = |place: usize| {
             let cells = self.rows.iter().map(|row| row[place].width());
@@ -136,7 +132,7 @@ impl Table {
             let bar = |place: usize| {
                 self.rows.first().is_some_and(|row| matches!(row[place], Cell::Bar(_)))
             };
-            // The bar first, then whatever is widest, a character at a time.
+            // Shrinks the bar first, then the widest column, one character at a time.
             let widest = kept
                 .iter_mut()
                 .filter(|column| shrinkable(column))
@@ -148,7 +144,7 @@ impl Table {
             let least = kept.iter().filter_map(|(n, _)| Some((self.columns[*n].rank?, *n))).min();
             let Some((_, gone)) = least else { return kept };
             kept.retain(|(place, _)| *place != gone);
-            // What shrank for it may be wide again.
+            // The other columns may use the new room.
             kept.iter_mut().for_each(|(place, wide)| *wide = natural(*place));
         }
     }

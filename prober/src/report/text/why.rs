@@ -1,11 +1,11 @@
-//! Why the answers are distributed as they are: the short section of `--explain`.
+//! Why the answers are distributed as they are: the section of `--explain`.
 
 use std::fmt::Write as _;
 
 use super::Style;
 use crate::diagnosis::{Explanation, Finding};
 
-/// The section of a row; nothing where nothing was to be explained.
+/// The section of a row; empty without an explanation.
 pub(super) fn render(out: &mut String, explanation: Option<&Explanation>, style: Style) {
     let Some(Explanation { findings, unknown, well }) = explanation else { return };
     let _ = writeln!(out, "  {}", style.bold("WHY"));

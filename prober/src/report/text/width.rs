@@ -1,12 +1,12 @@
-//! Text in as much width as there is: shortened in its middle, or wrapped.
+//! Fits text into a width: cut in the middle, or wrapped.
 
 use textwrap::{Options, WordSplitter};
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 use super::Style;
 
-/// Text that takes so many columns of a terminal at most, with an ellipsis in the middle of
-/// what is wider: names differ at their ends.
+/// Text in at most `width` terminal columns. Longer text gets an ellipsis in the middle, because
+/// names differ at their ends.
 pub(super) fn shortened(text: &str, width: usize, unicode: bool) -> String {
     if text.width() <= width {
         return text.to_owned();
@@ -19,7 +19,7 @@ pub(super) fn shortened(text: &str, width: usize, unicode: bool) -> String {
     format!("{head}{dots}{tail}")
 }
 
-/// As many of the characters as fit.
+/// The characters that fit.
 fn fitting(chars: impl Iterator<Item = char>, width: usize) -> impl Iterator<Item = char> {
     let mut used = 0;
     chars.take_while(move |c| {
@@ -28,7 +28,7 @@ fn fitting(chars: impl Iterator<Item = char>, width: usize) -> impl Iterator<Ite
     })
 }
 
-/// Lines of prose, each as wide as the style allows; what goes on is indented further.
+/// Wraps lines to the width of the style. Continuation lines are indented further.
 pub(super) fn wrapped(lines: &str, style: Style) -> String {
     if !style.wrap {
         return lines.to_owned();
@@ -49,7 +49,7 @@ pub(super) fn wrapped(lines: &str, style: Style) -> String {
     out
 }
 
-/// The same in ASCII, but for what names hold.
+/// Converts prober's own characters to ASCII; names keep theirs.
 pub(super) fn ascii(text: String) -> String {
     let signs = [("µs", "us"), ("–", "-"), ("±", "+-"), ("…", "..."), ("×", "x")];
     signs.into_iter().fold(text, |text, (sign, instead)| text.replace(sign, instead))
@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_too_wide_loses_its_middle() {
+    fn text_that_is_too_wide_is_cut_in_the_middle() {
         assert_eq!(shortened("echo2-64ddccc94f-xdfqr", 22, true), "echo2-64ddccc94f-xdfqr");
         assert_eq!(shortened("echo2-64ddccc94f-xdfqr", 13, true), "echo2-…-xdfqr");
         assert_eq!(shortened("echo2-64ddccc94f-xdfqr", 12, false), "echo2..xdfqr");
@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn prose_goes_on_indented() {
+    fn continuation_lines_are_indented() {
         let style = Style { width: 20, wrap: true, ..Style::PLAIN };
         let wrap = |text: &str| wrapped(text, style);
         assert_eq!(wrap("  one two three four five\n"), "  one two three four\n      five\n");

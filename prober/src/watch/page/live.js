@@ -16,8 +16,8 @@
       if (focused >= 0) places()[focused]?.querySelector("summary").focus();
       lost.hidden = true;
     } catch (error) {
-      const since = document.querySelector("time")?.getAttribute("datetime");
-      lost.textContent = `No connection to prober: what is shown is of ${since}.`;
+      const since = document.querySelector("#now time")?.getAttribute("datetime");
+      lost.textContent = `No connection to prober. This page is from ${since}.`;
       lost.hidden = false;
     }
     setTimeout(again, every);

@@ -1,16 +1,15 @@
-//! What stands beside the picture of a timeline: its legend, what it shows in words, and its
-//! numbers as a table.
+//! The text around the plot of a timeline: legend, description and data table.
 
 use maud::{Markup, html};
 
 use super::columns::Columns;
-use super::{calms, textured};
+use super::{recoveries, textured};
 use crate::report::groups::{Clusters, class};
 use crate::report::html::who::cluster_name;
-use crate::report::html::words::{count, micros, name, round, visible};
+use crate::report::html::words::{count, counted, name, visible};
 use crate::tally::Tally;
+use crate::units::{shown_round, shown_us};
 
-/// What the colours mean.
 pub(super) fn legend(columns: &Columns, tally: &Tally, clusters: &Clusters<'_>) -> Markup {
     html! {
         ul.legend {
@@ -37,15 +36,15 @@ pub(super) fn legend(columns: &Columns, tally: &Tally, clusters: &Clusters<'_>) 
                     svg.sample width="14" height="14" aria-hidden="true" {
                         circle.mark cx="7" cy="7" r="7" {}
                     }
-                    "event, by its number below"
+                    "event, numbered as below"
                 }
             }
-            @if !calms(tally).is_empty() {
+            @if !recoveries(tally).is_empty() {
                 li {
                     svg.sample width="14" height="14" aria-hidden="true" {
                         rect.band width="14" height="14" {}
                     }
-                    "until failover, until failback"
+                    "time to failover, time to failback"
                 }
             }
         }
@@ -59,31 +58,30 @@ fn texture_rect(place: usize, clusters: &Clusters<'_>) -> Markup {
     }
 }
 
-/// The picture in words.
+/// The plot in words, for screen readers.
 pub(super) fn described(columns: &Columns, tally: &Tally, clusters: &Clusters<'_>) -> String {
-    let mut text = format!("{} from the start of the run. ", round(columns.span_us as f64));
+    let mut text = format!("The first {} of the run. ", shown_round(columns.span_us as f64));
     for (place, counts) in &columns.clusters {
         let sum: u64 = counts.iter().sum();
         let label = visible(cluster_name(*place, clusters));
-        text.push_str(&format!("{label}: {} answers. ", count(sum)));
+        text.push_str(&format!("{label}: {}. ", counted(sum, "answer")));
     }
     text.push_str(&format!("{} failed. ", count(columns.failed.iter().sum())));
     for event in &tally.events {
-        let at = micros(Some(event.instant_us()));
+        let at = shown_us(event.instant_us());
         text.push_str(&format!("At {at}: {}. ", visible(&event.command)));
     }
-    text.push_str("The table below has the numbers.");
+    text.push_str("The table below has all numbers.");
     text
 }
 
-/// The same numbers, column by column.
 pub(super) fn table(columns: &Columns, clusters: &Clusters<'_>) -> Markup {
     html! {
         details {
-            summary { "The same as a table" }
+            summary { "Data as a table" }
             div.scroll role="region" aria-label="Answers, failures and p99 over time" tabindex="0" {
                 table.timeline {
-                    caption { "Answers, failures and p99 by when requests should have started" }
+                    caption { "Answers, failures and p99 by scheduled start" }
                     thead {
                         tr {
                             th scope="col" { "From" }
@@ -97,12 +95,12 @@ pub(super) fn table(columns: &Columns, clusters: &Clusters<'_>) -> Markup {
                     tbody {
                         @for place in 0..columns.len() {
                             tr {
-                                th scope="row" { (round(place as f64 * columns.width_us as f64)) }
+                                th scope="row" { (columns.start(place)) }
                                 @for (_, counts) in &columns.clusters {
                                     td.number { (count(counts[place])) }
                                 }
                                 td.number { (count(columns.failed[place])) }
-                                td.number { (micros(columns.p99_us[place].map(u64::from))) }
+                                td.number { (columns.p99(place)) }
                             }
                         }
                     }

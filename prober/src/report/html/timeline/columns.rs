@@ -1,4 +1,6 @@
-//! A timeline's bins put together into as many columns as a picture has room for.
+//! The bins of a timeline, merged into the columns of a plot.
+
+use std::time::Duration;
 
 use crate::report::groups::Clusters;
 use crate::report::html::plot;
@@ -6,21 +8,22 @@ use crate::tally::EventRecord;
 use crate::tally::Tally;
 use crate::tally::sketch::Sketch;
 use crate::tally::timeline::Cell;
+use crate::units::{shown_round, shown_time};
 
-/// The most columns of a picture.
+/// The most columns of a plot.
 const MOST: usize = 120;
 
-/// What is drawn, by column.
+/// The values that are drawn, by column.
 pub(super) struct Columns {
-    /// How wide a column is.
+    /// The width of a column.
     pub(super) width_us: u64,
-    /// How long the whole picture is: all columns and all events.
+    /// The width of the plot: it covers all columns and all events.
     pub(super) span_us: u64,
-    /// The answers of each cluster that is shown, by its place; of all others behind them.
+    /// The place of each cluster that answered, and its answers. Other clusters are last.
     pub(super) clusters: Vec<(usize, Vec<u64>)>,
-    /// Failures of all kinds.
+    /// The failures of all kinds.
     pub(super) failed: Vec<u64>,
-    /// The latency that 99 % of the answers did not exceed, within 5 %.
+    /// The p99 latency, accurate to 5 %.
     pub(super) p99_us: Vec<Option<u32>>,
 }
 
@@ -64,22 +67,31 @@ impl Columns {
         })
     }
 
-    /// How many there are.
     pub(super) fn len(&self) -> usize {
         self.failed.len()
     }
 
-    /// The part of the picture's width that one takes.
+    /// When a column starts, to show.
+    pub(super) fn start(&self, place: usize) -> String {
+        shown_round(place as f64 * self.width_us as f64)
+    }
+
+    /// The p99 latency of a column, to show.
+    pub(super) fn p99(&self, place: usize) -> String {
+        shown_time(self.p99_us[place].map(|us| Duration::from_micros(us.into())))
+    }
+
+    /// The part of the plot's width that one column takes.
     pub(super) fn part(&self) -> f64 {
         self.width_us as f64 / self.span_us as f64
     }
 
-    /// Where an instant is, as an attribute.
+    /// The horizontal position of an instant.
     pub(super) fn percent(&self, us: u64) -> String {
         plot::percent(us as f64 / self.span_us as f64)
     }
 
-    /// The most answers of one column.
+    /// The answers of the column that has the most.
     pub(super) fn most_answers(&self) -> u64 {
         let sum = |place: usize| self.clusters.iter().map(|(_, counts)| counts[place]).sum();
         (0..self.len()).map(sum).max().unwrap_or(0)
