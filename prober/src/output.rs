@@ -1,4 +1,4 @@
-//! Where results, progress and advice go: stdout, files, stderr.
+//! Writes results, progress and advice to stdout, files and stderr.
 
 pub(crate) mod delivery;
 pub(crate) mod progress;
@@ -15,13 +15,13 @@ use progress::view::Goal;
 use progress::{Display, stream};
 use terminal::{columns, note, style};
 
-/// Shows on stderr how far a run is on its way to `goal`, as the flags ask for.
+/// Shows the progress towards `goal` on stderr, as the flags say.
 pub(crate) fn display(meter: &Arc<Meter>, goal: Goal, args: &OutputArgs) -> Display {
     let style = style(args.color, args.verbose, args.ascii, columns(&io::stderr()));
     Display::start(meter, goal, progress::form(args.quiet, style))
 }
 
-/// Does `work`, and where a stream is asked for, prints until then what was done each second.
+/// Does `work`. With `--output ndjson`, prints one line per second until it is done.
 pub(crate) fn streaming<T>(
     args: &OutputArgs,
     meter: &Meter,
@@ -34,7 +34,7 @@ pub(crate) fn streaming<T>(
     }
 }
 
-/// Where the report will go, checked before anything is sent.
+/// The destinations of the report, checked before the first request.
 pub(crate) fn delivery(args: &OutputArgs) -> Result<Delivery, DeliveryError> {
     let style = style(args.color, args.verbose, args.ascii, columns(&io::stdout()));
     Delivery::prepare(args, style)

@@ -1,5 +1,5 @@
-//! Where a report goes: stdout, and files that appear whole or not at all. The only place
-//! that writes reports; what is in them is `report`'s.
+//! Writes reports to stdout and to files, which appear whole or not at all. The only place that
+//! writes reports; `report` renders them.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -16,42 +16,35 @@ use crate::report::Report;
 use crate::report::format::Format;
 use crate::report::text::Style;
 
-/// The variable that names the file of a step's summary.
+/// The environment variable with the path of the summary of a GitHub step.
 const SUMMARY: &str = "GITHUB_STEP_SUMMARY";
 
-/// Why a report cannot go where it should. `Display` is one line.
+/// Why a report cannot be written, in one line.
 #[derive(Debug, Error)]
 pub enum DeliveryError {
-    /// Nobody knows what form a file is to have.
-    #[error("--report {}: its ending names no form of a report; write one of {}", .0.display(), Format::endings())]
+    #[error("--report {}: unknown ending; write one of {}", .0.display(), Format::endings())]
     Ending(PathBuf),
-    /// A folder is where the file should be.
-    #[error("--report {}: this is a directory; name a file in it", .0.display())]
+    #[error("--report {}: this is a directory; write the path of a file", .0.display())]
     Directory(PathBuf),
-    /// Two reports would overwrite each other.
-    #[error("--report {}: named twice; leave one of them out", .0.display())]
+    #[error("--report {}: given twice; remove one of them", .0.display())]
     Twice(PathBuf),
-    /// A file cannot be made there.
-    #[error("--report {}: cannot be written: {}", .0.display(), .1)]
+    #[error("--report {}: cannot write the file: {}", .0.display(), .1)]
     File(PathBuf, io::Error),
-    /// There is no summary to append to.
     #[error(
-        "--summary: {SUMMARY} is not set; GitHub sets it in workflows, elsewhere write \
-         --report FILE.md"
+        "--summary: {SUMMARY} is not set; GitHub sets it in workflows, elsewhere write --report \
+         FILE.md"
     )]
     NoSummary,
-    /// The summary cannot be appended to.
-    #[error("--summary: {} cannot be written: {}", .0.display(), .1)]
+    #[error("--summary: cannot write {}: {}", .0.display(), .1)]
     Summary(PathBuf, io::Error),
-    /// Stdout takes no more.
     #[error("cannot write the report to stdout: {0}")]
     Stdout(io::Error),
-    /// More than one of these; all other reports were written.
+    /// Several of these; all other reports were written.
     #[error("{0}")]
     Several(Several),
 }
 
-/// Several errors, one after the other on one line.
+/// Several errors on one line.
 #[derive(Debug)]
 pub struct Several(Vec<DeliveryError>);
 
@@ -65,7 +58,7 @@ impl fmt::Display for Several {
     }
 }
 
-/// Where one report goes, and in which forms.
+/// The destinations and formats of a report.
 #[derive(Debug)]
 pub(crate) struct Delivery {
     stdout: Format,
@@ -75,11 +68,11 @@ pub(crate) struct Delivery {
 }
 
 impl Delivery {
-    /// Reads what the flags ask for, and makes sure that each file can be made, so that this is
-    /// known before anything is sent. `style` dresses text on stdout.
+    /// Reads the flags and checks that each file can be created. Called before the first request,
+    /// so that no run is lost. `style` is for text on stdout.
     ///
     /// # Errors
-    /// Of the first file that cannot be written.
+    /// For the first file that cannot be written.
     pub(crate) fn prepare(args: &OutputArgs, style: Style) -> Result<Self, DeliveryError> {
         let mut files: Vec<(PathBuf, Format)> = Vec::new();
         for path in &args.reports {
@@ -100,11 +93,11 @@ impl Delivery {
         Ok(Self { stdout: args.output.into(), style, files, summary })
     }
 
-    /// Writes the report everywhere. What cannot be written keeps nothing else from being so.
+    /// Writes the report to all destinations, also after one fails.
     ///
     /// # Errors
-    /// All that could not be written. A reader of stdout that has gone has read enough, and is
-    /// none.
+    /// For all destinations that failed. A closed stdout is not an error: its reader has read
+    /// enough.
     pub(crate) fn deliver(
         &self,
         report: &Report,
@@ -128,7 +121,7 @@ impl Delivery {
     }
 }
 
-/// The file of the summary, as the variable names it.
+/// The path of the summary, from the value of the variable.
 fn summary(named: Option<OsString>) -> Result<PathBuf, DeliveryError> {
     let path = named.filter(|path| !path.is_empty()).map(PathBuf::from);
     let path = path.ok_or(DeliveryError::NoSummary)?;
@@ -137,24 +130,24 @@ fn summary(named: Option<OsString>) -> Result<PathBuf, DeliveryError> {
     Ok(path)
 }
 
-/// Adds bytes to the end of a file: all of them, or none.
+/// Appends all bytes to a file, or none.
 fn append(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file = OpenOptions::new().append(true).create(true).open(path)?;
     let before = file.metadata()?;
-    // What is there already may not end its line.
+    // The last line of the file may have no end.
     let separate: &[u8] = if before.len() > 0 { b"\n\n" } else { b"" };
     let written = file.write_all(&[separate, bytes].concat()).and_then(|()| file.sync_all());
     if written.is_err() && before.is_file() {
         let _ = file.set_len(before.len());
     }
-    // Devices and pipes have nothing to be brought to a disk.
+    // Devices and pipes cannot be synced to a disk.
     written.or_else(|error| match error.kind() {
         io::ErrorKind::InvalidInput if !before.is_file() => Ok(()),
         _ => Err(error),
     })
 }
 
-/// Prints on stdout. A reader that closed its end has read enough.
+/// Prints to stdout. A closed stdout is not an error: its reader has read enough.
 pub(crate) fn print(out: &mut dyn Write, bytes: &[u8]) -> io::Result<()> {
     match out.write_all(bytes).and_then(|()| out.flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
@@ -162,25 +155,25 @@ pub(crate) fn print(out: &mut dyn Write, bytes: &[u8]) -> io::Result<()> {
     }
 }
 
-/// Puts bytes into a file: all of them, or none.
+/// Writes all bytes to a file, or none.
 fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let target = Target::of(path)?;
     match target.beside()? {
         None => OpenOptions::new().write(true).open(&target.path)?.write_all(bytes),
         Some(mut new) => {
             new.as_file_mut().write_all(bytes)?;
-            // Some file systems say only now that they are full.
+            // Some file systems report only now that they are full.
             new.as_file().sync_all()?;
             new.persist(&target.path).map(drop).map_err(|error| error.error)
         }
     }
 }
 
-/// What is behind a path.
+/// The file that a path leads to.
 struct Target {
-    /// The path without links: a link stays one.
+    /// The path with symbolic links resolved, so that a link stays a link.
     path: PathBuf,
-    /// The mode of the file, where it is one that can be replaced.
+    /// The mode of the file; `None` for devices and pipes, which are not replaced.
     replaced: Option<u32>,
 }
 
@@ -195,15 +188,14 @@ impl Target {
         Ok(Self { path, replaced })
     }
 
-    /// An empty file in the same folder, gone when dropped; none where a device or a pipe is to
-    /// be written itself.
+    /// A new temporary file in the same directory; `None` for devices and pipes.
     fn beside(&self) -> io::Result<Option<NamedTempFile>> {
         let Some(mode) = self.replaced else { return Ok(None) };
         let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
         let mut new = tempfile::Builder::new();
         let new = new.prefix(".prober-").suffix(".new").permissions(Permissions::from_mode(mode));
         let new = new.tempfile_in(folder.unwrap_or_else(|| Path::new(".")));
-        // Its own words name the file that is not there yet.
+        // The message of tempfile has the name of the temporary file.
         new.map(Some).map_err(|error| io::Error::from(error.kind()))
     }
 }
@@ -251,28 +243,28 @@ mod tests {
     }
 
     #[test]
-    fn what_can_never_be_written_is_refused_at_once() {
+    fn files_that_cannot_be_written_are_rejected_at_once() {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
         let refused = |paths: &[&Path]| prepare(paths).unwrap_err().to_string();
         fs::create_dir(at("folder.json")).unwrap();
         fs::write(at("file"), "").unwrap();
         for (path, part) in [
-            ("folder.json", "this is a directory; name a file in it"),
-            ("run.pdf", "its ending names no form of a report; write one of .csv, "),
-            ("run", "its ending names no form"),
-            ("none/run.json", "cannot be written: entity not found"),
-            ("file/run.json", "cannot be written: Not a directory"),
+            ("folder.json", "this is a directory; write the path of a file"),
+            ("run.pdf", "unknown ending; write one of .csv, "),
+            ("run", "unknown ending"),
+            ("none/run.json", "cannot write the file: entity not found"),
+            ("file/run.json", "cannot write the file: Not a directory"),
         ] {
             let line = refused(&[&at(path)]);
             assert!(line.contains(&format!("{path}: ")) && line.contains(part), "{line}");
         }
-        assert!(refused(&[&at("a.csv"), &at("a.csv")]).contains("named twice"));
+        assert!(refused(&[&at("a.csv"), &at("a.csv")]).contains("given twice"));
         assert_eq!(names(folder.path()), ["file", "folder.json"]);
     }
 
     #[test]
-    fn a_summary_is_appended_to_and_must_be_somewhere() {
+    fn a_summary_is_appended_to_and_must_have_a_file() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("summary.md");
         for nowhere in [None, Some(OsString::new())] {
@@ -280,7 +272,10 @@ mod tests {
             assert!(error.starts_with("--summary: GITHUB_STEP_SUMMARY is not set;"), "{error}");
         }
         let error = summary(Some(folder.path().into())).unwrap_err().to_string();
-        assert!(error.contains("cannot be written: Is a directory"), "{error}");
+        assert!(
+            error.starts_with("--summary: cannot write ") && error.contains(": Is a directory"),
+            "{error}"
+        );
         assert_eq!(summary(Some(path.clone().into())).unwrap(), path);
         append(&path, b"one\n").unwrap();
         append(&path, b"two\n").unwrap();
@@ -291,8 +286,8 @@ mod tests {
     }
 
     #[test]
-    fn what_fails_keeps_nothing_else_from_being_written() {
-        /// A disk that is full.
+    fn an_error_does_not_keep_other_reports_from_being_written() {
+        /// A full disk.
         struct Full;
         impl Write for Full {
             fn write(&mut self, _: &[u8]) -> io::Result<usize> {

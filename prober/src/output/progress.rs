@@ -1,5 +1,5 @@
-//! What is seen while a run goes on, on stderr: a few live lines on a terminal, a
-//! plain line every few seconds elsewhere, nothing when quiet.
+//! Progress on stderr: a few live lines on a terminal, otherwise a plain line every few seconds,
+//! nothing with `--quiet`.
 
 pub(crate) mod stream;
 pub(crate) mod view;
@@ -18,15 +18,14 @@ use view::{Goal, History, View};
 /// How progress is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Form {
-    /// Not at all.
     Quiet,
-    /// A line every few seconds.
+    /// One line every few seconds.
     Plain,
-    /// A few lines on a terminal, drawn again and again, and wiped at the end.
+    /// A few lines on a terminal that are redrawn, and cleared at the end.
     Live(Style),
 }
 
-/// The display of a [`Meter`]; it ends, and wipes what it drew, when dropped.
+/// Displays a [`Meter`]. Dropping it stops the display and clears its lines.
 #[derive(Debug)]
 pub(crate) struct Display {
     done: Arc<AtomicBool>,
@@ -35,7 +34,6 @@ pub(crate) struct Display {
 }
 
 impl Display {
-    /// Shows `meter` on its way to `goal`.
     #[must_use]
     pub(crate) fn start(meter: &Arc<Meter>, goal: Goal, form: Form) -> Self {
         let done = Arc::new(AtomicBool::new(false));
@@ -57,7 +55,7 @@ impl Display {
         Self { done, screen, thread }
     }
 
-    /// Prints a line above what is drawn.
+    /// Prints a line above the live lines.
     pub(crate) fn note(&self, line: &str) {
         lock(&self.screen).print(line);
     }
@@ -74,12 +72,12 @@ impl Drop for Display {
     }
 }
 
-/// Short runs show nothing: a line that flashes by tells nobody anything.
+/// Runs shorter than this show no progress.
 const FIRST: Duration = Duration::from_millis(300);
 const LIVE: Duration = Duration::from_millis(100);
 const PLAIN: Duration = Duration::from_secs(5);
 
-/// What the display's thread has.
+/// The state of the display's thread.
 struct Shown {
     meter: Arc<Meter>,
     goal: Goal,
@@ -106,7 +104,7 @@ impl Shown {
         }
     }
 
-    /// What there is to show now, as `render` puts it.
+    /// Renders the current view.
     fn view<T>(&mut self, render: impl FnOnce(&View<'_>) -> T) -> T {
         let whole = self.meter.counted(clock::now().saturating_duration_since(self.start));
         let lately = self.history.lately(&whole);
@@ -114,7 +112,7 @@ impl Shown {
         render(&View { clusters: &clusters, goal: self.goal, whole, lately })
     }
 
-    /// Waits for `pause`; `false` as soon as the display is to end.
+    /// Waits for `pause`. Returns `false` as soon as the display should stop.
     fn wait(&self, pause: Duration) -> bool {
         let until = clock::now() + pause;
         while !self.done.load(Ordering::Relaxed) {
@@ -128,7 +126,7 @@ impl Shown {
     }
 }
 
-/// Columns and lines of the terminal that stderr is; the usual ones if it does not say.
+/// Columns and lines of the terminal on stderr; 80 and 24 if it does not report them.
 fn terminal_size() -> (usize, usize) {
     match rustix::termios::tcgetwinsize(io::stderr()) {
         Ok(size) if size.ws_col > 0 => (size.ws_col.into(), size.ws_row.max(2).into()),
@@ -136,32 +134,32 @@ fn terminal_size() -> (usize, usize) {
     }
 }
 
-/// Lines on a terminal that are drawn over and over.
+/// The live lines on a terminal.
 #[derive(Debug, Default)]
 struct Screen {
-    /// How many lines are there; the cursor is behind the last one.
+    /// The number of live lines. The cursor is at the end of the last one.
     drawn: usize,
 }
 
 impl Screen {
-    /// Puts these lines in the place of those before. What nobody can see is no error.
+    /// Replaces the live lines. A closed stderr is not an error.
     fn draw(&mut self, lines: &[String]) {
         if self.drawn > 0 || !lines.is_empty() {
-            let text = format!("{}{}", self.wiped(), lines.join("\r\n"));
+            let text = format!("{}{}", self.clearing(), lines.join("\r\n"));
             let _ = io::stderr().write_all(text.as_bytes());
             self.drawn = lines.len();
         }
     }
 
-    /// Prints a line that stays.
+    /// Clears the live lines and prints a line that stays.
     fn print(&mut self, line: &str) {
-        let wiped = self.wiped();
-        let _ = io::stderr().write_all(format!("{wiped}{line}\n").as_bytes());
+        let clearing = self.clearing();
+        let _ = io::stderr().write_all(format!("{clearing}{line}\n").as_bytes());
         self.drawn = 0;
     }
 
-    /// What wipes the lines, and leaves the cursor where they began.
-    fn wiped(&self) -> String {
+    /// The escape sequence that clears the live lines and moves the cursor to their start.
+    fn clearing(&self) -> String {
         match self.drawn {
             0 => String::new(),
             1 => "\r\u{1b}[J".to_owned(),
@@ -170,7 +168,7 @@ impl Screen {
     }
 }
 
-/// The form for a person's wishes and for what stderr is.
+/// The form for the flags and the type of stderr.
 #[must_use]
 pub(crate) fn form(quiet: bool, style: Style) -> Form {
     let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");

@@ -1,4 +1,4 @@
-//! The terminal: its width, whether it shows colour and Unicode, and lines on stderr.
+//! The terminal: its width, whether it supports colour and Unicode, and lines on stderr.
 
 use std::env;
 use std::io::{self, Write as _};
@@ -6,12 +6,12 @@ use std::io::{self, Write as _};
 use crate::cli::When;
 use crate::report::text::{NARROWEST, Style, WIDEST};
 
-/// A line on stderr. A reader that has gone is not an error.
+/// Prints a line to stderr. A closed stderr is not an error.
 pub(crate) fn note(line: &str) {
     let _ = writeln!(io::stderr(), "prober: {line}");
 }
 
-/// The style on a stream, which may be a terminal of so many columns.
+/// The style of a stream; `terminal` is its width if it is a terminal.
 pub(crate) fn style(color: When, verbose: bool, ascii: bool, terminal: Option<usize>) -> Style {
     let set = |name| env::var_os(name).filter(|value| !value.is_empty());
     let color = match color {
@@ -46,7 +46,7 @@ pub(crate) fn columns(stream: &(impl io::IsTerminal + std::os::fd::AsFd)) -> Opt
     if !stream.is_terminal() {
         return None;
     }
-    // A terminal that does not say its width has the 80 columns of punched cards.
+    // A terminal that does not report its width gets the usual 80 columns.
     let size = rustix::termios::tcgetwinsize(stream).ok().filter(|size| size.ws_col > 0);
     Some(size.map_or(80, |size| size.ws_col.into()))
 }
@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_locale_says_whether_it_uses_utf_8() {
+    fn the_locale_decides_about_unicode() {
         for utf8 in ["C.UTF-8", "de_DE.utf8", "en_US.UTF-8@x"] {
             assert!(is_utf8(utf8), "{utf8}");
         }

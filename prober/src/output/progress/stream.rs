@@ -1,4 +1,4 @@
-//! Progress for programs: a line of JSON each second on the way to a report, `--output ndjson`.
+//! Progress for programs (`--output ndjson`): one line of JSON per second before the report.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -11,10 +11,10 @@ use serde::Serialize;
 use crate::clock;
 use crate::tally::meter::{Counted, Meter, SLOTS};
 
-/// From one line to the next.
+/// The time between two lines.
 const EACH: Duration = Duration::from_secs(1);
 
-/// What was done until then: `$defs/snapshot` of the schema.
+/// The progress so far: `$defs/snapshot` of the schema.
 #[derive(Debug, Serialize)]
 struct Snapshot<'a> {
     r#type: &'static str,
@@ -26,8 +26,8 @@ struct Snapshot<'a> {
     rows: u64,
 }
 
-/// Does `work`, and writes a line to `out` each second until it is done. A reader that has
-/// gone, or a disk that is full, ends the lines, not the work.
+/// Does `work`, and writes one line per second to `out` until it is done. A write error ends the
+/// lines, but not the work.
 pub(crate) fn during<T>(
     meter: &Meter,
     out: &mut (dyn Write + Send),
@@ -43,11 +43,11 @@ pub(crate) fn during<T>(
                 if out.write_all(&snapshot(meter, at)).and_then(|()| out.flush()).is_err() {
                     return;
                 }
-                // What is late is left out.
+                // Skips the lines that it missed.
                 lines = u32::try_from(at.as_secs()).unwrap_or(u32::MAX - 1) + 1;
             }
         });
-        // Also where the work panics: the lines end before the scope does.
+        // The guard also ends the lines if the work panics.
         let _ends = &over.guard();
         work()
     })
@@ -73,12 +73,12 @@ fn line(names: &[String], counted: &Counted) -> Vec<u8> {
     bytes
 }
 
-/// Whether the work is over.
+/// Whether the work is done.
 #[derive(Debug, Default)]
 struct Over(Mutex<bool>, Condvar);
 
 impl Over {
-    /// Waits until the work is over, at most until nothing is `left`; whether it is over.
+    /// Waits until the work is done or no time is `left`. Returns whether it is done.
     fn within(&self, left: impl Fn() -> Duration) -> bool {
         let mut over = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         while !*over {
@@ -96,7 +96,7 @@ impl Over {
     }
 }
 
-/// Says, when dropped, that the work is over.
+/// Ends the lines when dropped.
 struct Guard<'a>(&'a Over);
 
 impl Drop for Guard<'_> {
@@ -111,7 +111,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_says_what_was_done() {
+    fn a_line_has_the_progress() {
         let mut answers = [0; SLOTS];
         answers[..2].copy_from_slice(&[7, 5]);
         answers[SLOTS - 1] = 2;

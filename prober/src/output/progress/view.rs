@@ -1,4 +1,4 @@
-//! What progress looks like: counts → lines. Pure.
+//! Counts → lines of progress. Pure.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -9,38 +9,38 @@ use crate::report::text::{Style, bar};
 use crate::tally::meter::{Counted, SLOTS};
 use crate::units::rounded_percent;
 
-/// What there is to do.
+/// What the run has to do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Goal {
-    /// Requests in all, where they end the run.
+    /// All requests, if their number ends the run.
     pub requests: Option<u64>,
-    /// How long the run takes, where time ends it.
+    /// The duration of the run, if time ends it.
     pub time: Option<Duration>,
-    /// Rows of a matrix.
+    /// The rows of a matrix.
     pub rows: Option<u64>,
 }
 
-/// The last seconds of a run, so that what is shown is what happens now.
+/// The counts of the last seconds of a run.
 #[derive(Debug)]
 pub(crate) struct History(VecDeque<Counted>);
 
 impl Default for History {
-    /// Begins where nothing was done.
+    /// Starts with zero counts.
     fn default() -> Self {
         Self(VecDeque::from([Counted::default()]))
     }
 }
 
-/// A rate is of at least this long, so that it does not flicker.
+/// Rates cover at least this time, so that they do not flicker.
 const SHORTEST: Duration = Duration::from_secs(1);
-/// Shares are of at least so many answers, if they came within [`LONGEST`].
+/// Shares cover at least so many answers, if they came within [`LONGEST`].
 const ENOUGH: u64 = 100;
-/// What is longer ago is forgotten.
+/// Rates and shares cover at most this time.
 const LONGEST: Duration = Duration::from_secs(10);
 
 impl History {
-    /// Adds what was done by now, and returns what of it was done lately: in the last
-    /// second, or in longer if that is needed for a hundred answers, up to ten seconds.
+    /// Adds the current counts, and returns the recent part of them: of the last second, or of up
+    /// to ten seconds until there are 100 answers.
     pub(crate) fn lately(&mut self, now: &Counted) -> Counted {
         while self.0.len() > 1 && now.at.saturating_sub(self.0[1].at) >= LONGEST {
             self.0.pop_front();
@@ -54,22 +54,21 @@ impl History {
     }
 }
 
-/// What is to be shown.
+/// What progress shows.
 #[derive(Debug)]
 pub(crate) struct View<'a> {
-    /// The clusters' names, in the order in which they were first seen.
+    /// The names of the clusters, in the order of their first answers.
     pub clusters: &'a [String],
-    /// What there is to do.
     pub goal: Goal,
-    /// All that was done.
+    /// The counts since the start.
     pub whole: Counted,
-    /// What of it was done lately.
+    /// The recent part of them.
     pub lately: Counted,
 }
 
 impl View<'_> {
-    /// The lines for a terminal of so many columns and lines: the facts, then a bar for each
-    /// cluster's share of late.
+    /// The lines for a terminal of this size: the facts, then a bar per cluster for its recent
+    /// share.
     #[must_use]
     pub(crate) fn live(&self, columns: usize, lines: usize, style: Style) -> Vec<String> {
         let failed = self.whole.failed;
@@ -90,11 +89,11 @@ impl View<'_> {
             );
             cut(line.trim_end(), columns.saturating_sub(1))
         });
-        // The last line of the terminal stays free: a full screen would scroll.
+        // The last line of the terminal stays free, because a full screen would scroll.
         std::iter::once(facts).chain(clusters).take(lines.saturating_sub(1).max(1)).collect()
     }
 
-    /// The same as one line, for a log.
+    /// The same on one line, for a log.
     #[must_use]
     pub(crate) fn plain(&self) -> String {
         let shares: Vec<_> = self
@@ -107,7 +106,7 @@ impl View<'_> {
         }
     }
 
-    /// How much is done, what failed, how fast it goes, how long it will still take.
+    /// Requests that ended, failures, rate, time left.
     fn facts(&self) -> Vec<String> {
         let Self { goal, whole, lately, .. } = self;
         let mut facts = Vec::new();
@@ -126,7 +125,7 @@ impl View<'_> {
             rate => format!("{rate:.0} answers/s"),
         });
         let left = match (goal.requests, goal.time) {
-            // Rows behind commands are counted as they end, from which nothing can be told.
+            // Rows of a matrix may count only when they end, so the time left is unknown.
             _ if goal.rows.is_some() => None,
             (_, Some(time)) => Some(time.saturating_sub(whole.at)),
             (Some(all), None) if lately.ended() > 0 => {
@@ -139,7 +138,7 @@ impl View<'_> {
         facts
     }
 
-    /// Each cluster that answered at all, and its share of the answers of late.
+    /// The clusters that have answered, and their recent shares.
     fn shares(&self) -> impl Iterator<Item = (&str, f64)> {
         let names = self.clusters.iter().map(String::as_str).take(SLOTS - 1);
         let total = self.lately.answered().max(1) as f64;
@@ -159,7 +158,7 @@ fn shown_left(left: Duration) -> String {
     }
 }
 
-/// As much of a line as fits into so many columns.
+/// The start of a line that fits into `columns`.
 fn cut(line: &str, columns: usize) -> String {
     let mut used = 0;
     let fits = |c: &char| {

@@ -1,4 +1,4 @@
-//! Golden lines of progress; `INSTA_UPDATE=always` writes them anew.
+//! Golden lines of progress. `INSTA_UPDATE=always` rewrites them.
 
 use super::*;
 
@@ -93,9 +93,9 @@ fn failures_are_red_and_colour_only_adds_codes() {
 }
 
 #[test]
-fn what_is_shown_is_what_happens_now() {
+fn shares_cover_the_last_second() {
     let mut history = History::default();
-    // 200/s to one cluster, then all to the other.
+    // 200/s to one cluster, then to the other.
     for tenth in 1..=30 {
         history.lately(&counted(100 * tenth, 0, &[20 * tenth]));
     }
@@ -103,22 +103,22 @@ fn what_is_shown_is_what_happens_now() {
     for tenth in 1..=10 {
         lately = history.lately(&counted(3000 + 100 * tenth, 0, &[600, 20 * tenth]));
     }
-    assert_eq!(lately, counted(1000, 0, &[0, 200]), "of the last second alone");
+    assert_eq!(lately, counted(1000, 0, &[0, 200]), "only the last second");
 }
 
 #[test]
-fn few_answers_are_gathered_for_longer_but_not_forever() {
+fn few_answers_are_gathered_for_up_to_ten_seconds() {
     let mut history = History::default();
     let mut lately = Counted::default();
     for second in 1..=60 {
         lately = history.lately(&counted(1000 * second, 0, &[5 * second]));
     }
-    assert_eq!(lately, counted(10_000, 0, &[50]), "too slow for a hundred");
+    assert_eq!(lately, counted(10_000, 0, &[50]), "too slow for 100 answers");
     let mut history = History::default();
     for second in 1..=60 {
         lately = history.lately(&counted(1000 * second, 0, &[30 * second]));
     }
-    assert_eq!(lately, counted(4000, 0, &[120]), "the shortest time that has a hundred");
+    assert_eq!(lately, counted(4000, 0, &[120]), "the shortest time with 100 answers");
 }
 
 #[test]
