@@ -593,5 +593,5 @@ fn help_fits_80_columns_and_completions_name_every_flag() {
     }
     let page = run("prober", ["man", "matrix"]).stdout;
     assert!(page.contains("prober\\-matrix") && page.contains("dry\\-run"), "{page}");
-    run("prober", ["man", "lunch"]).refused(&["'lunch' is no command"]);
+    run("prober", ["man", "lunch"]).refused(&["'lunch' is not a command"]);
 }

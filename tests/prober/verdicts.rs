@@ -115,7 +115,7 @@ fn verdicts_are_read_from_files_line_by_line() {
     assert_eq!(code, 0, "{row}");
     assert_eq!(row["expectations"].as_array().map(Vec::len), Some(2));
     for (name, parts) in [
-        ("empty", &["empty: it holds no expectation"][..]),
+        ("empty", &["empty: the file has no expectation"][..]),
         ("none", &["cannot read --expect-file", "none"]),
     ] {
         run("prober", ["-t", &server.target(), &file(name)]).refused(parts);
