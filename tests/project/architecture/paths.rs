@@ -64,21 +64,18 @@ impl Scan<'_> {
                 at += self.rest(&tokens[at..], begun, tokens[at - 1].span().start().line);
                 continue;
             }
-            match &tokens[at] {
-                TokenTree::Group(group) => {
-                    let is_attribute = group.delimiter() == Delimiter::Bracket
-                        && at > 0
-                        && (is_punct(&tokens[at - 1], '#') || is_punct(&tokens[at - 1], '!'));
-                    let module = inline_module(&tokens[..at])
-                        .filter(|_| group.delimiter() == Delimiter::Brace);
-                    let here: Vec<_> = here.iter().cloned().chain(module).collect();
-                    if is_attribute {
-                        self.attribute(group.stream(), &here);
-                    } else {
-                        self.tokens(group.stream(), &here);
-                    }
+            if let TokenTree::Group(group) = &tokens[at] {
+                let is_attribute = group.delimiter() == Delimiter::Bracket
+                    && at > 0
+                    && (is_punct(&tokens[at - 1], '#') || is_punct(&tokens[at - 1], '!'));
+                let module =
+                    inline_module(&tokens[..at]).filter(|_| group.delimiter() == Delimiter::Brace);
+                let here: Vec<_> = here.iter().cloned().chain(module).collect();
+                if is_attribute {
+                    self.attribute(group.stream(), &here);
+                } else {
+                    self.tokens(group.stream(), &here);
                 }
-                _ => {}
             }
             at += 1;
         }

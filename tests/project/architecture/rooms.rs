@@ -127,11 +127,13 @@ impl<'a> House<'a> {
 /// From a file to another, and where the first of the imports is.
 type Edges = BTreeMap<(Vec<String>, Vec<String>), String>;
 
+/// From a child to another of the same parent, and where.
+type Family<'a> = BTreeMap<(&'a str, &'a str), Vec<&'a str>>;
+
 /// The circles of siblings in a room that import each other, each sibling with all that is below
 /// it. A file and what is below it may import each other: the one declares the other.
 fn circles(edges: &Edges) -> Vec<String> {
-    // By parent: from child to child, and where.
-    let mut families: BTreeMap<&[String], BTreeMap<(&str, &str), Vec<&str>>> = BTreeMap::new();
+    let mut families: BTreeMap<&[String], Family> = BTreeMap::new();
     for ((from, to), at) in edges {
         let common = from.iter().zip(to).take_while(|(from, to)| from == to).count();
         if common > 0
@@ -141,7 +143,7 @@ fn circles(edges: &Edges) -> Vec<String> {
             family.entry((child, other)).or_default().push(at);
         }
     }
-    let circles_of = |(parent, family): (&&[String], &BTreeMap<(&str, &str), Vec<&str>>)| {
+    let circles_of = |(parent, family): (&&[String], &Family)| {
         let tell = |circle: BTreeSet<&str>| {
             let inside = family
                 .iter()
