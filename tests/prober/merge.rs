@@ -49,8 +49,8 @@ fn what_cannot_be_merged_is_refused_by_the_name_of_its_file() {
     let echo = Server::start(text_echo("echo2-a", "kops"));
     let one = report(dir.path(), "one.json", &echo.target(), "3");
     let other = report(dir.path(), "other.json", &format!("{}/other", echo.target()), "3");
-    merge(&[&one, &other]).refused(&["other.json: its rows are not those of", "one.json"]);
-    merge(&[&one, &one]).refused(&["one.json: this is the same report"]);
+    merge(&[&one, &other]).refused(&["other.json: found '", "as in ", "one.json"]);
+    merge(&[&one, &one]).refused(&["one.json: the same report as"]);
     merge(&[&one, "/nonexistent.json"]).refused(&["cannot read the report /nonexistent.json"]);
     let text = dir.path().join("text.json");
     fs::write(&text, "hello").expect("can be written");

@@ -96,13 +96,13 @@ fn what_cannot_be_written_is_refused_before_anything_is_sent() {
     fs::create_dir(folder.path().join("dir.json")).expect("made");
     for (name, parts) in [
         ("dir.json", ["dir.json: this is a directory", "name a file in it"]),
-        ("run.pdf", ["run.pdf: its ending names no form", "write one of .csv"]),
+        ("run.pdf", ["run.pdf: unknown ending", "write one of .csv"]),
         ("run", ["run: its ending", ".json"]),
         ("none/run.json", ["none/run.json: cannot be written", "not found"]),
     ] {
         ask(&echo, &reports(folder.path(), &["ok.json", name])).refused(&parts);
     }
-    ask(&echo, &reports(folder.path(), &["a.csv", "a.csv"])).refused(&["a.csv: named twice"]);
+    ask(&echo, &reports(folder.path(), &["a.csv", "a.csv"])).refused(&["a.csv: given twice"]);
     assert_eq!(names(folder.path()), ["dir.json"], "nothing is left of it");
     assert_eq!(echo.accepted(), 0, "nothing was sent");
 }
@@ -180,7 +180,7 @@ fn what_is_no_report_is_refused_by_the_name_of_its_file() {
         ("cut.json", whole[..whole.len() / 2].to_owned(), "not a prober report"),
         ("empty.json", String::new(), "not a prober report"),
         ("text.json", "hello".to_owned(), "not a prober report"),
-        ("sum.json", whole.replace("\"requests\": 20", "\"requests\": 21"), "contradict"),
+        ("sum.json", whole.replace("\"requests\": 20", "\"requests\": 21"), "inconsistent"),
     ] {
         let path = folder.path().join(name);
         fs::write(&path, text).expect("written");

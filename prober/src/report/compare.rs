@@ -180,7 +180,7 @@ fn shares(before: &Tally, after: &Tally, limits: &Limits) -> Option<Difference> 
         return None;
     }
     if after.answers() == 0 {
-        return Some(fixed(Verdict::Fail, "shares: there are no answers after"));
+        return Some(fixed(Verdict::Fail, "shares: the later report has no answers"));
     }
     let (was, is) = (before.answers_by(limits.label), after.answers_by(limits.label));
     let names: BTreeSet<&str> = was.keys().chain(is.keys()).map(AsRef::as_ref).collect();

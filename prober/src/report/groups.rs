@@ -133,7 +133,7 @@ impl<'a> Shares<'a> {
     }
 }
 
-/// The addresses that were asked, those with the most answers first.
+/// The addresses that were connected to, those with the most answers first.
 pub(super) fn addresses(tally: &Tally) -> Vec<(&SocketAddr, &AddressTally)> {
     let mut all: Vec<_> = tally.addresses.iter().collect();
     all.sort_by_key(|(_, counted)| Reverse(counted.answers));

@@ -25,7 +25,7 @@ pub(crate) const NARROWEST: usize = 60;
 pub(crate) const WIDEST: usize = 200;
 /// From this width on, tables show intervals also as numbers.
 const WIDE: usize = 90;
-/// The most clusters of the table of all rows. No layout has room for so many columns.
+/// The most clusters of the table of all rows. No layout has room for more columns.
 const MAX_CLUSTERS: usize = 100;
 /// The most addresses that are listed.
 const MAX_ADDRESSES: usize = 16;

@@ -85,7 +85,7 @@ fn of_a_run(run: &RunArgs) -> Result<(), SettingsError> {
         (
             run.judge.max_requests.is_some(),
             "--max-requests",
-            "write -n: watch sends so many requests in each round",
+            "write -n, the number of requests in each round",
         ),
         (
             run.network.select == Some(SelectForm::Each),

@@ -33,7 +33,7 @@ impl Default for History {
 
 /// Rates cover at least this time, so that they do not flicker.
 const SHORTEST: Duration = Duration::from_secs(1);
-/// Shares cover at least so many answers, if they came within [`LONGEST`].
+/// Shares cover at least this many answers, if they came within [`LONGEST`].
 const ENOUGH: u64 = 100;
 /// Rates and shares cover at most this time.
 const LONGEST: Duration = Duration::from_secs(10);
