@@ -239,9 +239,6 @@ pub struct LoadArgs {
     /// How the starts of --rate are spread [default: constant]
     #[arg(long, value_enum)]
     pub arrivals: Option<ArrivalForm>,
-    /// Start so many of them at the same instant, less often
-    #[arg(long, value_name = "N", requires = "rate")]
-    pub burst: Option<u64>,
     /// Seed of --arrivals poisson and of --select random
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,

@@ -156,9 +156,6 @@ impl ProbePlan {
         };
         let pace = match self.schedule.arrivals {
             Arrivals::Closed => String::new(),
-            Arrivals::Constant(rate) if self.schedule.burst > 1 => {
-                format!(" at {rate}/s in bursts of {}", self.schedule.burst)
-            }
             Arrivals::Constant(rate) => format!(" at {rate}/s"),
             Arrivals::Poisson(rate, seed) => format!(" at {rate}/s (Poisson, seed {seed})"),
         };

@@ -254,22 +254,6 @@ fn engine_a_timeline_says_when_requests_failed() {
 }
 
 #[test]
-fn engine_bursts_start_together_and_keep_the_rate() {
-    let server = keeping(u64::MAX);
-    let open = ["-n", "50", "--rate", "100", "--burst", "10", "-c", "10", "--reuse", "always"];
-    let row = row(&[&["-t", &server.target(), "--timeline", "10ms"], &open[..]].concat());
-    let mut starts = vec![0; 41];
-    for backend in row["timeline"]["backends"].as_array().expect("a list") {
-        let answers = bins(&backend["answers"]);
-        starts.iter_mut().zip(answers).for_each(|(all, more)| *all += more);
-    }
-    // 100/s in tens: ten at once each tenth of a second, and none between.
-    let expected: Vec<u64> = (0..41).map(|bin| if bin % 10 == 0 { 10 } else { 0 }).collect();
-    assert_eq!(starts, expected, "{row}");
-    assert!(row["seconds"].as_f64() >= Some(0.4), "the last burst comes after 400 ms: {row}");
-}
-
-#[test]
 fn engine_a_timeline_begins_after_the_warm_up_and_merges_threads() {
     let server = keeping(u64::MAX);
     let load =

@@ -15,8 +15,8 @@ pub struct WatchArgs {
         value_name = "FILE",
         conflicts_with_all = [
             "RequestArgs", "NetworkArgs", "TlsArgs", "EventArgs", "JudgeArgs", "EnvoyArgs",
-            "targets", "identify", "concurrency", "duration", "rate", "arrivals", "burst",
-            "seed", "warmup", "reuse", "streams", "connection_lifetime", "timeline", "threads",
+            "targets", "identify", "concurrency", "duration", "rate", "arrivals", "seed",
+            "warmup", "reuse", "streams", "connection_lifetime", "timeline", "threads",
         ],
     )]
     pub file: Option<PathBuf>,

@@ -40,8 +40,7 @@ pub(super) fn schedule(load: &LoadArgs) -> Result<Schedule, PlanError> {
         }
     };
     let warmup = load.warmup.as_deref().map(|given| seconds("--warmup", given)).transpose()?;
-    let burst = positive("--burst", load.burst, 1, MAX_CONCURRENCY)?;
-    Ok(Schedule { end, arrivals, burst, warmup: warmup.unwrap_or_default() })
+    Ok(Schedule { end, arrivals, warmup: warmup.unwrap_or_default() })
 }
 
 /// The width of a timeline's bins.

@@ -13,9 +13,6 @@ pub struct Schedule {
     pub end: End,
     /// When requests start until then.
     pub arrivals: Arrivals,
-    /// How many requests of an open loop start at the same instant, at least 1; the
-    /// rate stays what it is.
-    pub burst: u64,
     /// Requests that start before this are not counted.
     pub warmup: Duration,
 }
@@ -95,16 +92,11 @@ impl<'a> Share<'a> {
             Arrivals::Closed => None,
             Arrivals::Constant(rate) => {
                 let place = self.taken * self.threads + self.thread;
-                let place = place - place % self.schedule.burst;
                 Some(Duration::from_secs_f64(place as f64 / rate))
             }
             Arrivals::Poisson(rate, _) => {
-                // Each thread has bursts of its own: together they are as many as wanted.
-                let burst = self.schedule.burst;
-                if self.taken.is_multiple_of(burst) {
-                    let uniform = self.random.as_mut().map_or(0.5, Random::positive);
-                    self.clock -= uniform.ln() * (self.threads * burst) as f64 / rate;
-                }
+                let uniform = self.random.as_mut().map_or(0.5, Random::positive);
+                self.clock -= uniform.ln() * self.threads as f64 / rate;
                 Some(Duration::from_secs_f64(self.clock))
             }
         };
@@ -151,7 +143,6 @@ mod tests {
         let schedule = Schedule {
             end: End::Requests(1000),
             arrivals: Arrivals::Closed,
-            burst: 1,
             warmup: Duration::ZERO,
         };
         let counter = AtomicU64::new(0);
@@ -178,7 +169,6 @@ mod tests {
         let schedule = Schedule {
             end: End::After(Duration::from_secs(2)),
             arrivals: Arrivals::Constant(100.0),
-            burst: 1,
             warmup: Duration::ZERO,
         };
         let mut due: Vec<_> = all(schedule, 3).iter().map(|start| start.due.unwrap()).collect();
@@ -188,31 +178,10 @@ mod tests {
     }
 
     #[test]
-    fn bursts_start_together_and_keep_the_rate() {
-        let due = |arrivals| -> Vec<Duration> {
-            let end = End::After(Duration::from_secs(100));
-            let schedule = Schedule { end, arrivals, burst: 5, warmup: Duration::ZERO };
-            let mut due: Vec<_> = all(schedule, 3).iter().map(|s| s.due.unwrap()).collect();
-            due.sort_unstable();
-            due
-        };
-        let constant = due(Arrivals::Constant(100.0));
-        assert_eq!(constant.len(), 10_000);
-        for (n, instant) in constant.iter().enumerate() {
-            assert_eq!(instant.as_millis(), (n as u128 / 5) * 50, "{n}");
-        }
-        let poisson = due(Arrivals::Poisson(100.0, 7));
-        // A fixed seed: 2,000 bursts, give or take four standard deviations.
-        assert!((9_100..10_900).contains(&poisson.len()), "{}", poisson.len());
-        assert!(poisson.chunk_by(|a, b| a == b).all(|burst| burst.len() == 5));
-    }
-
-    #[test]
     fn poisson_arrivals_have_their_mean_and_their_variance() {
         let schedule = Schedule {
             end: End::After(Duration::from_secs(100)),
             arrivals: Arrivals::Poisson(100.0, 7),
-            burst: 1,
             warmup: Duration::ZERO,
         };
         let mut due: Vec<_> =
@@ -233,7 +202,6 @@ mod tests {
         let schedule = Schedule {
             end: End::Requests(10),
             arrivals: Arrivals::Constant(10.0),
-            burst: 1,
             warmup: Duration::from_secs(1),
         };
         let starts = all(schedule, 1);

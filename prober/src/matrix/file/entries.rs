@@ -104,7 +104,6 @@ pub(super) struct Entry {
     threads: Option<u64>,
     duration: Option<Seconds>,
     rate: Option<f64>,
-    burst: Option<u64>,
     warmup: Option<Seconds>,
     reuse: Option<Scalar>,
     connection_lifetime: Option<Seconds>,
@@ -250,7 +249,6 @@ impl Entry {
         // A row that has its size does not go on until it is decided.
         flag("--max-requests", number(self.max_requests, defaults.max_requests).filter(|_| open));
         flag("--concurrency", number(self.concurrency, defaults.concurrency));
-        flag("--burst", number(self.burst, defaults.burst));
         flag("--streams", number(self.streams, defaults.streams));
         flag("--threads", number(self.threads, defaults.threads));
         flag("--seed", number(self.seed, defaults.seed));
