@@ -1,5 +1,5 @@
-//! Every flag of the program; the doc comments are the help text.
-//! Only the shape is checked here; what the values mean is `plan`'s to say.
+//! Every flag of the program; the doc comments are the help text. Only the form of the flags is
+//! checked here; `plan` checks their values.
 
 pub(crate) mod version;
 mod watch;
@@ -19,34 +19,36 @@ Examples:
   prober matrix mesh.yaml
 
 Expectations:
-  errors = 0             every request was answered by an echo
-  error-rate <= 0.1%     at most that part of the requests fails
-  retried = 0            the mesh needed no second attempt
-  only kops              nobody but kops answers
-  reaches kops,gke1      each of these answers
-  exactly kops,gke1      each of these answers, and nobody else
-  balanced ± 5%          each cluster's share is within 5 points of an even one
-                         (two clusters: 45 to 55 %); balanced kops,gke1 ± 5%
-                         names them, so that one that is dead is missed
-  shares kops=90%,gke1=10% ± 3%    each within 3 points of its share
+  errors = 0             an echo answers every request
+  error-rate <= 0.1%     at most 0.1 % of the requests fail
+  retried = 0            Envoy retries no request
+  only kops              no cluster other than kops answers
+  reaches kops,gke1      each of these clusters answers
+  exactly kops,gke1      each of these clusters answers, and no other
+  balanced ± 5%          the share of each cluster is within 5 points of an even
+                         share (two clusters: 45 to 55 %). 'balanced kops,gke1
+                         ± 5%' also fails if one of them never answers
+  shares kops=90%,gke1=10% ± 3%    each share is within 3 points of its own
   share{pod=NAME} >= 20%           or <=
   p99 < 80ms             or p50, p99.9, p99{cluster=gke1}
-  throughput >= 500/s    answers each second
-  Put 'by pod' (or zone, node, region, namespace, version, address) behind the
-  names to mean those instead of clusters; +- is ±. 'prober explain EXPR' says more.
+  throughput >= 500/s    answers per second
+  failover < 5s          after a fault (--at); also failback < 60s, lost <= 20
+  Add 'by pod' (or zone, node, region, namespace, version, address) after the
+  names to compare those instead. +- means ±. More: prober explain EXPR
 
 Exit codes:
-  0 every expectation met (without --expect: errors = 0)    1 one missed
-  2 wrong usage, or could not run    3 inconclusive    130 interrupted";
+  0 every expectation is met (without --expect: errors = 0)
+  1 an expectation is missed    2 wrong usage, or prober could not run
+  3 inconclusive                130 interrupted";
 
 const ABOUT: &str = "\
-Asks a URL many times and proves who answered.
+Sends many requests to a URL and proves which clusters and pods answer.
 
-Each request goes out on a connection of its own (a kept one can pin a
-balancer); the answers are counted per cluster and pod, with latency, and
-judged by expectations that CI can assert on.";
+Each request uses a new connection, because a load balancer can send every
+request of a reused connection to the same backend. The report counts answers
+and latency per cluster and pod. The exit code says whether all expectations
+are met.";
 
-/// The command line.
 #[derive(Debug, Parser)]
 #[command(
     name = "prober",
@@ -62,43 +64,40 @@ pub struct Cli {
     // The short form for both flags: it fits on two screens and leaves nothing out.
     #[arg(short, long, global = true, action = ArgAction::HelpShort)]
     pub help: Option<bool>,
-    /// What to do instead of probing the given targets.
     #[command(subcommand)]
     pub command: Option<Command>,
-    /// The flags of a plain run.
     #[command(flatten)]
     pub run: RunArgs,
 }
 
-/// What to do instead of a plain run.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Probe every source × target of a YAML file: the whole `echo-status`
+    /// Probe all sources × targets of a YAML file
     Matrix(MatrixArgs),
-    /// Probe on and on, judge the last minutes, and serve metrics and a live page
+    /// Probe continuously, judge the last minutes, and serve metrics and a live page
     Watch(Box<WatchArgs>),
-    /// Say in words what expectations assert, and how many requests they take
+    /// Explain what expectations assert, and how many requests they need
     Explain(ExplainArgs),
-    /// Say how many requests prove what, before sending any
+    /// Calculate how many requests prove given shares, without sending any
     Plan(PlanArgs),
     /// Compare two JSON reports: shares, latency, errors
     Compare(CompareArgs),
-    /// Add up JSON reports of the same targets, exactly: parts of one run on many machines
+    /// Merge JSON reports on the same targets, such as from several machines
     Merge(MergeArgs),
-    /// Show a JSON report again, in any form
+    /// Print a JSON report again, in any format
     Report(ReportArgs),
-    /// Say at which hop a skew arose, from a JSON report of a run with --explain
+    /// Explain at which hop a skew arose, from the JSON report of a run with --explain
     ExplainRun(ExplainRunArgs),
-    /// Do nothing until SIGTERM: what a client pod runs, so that others can be run in it
+    /// Wait for SIGTERM: keeps a client pod running, so that 'kubectl exec' can probe from it
     Wait,
     /// Print a completion script for a shell
     Completions {
-        /// The shell
+        /// Shell of the script
         shell: Shell,
     },
-    /// Print the man page, or that of a command: prober man matrix | man -l -
+    /// Print the man page of prober or of a command: prober man matrix | man -l -
     Man {
-        /// The command
+        /// Command to describe
         command: Option<String>,
     },
 }
@@ -106,81 +105,74 @@ pub enum Command {
 /// The flags of a plain run.
 #[derive(Clone, Debug, Args)]
 pub struct RunArgs {
-    /// URL to ask; http:// if no scheme is given; repeatable
+    /// URL to probe; http:// if it has no scheme; repeatable
     #[arg(short, long = "target", value_name = "URL")]
     pub targets: Vec<String>,
-    /// How many requests and how they are sent.
     #[command(flatten)]
     pub load: LoadArgs,
-    /// What each request looks like.
     #[command(flatten)]
     pub request: RequestArgs,
-    /// Where connections go.
     #[command(flatten)]
     pub network: NetworkArgs,
-    /// How TLS targets are verified.
     #[command(flatten)]
     pub tls: TlsArgs,
-    /// How another application than an echo says who it is: LABEL=header:NAME,
-    /// LABEL=json:/POINTER or LABEL=regex:PATTERN, LABEL such as pod or cluster; or
-    /// whoami, podinfo, echo-basic, istio-echo, helloworld; repeatable
+    /// Read from answers who gave them, if the target is not an echo:
+    /// LABEL=header:NAME, LABEL=json:/POINTER or LABEL=regex:PATTERN with a LABEL such
+    /// as pod or cluster. Presets: whoami, podinfo, echo-basic, istio-echo, helloworld;
+    /// repeatable
     #[arg(long, value_name = "LABEL=SOURCE", help_heading = "Identity")]
     pub identify: Vec<String>,
-    /// What happens while the run goes on.
     #[command(flatten)]
     pub events: EventArgs,
-    /// Which Envoys tell at which hop a skew arose.
     #[command(flatten)]
     pub envoys: EnvoyArgs,
-    /// What must hold, and how sure a verdict is.
     #[command(flatten)]
     pub judge: JudgeArgs,
-    /// Print the first N answers verbatim [default: 4]
+    /// Print the first N answers as they were received [default: 4]
     #[arg(long, value_name = "N", help_heading = "Output")]
     pub show: Option<u64>,
-    /// How results are printed.
     #[command(flatten)]
     pub output: OutputArgs,
 }
 
-/// What happens while a run goes on, and how that is measured.
+/// Events during a run, and how a fault is measured.
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Events")]
 pub struct EventArgs {
-    /// Run a shell command at this instant of the run, such as --at 5s 'kubectl …';
-    /// repeatable. The first is taken for the fault, the last of several for the
-    /// recovery, and the report says how the fault was survived
+    /// Run a shell command at this time of the run, such as --at 5s 'kubectl …';
+    /// repeatable. The first command is the fault, the last of several is the recovery;
+    /// the report measures failover and lost requests
     #[arg(long, num_args = 2, value_names = ["TIME", "COMMAND"], allow_hyphen_values = true)]
     pub at: Vec<String>,
-    /// More of them, a line each: TIME COMMAND
+    /// File with more of them: TIME COMMAND on each line
     #[arg(long, value_name = "FILE")]
     pub event_file: Option<PathBuf>,
-    /// Note the instant of each SIGUSR1 as such an event, for a fault that somebody else
-    /// brings about: pkill -USR1 prober
+    /// Record each SIGUSR1 as such an event, for a fault from outside: pkill -USR1
+    /// prober
     #[arg(long)]
     pub marks: bool,
-    /// Longest time that a command may take
-    #[arg(long, value_name = "SECONDS", default_value = "30")]
+    /// Time limit of each command
+    #[arg(long, value_name = "DURATION", default_value = "30s")]
     pub event_timeout: String,
-    /// Who answers after the fault, such as kops or kops=70%,gke1=30% [default:
-    /// anybody]
+    /// Clusters that take over after the fault, such as kops or kops=70%,gke1=30%
+    /// [default: any]
     #[arg(long, value_name = "SHARES")]
     pub failover_to: Option<String>,
-    /// How long there must be no failure for the fault to be over
-    #[arg(long, value_name = "SECONDS", default_value = "1")]
+    /// The fault is over once no request has failed for this long
+    #[arg(long, value_name = "DURATION", default_value = "1s")]
     pub hold: String,
 }
 
-/// Which Envoys are read to tell at which hop a skew arose.
+/// Which Envoys are read, to explain a skew.
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Explanation")]
 pub struct EnvoyArgs {
-    /// Read the client's Envoy before and after the run, and say at which hop a skew
-    /// or a failure arose, and why
+    /// Read the client's Envoy before and after the run, and explain at which hop a
+    /// skew or a failure arose
     #[arg(long)]
     pub explain: bool,
-    /// Its admin interface, one for all targets or one for each; of any other Envoy on
-    /// the way as NAME=URL; repeatable [default: http://127.0.0.1:15000]
+    /// Admin interface of the client's Envoy, one for all targets or one for each; with
+    /// NAME=, of another Envoy on the way; repeatable [default: http://127.0.0.1:15000]
     #[arg(long, value_name = "[NAME=]URL", requires = "explain")]
     pub envoy_admin: Vec<String>,
 }
@@ -189,29 +181,27 @@ pub struct EnvoyArgs {
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Verdict")]
 pub struct JudgeArgs {
-    /// What must hold, such as 'exactly kops,gke1'; repeatable [default:
-    /// errors = 0]
+    /// Expectation, such as 'exactly kops,gke1'; repeatable [default: errors = 0]
     #[arg(short, long = "expect", value_name = "EXPR")]
     pub expectations: Vec<String>,
-    /// File with an expectation on each line, '#' begins a comment; repeatable
+    /// File with an expectation on each line; '#' starts a comment; repeatable
     #[arg(long = "expect-file", value_name = "FILE")]
     pub expect_files: Vec<PathBuf>,
-    /// How sure each verdict is [default: 99.9%]
+    /// Confidence of each verdict [default: 99.9%]
     #[arg(long, value_name = "PERCENT")]
     pub confidence: Option<String>,
-    /// Requests until a run without -n and -d gives up [default: 20000]
+    /// Most requests of a run without -n and -d [default: 20000]
     #[arg(long, value_name = "N")]
     pub max_requests: Option<u64>,
-    /// Share below which a group counts as one that does not answer [default: 1%]
+    /// A group with a smaller share counts as one that does not answer [default: 1%]
     #[arg(long, value_name = "PERCENT")]
     pub min_share: Option<String>,
-    /// Clusters that 'balanced' is about, whether or not they answer
+    /// Clusters that 'balanced' compares, even if they do not answer
     #[arg(long, value_name = "NAME[,NAME…]", value_delimiter = ',')]
     pub clusters: Vec<String>,
 }
 
 impl EventArgs {
-    /// Whether anything is to happen.
     #[must_use]
     pub fn any(&self) -> bool {
         !self.at.is_empty() || self.event_file.is_some() || self.marks
@@ -222,45 +212,45 @@ impl EventArgs {
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Load")]
 pub struct LoadArgs {
-    /// Requests to each target [default: 100, or until every expectation of
-    /// shares, latency or who answered is decided]
+    /// Requests to each target [default: 100, or until every expectation about shares,
+    /// latency or clusters is decided]
     #[arg(short = 'n', long, value_name = "N")]
     pub requests: Option<u64>,
-    /// Requests under way at once [default: 10, or -n if that is less]
+    /// Requests in flight at the same time [default: 10, or -n if that is less]
     #[arg(short, long, value_name = "N")]
     pub concurrency: Option<u64>,
-    /// Send for this long instead, such as 30s
-    #[arg(short, long, value_name = "SECONDS")]
+    /// Send requests for this long, such as 30s, instead of -n
+    #[arg(short, long, value_name = "DURATION")]
     pub duration: Option<String>,
-    /// Start so many requests each second, whether or not others have ended; latency
-    /// counts from the instant at which each should have started
+    /// Requests to start per second, whether or not earlier ones have ended; latency
+    /// counts from the scheduled start
     #[arg(short = 'q', long, value_name = "N")]
     pub rate: Option<String>,
-    /// How the starts of --rate are spread [default: constant]
+    /// Distribution of the starts of --rate [default: constant]
     #[arg(long, value_enum)]
     pub arrivals: Option<ArrivalForm>,
-    /// Seed of --arrivals poisson and of --select random
+    /// Seed of --arrivals poisson and --select random
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,
-    /// Send for this long before counting anything
-    #[arg(long, value_name = "SECONDS")]
+    /// Send requests for this long before the run; they are not counted
+    #[arg(long, value_name = "DURATION")]
     pub warmup: Option<String>,
-    /// Requests on each connection: never, always, N, or N:M for a number between
-    /// [default: never: a connection each]
+    /// Requests on each connection: never (a new connection for each request), always,
+    /// N, or a random number N:M [default: never]
     #[arg(long, value_name = "N")]
     pub reuse: Option<String>,
-    /// Requests under way at once on each HTTP/2 connection; -c then counts
+    /// Requests in flight on each HTTP/2 connection; -c is then the number of
     /// connections [default: 1]
     #[arg(long, value_name = "N")]
     pub streams: Option<u64>,
-    /// Open a new connection once one is this old
-    #[arg(long, value_name = "SECONDS")]
+    /// Replace a connection by a new one after this time
+    #[arg(long, value_name = "DURATION")]
     pub connection_lifetime: Option<String>,
-    /// Report what came over time too, in bins of this width, such as 100ms; when
-    /// there are too many, the width doubles
-    #[arg(long, value_name = "SECONDS")]
+    /// Report results over time, in bins of this width, such as 100ms; if there are
+    /// too many bins, the width doubles
+    #[arg(long, value_name = "DURATION")]
     pub timeline: Option<String>,
-    /// Threads that send [default: one per core]
+    /// Threads that send requests [default: one per core]
     #[arg(long, value_name = "N")]
     pub threads: Option<u64>,
 }
@@ -268,13 +258,13 @@ pub struct LoadArgs {
 /// How the starts of an open loop are spread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum ArrivalForm {
-    /// Evenly
+    /// Evenly spaced
     Constant,
     /// Independent of each other
     Poisson,
 }
 
-/// What each request looks like, spelled as curl spells it.
+/// The request; flags that curl has are spelled as in curl.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Request")]
 pub struct RequestArgs {
@@ -284,24 +274,23 @@ pub struct RequestArgs {
     /// Method [default: GET]
     #[arg(short = 'X', long = "request", value_name = "METHOD")]
     pub method: Option<String>,
-    /// Body to send, by POST unless -X says otherwise; @FILE is what a file holds
-    /// without its line ends; of several, all with '&' between. (-d is the duration)
+    /// Body to send, with POST unless -X is given. @FILE reads a file without its line
+    /// ends; several are joined with '&'. (-d is --duration)
     #[arg(long, value_name = "DATA", allow_hyphen_values = true)]
     pub data: Vec<String>,
-    /// The body, once its files were read.
+    /// The body after its files were read; not a flag.
     #[arg(skip)]
     pub body: Option<Vec<u8>>,
-    /// Ask over HTTP/1.1: the default
+    /// Use HTTP/1.1: the default
     #[arg(long = "http1.1", group = "protocol")]
     pub http1: bool,
-    /// Ask over HTTP/2, negotiated by TLS; where it is not had, requests fail
+    /// Use HTTP/2, negotiated by TLS; requests fail if the server does not support it
     #[arg(long, group = "protocol")]
     pub http2: bool,
-    /// Ask over HTTP/2 without negotiation
+    /// Use HTTP/2 without negotiation
     #[arg(long, group = "protocol")]
     pub http2_prior_knowledge: bool,
-    /// Call a gRPC service over HTTP/2 instead: the echo's, or grpc.health.v1
-    /// [default: echo]
+    /// Call a gRPC service over HTTP/2: the echo's, or grpc.health.v1 [default: echo]
     #[arg(
         long,
         value_name = "SERVICE",
@@ -311,45 +300,44 @@ pub struct RequestArgs {
         conflicts_with_all = ["http1", "method", "data"]
     )]
     pub grpc: Option<GrpcService>,
-    /// Seconds that one request may take, from name look-up to the body's end
-    // Longer than Envoy's connect timeout of 10 s, so that the retry after it is seen.
-    #[arg(short, long, value_name = "SECONDS", default_value = "15")]
+    /// Time limit of each request, from name look-up to the end of the body
+    // Longer than Envoy's connect timeout of 10 s, so that the retry that follows it is measured.
+    #[arg(short, long, value_name = "DURATION", default_value = "15s")]
     pub max_time: String,
-    /// Seconds that look-up, TCP and TLS may take of them
-    #[arg(long, value_name = "SECONDS", default_value = "5")]
+    /// Time limit of name look-up, TCP and TLS together, within --max-time
+    #[arg(long, value_name = "DURATION", default_value = "5s")]
     pub connect_timeout: String,
-    /// Longest body that is read; a longer one is a failure
+    /// Longest body to read; an answer with a longer one is a failure
     #[arg(long, value_name = "BYTES", default_value_t = 65_536)]
     pub max_body: u64,
 }
 
-/// A gRPC service that can be called without knowing more of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum GrpcService {
-    /// The echo's own: who answered
+    /// The echo's own service
     Echo,
-    /// The standard health check of the whole server: it must say SERVING
+    /// The standard health check of the whole server, which must answer SERVING
     Health,
 }
 
-/// Where connections go, spelled as curl spells it.
+/// Where connections go; flags that curl has are spelled as in curl.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Network")]
 pub struct NetworkArgs {
-    /// Use these addresses for HOST:PORT; HOST may be '*'; repeatable
+    /// Connect to these addresses for HOST:PORT; HOST may be '*'; repeatable
     #[arg(long, value_name = "HOST:PORT:ADDR[,ADDR]", allow_hyphen_values = true)]
     pub resolve: Vec<String>,
     /// Connect to HOST2:PORT2 instead of HOST1:PORT1; repeatable
     #[arg(long, value_name = "HOST1:PORT1:HOST2:PORT2")]
     pub connect_to: Vec<String>,
-    /// DNS servers to ask instead of the system's
+    /// DNS servers to use instead of the system's
     #[arg(long, value_name = "IP[:PORT][,…]")]
     pub dns_servers: Vec<String>,
-    /// Which of a name's addresses each connection goes to; if it is dead, the ones
-    /// after it follow [default: first]
+    /// Which of a name's addresses each connection tries first; if it does not accept
+    /// the connection, the next ones follow [default: first]
     #[arg(long, value_enum)]
     pub select: Option<SelectForm>,
-    /// Look the name up anew for every connection, not only when its TTL is over
+    /// Look the name up for every connection, not only when its TTL has expired
     #[arg(long)]
     pub re_resolve: bool,
     /// Use IPv4 addresses only
@@ -360,30 +348,29 @@ pub struct NetworkArgs {
     pub ipv6: bool,
 }
 
-/// Which of a name's addresses a connection goes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum SelectForm {
-    /// The first, as curl does
+    /// The first one, as curl does
     First,
     /// The next one for each connection
     RoundRobin,
-    /// One drawn by --seed
+    /// A random one, by --seed
     Random,
-    /// Every one, each as a row of its own
+    /// All of them, each in a row of the report
     Each,
 }
 
-/// How TLS targets are verified, spelled as curl spells it.
+/// How TLS targets are verified; flags are spelled as in curl.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "TLS")]
 pub struct TlsArgs {
     /// Trust the certificates in this PEM file instead of the system's
     #[arg(long, value_name = "FILE")]
     pub cacert: Option<PathBuf>,
-    /// Certificate chain to show to the server, PEM
+    /// PEM file with the client's certificate chain
     #[arg(long, value_name = "FILE", requires = "key")]
     pub cert: Option<PathBuf>,
-    /// Private key of --cert, PEM
+    /// PEM file with the private key of --cert
     #[arg(long, value_name = "FILE", requires = "cert")]
     pub key: Option<PathBuf>,
     /// Do not verify the server's certificate
@@ -391,49 +378,46 @@ pub struct TlsArgs {
     pub insecure: bool,
 }
 
-/// How results are printed.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Output")]
 pub struct OutputArgs {
-    /// Form of the report on stdout
+    /// Format of the report on stdout
     #[arg(short, long, value_enum, default_value = "text")]
     pub output: OutputForm,
-    /// Write the report to this file, too; its ending says in which form: .csv, .html,
-    /// .json, .md, .prom, .xml; repeatable
+    /// Write the report to this file, too; its extension selects the format: .csv,
+    /// .html, .json, .md, .prom, .xml (JUnit); repeatable
     #[arg(long = "report", value_name = "FILE")]
     pub reports: Vec<PathBuf>,
-    /// Append the report, as Markdown, to the summary of a step of GitHub Actions
+    /// Append the report as Markdown to the job summary of GitHub Actions
     /// ($GITHUB_STEP_SUMMARY)
     #[arg(long)]
     pub summary: bool,
-    /// When to use colour
+    /// When to use color
     #[arg(long, value_enum, default_value = "auto")]
     pub color: When,
-    /// Text and progress in ASCII: the default where the locale is not of UTF-8
+    /// Print text and progress in ASCII: the default unless the locale is UTF-8
     #[arg(long)]
     pub ascii: bool,
-    /// No progress and no advice on stderr
+    /// Print no progress and no advice on stderr
     #[arg(long)]
     pub quiet: bool,
-    /// Say more on stderr of what is done
+    /// Print details of the run on stderr
     #[arg(short, long)]
     pub verbose: bool,
 }
 
-/// Form of the report on stdout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum OutputForm {
-    /// For eyes
+    /// For people
     Text,
-    /// For programs: schema prober/1
+    /// For programs, in the schema prober/1
     Json,
-    /// The same on one line, behind a line each second of what was done until then
+    /// JSON lines: progress every second, then the report
     Ndjson,
-    /// For spreadsheets: a line for each backend
+    /// For spreadsheets, with a line per backend
     Csv,
 }
 
-/// When to use colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum When {
     /// On a terminal, unless NO_COLOR is set
@@ -444,128 +428,118 @@ pub enum When {
     Never,
 }
 
-/// The flags of `prober matrix`.
 #[derive(Debug, Args)]
 pub struct MatrixArgs {
-    /// The matrix: clusters, sources, targets, expectations (YAML)
+    /// YAML file with clusters, sources, targets and expectations
     pub file: PathBuf,
-    /// Requests for each row, whatever the file says
+    /// Requests for each row, instead of those in the file
     #[arg(short = 'n', long, value_name = "N")]
     pub requests: Option<u64>,
-    /// Run only rows whose heading holds this text; repeatable
+    /// Run only rows whose heading contains this text; repeatable
     #[arg(long, value_name = "TEXT")]
     pub only: Vec<String>,
-    /// Print the commands that would run, and stop
+    /// Print the commands instead of running them
     #[arg(long)]
     pub dry_run: bool,
-    /// Print the first N answers verbatim [default: 4]
+    /// Print the first N answers as they were received [default: 4]
     #[arg(long, value_name = "N", help_heading = "Output")]
     pub show: Option<u64>,
-    /// Read the Envoys before and after each row, and say at which hop a skew arose:
-    /// those that the file names (envoy-admin, envoys), else a command source's own by
-    /// pilot-agent
+    /// Read Envoys before and after each row, and explain at which hop a skew arose.
+    /// The file names them (envoy-admin, envoys); for a source with a command, the
+    /// default is its own sidecar, read with pilot-agent
     #[arg(long)]
     pub explain: bool,
-    /// How results are printed.
     #[command(flatten)]
     pub output: OutputArgs,
 }
 
-/// The flags of `prober explain`.
 #[derive(Debug, Args)]
 pub struct ExplainArgs {
     /// Expectations, such as 'balanced ± 5%'
     #[arg(required = true, value_name = "EXPR")]
     pub expectations: Vec<String>,
-    /// How sure each verdict is [default: 99.9%]
+    /// Confidence of each verdict [default: 99.9%]
     #[arg(long, value_name = "PERCENT")]
     pub confidence: Option<String>,
-    /// Share below which a group counts as one that does not answer [default: 1%]
+    /// A group with a smaller share counts as one that does not answer [default: 1%]
     #[arg(long, value_name = "PERCENT")]
     pub min_share: Option<String>,
-    /// How many groups there are, where the expectation does not name them
+    /// Number of groups, for expectations that do not name them
     #[arg(long, value_name = "N", default_value_t = 2)]
     pub backends: u64,
 }
 
-/// The flags of `prober explain-run`.
 #[derive(Debug, Args)]
 pub struct ExplainRunArgs {
-    /// The report (--output json)
+    /// Report to explain (--output json)
     pub file: PathBuf,
-    /// When to use colour
+    /// When to use color
     #[arg(long, value_enum, default_value = "auto")]
     pub color: When,
 }
 
-/// The flags of `prober plan`.
 #[derive(Debug, Args)]
 pub struct PlanArgs {
-    /// Backends, or clusters, with even shares
+    /// Number of backends or clusters with even shares
     #[arg(long, value_name = "N", conflicts_with = "shares")]
     pub backends: Option<u64>,
-    /// Shares instead, in percent, such as 90,10
+    /// Shares in percent, such as 90,10, instead of --backends
     #[arg(long, value_name = "PERCENT,PERCENT…", value_delimiter = ',')]
     pub shares: Vec<f64>,
-    /// How far a share may be from its own, in points of share
+    /// How far each share may be off, in percentage points
     #[arg(long, value_name = "PERCENT", default_value = "5%")]
     pub tolerance: String,
-    /// How sure a verdict is
+    /// Confidence of each verdict
     #[arg(long, value_name = "PERCENT", default_value = "99.9%")]
     pub confidence: String,
-    /// How often what is true shall be proven
+    /// How often a run proves shares that are true
     #[arg(long, value_name = "PERCENT", default_value = "99%")]
     pub power: String,
-    /// Chance that some backend is never seen though it answers
+    /// Probability that some backend is never seen although it answers
     #[arg(long, value_name = "RISK", default_value_t = 1e-6)]
     pub miss: f64,
-    /// Say what so many requests prove, instead
+    /// Calculate instead what this number of requests proves
     #[arg(short = 'n', long, value_name = "N")]
     pub requests: Option<u64>,
 }
 
-/// The flags of `prober compare`.
 #[derive(Debug, Args)]
 pub struct CompareArgs {
-    /// The report of before (--output json)
+    /// Earlier report (--output json)
     pub before: PathBuf,
-    /// The report of after
+    /// Later report
     pub after: PathBuf,
-    /// What may be worse: shares=5% and errors=0.1% in points, latency=10% of what it
-    /// was; repeatable [default: these, errors=0%]
+    /// How much worse a result may be: shares=5% and errors=0.1% in percentage points,
+    /// latency=10% relative; repeatable [default: shares=5%, latency=10%, errors=0%]
     #[arg(long, value_name = "WHAT=PERCENT")]
     pub tolerate: Vec<String>,
-    /// What shares are shares of: cluster, pod, zone, …
+    /// Label to compare the shares of: cluster, pod, zone, …
     #[arg(long, value_name = "LABEL", default_value = "cluster")]
     pub by: String,
-    /// How sure a verdict is
+    /// Confidence of each verdict
     #[arg(long, value_name = "PERCENT", default_value = "99.9%")]
     pub confidence: String,
 }
 
-/// The flags of `prober merge`.
 #[derive(Debug, Args)]
 pub struct MergeArgs {
-    /// Reports, as --output json prints them
+    /// Reports to merge (--output json)
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
-    /// How sure each verdict on the whole is [default: 99.9%]
+    /// Confidence of each verdict on the merged report [default: 99.9%]
     #[arg(long, value_name = "PERCENT")]
     pub confidence: Option<String>,
-    /// Share below which a group counts as one that does not answer [default: 1%]
+    /// A group with a smaller share counts as one that does not answer [default: 1%]
     #[arg(long, value_name = "PERCENT")]
     pub min_share: Option<String>,
-    /// How results are printed.
     #[command(flatten)]
     pub output: OutputArgs,
 }
 
-/// The flags of `prober report`.
 #[derive(Debug, Args)]
 pub struct ReportArgs {
-    /// The report, as --output json prints it
+    /// Report to print (--output json)
     pub file: PathBuf,
-    /// How results are printed.
     #[command(flatten)]
     pub output: OutputArgs,
 }

@@ -1,5 +1,5 @@
-//! One file per command: flags → work → report → exit code. What a command measures or prints is
-//! in the rooms below.
+//! One file per command: flags → work → report → exit code. Measuring and printing are in the rooms
+//! below.
 
 pub(crate) mod compare;
 mod error;

@@ -1,5 +1,5 @@
-//! What must hold: the expectation grammar's values and how they print. The parser is
-//! `grammar`; errors point at the place and name the nearest valid form. Pure.
+//! What must hold: the values of the expectation grammar, and how they print. `grammar` parses them;
+//! errors point at the place and name the nearest valid form. Pure.
 
 mod grammar;
 mod words;
@@ -13,100 +13,80 @@ pub(crate) use grammar::FORMS;
 pub(crate) use grammar::parse;
 pub(crate) use words::SyntaxError;
 
-/// What must hold. Percentages are kept as they were written, in percent.
+/// Percentages are kept as they were written, in percent.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Expectation {
     /// Every request was answered by an echo.
     NoErrors,
-    /// At most this part of all requests may fail.
-    ErrorRate {
-        /// In percent.
-        percent: f64,
-    },
-    /// The mesh answered each request at its first attempt.
+    /// The most requests that may fail.
+    ErrorRate { percent: f64 },
+    /// Envoy needed one attempt for each answer.
     NoRetries,
     /// A quantile of the latency of answers.
     Latency {
-        /// Which one, in percent: 99 is the 99th percentile.
+        /// In percent: 99 is the 99th percentile.
         quantile: f64,
-        /// Whose answers; `None` is everybody's.
+        /// The answers of one group; `None` is all answers.
         of: Option<Group>,
-        /// What it must stay below.
         below: Duration,
     },
-    /// So many answers each second.
-    Throughput {
-        /// At least.
-        per_second: f64,
-    },
-    /// About who answered.
+    /// At least so many answers per second.
+    Throughput { per_second: f64 },
     Who {
-        /// How the named are meant.
         form: Form,
-        /// What the names are names of.
         label: Label,
-        /// The names, in the order given, each once.
+        /// In the order given, each once.
         names: Vec<String>,
     },
-    /// Each of the groups has an even share.
+    /// The share of each group is even.
     Balanced {
-        /// The groups; none are all that are known or seen.
+        /// The groups; empty means all that are configured or seen.
         names: Vec<String>,
-        /// What the groups are groups by.
         label: Label,
-        /// How far a share may be from the even one, in points of share.
+        /// In points of share.
         tolerance: f64,
     },
-    /// Each of the groups has its share.
+    /// Each group has its share.
     Shares {
         /// The groups and their shares in percent.
         shares: Vec<(String, f64)>,
-        /// What the groups are groups by.
         label: Label,
-        /// How far a share may be from the given one, in points of share.
+        /// In points of share.
         tolerance: f64,
     },
-    /// One group's share has a bound.
+    /// The share of one group has a bound.
     Share {
-        /// Whose.
         group: Group,
-        /// Which side of the bound it must be on.
         side: Side,
-        /// The bound, in percent.
+        /// The bound.
         percent: f64,
     },
     /// After a fault, all requests are answered again within this time.
     Failover(Duration),
-    /// After its end, the shares are as before within this time.
+    /// After the recovery, the shares are as before within this time.
     Failback(Duration),
-    /// A fault costs at most so many requests.
-    Lost {
-        /// At most.
-        most: u64,
-    },
+    /// At most so many requests fail after a fault.
+    Lost { most: u64 },
 }
 
-/// Backends that have a label's value in common.
+/// The backends that share a label's value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Group {
-    /// The label.
     pub label: Label,
-    /// Its value.
+    /// The value.
     pub name: String,
 }
 
-/// How the names of an expectation are meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
-    /// Nobody else answered.
+    /// No other group answered.
     Only,
-    /// Each answered at least once.
+    /// Each group answered at least once.
     Reaches,
-    /// Both of these.
+    /// Both.
     Exactly,
 }
 
-/// A side of a bound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
     /// `>=`.
@@ -116,7 +96,7 @@ pub enum Side {
 }
 
 impl Expectation {
-    /// Whether it is about what happens over time after a fault, and not about counts.
+    /// Whether it is about the time after a fault, and not about counts.
     #[must_use]
     pub fn needs_timeline(&self) -> bool {
         matches!(self, Self::Failover(_) | Self::Failback(_) | Self::Lost { .. })
@@ -140,14 +120,13 @@ impl Expectation {
         if label == Label::Cluster { names } else { Vec::new() }
     }
 
-    /// Whether it is about all clusters there are, without naming them.
+    /// Whether it is about all clusters without naming them.
     #[must_use]
     pub fn is_about_all_clusters(&self) -> bool {
         matches!(self, Self::Balanced { names, label: Label::Cluster, .. } if names.is_empty())
     }
 
-    /// Whether a sample decides it with a stated error rate, so that sampling can go on
-    /// until it does.
+    /// Whether it is decided by a sample at a stated confidence, so that sampling can go on until then.
     #[must_use]
     pub fn is_statistical(&self) -> bool {
         let exact = matches!(self, Self::NoErrors | Self::NoRetries | Self::Throughput { .. });
@@ -205,7 +184,7 @@ impl fmt::Display for Expectation {
     }
 }
 
-/// ` by LABEL`; nothing for the cluster.
+/// ` by LABEL`; empty for the cluster, which is the default.
 struct By(Label);
 
 impl fmt::Display for By {
@@ -214,7 +193,7 @@ impl fmt::Display for By {
     }
 }
 
-/// A time in the unit in which people write it, so that it reads as it was.
+/// A time as people write latencies: one number, also with a fraction (`80.5ms`), and one unit.
 pub(crate) struct Time(pub(crate) Duration);
 
 impl fmt::Display for Time {

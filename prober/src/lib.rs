@@ -1,6 +1,7 @@
-//! The load-distribution tester: who answered, and is that what was intended?
+//! The load-distribution tester: which clusters and pods answer, and is that as expected?
 //!
-//! [`run`] is the program; `main` adds arguments, signals and the exit code.
+//! [`run`] is the program; `main` adds arguments, signals and the exit code. All else that is public
+//! is for tests and examples.
 
 mod cli;
 mod clock;
@@ -33,8 +34,8 @@ pub use report::json::parse as parse_report;
 pub use resolve::{Family, LookupError, Names, NamesConfig};
 pub use verdict::calibration;
 
-/// Does what the command line asks, writes results to `out`, and returns the
-/// exit code. `stop` ends a run early; what there is by then is reported.
+/// Runs the command, writes results to `out`, and returns the exit code. `stop` ends a run early; the
+/// report then has the results until that time.
 pub fn run(cli: Cli, stop: &CancellationToken, out: &mut (dyn Write + Send)) -> Result<u8, Error> {
     match cli.command {
         None => commands::run::run(cli.run, stop, out),

@@ -16,7 +16,7 @@ fn main() -> ExitCode {
     let stop = CancellationToken::new();
     if let Err(error) = stop_on_signals(&stop) {
         let error = usage::local_limit(&error);
-        return usage::complain("prober", &format_args!("cannot watch for signals: {error}"));
+        return usage::complain("prober", &format_args!("cannot receive signals: {error}"));
     }
     match prober::run(cli, &stop, &mut std::io::stdout()) {
         Ok(code) => ExitCode::from(code),
@@ -30,11 +30,10 @@ fn main() -> ExitCode {
     }
 }
 
-/// Ctrl-c and SIGTERM end the run early, so that what there is gets reported. A
-/// second one ends the program, whatever it waits for: a matrix file that is a
-/// pipe, or a reader that does not read. SIGUSR1 marks the instant.
+/// The first Ctrl-c or SIGTERM ends the run early, with a report. The second one ends the program even
+/// if it is blocked, such as by a matrix file that is a pipe. SIGUSR1 marks an instant.
 fn stop_on_signals(stop: &CancellationToken) -> std::io::Result<()> {
-    // Where tokio gets no descriptors for its signals, it panics. It takes five.
+    // Without file descriptors for its signals tokio panics; it needs five. Fail here instead.
     let spare: std::io::Result<Vec<_>> = (0..4).map(|_| UnixStream::pair()).collect();
     drop(spare?);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -65,7 +64,7 @@ fn stop_on_signals(stop: &CancellationToken) -> std::io::Result<()> {
     Ok(())
 }
 
-#[expect(clippy::exit, reason = "the main thread is blocked where no token reaches it")]
+#[expect(clippy::exit, reason = "the main thread may be blocked where it cannot see the token")]
 fn leave() -> ! {
     std::process::exit(130)
 }

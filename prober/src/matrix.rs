@@ -1,6 +1,5 @@
-//! Sources × targets from a file: the whole `echo-status`. Rows of one source
-//! run one after another, independent sources at the same time; what is
-//! printed keeps the file's order.
+//! Sources × targets from a file: the whole `echo-status`. Rows of one source run one after
+//! another, and sources run at the same time. Results keep the order of the file.
 
 pub(crate) mod file;
 pub(crate) mod source;
@@ -21,30 +20,29 @@ use crate::tally::meter::Meter;
 use crate::verdict;
 use source::Source;
 
-/// Beyond what its requests may take, a command may take this long to begin and to end.
+/// How long a command may take to start and to end, in addition to its requests.
 const COMMAND_OVERHEAD: Duration = Duration::from_secs(30);
 
-/// One row: a source that asks a target.
+/// A source and a target.
 #[derive(Clone, Debug)]
 pub(crate) struct Row {
-    /// The source's name; `None` is here.
+    /// The source's name; `None` is this process.
     pub source: Option<String>,
-    /// Where it runs.
     pub origin: Source,
-    /// The prober's arguments: what a person would type at the source.
+    /// The prober's arguments, as a person would type them at the source.
     pub arguments: Vec<String>,
-    /// What these arguments mean.
+    /// The plan of these arguments.
     pub plan: ProbePlan,
 }
 
 impl Row {
-    /// A target that is asked from here.
+    /// A target that this process probes.
     #[must_use]
     pub(crate) fn here(plan: ProbePlan) -> Self {
         Self { source: None, origin: Source::Here, arguments: Vec::new(), plan }
     }
 
-    /// The heading that the original `make echo-status` gives it.
+    /// The heading, as the original `make echo-status` prints it.
     #[must_use]
     pub(crate) fn heading(&self) -> String {
         report::heading(self.source.as_deref(), &self.plan.target.given)
@@ -56,13 +54,13 @@ impl Row {
         row
     }
 
-    /// Sends the row's requests from where they start, and waits for their end or for `stop`.
+    /// Probes from the row's source, until the end or until `stop`.
     ///
     /// # Errors
-    /// Why the source could not probe, one line.
+    /// Why the source could not probe, in one line.
     pub(crate) fn probe(&self, stop: &CancellationToken, meter: &Meter) -> Result<Tally, String> {
         match &self.origin {
-            _ if stop.is_cancelled() => Err("interrupted before it was asked".to_owned()),
+            _ if stop.is_cancelled() => Err("interrupted before it started".to_owned()),
             Source::Here => engine::Run::prepare(&self.plan)
                 .and_then(|row| row.run(stop, meter))
                 .map_err(|error| error.to_string()),
@@ -82,13 +80,12 @@ impl Row {
         Ok(tally)
     }
 
-    /// How long a command may take.
     fn limit(&self) -> Duration {
         self.plan.longest().saturating_add(COMMAND_OVERHEAD)
     }
 }
 
-/// Runs `probe` between two readings of the plan's Envoys, and judges what came of it.
+/// Runs `probe` between two readings of the plan's Envoys, and judges the result.
 ///
 /// # Errors
 /// Those of `probe`.
@@ -107,7 +104,7 @@ pub(crate) fn observed<E>(
     Ok(report::Row::new(source, plan, judged(plan, probed)).with(readings))
 }
 
-/// What was probed by a plan, with the verdicts on it; or why nothing could be probed.
+/// The tally with its verdicts, or why there is none.
 #[must_use]
 pub(crate) fn judged(plan: &ProbePlan, probed: Result<Tally, String>) -> RowResult {
     match probed {
@@ -119,8 +116,8 @@ pub(crate) fn judged(plan: &ProbePlan, probed: Result<Tally, String>) -> RowResu
     }
 }
 
-/// Reads the files that rows asked from here name, so that a bad one is known
-/// before anything is sent. Those of other sources lie elsewhere.
+/// Reads the certificate files of the rows that this process probes, so that a wrong one is
+/// reported before anything is sent. The files of other rows are where their sources are.
 pub(crate) fn check(rows: &[Row]) -> Result<(), engine::EngineError> {
     let here = rows.iter().filter(|row| row.origin == Source::Here);
     here.map(|row| engine::Run::prepare(&row.plan)).try_for_each(|ready| ready.map(drop))
@@ -146,7 +143,7 @@ pub(crate) fn run(rows: &[Row], stop: &CancellationToken, meter: &Meter) -> Vec<
     done.into_iter().map(|(_, row)| row).collect()
 }
 
-/// The places of the rows, one group for each source, in order.
+/// The indices of the rows, grouped by source, in order.
 fn by_source(rows: &[Row]) -> Vec<Vec<usize>> {
     let mut groups: Vec<(Option<&str>, Vec<usize>)> = Vec::new();
     for (place, row) in rows.iter().enumerate() {
@@ -172,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn certificate_files_are_read_before_anything_is_sent_where_they_are_here() {
+    fn certificate_files_that_are_here_are_read_before_anything_is_sent() {
         let text = "sources: [{name: far, command: [x]}]\ntargets:\n\
                     - {from: far, url: 'https://a', cacert: /nonexistent}\n";
         let rows =

@@ -1,5 +1,5 @@
-//! Flags → a validated plan. All contradictions are refused here, before
-//! anything touches the world. Pure.
+//! Flags → a validated plan. Every contradiction is refused here, before anything is sent.
+//! Pure, but for `--event-file`, which is read here.
 
 pub(crate) mod envoys;
 mod error;
@@ -7,6 +7,7 @@ mod events;
 pub(crate) mod identify;
 pub(crate) mod judging;
 mod load;
+pub(crate) mod number;
 pub(crate) mod overrides;
 mod protocol;
 mod request;
@@ -23,92 +24,78 @@ use http::{HeaderMap, Method};
 
 use crate::cli::{NetworkArgs, RequestArgs, RunArgs, SelectForm, TlsArgs};
 use crate::expectation::Expectation;
-use crate::plan::identify::Patterns;
-use crate::plan::overrides::Overrides;
-use crate::plan::schedule::{Arrivals, End, Schedule};
-use crate::resolve::{Family, NamesConfig, NamesError};
+use crate::resolve::{Family, NamesConfig};
 use crate::tally::failover::Terms;
 use crate::verdict::{Rules, Sampling};
 pub(crate) use envoys::{Access, Envoy};
 pub(crate) use error::PlanError;
 pub(crate) use events::Event;
+use identify::Patterns;
+pub(crate) use number::duration;
+use number::{optional_duration, within};
+use overrides::Overrides;
 pub(crate) use protocol::Protocol;
 pub(crate) use reuse::Reuse;
+use schedule::{Arrivals, End, Schedule};
 pub(crate) use select::Select;
 use target::Target;
 
-/// Requests to each target, unless told otherwise.
+/// The default of `-n`.
 pub(crate) const DEFAULT_REQUESTS: u64 = 100;
-/// Requests under way at once, unless told otherwise: wrk's default.
-pub(crate) const DEFAULT_CONCURRENCY: u64 = 10;
-/// Answers printed verbatim, unless told otherwise: what `make echo-status` asks for.
-pub(crate) const DEFAULT_SHOW: u64 = 4;
-/// More connections than this from one process meet the limits of ports and descriptors.
+/// The default of `-c`: wrk's.
+const DEFAULT_CONCURRENCY: u64 = 10;
+/// The default of `--show`: the number of requests of the original `make echo-status`.
+const DEFAULT_SHOW: u64 = 4;
+/// With more connections, one process runs out of ports and file descriptors.
 const MAX_CONCURRENCY: u64 = 10_000;
 const MAX_THREADS: u64 = 512;
-/// What most servers allow on a connection is 100 to 250.
+/// Most servers allow 100 to 250 on a connection.
 const MAX_STREAMS: u64 = 1_000;
-/// The longest body of a request, in bytes. A server that answers without reading it stops
-/// nobody: so much fits into the buffers between.
+/// The longest body of a request, in bytes. It fits into the buffers between client and server,
+/// so that a server that answers without reading it does not block the request.
 pub(crate) const MAX_DATA: usize = 65_536;
-/// Numbers above are those of warm-up requests.
-const MAX_REQUESTS: u64 = crate::plan::schedule::WARMUP_SEQUENCE - 1;
 
-/// Everything that the engine needs to know of one row: a target and how it is asked.
+/// All that the engine needs to know about one row: a target and how to probe it.
 #[derive(Clone, Debug)]
 pub struct ProbePlan {
-    /// What is asked.
     pub target: Target,
-    /// When requests start.
     pub schedule: Schedule,
-    /// How many requests a connection carries.
     pub reuse: Reuse,
-    /// How old a connection may get.
+    /// The age at which a connection is replaced by a new one.
     pub connection_lifetime: Option<Duration>,
-    /// How many requests at once; of HTTP/2, how many connections.
+    /// Over HTTP/1.1, requests in flight; over HTTP/2, connections.
     pub concurrency: u64,
-    /// How many requests at once on each connection.
+    /// Requests in flight on each connection.
     pub streams: u64,
-    /// What carries the requests.
     pub protocol: Protocol,
     /// Threads that send; `None` is one per core.
     pub threads: Option<u64>,
-    /// What each request looks like.
     pub request: RequestPlan,
-    /// What each request may take.
     pub limits: Limits,
-    /// Where connections go instead.
     pub overrides: Overrides,
-    /// How names are looked up.
     pub names: NamesConfig,
-    /// Which of a name's addresses a connection goes to.
     pub select: Select,
-    /// How TLS is verified.
     pub tls: TlsPlan,
-    /// How answers name who gave them; `None` if as an echo does.
+    /// How to find in an answer who gave it; `None` is as an echo states it.
     pub identify: Option<Patterns>,
-    /// What must hold.
     pub expectations: Vec<Expectation>,
-    /// How that is judged.
     pub rules: Rules,
     /// How many answers are printed verbatim.
     pub show: u64,
     /// The width of the timeline's bins, in whole ms; `None` is no timeline.
     pub timeline: Option<Duration>,
-    /// What happens while the run goes on.
     pub events: Vec<Event>,
-    /// Whether signals mark instants, as events of their own.
+    /// Whether each SIGUSR1 is an event, too.
     pub marks: bool,
-    /// How long each event may take.
+    /// How long the command of an event may take.
     pub event_limit: Duration,
-    /// How surviving a fault is measured.
     pub terms: Terms,
-    /// The Envoys to read before and after the run; none if nothing is to be explained.
+    /// The Envoys to read before and after the run; empty without `--explain`.
     pub envoys: Vec<Envoy>,
 }
 
 impl ProbePlan {
-    /// How many requests there will be; `None` if time or a decision ends the run.
+    /// The number of requests; `None` if time or a decision ends the run.
     #[must_use]
     pub fn planned(&self) -> Option<u64> {
         match self.schedule.end {
@@ -118,7 +105,7 @@ impl ProbePlan {
         }
     }
 
-    /// How many requests can be under way at once.
+    /// The most requests that can be in flight.
     #[must_use]
     pub fn lanes(&self) -> u64 {
         self.concurrency.saturating_mul(self.streams).max(1)
@@ -152,7 +139,9 @@ impl ProbePlan {
                 format!("requests until decided, at most {requests}")
             }
             End::Requests(requests) => format!("{requests} requests"),
-            End::After(duration) => format!("requests for {duration:?}"),
+            End::After(duration) => {
+                format!("requests for {}", usage::duration::format(duration))
+            }
         };
         let pace = match self.schedule.arrivals {
             Arrivals::Closed => String::new(),
@@ -161,7 +150,10 @@ impl ProbePlan {
         };
         let (host, port) = self.overrides.connect_to(&target.host, target.port);
         let place = match self.overrides.addresses(&host, port) {
-            Some(addresses) => format!("{addresses:?} port {port} by --resolve"),
+            Some(addresses) => {
+                let addresses: Vec<_> = addresses.iter().map(ToString::to_string).collect();
+                format!("{} port {port} by --resolve", addresses.join(","))
+            }
             None => format!("{host} port {port}"),
         };
         let place = match &self.select {
@@ -173,7 +165,7 @@ impl ProbePlan {
         };
         let at_once = match self.streams {
             1 => format!("{concurrency} at once"),
-            streams => format!("{concurrency} connections of {streams} streams"),
+            streams => format!("{concurrency} connections with {streams} streams each"),
         };
         format!(
             "{} {}: {amount}{pace} over {}, {at_once}, {reuse}, to {place}",
@@ -184,12 +176,11 @@ impl ProbePlan {
     }
 }
 
-/// What each request looks like.
+/// The request that is sent again and again.
 #[derive(Clone, Debug)]
 pub struct RequestPlan {
-    /// The method.
     pub method: Method,
-    /// Headers, the person's own over the program's, `Host` among them unless it was removed.
+    /// Those of `-H` in place of the program's own; `Host` is among them unless it was removed.
     pub headers: HeaderMap,
     /// The body, if there is one; the headers have its length.
     pub body: Option<Bytes>,
@@ -198,80 +189,32 @@ pub struct RequestPlan {
 /// What each request may take.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Look-up, TCP and TLS together.
+    /// Name look-up, TCP and TLS together.
     pub connect: Duration,
-    /// All of a request.
+    /// The whole request, [`connect`](Self::connect) included.
     pub total: Duration,
     /// The longest body that is read, in bytes.
     pub body: usize,
 }
 
-/// Files and wishes about TLS; the files are read when the run starts.
+/// The files are read when the run starts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TlsPlan {
     /// Roots to trust instead of the system's.
     pub cacert: Option<PathBuf>,
-    /// Own certificate chain and key.
+    /// The client's certificate chain and key.
     pub identity: Option<(PathBuf, PathBuf)>,
-    /// Whether any certificate of the server will do.
+    /// Whether any certificate of the server is accepted.
     pub insecure: bool,
 }
 
 /// Flags → a plan for each target, in the order given.
 pub(crate) fn run(args: &RunArgs) -> Result<Vec<ProbePlan>, PlanError> {
-    if args.targets.is_empty() {
+    let Some(first) = args.targets.first() else {
         return Err(PlanError::NoTarget);
-    }
-    let load = &args.load;
-    let expectations = judging::expectations(&args.judge.expectations, args.events.any())?;
-    let (mut rules, most) = judging::rules(&args.judge, load, &expectations)?;
-    let mut schedule = load::schedule(load)?;
-    if rules.sampling == Sampling::UntilDecided {
-        schedule.end = End::Requests(most);
-    }
-    let select = select(&args.network, load.seed)?;
-    rules.addresses_drawn = matches!(select, Select::RoundRobin | Select::Random(_));
-    let first = target(&args.targets[0], args)?;
-    let protocol = Protocol::of(&args.request, first.tls)?;
-    let reuse = load::reuse(load.reuse.as_deref())?;
-    let common = ProbePlan {
-        target: first.clone(),
-        schedule,
-        reuse,
-        connection_lifetime: load
-            .connection_lifetime
-            .as_deref()
-            .map(|given| seconds("--connection-lifetime", given))
-            .transpose()?,
-        concurrency: load::concurrency(load, schedule.end)?,
-        streams: load::streams(load, protocol, reuse)?,
-        protocol,
-        threads: args.load.threads.map(|n| within("--threads", n, MAX_THREADS)).transpose()?,
-        request: request::request(&args.request, &first)?,
-        limits: limits(&args.request)?,
-        overrides: Overrides::parse(&args.network.resolve, &args.network.connect_to)?,
-        names: names(&args.network, &args.request)?,
-        select,
-        tls: tls(&args.tls),
-        identify: Patterns::parse(&args.identify)?,
-        expectations,
-        rules,
-        show: args.show.unwrap_or(DEFAULT_SHOW),
-        timeline: load.timeline.as_deref().map(load::timeline).transpose()?,
-        events: events::read(&args.events, schedule)?,
-        marks: args.events.marks,
-        event_limit: seconds("--event-timeout", &args.events.event_timeout)?,
-        terms: events::terms(&args.events)?,
-        envoys: Vec::new(),
     };
-    if args.events.any() && load.duration.is_none() && load.requests.is_none() {
-        return Err(PlanError::EventsWithoutEnd);
-    }
-    if args.events.any()
-        && (args.targets.len() > 1 || args.network.select == Some(SelectForm::Each))
-    {
-        return Err(PlanError::EventsOfMany);
-    }
+    let common = common(args, target(first, args)?)?;
+    check_events(args)?;
     let envoys = envoys::read(&args.envoys, args.targets.len())?;
     let plan = |(given, envoys): (&String, Vec<Envoy>)| {
         let target = target(given, args)?;
@@ -285,7 +228,65 @@ pub(crate) fn run(args: &RunArgs) -> Result<Vec<ProbePlan>, PlanError> {
     args.targets.iter().zip(envoys).map(plan).collect()
 }
 
-/// The target; a gRPC service has a path of its own.
+/// The plan of the first target, without Envoys; most of it is the same for all targets.
+fn common(args: &RunArgs, target: Target) -> Result<ProbePlan, PlanError> {
+    let (load, events) = (&args.load, &args.events);
+    let expectations = judging::expectations(&args.judge.expectations, events.any())?;
+    let (mut rules, most) = judging::rules(&args.judge, load, &expectations)?;
+    let mut schedule = load::schedule(load)?;
+    if rules.sampling == Sampling::UntilDecided {
+        schedule.end = End::Requests(most);
+    }
+    let select = select(&args.network, load.seed)?;
+    rules.addresses_drawn = matches!(select, Select::RoundRobin | Select::Random(_));
+    let protocol = Protocol::of(&args.request, target.tls)?;
+    let reuse = load::reuse(load.reuse.as_deref())?;
+    let lifetime = load.connection_lifetime.as_deref();
+    let threads = load.threads.map(|n| within("--threads", n, 1..=MAX_THREADS));
+    let limits = limits(&args.request)?;
+    Ok(ProbePlan {
+        schedule,
+        reuse,
+        connection_lifetime: optional_duration("--connection-lifetime", lifetime)?,
+        concurrency: load::concurrency(load, schedule.end)?,
+        streams: load::streams(load, protocol, reuse)?,
+        protocol,
+        threads: threads.transpose()?,
+        request: request::request(&args.request, &target)?,
+        target,
+        limits,
+        overrides: Overrides::parse(&args.network.resolve, &args.network.connect_to)?,
+        names: names(&args.network, limits.connect)?,
+        select,
+        tls: tls(&args.tls),
+        identify: Patterns::parse(&args.identify)?,
+        expectations,
+        rules,
+        show: args.show.unwrap_or(DEFAULT_SHOW),
+        timeline: load.timeline.as_deref().map(load::timeline).transpose()?,
+        events: events::read(events, schedule)?,
+        marks: events.marks,
+        event_limit: duration("--event-timeout", &events.event_timeout)?,
+        terms: events::terms(events)?,
+        envoys: Vec::new(),
+    })
+}
+
+/// Events belong to one run, and to one whose length is known beforehand.
+fn check_events(args: &RunArgs) -> Result<(), PlanError> {
+    let many = args.targets.len() > 1 || args.network.select == Some(SelectForm::Each);
+    if !args.events.any() {
+        Ok(())
+    } else if args.load.duration.is_none() && args.load.requests.is_none() {
+        Err(PlanError::EventsWithoutEnd)
+    } else if many {
+        Err(PlanError::EventsWithManyTargets)
+    } else {
+        Ok(())
+    }
+}
+
+/// The target; with `--grpc`, the path is that of the service.
 fn target(given: &str, args: &RunArgs) -> Result<Target, PlanError> {
     let target = Target::parse(given)?;
     match args.request.grpc {
@@ -299,32 +300,30 @@ fn target(given: &str, args: &RunArgs) -> Result<Target, PlanError> {
 }
 
 fn limits(args: &RequestArgs) -> Result<Limits, PlanError> {
-    let total = seconds("--max-time", &args.max_time)?;
-    let connect = seconds("--connect-timeout", &args.connect_timeout)?;
-    let most = u64::from(u32::MAX);
-    let body = positive("--max-body", Some(args.max_body), 0, most)?;
+    let total = duration("--max-time", &args.max_time)?;
+    let connect = duration("--connect-timeout", &args.connect_timeout)?;
+    let body = within("--max-body", args.max_body, 1..=u64::from(u32::MAX))?;
     let body = usize::try_from(body).unwrap_or(usize::MAX);
     Ok(Limits { connect: connect.min(total), total, body })
 }
 
-fn names(network: &NetworkArgs, request: &RequestArgs) -> Result<NamesConfig, PlanError> {
-    let family = match (network.ipv4, network.ipv6) {
+fn names(args: &NetworkArgs, timeout: Duration) -> Result<NamesConfig, PlanError> {
+    let family = match (args.ipv4, args.ipv6) {
         (true, _) => Family::V4,
         (_, true) => Family::V6,
         _ => Family::Any,
     };
-    let servers = NamesConfig::parse_servers(&network.dns_servers)?;
-    let timeout = limits(request)?.connect;
-    let anew = network.re_resolve;
+    let servers = NamesConfig::parse_servers(&args.dns_servers)?;
+    let anew = args.re_resolve;
     Ok(NamesConfig { servers, family, timeout, anew, ..NamesConfig::default() })
 }
 
-fn select(network: &NetworkArgs, seed: u64) -> Result<Select, PlanError> {
-    Ok(match network.select.unwrap_or(SelectForm::First) {
+fn select(args: &NetworkArgs, seed: u64) -> Result<Select, PlanError> {
+    Ok(match args.select.unwrap_or(SelectForm::First) {
         SelectForm::First => Select::First,
         SelectForm::RoundRobin => Select::RoundRobin,
         SelectForm::Random => Select::Random(seed),
-        SelectForm::Each if network.re_resolve => return Err(PlanError::EachAnew),
+        SelectForm::Each if args.re_resolve => return Err(PlanError::EachWithReResolve),
         SelectForm::Each => Select::Each,
     })
 }
@@ -332,41 +331,6 @@ fn select(network: &NetworkArgs, seed: u64) -> Result<Select, PlanError> {
 fn tls(args: &TlsArgs) -> TlsPlan {
     let identity = args.cert.clone().zip(args.key.clone());
     TlsPlan { cacert: args.cacert.clone(), identity, insecure: args.insecure }
-}
-
-fn positive(
-    flag: &'static str,
-    given: Option<u64>,
-    default: u64,
-    most: u64,
-) -> Result<u64, PlanError> {
-    given.map_or(Ok(default), |value| within(flag, value, most))
-}
-
-fn within(flag: &'static str, value: u64, most: u64) -> Result<u64, PlanError> {
-    if (1..=most).contains(&value) {
-        return Ok(value);
-    }
-    let right = match most {
-        MAX_REQUESTS if value == 0 => "write a number of at least 1".to_owned(),
-        most => format!("write a number from 1 to {most}"),
-    };
-    Err(PlanError::Number { flag, value: value.to_string(), right })
-}
-
-/// Seconds as curl takes them (`0.5`), or with a unit (`500ms`, `2s`, `1m`).
-pub(crate) fn seconds(flag: &'static str, given: &str) -> Result<Duration, PlanError> {
-    let units = [("ms", 0.001), ("s", 1.0), ("m", 60.0), ("", 1.0)];
-    let number = units.into_iter().find_map(|(unit, factor)| {
-        let digits = given.strip_suffix(unit)?;
-        Some(digits.parse::<f64>().ok()? * factor)
-    });
-    let valid = number.filter(|s| (0.001..=86_400.0).contains(s));
-    valid.map(Duration::from_secs_f64).ok_or_else(|| PlanError::Number {
-        flag,
-        value: format!("'{given}'"),
-        right: "write seconds from 0.001 to 86400, such as 2.5 or 500ms".to_owned(),
-    })
 }
 
 #[cfg(test)]

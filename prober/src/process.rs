@@ -1,4 +1,4 @@
-//! Commands that are run to their end, with bounds on time and on what is read of them.
+//! Runs a command to its end, with limits on its time and its output.
 
 use std::pin::pin;
 use std::process::{ExitStatus, Stdio};
@@ -8,45 +8,47 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::Command;
 use tokio_util::sync::CancellationToken;
 
-/// The most that is read of a command's stderr, in bytes.
-const MAX_COMPLAINT: u64 = 64 << 10;
-/// How long a command that ended may leave its pipes open: what it started, such
-/// as ssh's shared connection, may hold them for hours.
-const LAST_WORDS: Duration = Duration::from_secs(1);
+/// The most bytes that are read from stderr.
+const MAX_STDERR: u64 = 64 << 10;
+/// How long a command's pipes may stay open after its end. A process that it started, such as the
+/// shared connection of ssh, can hold them for hours.
+const PIPES_AFTER_END: Duration = Duration::from_secs(1);
 
-/// What a command printed until its end.
 #[derive(Debug)]
 pub(crate) struct Output {
-    /// What it said on stdout.
+    /// Its stdout.
     pub(crate) output: Vec<u8>,
-    /// Whether it had said more.
+    /// Whether it printed more than was read.
     pub(crate) cut: bool,
-    /// How it ended.
     pub(crate) status: ExitStatus,
     pub(crate) program: String,
-    complaint: Vec<u8>,
+    stderr: Vec<u8>,
 }
 
 impl Output {
-    /// The last line of its complaints, with how it ended.
+    /// The last line of stderr, and how the command ended.
     pub(crate) fn complaint(&self) -> String {
         let Self { program, status, .. } = self;
         match self.last_line() {
             Some(line) => format!("{program}: {line} ({status})"),
-            None => format!("'{program}' said nothing ({status})"),
+            None => format!("'{program}' printed nothing ({status})"),
         }
     }
 
+    /// The last line of stderr that is not blank.
     pub(crate) fn last_line(&self) -> Option<String> {
-        let complaint = String::from_utf8_lossy(&self.complaint);
-        let complaint = complaint.replace(|c: char| c.is_control() && c != '\n', "?");
-        let mut lines = complaint.lines().rev().map(str::trim);
+        let stderr = String::from_utf8_lossy(&self.stderr);
+        let stderr = stderr.replace(|c: char| c.is_control() && c != '\n', "?");
+        let mut lines = stderr.lines().rev().map(str::trim);
         lines.find(|line| !line.is_empty()).map(str::to_owned)
     }
 }
 
-/// Runs a command to its end and reads at most `most` bytes of its stdout; the reason, one line,
-/// where that is not had. The command is killed at `limit` and at `stop`.
+/// Runs a command to its end and reads at most `most` bytes of its stdout. The command is killed after
+/// `limit` and at `stop`.
+///
+/// # Errors
+/// One line, if the command could not run or did not end by itself. Its exit code is not checked.
 pub(crate) async fn output(
     words: &[String],
     limit: Duration,
@@ -62,14 +64,14 @@ pub(crate) async fn output(
         .kill_on_drop(true)
         .spawn()
         .map_err(|error| format!("cannot run '{program}': {error}"))?;
-    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-    let (mut output, mut complaint) = (Vec::new(), Vec::new());
-    let talk = async {
+    let (from_stdout, from_stderr) = (child.stdout.take(), child.stderr.take());
+    let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+    let run = async {
         let mut reading = pin!(async {
             tokio::join!(
-                // One more, to know whether there was more.
-                read(stdout, most as u64 + 1, &mut output),
-                read(stderr, MAX_COMPLAINT, &mut complaint),
+                // One byte more, to know whether there is more.
+                read(from_stdout, most as u64 + 1, &mut stdout),
+                read(from_stderr, MAX_STDERR, &mut stderr),
             )
         });
         let ended = tokio::select! {
@@ -79,27 +81,28 @@ pub(crate) async fn output(
         match ended {
             None => child.wait().await,
             Some(status) => {
-                let _ = tokio::time::timeout(LAST_WORDS, reading).await;
+                let _ = tokio::time::timeout(PIPES_AFTER_END, reading).await;
                 status
             }
         }
     };
     let status = tokio::select! {
-        said = tokio::time::timeout(limit, talk) => {
-            said.map_err(|_| format!("'{program}' did not end within {limit:?}"))?
+        ended = tokio::time::timeout(limit, run) => {
+            let limit = usage::duration::format(limit);
+            ended.map_err(|_| format!("'{program}' did not end within {limit}"))?
         }
         () = stop.cancelled() => return Err("interrupted".to_owned()),
     };
     let status = status.map_err(|error| format!("'{program}': {error}"))?;
-    let cut = output.len() > most;
-    output.truncate(most);
-    Ok(Output { output, cut, status, program: program.clone(), complaint })
+    let cut = stdout.len() > most;
+    stdout.truncate(most);
+    Ok(Output { output: stdout, cut, status, program: program.clone(), stderr })
 }
 
 async fn read(from: Option<impl AsyncRead + Unpin>, most: u64, into: &mut Vec<u8>) {
     if let Some(from) = from {
         let mut bounded = from.take(most);
-        // What was read until an error is what there is; a report cut short does not parse.
+        // After an error, what was read so far is used: a truncated report does not parse.
         let _ = bounded.read_to_end(into).await;
     }
 }

@@ -1,7 +1,5 @@
-//! Names to addresses: the hosts file, then DNS by hickory with the search
-//! domains and ndots of resolv.conf. What `--resolve` pins never comes here;
-//! connecting to the addresses is `connect`'s. An answer holds for its TTL; one with a
-//! TTL of 0 is asked for anew by the next lookup. See [`Names`].
+//! Names → addresses: the hosts file, then DNS by hickory with the search domains and ndots of
+//! resolv.conf. Names that `--resolve` pins never get here; `engine` connects to the addresses.
 
 mod config;
 mod dns;
@@ -21,31 +19,28 @@ pub(crate) use error::NamesError;
 pub use family::Family;
 use system::HostsFile;
 
-/// Looks names up. The hosts file and resolv.conf are read once, when this is made;
-/// changes to them while it lives are not seen.
+/// Looks names up. The hosts file and resolv.conf are read once, in [`Names::new`].
 ///
-/// An answer of DNS holds for as long as its TTL says, and is asked for anew by the
-/// first lookup after that. With a TTL of 0 every lookup asks, except that lookups of
-/// one name that are under way at the same time share one answer. Under
-/// [`NamesConfig::anew`] nothing is kept and nothing shared: each lookup sends queries
-/// of its own.
+/// An answer from DNS is cached for its TTL. With a TTL of 0 every lookup sends a query, but
+/// concurrent lookups of the same name share one answer. With [`NamesConfig::anew`] nothing is cached
+/// or shared: each lookup sends its own queries.
 ///
-/// The background tasks of a lookup live on the runtime that it was started on,
-/// so each runtime needs a `Names` of its own.
+/// The background tasks of a lookup run on the runtime that started it, so that each runtime needs its
+/// own `Names`.
 pub struct Names {
     family: Family,
     timeout: Duration,
     hosts: HostsFile,
-    /// Why there is no DNS is told only to a lookup that needs it.
+    /// Only lookups that need DNS fail with this error.
     dns: Result<Dns, String>,
 }
 
 impl Names {
-    /// Reads the system's files. A resolv.conf that is missing, broken or without
-    /// a server fails only the lookups that need DNS; a missing hosts file is empty.
+    /// Reads the system's files. With a resolv.conf that is missing, malformed or without a server,
+    /// only lookups that need DNS fail. A missing hosts file counts as empty.
     ///
     /// # Errors
-    /// The resolver cannot be built.
+    /// If the resolver refuses its configuration.
     pub fn new(config: &NamesConfig) -> Result<Self, NamesError> {
         let dns = match system::read_resolv_conf(&config.resolv_conf, !config.servers.is_empty()) {
             Ok(system) => Ok(Dns::new(config, system)?),
@@ -55,14 +50,13 @@ impl Names {
         Ok(Self { family: config.family, timeout: config.timeout, hosts, dns })
     }
 
-    /// The addresses of `host`, never empty, each once: those of the family asked
-    /// for, in the order in which to try them (as `getaddrinfo`: IPv6 first, unless
-    /// this machine has no route to it; within a family as DNS or the hosts file
-    /// has them).
+    /// The addresses of `host` in the configured family, at least one, each once. They are in the order
+    /// in which to try them, as with `getaddrinfo`: IPv6 first, unless this machine has no route to it;
+    /// within a family in the order of DNS or the hosts file.
     ///
-    /// `host` is a name or an IP literal, IPv6 with or without brackets; a literal
-    /// is returned as it is. `localhost` and names under it are the loopback
-    /// addresses and ask nobody (RFC 6761). A trailing dot turns search domains off.
+    /// `host` is a name or an IP literal, IPv6 with or without brackets; a literal is its own address.
+    /// `localhost` and names under it are the loopback addresses without a query (RFC 6761). A trailing
+    /// dot turns search domains off.
     ///
     /// # Errors
     /// See [`LookupError`]. No lookup takes longer than the configured timeout.
@@ -121,12 +115,12 @@ impl std::fmt::Debug for Names {
     }
 }
 
-/// What a host in a URL, or in `--connect-to`, stands for.
+/// What a host in a URL or in `--connect-to` is.
 #[derive(Debug, PartialEq, Eq)]
 enum Target {
     Address(IpAddr),
     Localhost,
-    /// In ASCII (an international name is in punycode), lower case.
+    /// In lower case and ASCII; an international name is in punycode.
     Name(String),
 }
 
@@ -151,7 +145,7 @@ impl Target {
     }
 }
 
-/// Whether the kernel knows a way to `address`. Nothing is sent.
+/// Whether the kernel has a route to `address`. Nothing is sent.
 fn has_route(address: IpAddr) -> bool {
     let any: IpAddr = match address {
         IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),

@@ -1,4 +1,4 @@
-//! Numbers as people read them: counts, shares, times. Pure.
+//! Numbers for people: counts, shares, times. Pure.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ pub(crate) fn micros(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
-/// A share in percent with as many decimals as tell it from 0 and 100: `5`, `0.69`, `99.9`.
+/// A share in percent, with enough decimals to differ from 0 and 100: `5`, `0.69`, `99.9`.
 pub(crate) fn percent(share: f64) -> String {
     let percent = share * 100.0;
     let near = percent.min(100.0 - percent).abs();
@@ -43,7 +43,7 @@ pub(crate) fn decimal(value: f64, places: usize) -> String {
     digits.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
-/// A share in percent with one decimal. A share that is not 0 or 1 is not rounded to it.
+/// A share in percent with one decimal. Only exactly 0 and 1 are `0.0%` and `100.0%`.
 pub(crate) fn rounded_percent(share: f64) -> String {
     match share {
         share if share > 0.0 && share < 0.0005 => "<0.1%".to_owned(),
@@ -52,7 +52,7 @@ pub(crate) fn rounded_percent(share: f64) -> String {
     }
 }
 
-/// Three significant digits with a unit: `812 µs`, `1.21 ms`, `10.2 s`.
+/// Three significant digits with a unit: `812 µs`, `1.21 ms`, `10.2 s`; `–` for `None`.
 pub(crate) fn shown_time(time: Option<Duration>) -> String {
     let Some(time) = time else { return "–".to_owned() };
     let us = time.as_micros() as f64;
@@ -68,7 +68,7 @@ pub(crate) fn shown_time(time: Option<Duration>) -> String {
     }
 }
 
-/// [`shown_time`] of a time in µs.
+/// As [`shown_time`], of a time in µs.
 pub(crate) fn shown_us(us: u64) -> String {
     shown_time(Some(Duration::from_micros(us)))
 }

@@ -1,13 +1,13 @@
-//! Which prober this is: the version, and of a released one the commit and the day it was built
-//! from, so that the same sources give the same bytes. Pure.
+//! The version; for a release also its commit and the day of the commit, so that the same sources
+//! give the same bytes. Pure.
 
 use std::sync::LazyLock;
 
 use time::OffsetDateTime;
 use time::macros::format_description;
 
-/// Such as `0.1.0 (0123456789ab, 2026-11-24)`. The commit is known to release builds from a git
-/// checkout, or from `PROBER_COMMIT`; the day is that of `SOURCE_DATE_EPOCH` or of the commit.
+/// Such as `0.1.0 (0123456789ab, 2026-11-24)`. A release build takes the commit from the git checkout
+/// or `PROBER_COMMIT`, and the day from `SOURCE_DATE_EPOCH` or the commit.
 #[must_use]
 pub(crate) fn text() -> &'static str {
     static TEXT: LazyLock<String> = LazyLock::new(|| {

@@ -6,11 +6,10 @@ use clap::Args;
 
 use super::RunArgs;
 
-/// The flags of `prober watch`: those of a plain run, or a matrix file, and its own.
 #[derive(Debug, Args)]
 pub struct WatchArgs {
-    /// A matrix file to watch instead of --target; of the flags of a plain run, -n goes
-    /// with it
+    /// Matrix file to watch instead of --target; of the flags about load, only -n can be
+    /// given with it
     #[arg(
         value_name = "FILE",
         conflicts_with_all = [
@@ -20,13 +19,13 @@ pub struct WatchArgs {
         ],
     )]
     pub file: Option<PathBuf>,
-    /// Begin a round of requests to each target every so often
-    #[arg(long, value_name = "SECONDS", default_value = "10", help_heading = "Watch")]
+    /// Time between the starts of two rounds; a round sends -n requests to each target
+    #[arg(long, value_name = "DURATION", default_value = "10s", help_heading = "Watch")]
     pub interval: String,
-    /// Judge the rounds of the last SECONDS, or minutes: 5m
-    #[arg(long, value_name = "SECONDS", default_value = "5m", help_heading = "Watch")]
+    /// Judge the rounds of this time until now
+    #[arg(long, value_name = "DURATION", default_value = "5m", help_heading = "Watch")]
     pub window: String,
-    /// Serve /metrics, /healthz, /readyz and a live page here
+    /// Address of /metrics, /healthz, /readyz and the live page
     #[arg(
         long,
         value_name = "ADDRESS:PORT",
@@ -34,7 +33,6 @@ pub struct WatchArgs {
         help_heading = "Watch"
     )]
     pub listen: String,
-    /// What is asked, and what must hold.
     #[command(flatten)]
     pub run: RunArgs,
 }

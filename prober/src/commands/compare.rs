@@ -9,12 +9,13 @@ use super::files::read_report;
 use crate::cli::CompareArgs;
 use crate::output::delivery;
 use crate::plan::PlanError;
-use crate::plan::judging::{confidence, fraction};
+use crate::plan::judging::confidence;
+use crate::plan::number::fraction;
 use crate::report::compare::{self, Limits};
 use crate::tally::Label;
 use crate::verdict::Rules;
 
-/// Why a comparison has no limits. `Display` is one line.
+/// Why the flags are not limits of a comparison. `Display` is one line.
 #[derive(Debug, Error)]
 pub enum LimitsError {
     #[error(transparent)]
@@ -25,7 +26,7 @@ pub enum LimitsError {
     Label(String, String),
 }
 
-/// Reads both reports and prints how they differ; returns the exit code.
+/// Returns the exit code: whether the later report is worse.
 pub(crate) fn run(args: &CompareArgs, out: &mut dyn Write) -> Result<u8, Error> {
     let limits = limits(args)?;
     let (before, after) = (read_report(&args.before)?, read_report(&args.after)?);
@@ -36,7 +37,7 @@ pub(crate) fn run(args: &CompareArgs, out: &mut dyn Write) -> Result<u8, Error> 
 
 fn limits(args: &CompareArgs) -> Result<Limits, LimitsError> {
     let rules = Rules { confidence: confidence(&args.confidence)?, ..Rules::default() };
-    // Reports do not say how their addresses were chosen, so that nothing is proven of them.
+    // Reports do not have how addresses were selected, so that a comparison of them proves nothing.
     let labels = || Label::ALL.into_iter().filter(|(label, _)| *label != Label::Address);
     let label = labels().find(|(_, word)| *word == args.by);
     let (label, _) = label.ok_or_else(|| {

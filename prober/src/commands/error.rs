@@ -1,4 +1,4 @@
-//! Everything for which a command cannot do what it was asked to.
+//! Why a command cannot run.
 
 use std::io;
 use std::path::PathBuf;
@@ -17,7 +17,7 @@ use crate::report::json::JsonError;
 use crate::report::merge::MergeError;
 use crate::watch::WatchError;
 
-/// Why the program could not do what it was asked to. `Display` is one line.
+/// Why a command cannot run. `Display` is one line.
 #[derive(Debug, Error)]
 pub enum Error {
     #[error(transparent)]
@@ -30,7 +30,7 @@ pub enum Error {
     ExpectFile(PathBuf, io::Error),
     #[error("--expect-file {0}:{1}: {2}")]
     ExpectLine(PathBuf, usize, SyntaxError),
-    #[error("--expect-file {0}: the file has no expectation; write one on each line")]
+    #[error("--expect-file {0}: the file has no expectations; write one on each line")]
     NoExpectation(PathBuf),
     #[error("cannot read the report {0}: {1}")]
     ReportFile(PathBuf, io::Error),
@@ -38,7 +38,7 @@ pub enum Error {
     NotAReport(PathBuf, JsonError),
     #[error("cannot read --data @{0}: {1}")]
     Data(PathBuf, io::Error),
-    #[error("{0}: the report says nothing about Envoys; make one with --explain --output json")]
+    #[error("{0}: the report was made without --explain; run again with --explain --output json")]
     NoEvidence(PathBuf),
     #[error(transparent)]
     Limits(#[from] LimitsError),
@@ -46,7 +46,7 @@ pub enum Error {
     NothingInCommon(#[from] NothingInCommon),
     #[error(transparent)]
     SampleSize(#[from] SizeError),
-    #[error("--only leaves no row; the headings are: {0}")]
+    #[error("--only matches no row; write a part of one of: {0}")]
     NoRow(String),
     #[error(transparent)]
     Engine(#[from] EngineError),
@@ -65,7 +65,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// Lines that point at the place of the error, where there is one to point at.
+    /// Lines that point at the place of the error, if there is one to point at.
     #[must_use]
     pub fn pointer(&self) -> Option<String> {
         match self {

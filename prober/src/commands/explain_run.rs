@@ -1,4 +1,4 @@
-//! `prober explain-run REPORT`: why the rows of a report are as they are.
+//! `prober explain-run REPORT`: at which hop a skew or a failure arose.
 
 use std::io::{self, Write};
 
@@ -8,7 +8,7 @@ use crate::cli::ExplainRunArgs;
 use crate::output::{delivery, terminal};
 use crate::report::text;
 
-/// Prints the explanation of each row; returns the exit code.
+/// Returns the exit code.
 pub(crate) fn run(args: &ExplainRunArgs, out: &mut dyn Write) -> Result<u8, Error> {
     let report = read_report(&args.file)?;
     if report.rows.iter().all(|row| row.readings.is_none()) {

@@ -11,7 +11,7 @@ use crate::matrix::file::{self, Matrix, Overrides};
 use crate::plan::{MAX_DATA, PlanError};
 use crate::report::{Report, html, json};
 
-/// Adds what the files of `--expect-file` hold to the expectations, checked line by line.
+/// Adds the expectations of `--expect-file` to the others, and checks them line by line.
 pub(super) fn read_expectations(args: &mut JudgeArgs) -> Result<(), Error> {
     for path in &args.expect_files {
         let unreadable = |error| Error::ExpectFile(path.clone(), error);
@@ -58,14 +58,13 @@ pub(super) fn read_data(args: &mut RequestArgs) -> Result<(), Error> {
     Ok(())
 }
 
-/// Reads a matrix file.
 pub(super) fn read_matrix(path: &Path, overrides: &Overrides) -> Result<Matrix, Error> {
     let unreadable = |error| Error::Unreadable(path.to_owned(), error);
     let text = fs::read_to_string(path).map_err(unreadable)?;
     Ok(file::parse(&path.to_string_lossy(), &text, overrides)?)
 }
 
-/// Reads a report: JSON, or an HTML page, which holds the report that it shows.
+/// Reads a report in JSON, or in an HTML page, which has the JSON of its report embedded.
 pub(super) fn read_report(path: &Path) -> Result<Report, Error> {
     let bytes = fs::read(path).map_err(|error| Error::ReportFile(path.to_owned(), error))?;
     let json = html::embedded(&bytes).unwrap_or(&bytes);

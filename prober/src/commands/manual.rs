@@ -1,4 +1,4 @@
-//! `prober man` and `prober completions`: made of the flags themselves.
+//! `prober man` and `prober completions`, generated from the flags.
 
 use std::io::Write;
 
@@ -9,7 +9,7 @@ use super::Error;
 use crate::cli::Cli;
 use crate::output::delivery;
 
-/// Prints the man page of the program, or of one of its commands, as roff; returns the exit code.
+/// Prints a man page in roff, of the program or of one command; returns the exit code.
 pub(crate) fn page(command: Option<&str>, out: &mut dyn Write) -> Result<u8, Error> {
     let mut program = Cli::command();
     program.build();
@@ -27,7 +27,7 @@ pub(crate) fn page(command: Option<&str>, out: &mut dyn Write) -> Result<u8, Err
     Ok(0)
 }
 
-/// Prints a completion script; returns the exit code.
+/// Returns the exit code.
 pub(crate) fn completions(shell: Shell, out: &mut dyn Write) -> Result<u8, Error> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "prober", &mut script);

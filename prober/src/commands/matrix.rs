@@ -17,7 +17,7 @@ use crate::output::progress::view::Goal;
 use crate::report::Report;
 use crate::tally::meter::Meter;
 
-/// Reads the file, probes every row of it, and reports; returns the exit code.
+/// Returns the exit code.
 pub(crate) fn run(
     args: &MatrixArgs,
     stop: &CancellationToken,
@@ -69,7 +69,7 @@ fn probe(
     Report { started, interrupted: stop.is_cancelled(), clusters: matrix.clusters, rows }
 }
 
-/// Prints the commands that a matrix would run, as a person could type them.
+/// Prints the commands of all rows, as a person would type them.
 fn dry_run(matrix: &Matrix, out: &mut dyn Write) -> Result<u8, Error> {
     let mut text = String::new();
     for row in &matrix.rows {

@@ -10,7 +10,7 @@ use crate::output;
 use crate::plan::judging;
 use crate::report::{Report, merge};
 
-/// Adds the reports up and reports the sum; returns the exit code.
+/// Returns the exit code of the merged report.
 pub(crate) fn run(args: &MergeArgs, out: &mut (dyn Write + Send)) -> Result<u8, Error> {
     let merged = merged(args)?;
     let delivery = output::delivery(&args.output)?;
@@ -19,7 +19,7 @@ pub(crate) fn run(args: &MergeArgs, out: &mut (dyn Write + Send)) -> Result<u8, 
 
 fn merged(args: &MergeArgs) -> Result<Report, Error> {
     let read = |file: &PathBuf| Ok((file.to_string_lossy().into_owned(), read_report(file)?));
-    let rules = judging::stated(args.confidence.as_deref(), args.min_share.as_deref())?;
+    let rules = judging::fixed(args.confidence.as_deref(), args.min_share.as_deref())?;
     let reports: Result<Vec<_>, Error> = args.files.iter().map(read).collect();
     Ok(merge::merge(reports?, &rules)?)
 }

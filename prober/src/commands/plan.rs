@@ -1,4 +1,4 @@
-//! `prober plan`: how many requests prove what, or what so many requests prove.
+//! `prober plan`: how many requests prove given shares, or what a given number of requests proves.
 
 use std::fmt::Write as _;
 use std::io::Write;
@@ -10,37 +10,33 @@ use crate::cli::PlanArgs;
 use crate::expectation::SyntaxError;
 use crate::output::delivery;
 use crate::plan::PlanError;
-use crate::plan::judging::{confidence, fraction};
+use crate::plan::judging::confidence;
+use crate::plan::number::{fraction, within};
 use crate::stats::unseen_share;
 use crate::units::percent;
 use crate::verdict::sample_size::{MOST, Question};
 use crate::verdict::simulate;
 
-/// Why no sample size can be said. `Display` is one line.
+/// Why there is no sample size. `Display` is one line.
 #[derive(Debug, Error)]
 pub enum SizeError {
-    /// An expectation does not parse.
     #[error(transparent)]
     Syntax(#[from] SyntaxError),
-    /// A flag is out of its range.
     #[error(transparent)]
     Flag(#[from] PlanError),
-    /// Neither backends nor shares.
-    #[error("say what is asked about: --backends N for even shares, or --shares 90,10")]
+    #[error("give --backends N for even shares, or --shares such as 90,10")]
     Nothing,
-    /// Shares that are none.
-    #[error("--shares: {0}; write at least two, above 0, that sum to 100")]
+    #[error("--shares: {0}; write at least two shares above 0 that sum to 100")]
     Shares(String),
-    /// It cannot be done.
     #[error(
-        "that takes more than 1000000000 requests; allow a larger --tolerance, or a lower \
-         --confidence or --power"
+        "that takes more than {MOST} requests; write a larger --tolerance, or a lower --confidence \
+         or --power"
     )]
     TooMany,
 }
 
 impl SizeError {
-    /// Lines that point at the place, where there is one to point at.
+    /// Lines that point at the place, if there is one to point at.
     #[must_use]
     pub fn pointer(&self) -> Option<String> {
         match self {
@@ -51,22 +47,17 @@ impl SizeError {
 }
 
 fn question(args: &PlanArgs) -> Result<Question, SizeError> {
-    let number = |flag, value: String, right: &str| PlanError::Number {
-        flag,
-        value,
-        right: right.to_owned(),
-    };
     let right = "write points of share above 0% and below 100%";
     let tolerance = fraction("--tolerance", &args.tolerance, 1e-9..=0.999_999, right)?;
-    let right = "write how often, from 0.5 to 0.999999, or in percent: 99%";
+    let right = "write a part of 1 from 0.5 to 0.999999, or percent such as 99%";
     let power = fraction("--power", &args.power, 0.5..=0.999_999, right)?;
     if !(args.miss >= 1e-15 && args.miss <= 0.5) {
-        let right = "write a chance from 1e-15 to 0.5, such as 1e-6";
-        return Err(number("--miss", args.miss.to_string(), right).into());
+        let (flag, value) = ("--miss", args.miss.to_string());
+        let right = "write a probability from 1e-15 to 0.5, such as 1e-6".to_owned();
+        return Err(PlanError::Number { flag, value, right }.into());
     }
-    if args.requests.is_some_and(|n| n == 0 || n > MOST) {
-        let given = args.requests.unwrap_or_default().to_string();
-        return Err(number("-n", given, "write a number from 1 to 1000000000").into());
+    if let Some(n) = args.requests {
+        within("-n", n, 1..=MOST)?;
     }
     let risk = 1.0 - confidence(&args.confidence)?;
     Ok(Question { shares: shares(args)?, tolerance, risk, power, miss: args.miss })
@@ -74,21 +65,18 @@ fn question(args: &PlanArgs) -> Result<Question, SizeError> {
 
 fn shares(args: &PlanArgs) -> Result<Vec<f64>, SizeError> {
     match (args.backends, args.shares.as_slice()) {
-        (Some(n), _) if (2..=10_000).contains(&n) => Ok(vec![1.0 / n as f64; n as usize]),
-        (Some(n), _) => Err(PlanError::Number {
-            flag: "--backends",
-            value: n.to_string(),
-            right: "write a number from 2 to 10000".to_owned(),
+        (Some(n), _) => {
+            let n = within("--backends", n, 2..=10_000)?;
+            Ok(vec![1.0 / n as f64; n as usize])
         }
-        .into()),
         (None, []) => Err(SizeError::Nothing),
         (None, given) => {
             let sum: f64 = given.iter().sum();
             let wrong = |what: String| Err(SizeError::Shares(what));
             match given {
-                [_] => wrong("one share alone".to_owned()),
+                [_] => wrong("only one share".to_owned()),
                 _ if given.iter().any(|share| share.is_nan() || *share <= 0.0) => {
-                    wrong("not all are above 0".to_owned())
+                    wrong("a share is not above 0".to_owned())
                 }
                 _ if (sum - 100.0).abs() > 0.1 => wrong(format!("they sum to {sum}")),
                 _ => Ok(given.iter().map(|share| share / 100.0).collect()),
@@ -97,7 +85,7 @@ fn shares(args: &PlanArgs) -> Result<Vec<f64>, SizeError> {
     }
 }
 
-/// Prints what a question takes, or what so many requests answer; returns the exit code.
+/// Returns the exit code.
 pub(crate) fn run(args: &PlanArgs, out: &mut dyn Write) -> Result<u8, Error> {
     delivery::print(out, plan(args)?.as_bytes())?;
     Ok(0)
@@ -106,11 +94,12 @@ pub(crate) fn run(args: &PlanArgs, out: &mut dyn Write) -> Result<u8, Error> {
 fn plan(args: &PlanArgs) -> Result<String, SizeError> {
     let question = question(args)?;
     match args.requests {
-        None => forward(&question),
-        Some(n) => Ok(reverse(&question, n)),
+        None => requests_to_prove(&question),
+        Some(n) => Ok(proven_by(&question, n)),
     }
 }
 
+/// The shares in words.
 fn named(shares: &[f64]) -> String {
     let even = shares.iter().all(|share| *share == shares[0]);
     if even {
@@ -120,41 +109,44 @@ fn named(shares: &[f64]) -> String {
     format!("shares of {}", list.join(", "))
 }
 
-fn forward(question: &Question) -> Result<String, SizeError> {
+/// How many requests prove the shares.
+fn requests_to_prove(question: &Question) -> Result<String, SizeError> {
     let Question { shares, tolerance, risk, power, miss } = question;
-    let (fixed, coverage) = (
-        question.requests().ok_or(SizeError::TooMany)?,
-        question.coverage().ok_or(SizeError::TooMany)?,
-    );
+    let fixed = question.requests().ok_or(SizeError::TooMany)?;
+    let coverage = question.coverage().ok_or(SizeError::TooMany)?;
     let sure = percent(1.0 - risk);
     let mut out = format!(
-        "{}, within {} points, {sure} % sure\n\n  {:>10}  requests with -n: proven in {} % of runs if \
-         the shares are so\n              (two one-sided exact binomial tests for each share: Clopper & \
-         Pearson 1934)\n",
+        "{}, within {} points, {sure} % sure\n\n  {fixed:>10}  requests with -n: if the shares are so, \
+         {} % of runs prove it\n{:14}(two one-sided exact binomial tests per share: Clopper & Pearson \
+         1934)\n",
         named(shares),
         percent(*tolerance),
-        fixed,
         percent(*power),
+        "",
     );
     if let Some(sizes) = simulate::balance(shares, shares, *tolerance, *risk, fixed) {
         let _ = writeln!(
             out,
-            "  {:>10}  requests on average without -n, where sampling ends once it is decided;\n{:14}\
+            "  {:>10}  requests on average without -n, where a run ends once it is decided;\n{:14}\
              in 95 % of runs at most {} (mixture martingales: Robbins 1970; from {} runs)",
             sizes.mean, "", sizes.most, sizes.runs,
         );
     }
     let _ = writeln!(
         out,
-        "  {coverage:>10}  requests until some backend was never seen with a chance of at most {miss:e}\n\
-         {:14}(the sum over backends of (1 - share)^n: Boole's inequality)",
+        "  {coverage:>10}  requests until the probability that some backend was never seen is at most \
+         {miss:e}\n{:14}(the sum over backends of (1 - share)^n: Boole's inequality)",
         "",
     );
-    out.push_str("\nEach count is of independent answers: a connection each (--reuse never).\n");
+    out.push_str(
+        "\nEach number counts independent answers: a new connection for each request (--reuse \
+         never).\n",
+    );
     Ok(out)
 }
 
-fn reverse(question: &Question, n: u64) -> String {
+/// What `n` requests prove.
+fn proven_by(question: &Question, n: u64) -> String {
     let Question { shares, risk, power, .. } = question;
     let sure = percent(1.0 - risk);
     let unseen = unseen_share(n, 1.0 - risk);
@@ -178,21 +170,20 @@ fn reverse(question: &Question, n: u64) -> String {
     }
     let within = match proven {
         Some(tolerance) => format!(
-            "that shares are within {} points of {}, in {} % of runs if they are",
+            "shares within {} points of {}, in {} % of runs if they are so",
             percent(tolerance),
             named(shares),
             percent(*power)
         ),
-        None => format!("nothing of {}", named(shares)),
+        None => format!("nothing about {}", named(shares)),
     };
     format!(
-        "{n} independent answers prove, {sure} % sure:\n\n  {within}\n  that a group that gave none of \
-         them has less than {} % of all (1 - (1 - confidence)^(1/n))\n  that errors are fewer than \
-         {} %, if none was seen (the same)\n\nSome backend of these is never seen with a chance of \
-         {:.1e}.\n",
-        percent(unseen),
-        percent(unseen),
+        "{n} independent answers prove, {sure} % sure:\n\n  {within}\n  a share below {unseen} % for \
+         each group that was never seen (1 - (1 - confidence)^(1/n))\n  an error rate below {unseen} %, \
+         if no request failed (the same formula)\n\nThe probability that some of these backends is \
+         never seen is {:.1e}.\n",
         missed.min(1.0),
+        unseen = percent(unseen),
     )
 }
 

@@ -1,4 +1,4 @@
-//! `prober report REPORT`: shows a report again, in any form.
+//! `prober report REPORT`: prints a report again, in any format.
 
 use std::io::Write;
 
@@ -7,7 +7,7 @@ use super::files::read_report;
 use crate::cli::ReportArgs;
 use crate::output;
 
-/// Reads the report and delivers it again; returns its exit code.
+/// Returns the exit code of the report.
 pub(crate) fn run(args: &ReportArgs, out: &mut (dyn Write + Send)) -> Result<u8, Error> {
     let report = read_report(&args.file)?;
     let delivery = output::delivery(&args.output)?;

@@ -1,4 +1,4 @@
-//! `prober URL…`: a plain run, every target in turn.
+//! `prober --target URL`: a plain run, one target after another.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use crate::plan::{self, ProbePlan};
 use crate::report::Report;
 use crate::tally::meter::Meter;
 
-/// Reads the files that the flags name, probes, and reports; returns the exit code.
+/// Returns the exit code.
 pub(crate) fn run(
     mut args: RunArgs,
     stop: &CancellationToken,
@@ -53,12 +53,12 @@ fn probe(args: &RunArgs, stop: &CancellationToken, meter: &Arc<Meter>) -> Result
     Ok(Report { started, interrupted: stop.is_cancelled(), clusters: Vec::new(), rows })
 }
 
-/// How many requests there will be in all; `None` if time ends any of the runs.
+/// The number of requests of all plans; `None` if one of them is not known.
 pub(super) fn total<'a>(mut plans: impl Iterator<Item = &'a ProbePlan>) -> Option<u64> {
     plans.try_fold(0, |sum: u64, plan| Some(sum.saturating_add(plan.planned()?)))
 }
 
-/// How long runs of these plans take, one after the other; `None` if requests end any of them.
+/// How long these plans take, one after another; `None` if one of them is ended by requests.
 fn time(plans: &[ProbePlan]) -> Option<Duration> {
     plans.iter().try_fold(Duration::ZERO, |sum, plan| match plan.schedule.end {
         End::After(duration) => {

@@ -1,4 +1,4 @@
-//! `prober watch`: probes continuously until it is stopped, then reports the last window.
+//! `prober watch`: probes continuously until it is stopped, and then reports the last window.
 
 use std::io::Write;
 
@@ -14,7 +14,7 @@ use crate::plan;
 use crate::report::Report;
 use crate::watch::{self, WatchError, settings};
 
-/// Watches until `stop`, and reports the last window; returns the exit code.
+/// Returns the exit code.
 pub(crate) fn run(
     args: &WatchArgs,
     stop: &CancellationToken,
@@ -40,8 +40,8 @@ fn probe(args: &WatchArgs, stop: &CancellationToken) -> Result<Report, Error> {
     Ok(watch::run(matrix, settings, stop, &say)?)
 }
 
-/// The rows of a file, or the targets of a plain run. A round has a given size; it does not go
-/// on until something is decided.
+/// The rows of a file, or the targets of the flags. Each round has a fixed size instead of going on
+/// until it is decided.
 fn rows(args: &WatchArgs) -> Result<Matrix, Error> {
     let (requests, show) = (args.run.load.requests, args.run.show);
     let round = Some(plan::DEFAULT_REQUESTS);

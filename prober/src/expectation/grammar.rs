@@ -8,7 +8,7 @@ use super::words::{SyntaxError, Words, found};
 use super::{Expectation, Form, Group, Side};
 use crate::tally::Label;
 
-/// The forms of the grammar and the words that they begin with.
+/// The first word of each form of the grammar, and the form.
 pub(crate) const FORMS: [(&str, &str); 14] = [
     ("errors", "errors = 0"),
     ("error-rate", "error-rate <= 0.1%"),
@@ -26,12 +26,12 @@ pub(crate) const FORMS: [(&str, &str); 14] = [
     ("lost", "lost <= 20"),
 ];
 
-/// Shares may miss a sum of 100 % by so many points, so that thirds can be written.
+/// How far the sum of shares may be from 100 %, in points, so that thirds can be written.
 const ROUNDING: f64 = 0.1;
 
 /// Reads one expectation.
 pub(crate) fn parse(text: &str) -> Result<Expectation, SyntaxError> {
-    // Control characters would break the pointer's lines; they fit no form anyway.
+    // Control characters would break the lines of the pointer; no form has any.
     let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     let mut words = Words::new(&text, FORMS[7].1);
     let (at, word) = words.keyword();
@@ -67,9 +67,9 @@ fn unknown_form(words: &mut Words<'_>, at: Range<usize>, word: &str) -> SyntaxEr
         words.right = right;
     }
     let wrong = if word.is_empty() {
-        "nothing is expected".to_owned()
+        "it is empty".to_owned()
     } else {
-        format!("'{word}' begins no expectation")
+        format!("no expectation starts with '{word}'")
     };
     words.error(at, wrong)
 }
@@ -93,7 +93,7 @@ fn equals_zero(words: &mut Words<'_>) -> Result<(), SyntaxError> {
 fn error_rate(words: &mut Words<'_>) -> Result<Expectation, SyntaxError> {
     words.expect("<=")?;
     let (at, percent) = percent(words)?;
-    inside(words, at, percent, "write errors = 0 for no errors at all")?;
+    inside(words, at, percent, "write errors = 0 if no request may fail")?;
     Ok(Expectation::ErrorRate { percent })
 }
 
@@ -103,14 +103,14 @@ fn latency(
     quantile: f64,
 ) -> Result<Expectation, SyntaxError> {
     if !(1.0..=99.999).contains(&quantile) {
-        let wrong = format!("'p{quantile}' is no quantile from p1 to p99.999");
+        let wrong = format!("'p{quantile}' is not a quantile from p1 to p99.999");
         return Err(words.error(at, wrong));
     }
     let start = words.peek().0.start;
     let of = if words.skip("{") { Some(group(words)?) } else { None };
     if of.as_ref().is_some_and(|group| group.label == Label::Address) {
         let at = start..words.peek().0.start;
-        return Err(words.error(at, "latencies are kept by pod, not by address".to_owned()));
+        return Err(words.error(at, "latencies are measured by pod, not by address".to_owned()));
     }
     let below = within(words)?;
     Ok(Expectation::Latency { quantile, of, below })
@@ -132,33 +132,20 @@ fn group(words: &mut Words<'_>) -> Result<Group, SyntaxError> {
 /// `< TIME`.
 fn within(words: &mut Words<'_>) -> Result<Duration, SyntaxError> {
     words.expect("<")?;
-    let (at, value, unit) = words.quantity()?;
-    let nanoseconds = match unit {
-        "us" | "µs" => 1e3,
-        "ms" => 1e6,
-        "s" => 1e9,
-        "m" => 60e9,
-        _ => {
-            let wrong = format!("found {} for a unit of time (us, ms, s, m)", found(unit));
-            return Err(words.error(at, wrong));
-        }
-    };
-    let whole = (value * nanoseconds).round();
-    if !(1e3..=86_400e9).contains(&whole) {
-        return Err(words.error(at, "it is no time from 1us to a day".to_owned()));
-    }
-    Ok(Duration::from_nanos(whole as u64))
+    words.duration(Duration::from_micros(1)..=Duration::from_hours(24))
 }
 
 fn throughput(words: &mut Words<'_>) -> Result<Expectation, SyntaxError> {
     words.expect(">=")?;
     let (at, per_second, unit) = words.quantity()?;
     if unit != "/s" {
-        let wrong = format!("found {} for the unit '/s'", found(unit));
+        let wrong = wrong_unit(per_second, unit, "/s");
         return Err(words.error(at, wrong));
     }
     if per_second == 0.0 {
-        return Err(words.error(at, "every run has that".to_owned()));
+        return Err(
+            words.error(at, "every run has at least 0/s; write a number above 0".to_owned())
+        );
     }
     Ok(Expectation::Throughput { per_second })
 }
@@ -196,7 +183,10 @@ fn balanced(words: &mut Words<'_>) -> Result<Expectation, SyntaxError> {
     let at = start..words.peek().0.start;
     if names.len() == 1 {
         let (at, _) = words.peek();
-        return Err(words.error(at, "one name alone has nothing to be balanced with".to_owned()));
+        return Err(words.error(
+            at,
+            "a single name is always balanced; write two or more, or none for all".to_owned(),
+        ));
     }
     let label = by(words, "'by' or '±'", true)?;
     if label == Label::Address {
@@ -217,7 +207,7 @@ fn shares(words: &mut Words<'_>) -> Result<Expectation, SyntaxError> {
         words.expect("=")?;
         let (at, share) = percent(words)?;
         if share > 100.0 {
-            return Err(words.error(at, "it is more than 100%".to_owned()));
+            return Err(words.error(at, "a share cannot be above 100%".to_owned()));
         }
         shares.push((name.to_owned(), share));
         if words.skip(",") {
@@ -251,7 +241,12 @@ fn share(words: &mut Words<'_>) -> Result<Expectation, SyntaxError> {
         Side::AtLeast
     };
     let (at, percent) = percent(words)?;
-    inside(words, at, percent, "use 'only' or 'reaches' for all or nothing")?;
+    inside(
+        words,
+        at,
+        percent,
+        "write only NAME for all answers, or reaches NAME for at least one",
+    )?;
     Ok(Expectation::Share { group, side, percent })
 }
 
@@ -264,7 +259,7 @@ fn lost(words: &mut Words<'_>) -> Result<Expectation, SyntaxError> {
     Ok(Expectation::Lost { most: value as u64 })
 }
 
-/// `± N%`.
+/// `± N%` or `+- N%`.
 fn tolerance(words: &mut Words<'_>) -> Result<(Range<usize>, f64), SyntaxError> {
     if !words.skip("±") && !words.skip("+-") {
         let (at, word) = words.peek();
@@ -272,16 +267,17 @@ fn tolerance(words: &mut Words<'_>) -> Result<(Range<usize>, f64), SyntaxError> 
     }
     let (at, tolerance) = percent(words)?;
     if tolerance == 0.0 || tolerance >= 100.0 {
-        let wrong = "a tolerance is above 0% and below 100%".to_owned();
+        let wrong = "a tolerance must be above 0% and below 100%".to_owned();
         return Err(words.error(at, wrong));
     }
     Ok((at, tolerance))
 }
 
+/// A number with `%`.
 fn percent(words: &mut Words<'_>) -> Result<(Range<usize>, f64), SyntaxError> {
     let (at, value, unit) = words.quantity()?;
     if unit != "%" {
-        return Err(words.error(at, format!("found {} for the unit '%'", found(unit))));
+        return Err(words.error(at, wrong_unit(value, unit, "%")));
     }
     Ok((at, value))
 }
@@ -295,26 +291,26 @@ fn inside(
     if percent > 0.0 && percent < 100.0 {
         return Ok(());
     }
-    Err(words.error(at, format!("it is not above 0% and below 100%; {remedy}")))
+    Err(words.error(at, format!("it must be above 0% and below 100%; {remedy}")))
 }
 
-/// `by LABEL`, or nothing: the cluster. `more` says whether something may follow.
-fn by(words: &mut Words<'_>, wanted: &str, more: bool) -> Result<Label, SyntaxError> {
+/// `by LABEL`; without it, the cluster. `has_tolerance` says whether a tolerance may follow.
+fn by(words: &mut Words<'_>, wanted: &str, has_tolerance: bool) -> Result<Label, SyntaxError> {
     let (at, next) = words.peek();
-    if words.ended() || (more && (next == "±" || next == "+")) {
+    if words.ended() || (has_tolerance && (next == "±" || next == "+")) {
         return Ok(Label::Cluster);
     }
     if words.skip_word("by") {
         return label(words);
     }
     if next == "±" || next == "+" {
-        // Its end will say that a tolerance has no place here.
+        // `Words::end` says that this form has no tolerance.
         return Ok(Label::Cluster);
     }
     Err(words.error(at, format!("expected {wanted}, found '{next}'")))
 }
 
-/// Names of addresses are written as addresses are, in one form each.
+/// Checks that names are IP addresses, and writes each address in its one canonical form.
 fn addresses<'a>(
     words: &Words<'_>,
     at: Range<usize>,
@@ -323,7 +319,7 @@ fn addresses<'a>(
     for name in names {
         let Ok(address) = name.parse::<IpAddr>() else {
             let at = words.place_of(name, at);
-            return Err(words.error(at, format!("'{name}' is no IP address")));
+            return Err(words.error(at, format!("'{name}' is not an IP address")));
         };
         *name = address.to_string();
     }
@@ -335,9 +331,17 @@ fn label(words: &mut Words<'_>) -> Result<Label, SyntaxError> {
     let label = Label::ALL.into_iter().find(|(_, known)| *known == word);
     let Some((label, word)) = label else {
         let labels: Vec<_> = Label::ALL.iter().map(|(_, word)| *word).collect();
-        let wrong = format!("found {} for a label ({})", found(word), labels.join(", "));
+        let wrong = format!("expected a label, found {}; write {}", found(word), labels.join(", "));
         return Err(words.error(at, wrong));
     };
     words.skip(word);
     Ok(label)
+}
+
+fn wrong_unit(value: f64, unit: &str, right: &str) -> String {
+    if unit.is_empty() {
+        format!("missing '{right}'; write {value}{right}")
+    } else {
+        format!("'{unit}' is not '{right}'; write {value}{right}")
+    }
 }

@@ -1,14 +1,15 @@
 //! The words of an expectation's text, and errors that point at them. Pure.
 
 use std::fmt;
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
+use std::time::Duration;
 
-/// Why a text is no expectation. `Display` is one line; [`SyntaxError::pointer`]
-/// shows the place.
+/// Why a text is not an expectation. `Display` is one line; [`SyntaxError::pointer`] shows the
+/// place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SyntaxError {
     text: String,
-    /// Place of what is wrong, in bytes; the end of the text if something is missing.
+    /// The place of the error, in bytes; the end of the text if something is missing.
     at: Range<usize>,
     wrong: String,
     right: &'static str,
@@ -34,7 +35,7 @@ impl SyntaxError {
     }
 }
 
-/// How an error calls what stands at a place.
+/// What an error says it found at a place.
 pub(super) fn found(word: &str) -> String {
     if word.is_empty() { "the end".to_owned() } else { format!("'{word}'") }
 }
@@ -44,12 +45,12 @@ fn is_name(c: char) -> bool {
     c.is_alphanumeric() || "-._/:<>".contains(c)
 }
 
-/// A place in the text; words are taken from it one by one.
+/// The words of a text, taken one by one.
 #[derive(Clone, Debug)]
 pub(super) struct Words<'a> {
     text: &'a str,
     at: usize,
-    /// The form that errors name as the nearest one.
+    /// The form that errors name.
     pub(super) right: &'static str,
 }
 
@@ -73,7 +74,7 @@ impl<'a> Words<'a> {
         (at..self.at, &self.text[at..self.at])
     }
 
-    /// The first word: a run of what keywords are made of, or anything up to a space.
+    /// The first word: characters that keywords are made of, or anything up to a space.
     pub(super) fn keyword(&mut self) -> Word<'a> {
         let rest = self.rest();
         let keyword = |c: char| c.is_alphanumeric() || "-._".contains(c);
@@ -83,7 +84,7 @@ impl<'a> Words<'a> {
         }
     }
 
-    /// A run of name characters, or one other character.
+    /// A name, or one other character.
     fn token(&mut self) -> Word<'a> {
         let rest = self.rest();
         let first = rest.chars().next().map_or(0, char::len_utf8);
@@ -91,19 +92,18 @@ impl<'a> Words<'a> {
         self.take(length)
     }
 
-    /// Whether `wanted` is next; if so, it is taken.
+    /// Takes `wanted` if it is next, and says whether it was.
     pub(super) fn skip(&mut self, wanted: &str) -> bool {
         let there = self.rest().starts_with(wanted);
         self.at += if there { wanted.len() } else { 0 };
         there
     }
 
-    /// Whether there is nothing more.
     pub(super) fn ended(&mut self) -> bool {
         self.rest().is_empty()
     }
 
-    /// `wanted`, an operator or a mark.
+    /// Takes `wanted`, an operator or a mark.
     pub(super) fn expect(&mut self, wanted: &str) -> Result<(), SyntaxError> {
         if self.skip(wanted) {
             return Ok(());
@@ -115,7 +115,6 @@ impl<'a> Words<'a> {
         Err(self.error(at, format!("expected '{wanted}', found {}", found(word))))
     }
 
-    /// A name; `ends` are characters that end it, although names may hold them.
     pub(super) fn name(&mut self) -> Result<Word<'a>, SyntaxError> {
         let (at, name) = self.token();
         if name.is_empty() || !name.chars().all(is_name) {
@@ -124,7 +123,7 @@ impl<'a> Words<'a> {
         Ok((at, name))
     }
 
-    /// The word after a name if it is `wanted`; it is taken.
+    /// Takes the next word if it is `wanted`, and says whether it was.
     pub(super) fn skip_word(&mut self, wanted: &str) -> bool {
         let before = self.at;
         if self.token().1 == wanted {
@@ -140,12 +139,38 @@ impl<'a> Words<'a> {
         found.map_or(part, |start| start..start + word.len())
     }
 
-    /// The next token without taking it.
+    /// The next name or character, which is not taken.
     pub(super) fn peek(&self) -> Word<'a> {
         self.clone().token()
     }
 
-    /// A number that is not negative, and the unit behind it: letters, `%`, `/s`, or nothing.
+    /// A duration. A unit is required.
+    pub(super) fn duration(
+        &mut self,
+        allowed: RangeInclusive<Duration>,
+    ) -> Result<Duration, SyntaxError> {
+        let rest = self.rest();
+        let part = |c: char| c.is_alphanumeric() || ".-".contains(c);
+        let (at, text) = self.take(rest.find(|c| !part(c)).unwrap_or(rest.len()));
+        let is_digit = |c: char| c.is_ascii_digit() || c == '.';
+        let wrong = if text.starts_with('-') {
+            "a duration cannot be negative".to_owned()
+        } else if !text.starts_with(is_digit) {
+            let (at, word) = if text.is_empty() { self.token() } else { (at, text) };
+            let wrong = format!("expected a duration such as 80ms, found {}", found(word));
+            return Err(self.error(at, wrong));
+        } else if text.chars().all(is_digit) {
+            format!("'{text}' needs a unit: us, ms, s, m, h or d, as in {text}ms")
+        } else {
+            match usage::duration::parse_within(&text.replace('µ', "u"), allowed) {
+                Ok(duration) => return Ok(duration),
+                Err(error) => error.to_string(),
+            }
+        };
+        Err(self.error(at, wrong))
+    }
+
+    /// A number that is not negative, and its unit: letters, `%`, `/s`, or nothing.
     pub(super) fn quantity(&mut self) -> Result<(Range<usize>, f64, &'a str), SyntaxError> {
         let rest = self.rest();
         let start = self.at;
@@ -163,7 +188,7 @@ impl<'a> Words<'a> {
         let unit = |c: char| c.is_alphabetic() || "%/".contains(c);
         let (at, unit) = self.take(rest.find(|c| !unit(c)).unwrap_or(rest.len()));
         if value < 0.0 {
-            return Err(self.error(start..at.end, "it is negative".to_owned()));
+            return Err(self.error(start..at.end, "the number is negative".to_owned()));
         }
         Ok((start..at.end, value, unit))
     }
@@ -173,9 +198,9 @@ impl<'a> Words<'a> {
         if rest.is_empty() {
             return Ok(());
         }
-        let exact = rest.starts_with('±') || rest.starts_with("+-");
-        let wrong = if exact {
-            format!("a tolerance has no place here, found '{rest}'")
+        let is_tolerance = rest.starts_with('±') || rest.starts_with("+-");
+        let wrong = if is_tolerance {
+            format!("this form has no tolerance; remove '{rest}'")
         } else {
             format!("expected the end, found '{rest}'")
         };

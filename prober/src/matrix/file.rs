@@ -1,5 +1,5 @@
-//! The matrix file: YAML → rows that are ready to run. Whatever is wrong is
-//! refused with file and line before anything is asked. Pure.
+//! The matrix file: YAML → rows that are ready to run. Errors name the file and the line, before
+//! anything is sent. Pure.
 
 mod entries;
 
@@ -14,7 +14,7 @@ use crate::plan::{Access, Envoy};
 use crate::{expectation, plan};
 use entries::{Entry, File, SourceEntry};
 
-/// Why a text is no matrix. `Display` is one line, `file:line: what`.
+/// Why a text is not a matrix. `Display` is one line, `file:line: what`.
 #[derive(Debug, Error)]
 #[error("{file}:{line}: {what}")]
 pub struct FileError {
@@ -25,14 +25,14 @@ pub struct FileError {
 }
 
 impl FileError {
-    /// Lines that point at the place, where there is one to point at.
+    /// Lines that point at the place, if there is one to point at.
     #[must_use]
     pub fn pointer(&self) -> Option<String> {
         self.pointer.clone()
     }
 }
 
-/// What the command line says over the file.
+/// Settings of the command line that replace those of the file.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Overrides {
     /// Requests for each row.
@@ -41,16 +41,15 @@ pub(crate) struct Overrides {
     pub show: Option<u64>,
     /// Whether Envoys are read to explain each row.
     pub explain: bool,
-    /// Requests for each row for which nobody says how many, nor for how long.
+    /// Requests for each row that has neither a number of requests nor a duration.
     pub round: Option<u64>,
 }
 
-/// A matrix that is ready to run.
 #[derive(Clone, Debug)]
 pub(crate) struct Matrix {
-    /// The clusters, in the order in which they are shown.
+    /// In the order in which they are shown.
     pub clusters: Vec<String>,
-    /// The rows, in the order in which they are shown.
+    /// In the order in which they are shown.
     pub rows: Vec<Row>,
 }
 
@@ -59,7 +58,7 @@ pub(crate) fn parse(file: &str, text: &str, overrides: &Overrides) -> Result<Mat
     let parsed: File = serde_saphyr::from_str(text).map_err(|error| syntax(file, &error))?;
     let reader = Reader { file, parsed: &parsed, overrides };
     if parsed.targets.is_empty() {
-        return Err(reader.error(1, "it has no targets; write at least one under 'targets:'"));
+        return Err(reader.error(1, "the file has no targets; write at least one under 'targets:'"));
     }
     reader.check_defaults()?;
     reader.check_sources()?;
@@ -67,7 +66,7 @@ pub(crate) fn parse(file: &str, text: &str, overrides: &Overrides) -> Result<Mat
     Ok(Matrix { clusters: parsed.clusters.clone(), rows: rows? })
 }
 
-/// What the YAML reader says, with its line, and the nearest key of an unknown one.
+/// An error of the YAML parser with its line, and with the nearest key if a key is unknown.
 fn syntax(file: &str, error: &serde_saphyr::Error) -> FileError {
     let error = error.without_snippet();
     let line = error.location().map_or(1, |location| location.line());
@@ -76,12 +75,16 @@ fn syntax(file: &str, error: &serde_saphyr::Error) -> FileError {
             let near = usage::nearest(field, expected.iter().copied());
             let right = match near {
                 Some(near) => format!("did you mean '{near}'?"),
-                None => format!("known here are {}", expected.join(", ")),
+                None => format!("write one of {}", expected.join(", ")),
             };
             format!("unknown key '{field}'; {right}")
         }
-        serde_saphyr::Error::SerdeMissingField { field, .. } => format!("no '{field}' here"),
-        serde_saphyr::Error::Eof { .. } => "it is empty; write at least 'targets:'".to_owned(),
+        serde_saphyr::Error::SerdeMissingField { field, .. } => {
+            format!("'{field}' is missing; add it")
+        }
+        serde_saphyr::Error::Eof { .. } => {
+            "the file is empty; write at least 'targets:'".to_owned()
+        }
         other => {
             let text = other.to_string();
             let first = text.lines().next().unwrap_or_default();
@@ -111,7 +114,8 @@ impl Reader<'_> {
         let own = [&defaults.from, &defaults.url, &defaults.envoy_admin];
         match own.into_iter().flatten().next() {
             Some(own) => {
-                let what = "'from', 'url' and 'envoy-admin' belong to a target";
+                let what =
+                    "only a target can have 'from', 'url' and 'envoy-admin'; move them there";
                 Err(self.at(own.referenced, what))
             }
             None => Ok(()),
@@ -123,7 +127,7 @@ impl Reader<'_> {
             let place = source.name.referenced;
             let name = &source.name.value;
             if self.parsed.sources[..n].iter().any(|other| other.name.value == *name) {
-                return Err(self.at(place, format!("a second source is named '{name}'")));
+                return Err(self.at(place, format!("two sources are named '{name}'; rename one")));
             }
             let clusters = &self.parsed.clusters;
             if let Some(cluster) = source.cluster.as_ref().filter(|_| !clusters.is_empty())
@@ -146,8 +150,8 @@ impl Reader<'_> {
             _ => {
                 let name = &source.name.value;
                 let what = format!(
-                    "source '{name}' needs one of 'here: true', 'command: [WORD, …]' and \
-                     'kubectl: {{context: …, namespace: …, workload: …}}'"
+                    "source '{name}' needs exactly one of 'here: true', 'command: [WORD, …]' \
+                     and 'kubectl: {{context: …, namespace: …, workload: …}}'"
                 );
                 return Err(self.at(source.name.referenced, what));
             }
@@ -158,7 +162,7 @@ impl Reader<'_> {
     fn row(&self, entry: &Spanned<Entry>) -> Result<Row, FileError> {
         let place = entry.referenced;
         let entry = &entry.value;
-        let no_url = || self.at(place, "this target has no 'url'; write what to ask");
+        let no_url = || self.at(place, "this target has no 'url'; add one");
         let url = entry.url.as_ref().ok_or_else(no_url)?;
         let source = self.source(entry)?;
         let origin = source.map_or(Ok(Source::Here), |source| self.origin(source))?;
@@ -168,26 +172,26 @@ impl Reader<'_> {
         if let Some(select) = entry.selected(&self.parsed.defaults)
             && select.value == "each"
         {
-            let what = "'select: each' would make several rows of this target, and a target here \
-                        is one; write a target for each address, with 'resolve'";
+            let what = "a target is one row, and 'select: each' needs a row for each address; write a \
+                        target for each address, with 'resolve'";
             return Err(self.at(select.referenced, what));
         }
         let arguments = self.arguments(entry, &url.value, source);
-        // The very words that are run elsewhere are read here, so that both mean the same.
+        // Parsed here are the words that run elsewhere, so that both mean the same.
         let words = std::iter::once("prober".to_owned()).chain(arguments.iter().cloned());
         let line = url.referenced;
         let cli =
             Cli::try_parse_from(words).map_err(|error| self.at(line, usage::one_line(&error)))?;
         let mut plans = plan::run(&cli.run).map_err(|error| self.at(line, error))?;
         let mut plan = plans.remove(0);
-        // Checked even where nobody asks for it, so that a file is right or wrong, whatever the flags.
+        // Checked without --explain, too, so that the flags do not decide whether a file is valid.
         let envoys = self.envoys(entry, source)?;
         plan.envoys = if self.overrides.explain { envoys } else { Vec::new() };
         let source = source.map(|source| source.name.value.clone());
         Ok(Row { source, origin, arguments, plan })
     }
 
-    /// The Envoys that have to do with one row, the client's own first.
+    /// The Envoys to read for one row, the client's own first.
     fn envoys(&self, entry: &Entry, source: Option<&SourceEntry>) -> Result<Vec<Envoy>, FileError> {
         let url = |given: &Spanned<String>| {
             plan::envoys::admin(&given.value).map(Access::Url).map_err(|wrong| {
@@ -268,7 +272,7 @@ fn nearest<'a>(kind: &str, name: &str, known: impl Iterator<Item = &'a str> + Cl
         Some(near) => format!("unknown {kind} '{name}'; did you mean '{near}'?"),
         None => {
             let known: Vec<_> = known.collect();
-            format!("unknown {kind} '{name}'; known are: {}", known.join(", "))
+            format!("unknown {kind} '{name}'; write one of {}", known.join(", "))
         }
     }
 }

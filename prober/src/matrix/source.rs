@@ -1,5 +1,5 @@
-//! Where probing runs from: here, or behind any command that can run a prober
-//! and gives its JSON back on stdout, such as `kubectl exec`.
+//! Where probing runs: in this process, or behind any command that runs a prober and returns its
+//! JSON on stdout, such as `kubectl exec`.
 
 use std::time::Duration;
 
@@ -9,10 +9,9 @@ use crate::process::{self, Output};
 use crate::report::{Report, RowResult, json};
 use crate::tally::Tally;
 
-/// The most that is read of what a command prints, in bytes.
+/// The longest report that is read, in bytes.
 const MAX_OUTPUT: usize = 64 << 20;
 
-/// Where probing runs from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Source {
     /// This process.
@@ -27,7 +26,7 @@ pub(crate) enum Source {
 }
 
 impl Source {
-    /// The words of the command that probes with these arguments.
+    /// The command that probes with these arguments.
     #[must_use]
     pub(crate) fn words(&self, arguments: &[String]) -> Vec<String> {
         let (prefix, prober) = match self {
@@ -41,8 +40,8 @@ impl Source {
     }
 }
 
-/// Runs a prober's command and reads its report; the reason, one line, where
-/// there is none. The command is killed at `limit` and at `stop`.
+/// Runs a prober behind a command and reads its report. The command is killed after `limit` and at
+/// `stop`. An error is one line.
 pub(crate) async fn probe_behind(
     words: &[String],
     limit: Duration,
@@ -59,23 +58,23 @@ pub(crate) async fn probe_behind(
     })
 }
 
-/// The tally of a report, if it is the whole answer to what was asked: one row,
-/// of this target, with every one of `requests`. What was left out cannot be judged.
+/// The tally of a report that is complete: a single row, of this target, with all `requests`.
+/// An incomplete one cannot be judged.
 pub(crate) fn whole(report: Report, target: &str, requests: Option<u64>) -> Result<Tally, String> {
     let [row] = <[_; 1]>::try_from(report.rows)
         .map_err(|rows| format!("the report has {} rows instead of one", rows.len()))?;
     if row.target != target {
-        return Err(format!("the report is of another target: {}", row.target));
+        return Err(format!("the report is about another target: {}", row.target));
     }
     let RowResult::Probed { tally, .. } = row.result else {
-        return Err("the report's row was not probed".to_owned());
+        return Err("the row in the report was not probed".to_owned());
     };
     let ended = tally.requests();
     if report.interrupted {
-        return Err(format!("interrupted there after {ended} requests"));
+        return Err(format!("the prober there was interrupted after {ended} requests"));
     }
     if let Some(requests) = requests.filter(|requests| *requests != ended) {
-        return Err(format!("the report is of {ended} requests; {requests} were asked for"));
+        return Err(format!("the report has {ended} requests instead of {requests}"));
     }
     Ok(tally)
 }
@@ -86,7 +85,7 @@ mod tests {
     use crate::report::samples;
 
     #[test]
-    fn only_the_whole_answer_to_what_was_asked_counts() {
+    fn an_incomplete_report_is_refused() {
         let report = samples::plain;
         let (target, requests) =
             (report().rows[0].target.clone(), report().rows[0].tally().unwrap().requests());
@@ -95,9 +94,11 @@ mod tests {
             Ok(report().rows[0].tally().unwrap())
         );
         let partial = Report { interrupted: true, ..report() };
-        assert!(whole(partial, &target, Some(requests)).unwrap_err().contains("interrupted there"));
+        assert!(whole(partial, &target, Some(requests)).unwrap_err().contains("was interrupted"));
         assert!(
-            whole(report(), &target, Some(requests + 1)).unwrap_err().contains("were asked for")
+            whole(report(), &target, Some(requests + 1))
+                .unwrap_err()
+                .contains("requests instead of")
         );
         assert!(
             whole(report(), "elsewhere", Some(requests)).unwrap_err().contains("another target")
@@ -107,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn the_probers_words_come_behind_the_commands() {
+    fn the_words_of_the_prober_follow_the_command() {
         let arguments = ["--target".to_owned(), "echo1:8080".to_owned()];
         assert_eq!(Source::Here.words(&arguments), ["prober", "--target", "echo1:8080"]);
         let prefix = vec!["ssh".to_owned(), "host".to_owned()];
@@ -116,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pipe_that_outlives_its_command_is_not_waited_for() {
+    fn a_pipe_that_stays_open_does_not_block() {
         let dir = std::env::temp_dir().join(format!("prober-source-{}", std::process::id()));
         std::fs::create_dir_all(&dir).unwrap();
         let file = dir.join("report.json");

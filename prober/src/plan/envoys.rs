@@ -4,19 +4,17 @@ use std::fmt;
 
 use url::Url;
 
-use super::PlanError;
+use super::error::PlanError;
 use crate::cli::EnvoyArgs;
 
-/// An Envoy whose admin interface is to be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Envoy {
     /// Its name, such as `gke1/eastwestgateway`; `None` for the client's own.
     pub name: Option<String>,
-    /// How to read it.
     pub access: Access,
 }
 
-/// How an admin interface is reached.
+/// How to reach an admin interface.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Access {
     /// At this URL, without a path: `http://127.0.0.1:15000`.
@@ -34,10 +32,10 @@ impl fmt::Display for Access {
     }
 }
 
-/// Where a sidecar's admin interface is for those in its pod.
+/// The admin interface of a sidecar, from inside its pod.
 const OWN_SIDECAR: &str = "http://127.0.0.1:15000";
 
-/// The Envoys to read for each of so many targets; empty where nothing is to be explained.
+/// The Envoys to read for each target; empty lists without `--explain`.
 pub(super) fn read(args: &EnvoyArgs, targets: usize) -> Result<Vec<Vec<Envoy>>, PlanError> {
     if !args.explain {
         return Ok(vec![Vec::new(); targets]);
@@ -48,7 +46,7 @@ pub(super) fn read(args: &EnvoyArgs, targets: usize) -> Result<Vec<Vec<Envoy>>, 
     for (n, envoy) in named.iter().enumerate() {
         if let Some(twice) = named[..n].iter().find(|other| other.name == envoy.name) {
             let given = twice.name.clone().unwrap_or_default();
-            return Err(wrong(&given, "two Envoys have this name; give each its own"));
+            return Err(wrong(&given, "two Envoys have this name; give each its own name"));
         }
     }
     let own = match clients.len() {
@@ -56,12 +54,12 @@ pub(super) fn read(args: &EnvoyArgs, targets: usize) -> Result<Vec<Vec<Envoy>>, 
         0 => vec![None; targets],
         1 => vec![clients.first().cloned(); targets],
         n if n == targets => clients.into_iter().map(Some).collect(),
-        n => return Err(PlanError::EnvoysOfTargets { envoys: n, targets }),
+        n => return Err(PlanError::EnvoysPerTarget { envoys: n, targets }),
     };
     Ok(own.into_iter().map(|own| of_target(own, &named)).collect())
 }
 
-/// The client's Envoy first, then the others; none twice.
+/// The client's Envoy first, then the others, each once.
 pub(crate) fn of_target(own: Option<Envoy>, named: &[Envoy]) -> Vec<Envoy> {
     let others = named
         .iter()
@@ -82,7 +80,7 @@ fn parse(given: &str) -> Result<Envoy, PlanError> {
     let named = |name: &str| match name.trim() {
         "" => Err(wrong(given, "the name before '=' is missing")),
         name if name.contains(char::is_control) => {
-            Err(wrong(given, "the name holds a control character"))
+            Err(wrong(given, "the name has a control character"))
         }
         name => Ok(name.to_owned()),
     };
@@ -95,26 +93,26 @@ fn wrong(given: &str, wrong: &'static str) -> PlanError {
     PlanError::EnvoyAdmin { given: given.escape_debug().to_string(), wrong }
 }
 
-/// The URL of an admin interface: `http://` is added as curl does; nothing may follow the port.
+/// Reads the URL of an admin interface. `http://` may be missing; nothing may follow the port.
 ///
 /// # Errors
-/// What is wrong with it.
+/// What is wrong with the URL.
 pub(crate) fn admin(given: &str) -> Result<String, &'static str> {
     let whole = match given.contains("://") {
         true => given.to_owned(),
         false => format!("http://{given}"),
     };
-    let url = Url::parse(&whole).map_err(|_| "that is no URL")?;
+    let url = Url::parse(&whole).map_err(|_| "this is not a URL")?;
     if url.scheme() != "http" {
-        return Err("Envoy's admin interface speaks plain http");
+        return Err("Envoy's admin interface needs plain http");
     }
     if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
-        return Err("leave away what follows the port");
+        return Err("remove what follows the port");
     }
     if !url.username().is_empty() || url.password().is_some() {
-        return Err("it takes no user and no password");
+        return Err("remove the user and the password");
     }
-    let host = url.host_str().filter(|host| !host.is_empty()).ok_or("it names no host")?;
+    let host = url.host_str().filter(|host| !host.is_empty()).ok_or("the host is missing")?;
     Ok(format!("http://{host}:{}", url.port().unwrap_or(80)))
 }
 
@@ -136,30 +134,34 @@ mod tests {
     }
 
     #[test]
-    fn one_is_for_all_targets_several_are_one_for_each() {
+    fn one_envoy_serves_all_targets_and_several_serve_one_each() {
         assert_eq!(shown(&[], 2), vec!["client=http://127.0.0.1:15000"; 2]);
         assert_eq!(shown(&["a:1"], 2), vec!["client=http://a:1"; 2]);
         assert_eq!(
             shown(&["a:1", "http://[::1]:2/"], 2),
             ["client=http://a:1", "client=http://[::1]:2"]
         );
-        assert_eq!(shown(&["gw=http://a:1"], 1), ["gw=http://a:1"], "no client unless it is named");
+        assert_eq!(
+            shown(&["gw=http://a:1"], 1),
+            ["gw=http://a:1"],
+            "no client unless one is given"
+        );
         assert_eq!(shown(&["gw=a:1", "a:1", "x/y=b:2"], 1), ["client=http://a:1 x/y=http://b:2"]);
         let args = EnvoyArgs { explain: false, envoy_admin: Vec::new() };
         assert_eq!(read(&args, 2).unwrap(), vec![Vec::new(); 2]);
     }
 
     #[test]
-    fn what_is_no_admin_interface_is_refused_in_one_line() {
+    fn wrong_admin_interfaces_are_refused_in_one_line() {
         for (given, targets, part) in [
             (&["https://a:1"][..], 1, "plain http"),
             (&["a:1/stats"], 1, "follows the port"),
             (&["a:1?x"], 1, "follows the port"),
-            (&["a:99999"], 1, "no URL"),
-            (&[""], 1, "no URL"),
+            (&["a:99999"], 1, "not a URL"),
+            (&[""], 1, "not a URL"),
             (&["=a:1"], 1, "the name before '='"),
             (&["a\u{1b}=a:1"], 1, "control character"),
-            (&["me@a:1"], 1, "no user"),
+            (&["me@a:1"], 1, "remove the user"),
             (&["x=a:1", "x=b:1"], 1, "two Envoys"),
             (&["a:1", "b:1"], 3, "2 Envoys for 3 targets"),
         ] {

@@ -1,23 +1,24 @@
 //! `--at`, `--event-file`, `--failover-to` and `--hold`: what happens during a run, and when.
+//! Pure, but for the file, which is read here.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{PlanError, seconds};
+use super::error::PlanError;
+use super::number::{duration, instant};
+use super::schedule::{Arrivals, End, Schedule};
 use crate::cli::EventArgs;
-use crate::plan::schedule::{Arrivals, End, Schedule};
 use crate::tally::failover::Terms;
 
-/// A command, and when to run it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
-    /// When, from the end of the warm-up.
+    /// Counted from the end of the warm-up.
     pub at: Duration,
-    /// What the shell (`sh -c`) is given.
+    /// For `sh -c`.
     pub command: String,
 }
 
-/// All events, in the order of their instants.
+/// All events, earliest first.
 pub(super) fn read(args: &EventArgs, schedule: Schedule) -> Result<Vec<Event>, PlanError> {
     let mut events = Vec::new();
     for pair in args.at.chunks_exact(2) {
@@ -43,21 +44,13 @@ pub(super) fn read(args: &EventArgs, schedule: Schedule) -> Result<Vec<Event>, P
     if let Some((last, end)) = events.last().map(|event| event.at).zip(end(schedule))
         && last >= end
     {
-        let shown = |time: Duration| format!("{}s", time.as_secs_f64());
-        return Err(PlanError::EventAfterEnd { at: shown(last), end: shown(end) });
+        let [at, end] = [last, end].map(usage::duration::format);
+        return Err(PlanError::EventAfterEnd { at, end });
     }
     Ok(events)
 }
 
-/// An instant of the run; unlike a duration it may be 0.
-fn instant(flag: &'static str, given: &str) -> Result<Duration, PlanError> {
-    match given {
-        "0" | "0s" | "0ms" => Ok(Duration::ZERO),
-        _ => seconds(flag, given),
-    }
-}
-
-/// When the run ends, if that is known beforehand.
+/// When the run ends, without the warm-up; `None` if that is not known beforehand.
 fn end(schedule: Schedule) -> Option<Duration> {
     match (schedule.end, schedule.arrivals) {
         (End::After(duration), _) => Some(duration),
@@ -68,9 +61,9 @@ fn end(schedule: Schedule) -> Option<Duration> {
     }
 }
 
-/// What surviving a fault means.
+/// How it is measured whether a fault was survived.
 pub(super) fn terms(args: &EventArgs) -> Result<Terms, PlanError> {
-    let hold = seconds("--hold", &args.hold)?;
+    let hold = duration("--hold", &args.hold)?;
     let shares = args.failover_to.as_deref().map(shares).transpose()?.unwrap_or_default();
     Ok(Terms { hold, shares })
 }
@@ -86,7 +79,7 @@ fn shares(given: &str) -> Result<BTreeMap<String, f64>, PlanError> {
             Some((name, percent)) => {
                 let number = percent.trim().strip_suffix('%').and_then(|n| n.trim().parse().ok());
                 let valid = number.filter(|n: &f64| (0.0..=100.0).contains(n));
-                let share = valid.ok_or_else(|| wrong(format!("'{percent}' is no share")))?;
+                let share = valid.ok_or_else(|| wrong(format!("'{percent}' is not a share")))?;
                 (name.trim(), share / 100.0)
             }
         };
@@ -129,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_events_is_refused_in_one_line() {
+    fn wrong_events_are_refused_in_one_line() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("events");
         std::fs::write(&file, "1s date\nsoon date\n").unwrap();
@@ -147,7 +140,7 @@ mod tests {
             (&["--event-timeout", "x"], "--event-timeout"),
             (&["--failover-to", "kops=50%"], "add up to 50%"),
             (&["--failover-to", "kops,kops"], "named twice"),
-            (&["--failover-to", "kops=x%"], "is no share"),
+            (&["--failover-to", "kops=x%"], "is not a share"),
             (&["--failover-to", ",a"], "a name is missing"),
         ] {
             let said = plan(words).expect_err(part).to_string();

@@ -1,5 +1,5 @@
-//! Who answered, where the person says how an answer names it: `--identify`.
-//! Words → patterns, and patterns × answer → identity. Pure.
+//! `--identify`: which backend gave an answer, for targets that are not echoes. Flags → patterns, and
+//! patterns × answer → identity. Pure.
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
@@ -10,31 +10,29 @@ use regex::{Regex, RegexBuilder};
 use serde_json::Value;
 use thiserror::Error;
 
-/// What is printed where the pod is not known.
+/// Printed if the pod is not known.
 pub(crate) const UNKNOWN_POD: &str = "<unknown>";
 
-/// How many labels an identity has.
 const LABELS: usize = 8;
-/// Their words, in the order of [`Identity::values`].
+/// The labels in the order of [`Identity::values`].
 const WORDS: [&str; LABELS] =
     ["pod", "cluster", "namespace", "node", "region", "zone", "network", "version"];
-/// The labels that tell who answered, the first ones: one of them must be known.
+/// How many of the labels, from the first, identify a backend: at least one of them must be known.
 const NAMING: usize = 2;
-/// The words of the sources.
 const SOURCES: [&str; 3] = ["header", "json", "regex"];
 
-/// Well-known applications, by the word for each: which label stands where.
+/// Well-known applications: where their answers have the labels.
 ///
-/// * `whoami`: traefik/whoami's `app.go` prints `Hostname: NAME` on a line of its own, before
+/// * `whoami`: traefik/whoami's `app.go` prints `Hostname: NAME` on a separate line, before
 ///   it repeats the request.
-/// * `podinfo`: stefanprodan/podinfo's `pkg/api/info.go` answers `/` (to all but browsers) and
+/// * `podinfo`: stefanprodan/podinfo's `pkg/api/info.go` answers `/` (except to browsers) and
 ///   `/api/info` with JSON that has `hostname` and `version`.
 /// * `echo-basic`: the Gateway API's `conformance/echo-basic/echo-basic.go` answers with JSON
-///   that has its environment's `POD_NAME` as `pod` and `NAMESPACE` as `namespace`.
-/// * `istio-echo`: Istio's `pkg/test/echo` writes `FIELD=VALUE` lines, names in its `fields.go`;
-///   `Cluster` is empty where it was not told. The request's headers are lines that begin with
-///   `RequestHeader=`, so that none of them can speak for a field.
-/// * `helloworld`: Istio's `samples/helloworld/src/app.py` says
+///   that has the environment variables `POD_NAME` as `pod` and `NAMESPACE` as `namespace`.
+/// * `istio-echo`: Istio's `pkg/test/echo` writes lines `FIELD=VALUE`, with the names of its `fields.go`;
+///   `Cluster` is empty if it is not configured. Request headers are lines that start with
+///   `RequestHeader=`, so that no header can imitate a field.
+/// * `helloworld`: Istio's `samples/helloworld/src/app.py` prints
 ///   `Hello version: v1, instance: helloworld-v1-…`.
 const PRESETS: [(&str, &[(&str, &str)]); 5] = [
     ("whoami", &[("pod", "regex:^Hostname: (.+)$")]),
@@ -57,7 +55,7 @@ const PRESETS: [(&str, &[(&str, &str)]); 5] = [
     ),
 ];
 
-/// Why words are no pattern. `Display` is one line.
+/// Why a value of `--identify` is not a pattern. `Display` is one line.
 #[derive(Debug, Error)]
 #[error("--identify '{given}': {wrong}")]
 pub struct PatternError {
@@ -65,49 +63,48 @@ pub struct PatternError {
     wrong: String,
 }
 
-/// How answers name who gave them.
+/// Where answers have each label.
 #[derive(Clone, Debug)]
 pub struct Patterns([Option<Pattern>; LABELS]);
 
 #[derive(Clone, Debug)]
 struct Pattern {
-    /// As it was given: `pod=json:/hostname`, or the word of a preset.
+    /// As it was given: `pod=json:/hostname`, or the name of a preset.
     given: String,
     place: Place,
-    /// Whether the person named this label, and not a preset.
+    /// Whether the flag names this label, and not a preset.
     own: bool,
 }
 
 #[derive(Clone, Debug)]
 enum Place {
     Header(HeaderName),
-    /// A pointer as RFC 6901 has it.
+    /// A JSON pointer (RFC 6901).
     Json(String),
     Regex(Regex),
 }
 
-/// Why an answer is nobody's. `Display` is a line without the answer's own text.
+/// Why an answer does not identify a backend. `Display` is one line without text of the answer.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Nobody {
-    /// A pattern for the pod or the cluster does not fit.
+    /// A pattern for the pod or the cluster does not match.
     #[error("--identify {0} found nothing")]
     Nothing(String),
-    /// What was found is no name.
     #[error(
-        "--identify {0} found what is no name: longer than {MAX_VALUE} bytes, or not printable"
+        "--identify {0} matched text that is not a name: longer than {MAX_VALUE} bytes, or not printable"
     )]
     NoName(String),
-    /// A header of an echo states what is no name.
-    #[error("a name in the x-echo headers cannot be printed")]
+    /// A header of an echo has a value that is not a name.
+    #[error("a name in the x-echo headers is not printable")]
     BadHeader,
-    /// No label that tells who answered has a value.
-    #[error("neither pod nor cluster is known; name one with --identify pod=… or cluster=…")]
+    /// Neither the pod nor the cluster has a value.
+    #[error("neither pod nor cluster is known; add --identify pod=… or cluster=…")]
     Neither,
 }
 
 impl Patterns {
-    /// Reads the words of all `--identify` flags; `None` if there are none. Labels that
-    /// are named stand over those of a preset.
+    /// Reads the values of all `--identify` flags; `None` without the flag. A label that is named
+    /// replaces that of a preset.
     pub fn parse(given: &[String]) -> Result<Option<Self>, PatternError> {
         let mut own = [const { None }; LABELS];
         let mut preset: Option<(&str, Self)> = None;
@@ -117,14 +114,14 @@ impl Patterns {
                 None => {
                     let labels = labels_of(text).map_err(error)?;
                     if let Some((first, _)) = preset {
-                        return Err(error(format!("'{first}' is given too; give one of them")));
+                        return Err(error(format!("'{first}' is given, too; remove one of them")));
                     }
                     preset = Some((text, labels));
                 }
                 Some((label, place)) => {
                     let number = label_number(label).map_err(error)?;
                     if own[number].is_some() {
-                        return Err(error(format!("'{label}' is given twice; give it once")));
+                        return Err(error(format!("'{label}' is given twice; remove one of them")));
                     }
                     let place = Place::parse(label, place).map_err(error)?;
                     let given = printable(text).into_owned();
@@ -142,9 +139,9 @@ impl Patterns {
         Ok(Some(Self(preset)))
     }
 
-    /// Who gave an answer: `body`, the headers that `header` looks up, and `stated`, the
-    /// values of its `x-echo-*` headers in the order of [`Identity::values`] (empty where
-    /// missing), which hold for labels without a pattern.
+    /// Which backend gave an answer with this `body` and these headers. `header` looks a header up;
+    /// `stated` has the values of the `x-echo-*` headers in the order of [`Identity::values`], empty if
+    /// missing, which are used for labels without a pattern.
     pub fn identify<'a>(
         &self,
         body: &[u8],
@@ -204,7 +201,7 @@ impl Patterns {
 }
 
 impl Place {
-    /// Reads `header:NAME`, `json:/POINTER` or `regex:PATTERN`; else what is wrong.
+    /// Reads `header:NAME`, `json:/POINTER` or `regex:PATTERN`.
     fn parse(label: &str, given: &str) -> Result<Self, String> {
         let (word, rest) = given.split_once(':').unwrap_or((given, ""));
         match word {
@@ -213,19 +210,19 @@ impl Place {
             "regex" if rest.is_empty() => {
                 Err(format!("the regex is empty; write it as {label}=regex:PATTERN"))
             }
-            // Bodies are lines: ^ and $ match at each of them, however they end.
+            // Bodies are lines: ^ and $ match at each line, with any line ending.
             "regex" => RegexBuilder::new(rest)
                 .multi_line(true)
                 .crlf(true)
                 .build()
                 .map(Self::Regex)
-                .map_err(|error| format!("no regular expression: {}", last_line(&error))),
+                .map_err(|error| format!("not a regular expression: {}", last_line(&error))),
             _ => Err(match usage::nearest(word, SOURCES) {
                 Some(near) => {
                     format!("unknown source '{}'; did you mean '{near}:'?", printable(word))
                 }
                 None => format!(
-                    "it does not say where to look; write {label}=header:NAME, \
+                    "the source is missing; write {label}=header:NAME, \
                      {label}=json:/POINTER or {label}=regex:PATTERN"
                 ),
             }),
@@ -243,10 +240,10 @@ fn labels_of(word: &str) -> Result<Patterns, String> {
     let (name, labels) = known.ok_or_else(|| {
         let words = || PRESETS.iter().map(|(name, _)| *name);
         match usage::nearest(word, words()) {
-            Some(near) => format!("not known; did you mean '{near}'?"),
+            Some(near) => format!("unknown preset; did you mean '{near}'?"),
             None => {
                 let words: Vec<_> = words().collect();
-                format!("not known; write LABEL=SOURCE, or one of {}", words.join(", "))
+                format!("unknown preset; write LABEL=SOURCE, or one of {}", words.join(", "))
             }
         }
     })?;
@@ -264,7 +261,7 @@ fn label_number(word: &str) -> Result<usize, String> {
         let word = printable(word);
         match usage::nearest(&word, WORDS) {
             Some(near) => format!("unknown label '{word}'; did you mean '{near}'?"),
-            None => format!("unknown label '{word}'; known are {}", WORDS.join(", ")),
+            None => format!("unknown label '{word}'; write one of {}", WORDS.join(", ")),
         }
     })
 }
@@ -272,34 +269,34 @@ fn label_number(word: &str) -> Result<usize, String> {
 fn header_name(label: &str, name: &str) -> Result<HeaderName, String> {
     let right = format!("write it as {label}=header:NAME");
     match name.trim() {
-        "" => Err(format!("the header's name is empty; {right}")),
+        "" => Err(format!("the name of the header is missing; {right}")),
         name => HeaderName::from_bytes(name.as_bytes())
-            .map_err(|_| format!("'{}' is no header name; {right}", printable(name))),
+            .map_err(|_| format!("'{}' is not a header name; {right}", printable(name))),
     }
 }
 
-/// A pointer of RFC 6901, section 3; not the empty one, which is the whole body.
+/// A pointer (RFC 6901, section 3), but not the empty one, which is the whole body.
 fn pointer(label: &str, pointer: &str) -> Result<String, String> {
     let shown = printable(pointer);
     if !pointer.starts_with('/') {
         let right = if pointer.is_empty() { "hostname".to_owned() } else { shown.into_owned() };
-        return Err(format!("a pointer begins with '/'; write {label}=json:/{right}"));
+        return Err(format!("a pointer starts with '/'; write {label}=json:/{right}"));
     }
     let escaped = pointer.split('~').skip(1).all(|rest| rest.starts_with(['0', '1']));
     if !escaped {
-        return Err(format!("'~' in a pointer is written ~0, and '/' in a name ~1: '{shown}'"));
+        return Err(format!("in '{shown}', write '~' as ~0, and '/' in a name as ~1"));
     }
     Ok(pointer.to_owned())
 }
 
-/// The last line of a regex's error, which says what is wrong; those before point at it.
+/// The last line of a regex error, which is the reason; the lines before point at the place.
 fn last_line(error: &regex::Error) -> String {
     let text = error.to_string();
     let line = text.lines().last().unwrap_or_default();
     line.strip_prefix("error: ").unwrap_or(line).to_owned()
 }
 
-/// The value that an `x-echo-*` header states; bytes as the echo itself would send them.
+/// The value of an `x-echo-*` header, which an echo sends in printable ASCII.
 fn stated_name(value: &[u8]) -> Result<Option<String>, Nobody> {
     if value.is_empty() {
         return Ok(None);
@@ -318,7 +315,7 @@ fn scalar(value: &Value) -> Option<String> {
     }
 }
 
-/// The first group that took part, or all of the match where there are no groups.
+/// The first group that matched, or the whole match if the pattern has no groups.
 fn first_match<'t>(regex: &Regex, text: &'t str) -> Option<&'t str> {
     if regex.captures_len() == 1 {
         return regex.find(text).map(|found| found.as_str());

@@ -1,33 +1,37 @@
-//! How a run is judged: expectations, confidence, and how long sampling goes on. Pure.
+//! How a run is judged: expectations, confidence, and when sampling stops. Pure.
 
-use super::{PlanError, within};
+use super::error::PlanError;
+use super::number::{fraction, within};
 use crate::cli::{JudgeArgs, LoadArgs};
 use crate::expectation::{self, Expectation};
 use crate::verdict::{CONFIDENCE, MIN_SHARE, Rules, Sampling};
 
-/// Requests until sampling gives up, unless told otherwise.
+/// The default of `--max-requests`.
 const DEFAULT_MAX_REQUESTS: u64 = 20_000;
-/// Sampling for longer than this decides nothing that anybody waits for.
+/// Nobody waits for more.
 const MOST_REQUESTS: u64 = 1_000_000_000;
 
-/// Without `--expect`, the expectation is `errors = 0`.
-/// Those about a fault need an event that is one (`faults`).
-pub(super) fn expectations(given: &[String], faults: bool) -> Result<Vec<Expectation>, PlanError> {
+/// Without `--expect`, the expectation is `errors = 0`. Expectations about a fault are refused
+/// unless the run has events.
+pub(super) fn expectations(
+    given: &[String],
+    has_events: bool,
+) -> Result<Vec<Expectation>, PlanError> {
     if given.is_empty() {
         return Ok(vec![Expectation::NoErrors]);
     }
     let read = |text: &String| {
         let expectation = expectation::parse(text)?;
-        if expectation.needs_timeline() && !faults {
-            return Err(PlanError::Timeline(expectation.to_string()));
+        if expectation.needs_timeline() && !has_events {
+            return Err(PlanError::NoFault(expectation.to_string()));
         }
         Ok(expectation)
     };
     given.iter().map(read).collect()
 }
 
-/// The rules of a run, and the request at which sampling until decided gives up.
-pub(crate) fn rules(
+/// The rules of a run, and the number of requests at which sampling until decided gives up.
+pub(super) fn rules(
     args: &JudgeArgs,
     load: &LoadArgs,
     expectations: &[Expectation],
@@ -36,8 +40,8 @@ pub(crate) fn rules(
     if given.is_some() && (load.requests.is_some() || load.duration.is_some()) {
         return Err(PlanError::TwoLimits);
     }
-    let most =
-        given.map_or(Ok(DEFAULT_MAX_REQUESTS), |n| within("--max-requests", n, MOST_REQUESTS))?;
+    let most = given
+        .map_or(Ok(DEFAULT_MAX_REQUESTS), |n| within("--max-requests", n, 1..=MOST_REQUESTS))?;
     let open = load.requests.is_none() && load.duration.is_none();
     let statistical = expectations.iter().any(Expectation::is_statistical);
     let rules = Rules {
@@ -50,11 +54,8 @@ pub(crate) fn rules(
     Ok((rules, most))
 }
 
-/// The rules for samples that were taken before, by the flags where they are given.
-pub(crate) fn stated(
-    confidence: Option<&str>,
-    min_share: Option<&str>,
-) -> Result<Rules, PlanError> {
+/// The rules for judging a sample of fixed size, from the flags or their defaults.
+pub(crate) fn fixed(confidence: Option<&str>, min_share: Option<&str>) -> Result<Rules, PlanError> {
     Ok(Rules {
         confidence: confidence.map_or(Ok(CONFIDENCE), self::confidence)?,
         min_share: min_share.map_or(Ok(MIN_SHARE), self::min_share)?,
@@ -64,29 +65,11 @@ pub(crate) fn stated(
 
 /// `--confidence`, as a part of 1.
 pub(crate) fn confidence(given: &str) -> Result<f64, PlanError> {
-    let right = "write what verdicts are sure at, from 0.5 to 0.999999999, or in percent: 99.9%";
+    let right = "write a part of 1 from 0.5 to 0.999999999, or percent such as 99.9%";
     fraction("--confidence", given, 0.5..=0.999_999_999, right)
 }
 
 fn min_share(given: &str) -> Result<f64, PlanError> {
-    let right = "write the share to rule out, from 0.000001 to 0.99, or in percent: 1%";
+    let right = "write a part of 1 from 0.000001 to 0.99, or percent such as 1%";
     fraction("--min-share", given, 1e-6..=0.99, right)
-}
-
-/// A part of 1, or of 100 with a percent sign.
-pub(crate) fn fraction(
-    flag: &'static str,
-    given: &str,
-    range: std::ops::RangeInclusive<f64>,
-    right: &str,
-) -> Result<f64, PlanError> {
-    let number = match given.trim().strip_suffix('%') {
-        Some(percent) => percent.trim_end().parse::<f64>().ok().map(|percent| percent / 100.0),
-        None => given.trim().parse().ok(),
-    };
-    number.filter(|value| range.contains(value)).ok_or_else(|| PlanError::Number {
-        flag,
-        value: format!("'{given}'"),
-        right: right.to_owned(),
-    })
 }

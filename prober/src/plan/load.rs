@@ -1,16 +1,18 @@
-//! `-n`, `-d`, `-c`, `--rate`, `--reuse`: how many requests, when, and on which connections. Pure.
+//! `-n`, `-d`, `-c`, `--rate`, `--reuse`: how many requests, when, and on how many connections.
+//! Pure.
 
 use std::time::Duration;
 
-use super::{
-    DEFAULT_CONCURRENCY, DEFAULT_REQUESTS, MAX_CONCURRENCY, MAX_REQUESTS, MAX_STREAMS, PlanError,
-    Protocol, Reuse, positive, seconds,
-};
+use super::error::PlanError;
+use super::number::{count, duration, optional_duration};
+use super::protocol::Protocol;
+use super::reuse::Reuse;
+use super::schedule::{Arrivals, End, MAX_REQUESTS, Schedule};
+use super::{DEFAULT_CONCURRENCY, DEFAULT_REQUESTS, MAX_CONCURRENCY, MAX_STREAMS};
 use crate::cli::{ArrivalForm, LoadArgs};
-use crate::plan::schedule::{Arrivals, End, Schedule};
 
 pub(super) fn streams(load: &LoadArgs, protocol: Protocol, reuse: Reuse) -> Result<u64, PlanError> {
-    let streams = positive("--streams", load.streams, 1, MAX_STREAMS)?;
+    let streams = count("--streams", load.streams, 1, MAX_STREAMS)?;
     match load.streams {
         Some(_) if !protocol.is_http2() => Err(PlanError::StreamsWithoutHttp2),
         Some(_) if streams > 1 && reuse == Reuse::NEVER => {
@@ -23,10 +25,8 @@ pub(super) fn streams(load: &LoadArgs, protocol: Protocol, reuse: Reuse) -> Resu
 pub(super) fn schedule(load: &LoadArgs) -> Result<Schedule, PlanError> {
     let end = match (load.requests, load.duration.as_deref()) {
         (Some(_), Some(_)) => return Err(PlanError::TwoEnds),
-        (None, Some(given)) => End::After(seconds("--duration", given)?),
-        (requests, None) => {
-            End::Requests(positive("-n", requests, DEFAULT_REQUESTS, MAX_REQUESTS)?)
-        }
+        (None, Some(given)) => End::After(duration("--duration", given)?),
+        (requests, None) => End::Requests(count("-n", requests, DEFAULT_REQUESTS, MAX_REQUESTS)?),
     };
     let arrivals = match (&load.rate, load.arrivals) {
         (None, None) => Arrivals::Closed,
@@ -39,27 +39,28 @@ pub(super) fn schedule(load: &LoadArgs) -> Result<Schedule, PlanError> {
             }
         }
     };
-    let warmup = load.warmup.as_deref().map(|given| seconds("--warmup", given)).transpose()?;
+    let warmup = optional_duration("--warmup", load.warmup.as_deref())?;
     Ok(Schedule { end, arrivals, warmup: warmup.unwrap_or_default() })
 }
 
 /// The width of a timeline's bins.
 pub(super) fn timeline(given: &str) -> Result<Duration, PlanError> {
-    let whole = seconds("--timeline", given).ok().filter(|w| w.as_nanos() % 1_000_000 == 0);
-    whole.ok_or_else(|| PlanError::Number {
-        flag: "--timeline",
-        value: format!("'{given}'"),
-        right: "write whole milliseconds or seconds, from 1ms to 86400, such as 100ms".to_owned(),
-    })
+    let flag = "--timeline";
+    let width = duration(flag, given)?;
+    if width.subsec_nanos().is_multiple_of(1_000_000) {
+        return Ok(width);
+    }
+    let right = "write whole milliseconds, such as 100ms".to_owned();
+    Err(PlanError::Number { flag, value: format!("'{given}'"), right })
 }
 
-/// Requests each second: a number, `/s` allowed behind it.
+/// Requests per second: a number, with or without `/s`.
 fn rate(given: &str) -> Result<f64, PlanError> {
     let number = given.strip_suffix("/s").unwrap_or(given).parse::<f64>().ok();
     number.filter(|rate| (0.001..=10_000_000.0).contains(rate)).ok_or_else(|| PlanError::Number {
         flag: "--rate",
         value: format!("'{given}'"),
-        right: "write requests each second, from 0.001 to 10000000".to_owned(),
+        right: "write requests per second, from 0.001 to 10000000".to_owned(),
     })
 }
 
@@ -73,7 +74,7 @@ pub(super) fn reuse(given: Option<&str>) -> Result<Reuse, PlanError> {
 }
 
 pub(super) fn concurrency(load: &LoadArgs, end: End) -> Result<u64, PlanError> {
-    let asked = positive("-c", load.concurrency, DEFAULT_CONCURRENCY, MAX_CONCURRENCY)?;
+    let asked = count("-c", load.concurrency, DEFAULT_CONCURRENCY, MAX_CONCURRENCY)?;
     Ok(match end {
         End::Requests(requests) => asked.min(requests),
         End::After(_) => asked,

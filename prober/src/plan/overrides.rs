@@ -1,6 +1,5 @@
-//! `--resolve` and `--connect-to`, read and matched as curl does: which host and
-//! port to connect to, and at which addresses. Pure: names that nothing here
-//! covers are left to `resolve`, and connecting is `connect`'s.
+//! `--resolve` and `--connect-to`, parsed and matched as in curl: which host, port and addresses to
+//! connect to. `resolve` looks up all other names, and `engine` connects. Pure.
 
 mod connect_to;
 mod error;
@@ -17,13 +16,12 @@ use pin::{Edit, Pin};
 
 /// The rules from `--resolve` and `--connect-to`.
 ///
-/// They decide only where a connection goes; the URL's own host and port stay
-/// what the `Host` header, SNI and certificate checks use. Ask [`connect_to`]
-/// first, and [`addresses`] with its answer; if that gives `None`, the name is
-/// looked up as usual.
+/// They decide only where a connection goes; the `Host` header, SNI and certificate checks use the host
+/// and port of the URL. Call [`connect_to`] first, then [`addresses`] with its result; if that returns
+/// `None`, the name is looked up as usual.
 ///
-/// Hosts may be given with or without the brackets of an IPv6 literal, in any
-/// case. A trailing dot counts: `echo` and `echo.` are two hosts, as in curl.
+/// Hosts are given in any case, with or without the brackets of an IPv6 literal. As in curl, `echo` and
+/// `echo.` are different hosts.
 ///
 /// [`connect_to`]: Self::connect_to
 /// [`addresses`]: Self::addresses
@@ -34,13 +32,11 @@ pub struct Overrides {
 }
 
 impl Overrides {
-    /// Reads the values of all `--resolve` and all `--connect-to` flags, each in
-    /// the order given.
+    /// Reads the values of all `--resolve` and `--connect-to` flags, in the order given.
     ///
     /// # Errors
-    /// The first value that is not of the flag's form. A few values that curl
-    /// takes without a word, though they cannot do what was meant, are refused:
-    /// see [`ResolveFault`] and [`ConnectToFault`].
+    /// If a value does not have the form of its flag. curl accepts a few of these values although they
+    /// have no effect: see [`ResolveFault`] and [`ConnectToFault`].
     pub fn parse(resolve: &[String], connect_to: &[String]) -> Result<Self, OverrideError> {
         let mut pins: Vec<Pin> = Vec::new();
         for spec in resolve {
@@ -60,15 +56,13 @@ impl Overrides {
         Ok(Self { pins, connections })
     }
 
-    /// Whether there is no rule at all.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.pins.is_empty() && self.connections.is_empty()
     }
 
-    /// Where to connect to instead of `host` and `port`: the first matching
-    /// `--connect-to` that changes anything decides, and only once. An IPv6
-    /// literal that a rule puts in comes without brackets.
+    /// Where to connect to instead of `host` and `port`, by the first `--connect-to` that matches and
+    /// changes anything. An IPv6 literal of a rule is returned without brackets.
     #[must_use]
     pub fn connect_to<'a>(&'a self, host: &'a str, port: u16) -> (Cow<'a, str>, u16) {
         let rule = self.connections.iter().find(|rule| rule.changes(host, port));
@@ -76,12 +70,11 @@ impl Overrides {
         (Cow::Borrowed(rule.to_host().unwrap_or(host)), rule.to_port().unwrap_or(port))
     }
 
-    /// The addresses that `--resolve` gives for `host` and `port`, in the order
-    /// given and never empty; `None` if it says nothing of them. A rule for the
-    /// very host goes before one for `*`; an IP literal can be overridden too.
+    /// The addresses that `--resolve` has for `host` and `port`, in the order given, at least one; `None`
+    /// without a rule. A rule for the host precedes one for `*`. The host may be an IP literal.
     ///
-    /// Under `-4` or `-6`, the addresses of the other family do not count; if
-    /// none is left, curl forgets the rule and looks the name up.
+    /// With `-4` or `-6`, addresses of the other family are not used; if none is left, curl ignores the
+    /// rule and looks the name up.
     #[must_use]
     pub fn addresses(&self, host: &str, port: u16) -> Option<&[IpAddr]> {
         let host = without_brackets(host);
@@ -89,12 +82,12 @@ impl Overrides {
         pin(host).or_else(|| pin("*")).map(Pin::addresses)
     }
 
-    /// Values for `--resolve` that say the same as these rules.
+    /// The rules as values of `--resolve`.
     pub fn resolve_specs(&self) -> impl Iterator<Item = String> + '_ {
         self.pins.iter().map(Pin::to_string)
     }
 
-    /// Values for `--connect-to` that say the same as these rules.
+    /// The rules as values of `--connect-to`.
     pub fn connect_to_specs(&self) -> impl Iterator<Item = String> + '_ {
         self.connections.iter().map(ConnectTo::to_string)
     }
@@ -105,14 +98,14 @@ fn without_brackets(host: &str) -> &str {
     host.strip_prefix('[').and_then(|inner| inner.strip_suffix(']')).unwrap_or(host)
 }
 
-/// A port, written in digits only. Port 0 cannot be connected to.
+/// A port from 1 to 65535, in digits only.
 fn port(text: &str) -> Option<u16> {
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     digits.then(|| text.parse().ok()).flatten().filter(|port| *port != 0)
 }
 
-/// Whether `host` can stand in a URL. A URL pasted into a rule, or a blank in
-/// it, would only make a rule that never matches.
+/// Whether `host` can be the host of a URL. Otherwise, as with a pasted URL or a space, the rule would
+/// never match.
 fn is_host_like(host: &str) -> bool {
     !host.contains(|c: char| c.is_whitespace() || c.is_control() || "/?#@[]\\'\"".contains(c))
 }

@@ -2,25 +2,24 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::error::PlanError;
 use crate::cli::{GrpcService, RequestArgs};
-use crate::plan::PlanError;
 
-/// Which protocol carries the requests. There is no falling back to another one: a
-/// run over another protocol is another measurement.
+/// There is no fallback to another protocol: a run over another one is another measurement.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "&'static str", try_from = "String")]
 pub enum Protocol {
     /// HTTP/1.1: a connection carries one request at a time.
     #[default]
     Http1,
-    /// HTTP/2, by ALPN over TLS, else with prior knowledge.
+    /// Negotiated by ALPN over TLS, otherwise with prior knowledge.
     Http2,
     /// A gRPC service over HTTP/2.
     Grpc(GrpcService),
 }
 
 impl Protocol {
-    /// The protocol that flags ask for, of a target with or without TLS.
+    /// The protocol that the flags ask for, for a target with or without TLS.
     pub(super) fn of(args: &RequestArgs, tls: bool) -> Result<Self, PlanError> {
         match (args.grpc, args.http2_prior_knowledge, args.http2) {
             (Some(service), _, _) => Ok(Self::Grpc(service)),
@@ -31,19 +30,18 @@ impl Protocol {
         }
     }
 
-    /// Whether connections are HTTP/2.
     #[must_use]
     pub fn is_http2(self) -> bool {
         self != Self::Http1
     }
 
-    /// What is offered by ALPN (RFC 7301).
+    /// What the client offers by ALPN (RFC 7301).
     #[must_use]
     pub fn alpn(self) -> &'static [u8] {
         if self.is_http2() { b"h2" } else { b"http/1.1" }
     }
 
-    /// Its name in reports.
+    /// The name in reports.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -72,7 +70,7 @@ impl TryFrom<String> for Protocol {
 }
 
 impl GrpcService {
-    /// The path of its method that is called.
+    /// The path of the method that is called.
     #[must_use]
     pub fn path(self) -> &'static str {
         match self {

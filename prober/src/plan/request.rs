@@ -3,8 +3,9 @@
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 
+use super::error::PlanError;
 use super::target::{Target, TargetError};
-use super::{MAX_DATA, PlanError, RequestPlan};
+use super::{MAX_DATA, RequestPlan};
 use crate::cli::RequestArgs;
 
 pub(super) fn request(args: &RequestArgs, target: &Target) -> Result<RequestPlan, PlanError> {
@@ -33,7 +34,7 @@ pub(super) fn request(args: &RequestArgs, target: &Target) -> Result<RequestPlan
     for given in &args.headers {
         let (name, value) = parse_header(given)?;
         if body.is_some() && [header::CONTENT_LENGTH, header::TRANSFER_ENCODING].contains(&name) {
-            let (given, wrong) = (given.clone(), "--data has a length of its own");
+            let (given, wrong) = (given.clone(), "--data sets the length itself");
             return Err(PlanError::Header { given, wrong });
         }
         headers.remove(&name);
@@ -45,7 +46,7 @@ pub(super) fn request(args: &RequestArgs, target: &Target) -> Result<RequestPlan
     Ok(RequestPlan { method, headers, body })
 }
 
-/// What `--data` says, as curl joins it; `None` without it.
+/// The values of `--data`, joined as curl joins them; `None` without the flag.
 fn body(args: &RequestArgs) -> Result<Option<Bytes>, PlanError> {
     if args.data.is_empty() {
         return Ok(None);
@@ -60,22 +61,22 @@ fn body(args: &RequestArgs) -> Result<Option<Bytes>, PlanError> {
     }
 }
 
-/// HTTP/2 has the host in `:authority`, which is not as free as a header.
+/// Over HTTP/2 the host is sent as `:authority`, which allows fewer characters than a header.
 pub(super) fn check_authority(request: &RequestPlan) -> Result<(), PlanError> {
     let Some(host) = request.headers.get(header::HOST) else { return Ok(()) };
     http::uri::Authority::try_from(host.as_bytes()).map(drop).map_err(|_| PlanError::Header {
         given: format!("Host: {}", String::from_utf8_lossy(host.as_bytes())),
-        wrong: "over HTTP/2 its value must be a host",
+        wrong: "over HTTP/2 the value must be a host",
     })
 }
 
 /// `NAME: VALUE`; as in curl, `NAME:` removes one of the program's own headers.
 pub(super) fn parse_header(given: &str) -> Result<(HeaderName, HeaderValue), PlanError> {
     let wrong = |wrong| PlanError::Header { given: given.escape_debug().to_string(), wrong };
-    let (name, value) = given.split_once(':').ok_or_else(|| wrong("it has no colon"))?;
+    let (name, value) = given.split_once(':').ok_or_else(|| wrong("the colon is missing"))?;
     let name = HeaderName::from_bytes(name.trim().as_bytes())
-        .map_err(|_| wrong("its name is no header name"))?;
+        .map_err(|_| wrong("the part before the colon is not a header name"))?;
     let value = HeaderValue::from_str(value.trim())
-        .map_err(|_| wrong("its value holds a control character"))?;
+        .map_err(|_| wrong("the value has a control character"))?;
     Ok((name, value))
 }

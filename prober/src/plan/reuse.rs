@@ -1,6 +1,5 @@
 //! How many requests a connection carries. Pure.
 
-/// How many requests a connection carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reuse {
     least: u64,
@@ -8,12 +7,12 @@ pub struct Reuse {
 }
 
 impl Reuse {
-    /// A connection for each request.
+    /// A new connection for each request.
     pub const NEVER: Self = Self { least: 1, most: 1 };
     /// As many requests as the server allows.
     pub const ALWAYS: Self = Self { least: u64::MAX, most: u64::MAX };
 
-    /// How many requests the next connection carries; `random` chooses between N and M.
+    /// How many requests the next connection carries; `random` selects a number from N to M.
     #[must_use]
     pub fn uses(self, random: u64) -> u64 {
         let span = self.most - self.least;
@@ -43,10 +42,12 @@ impl Reuse {
 impl std::fmt::Display for Reuse {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match *self {
-            Self::NEVER => f.write_str("a connection each"),
-            Self::ALWAYS => f.write_str("connections kept"),
-            Self { least, most } if least == most => write!(f, "{least} to a connection"),
-            Self { least, most } => write!(f, "{least} to {most} to a connection"),
+            Self::NEVER => f.write_str("a new connection for each request"),
+            Self::ALWAYS => f.write_str("connections reused"),
+            Self { least, most } if least == most => {
+                write!(f, "{least} requests on each connection")
+            }
+            Self { least, most } => write!(f, "{least} to {most} requests on each connection"),
         }
     }
 }

@@ -1,68 +1,63 @@
-//! When each request starts: data, no sleeping. A closed loop starts a request as
-//! soon as a lane is free; an open loop has an instant for each, kept or not.
+//! When each request starts: data, no sleeping. A closed loop starts a request as soon as a lane
+//! is free. An open loop gives each request an instant, even if no lane is free by then.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::stats::random::Random;
 
-/// When requests start, and when the last one does.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Schedule {
-    /// What ends it.
     pub end: End,
-    /// When requests start until then.
     pub arrivals: Arrivals,
-    /// Requests that start before this are not counted.
+    /// Requests that start within this time are not counted.
     pub warmup: Duration,
 }
 
-/// What ends a schedule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
-    /// So many requests; those of the warm-up come before them.
+    /// This many requests, without those of the warm-up.
     Requests(u64),
-    /// So much time, the warm-up not included.
+    /// This time, without the warm-up.
     After(Duration),
 }
 
-/// When requests start.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Arrivals {
-    /// Each when the one before on its lane has ended.
+    /// Each starts when the one before it on its lane has ended.
     Closed,
-    /// So many each second, evenly.
+    /// This many per second, evenly spaced.
     Constant(f64),
-    /// So many each second on average, independent of each other (a Poisson
-    /// process), by a seed.
+    /// This many per second on average, independent of each other (a Poisson process); the second
+    /// number is the seed.
     Poisson(f64, u64),
 }
 
 /// A request that may start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Start {
-    /// Its number in the run, from 0; warm-up requests have numbers of their own, from
-    /// [`WARMUP_SEQUENCE`].
+    /// Its number in the run, from 0; those of the warm-up count from [`WARMUP_SEQUENCE`].
     pub sequence: u64,
-    /// When it should start, from the start of the run; `None` is at once.
+    /// When it should start, counted from the start of the run; `None` is now.
     pub due: Option<Duration>,
-    /// Whether it belongs to the warm-up.
     pub warmup: bool,
 }
 
-/// Numbers from here on are of warm-up requests.
+/// The first number of warm-up requests, above all others.
 pub(crate) const WARMUP_SEQUENCE: u64 = 1 << 47;
+/// The most requests of a run.
+pub(crate) const MAX_REQUESTS: u64 = WARMUP_SEQUENCE - 1;
 
-/// Hands out the starts of a schedule to one of several threads. Closed loops
-/// share a counter, so that a fast thread does more; open loops are split evenly.
+/// Hands out the starts of a schedule to one of several threads. In a closed loop the threads share
+/// a counter, so that a faster thread sends more; an open loop is split evenly.
 #[derive(Debug)]
 pub(crate) struct Share<'a> {
     schedule: Schedule,
     thread: u64,
     threads: u64,
-    /// How many starts this thread has taken of an open loop.
+    /// How many starts this thread has taken.
     taken: u64,
-    /// The instant of the last one.
+    /// The instant of the last Poisson start, in seconds.
     clock: f64,
     random: Option<Random>,
     counter: &'a AtomicU64,
@@ -70,7 +65,7 @@ pub(crate) struct Share<'a> {
 }
 
 impl<'a> Share<'a> {
-    /// The share of a thread, from 0; `counter` is common to all of them.
+    /// The share of thread number `thread`, counted from 0; all threads get the same `counter`.
     #[must_use]
     pub(crate) fn new(
         schedule: Schedule,
@@ -85,8 +80,8 @@ impl<'a> Share<'a> {
         Self { schedule, thread, threads, taken: 0, clock: 0.0, random, counter, warmups: 0 }
     }
 
-    /// The next start; `None` when there is none any more. `elapsed` is the time since the
-    /// start of the run.
+    /// The next start; `None` at the end of the schedule. `elapsed` is the time since the start of
+    /// the run.
     pub(crate) fn next(&mut self, elapsed: Duration) -> Option<Start> {
         let due = match self.schedule.arrivals {
             Arrivals::Closed => None,
@@ -198,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn the_warm_up_comes_before_and_counts_for_nothing() {
+    fn the_warm_up_comes_first_and_is_not_counted() {
         let schedule = Schedule {
             end: End::Requests(10),
             arrivals: Arrivals::Constant(10.0),

@@ -4,26 +4,26 @@ use std::net::IpAddr;
 
 use crate::stats::random;
 
-/// Which of a name's addresses a connection goes to, and which ones it tries after that.
+/// Which of a name's addresses a connection tries first, and which ones after that.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Select {
-    /// The first, and the others in order, as curl does.
+    /// In the order of the look-up, as curl does.
     First,
-    /// Each connection of the run begins at the next one, and goes on in order.
+    /// Each connection starts one address further, and goes on in order.
     RoundRobin,
-    /// All in an order drawn for each connection; the number is the seed.
+    /// In a random order for each connection; the number is the seed.
     Random(u64),
-    /// Every address is a row of its own. A plan of this is made into plans of
-    /// [`Select::Only`] or [`Select::Nowhere`] before anything is sent.
+    /// Each address is a row of its own. Before anything is sent, such a plan is replaced by plans
+    /// with [`Select::Only`] or [`Select::Nowhere`].
     Each,
-    /// This address and no other: a row of [`Select::Each`].
+    /// Only this address: a row of [`Select::Each`].
     Only(IpAddr),
-    /// [`Select::Each`] of a name without address: why there is none.
+    /// [`Select::Each`] for a name that has no address: the reason.
     Nowhere(String),
 }
 
 impl Select {
-    /// The one address, if there can be no other.
+    /// The address of [`Select::Only`].
     #[must_use]
     pub fn only(&self) -> Option<IpAddr> {
         match self {
@@ -32,9 +32,9 @@ impl Select {
         }
     }
 
-    /// What a look-up found, in the order to choose from. DNS servers turn their answers
-    /// round, and each thread has an answer of its own: whoever counts through the
-    /// addresses needs them in one order.
+    /// The addresses that a look-up found, sorted if [`order`](Self::order) counts through them.
+    /// DNS servers rotate their answers and each thread has its own answer, so that all threads
+    /// need the same order.
     #[must_use]
     pub fn arranged(&self, mut found: Vec<IpAddr>) -> Vec<IpAddr> {
         if matches!(self, Self::RoundRobin | Self::Random(_)) {
@@ -43,7 +43,7 @@ impl Select {
         found
     }
 
-    /// The addresses in the order in which connection number `turn` of the run tries them.
+    /// The order in which connection number `turn` of the run tries the addresses.
     #[must_use]
     pub fn order(&self, mut addresses: Vec<IpAddr>, turn: u64) -> Vec<IpAddr> {
         let count = addresses.len() as u64;
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn what_counts_through_addresses_has_them_in_one_order() {
+    fn addresses_are_sorted_if_connections_count_through_them() {
         let turned = || ips(3).into_iter().rev().collect::<Vec<_>>();
         assert_eq!(Select::First.arranged(turned()), turned());
         assert_eq!(Select::RoundRobin.arranged(turned()), ips(3));

@@ -1,63 +1,47 @@
-//! A target: the URL to ask, as curl would read it.
+//! A target: a URL, read as curl reads it. Pure.
 
 use http::Uri;
 use thiserror::Error;
 use url::{Host, Url};
 
-/// Why a target is not one.
+/// Why a text is not a target. `Display` is one line.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum TargetError {
-    /// Nothing there.
     #[error("a target is empty; write a URL such as istio1.xiaowenx.com/echo2")]
     Empty,
-    /// A URL has no white space and no control characters.
-    #[error("target '{0}' has a space or control character in it; write it as %20 or quote less")]
+    #[error(
+        "target '{0}' has a space or control character; write a space as %20, or check the quotes"
+    )]
     Space(String),
-    /// Only http and https can be probed.
-    #[error("target '{target}' has the scheme '{scheme}'; http and https can be probed")]
-    Scheme {
-        /// As given.
-        target: String,
-        /// The scheme that is neither.
-        scheme: String,
-    },
-    /// Credentials do not belong on a command line that is printed.
-    #[error("target '{0}' holds credentials; send them with -H 'Authorization: …'")]
+    #[error("target '{target}' has the scheme '{scheme}'; write http:// or https://")]
+    Scheme { target: String, scheme: String },
+    /// Reports repeat the target.
+    #[error("target '{0}' has credentials in it; send them with -H 'Authorization: …'")]
     Credentials(String),
-    /// The port is no number from 1 to 65535.
-    #[error("target '{0}' has a bad port; a port is a number from 1 to 65535")]
+    #[error("target '{0}' has a wrong port; write a number from 1 to 65535")]
     Port(String),
-    /// Anything else that the URL standard refuses.
     #[error("target '{target}' is not a URL ({reason}); write [http[s]://]HOST[:PORT][/PATH]")]
-    NotAUrl {
-        /// As given.
-        target: String,
-        /// What the URL parser says.
-        reason: String,
-    },
+    NotAUrl { target: String, reason: String },
 }
 
-/// The URL to ask.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
-    /// As the person wrote it; used in headings.
+    /// As it was given; for headings.
     pub given: String,
-    /// The whole URL.
+    /// The whole URL, without the fragment.
     pub url: String,
-    /// Whether the connection is TLS.
     pub tls: bool,
-    /// Host without brackets: a name or an address.
+    /// A name or an address, without brackets.
     pub host: String,
-    /// The port to connect to.
     pub port: u16,
-    /// Value of the `Host` header: with the port where it is not the scheme's own.
+    /// The value of the `Host` header: with the port unless it is the scheme's default.
     pub authority: String,
-    /// What stands in the request line.
+    /// Path and query, as in the request line.
     pub path: Uri,
 }
 
 impl Target {
-    /// Reads a target as curl does: `http://` if there is no scheme.
+    /// Adds `http://` if there is no scheme.
     pub fn parse(given: &str) -> Result<Self, TargetError> {
         if given.is_empty() {
             return Err(TargetError::Empty);
@@ -87,7 +71,7 @@ impl Target {
         Self::from_url(given, &url)
     }
 
-    /// The same place with a path of plain characters instead of its own.
+    /// The same target with another path.
     pub(super) fn at(self, path: &'static str) -> Self {
         let url = format!("{}{path}", self.url.trim_end_matches('/'));
         Self { url, path: Uri::from_static(path), ..self }
@@ -150,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn host_and_port_alone_are_no_scheme() {
+    fn a_host_before_a_port_is_not_a_scheme() {
         let target = parsed("echo1:8080");
         assert_eq!(target.url, "http://echo1:8080/");
         assert_eq!((target.authority.as_str(), target.port), ("echo1:8080", 8080));
@@ -160,7 +144,7 @@ mod tests {
     fn ports_addresses_queries_and_fragments() {
         assert_eq!(parsed("https://a/").port, 443);
         assert!(parsed("Https://a/").tls && !parsed("Http://a/").tls, "in any case, as in curl");
-        assert_eq!(parsed("https://a:443/").authority, "a", "the scheme's own port is not sent");
+        assert_eq!(parsed("https://a:443/").authority, "a", "the default port is not sent");
         let v6 = parsed("http://[::1]:8080/x?a=1&b#frag");
         assert_eq!((v6.host.as_str(), v6.port), ("::1", 8080));
         assert_eq!(v6.authority, "[::1]:8080");
@@ -170,16 +154,16 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_target_is_refused_with_its_reason() {
+    fn wrong_targets_are_refused_with_a_reason() {
         for (given, part) in [
             ("", "is empty"),
             ("echo 1:8080", "space"),
             ("a\nb", "'a\\nb' has a space or control"),
             ("ftp://a/", "scheme 'ftp'"),
             ("http://u:p@a/", "credentials"),
-            ("echo1:99999", "bad port"),
-            ("echo1:0", "bad port"),
-            ("echo1:http", "bad port"),
+            ("echo1:99999", "wrong port"),
+            ("echo1:0", "wrong port"),
+            ("echo1:http", "wrong port"),
             ("http://", "not a URL"),
             ("http://[::1", "not a URL"),
             ("%zz", "not a URL"),

@@ -97,7 +97,7 @@ mod tests {
         use clap::CommandFactory as _;
         let help = crate::cli::Cli::command().render_help().to_string();
         let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
-        let said = format!("in which form: {};", Format::endings());
+        let said = format!("selects the format: {} (JUnit);", Format::endings());
         assert!(help.contains(&said), "{said:?} is missing: {help}");
     }
 }

@@ -1,4 +1,4 @@
-//! What a lookup is told: servers, family, timeout, and where the system's files are.
+//! The settings of lookups: servers, family, timeout, and the system's files.
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -9,26 +9,22 @@ use super::family::Family;
 
 const DNS_PORT: u16 = 53;
 
-/// How names are looked up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NamesConfig {
-    /// The DNS servers to ask; if empty, those of resolv.conf.
+    /// If empty, those of resolv.conf.
     pub servers: Vec<SocketAddr>,
-    /// Which addresses count.
     pub family: Family,
-    /// How long one lookup may take in all.
+    /// The time limit of one lookup.
     pub timeout: Duration,
-    /// Whether every lookup asks DNS, whatever the TTL of the answer before.
+    /// Whether every lookup sends a query, whatever the TTL of the answer before.
     pub anew: bool,
-    /// The hosts file.
     pub hosts_file: PathBuf,
-    /// Where servers, search domains, ndots and the rest come from. (On macOS and
-    /// Windows the system's own configuration is asked instead.)
+    /// Where servers, search domains, ndots and other options come from.
     pub resolv_conf: PathBuf,
 }
 
 impl Default for NamesConfig {
-    /// As the system has it: both families, 5 s.
+    /// The system's files, both families, 5 s.
     fn default() -> Self {
         Self {
             servers: Vec::new(),
@@ -43,10 +39,10 @@ impl Default for NamesConfig {
 
 impl NamesConfig {
     /// Reads the values of all `--dns-servers` flags: `IP[:PORT][,IP[:PORT]]…`, IPv6
-    /// in brackets if there is a port. As in curl, the last flag counts.
+    /// in brackets if there is a port. As in curl, the last flag replaces the others.
     ///
     /// # Errors
-    /// The first item, of any of the flags, that is not an address.
+    /// If an item of any of the flags is not an address.
     pub fn parse_servers(flags: &[String]) -> Result<Vec<SocketAddr>, NamesError> {
         let mut last = Vec::new();
         for flag in flags {
@@ -86,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_server_is_refused_in_one_line() {
+    fn wrong_servers_are_refused_in_one_line() {
         for (flag, item) in [
             ("", ""),
             ("10.0.0.1,", ""),

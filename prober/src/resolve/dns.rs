@@ -1,7 +1,7 @@
-//! DNS by hickory: one name under its search domains, both families at once.
+//! DNS by hickory: one name under its search domains, both families at the same time.
 //!
-//! hickory's own search keeps on past a server that is dead and reports only the
-//! last name's error, so the search is done here, as resolv.conf(5) has it.
+//! hickory's own search goes on after a server did not answer and reports only the error of the last
+//! name. So the search is done here, as in resolv.conf(5).
 
 use std::cell::RefCell;
 use std::future::Future;
@@ -24,11 +24,10 @@ use super::error::NamesError;
 use super::family::Family;
 use usage::local_limit;
 
-/// How long a family may keep one waiting that has its addresses already. Some
-/// networks drop AAAA queries; RFC 8305 gives 50 ms, for a browser.
+/// How long to wait for the other family once one has addresses. Some networks drop AAAA queries. RFC
+/// 8305 recommends 50 ms, for browsers.
 const GRACE: Duration = Duration::from_millis(500);
 
-/// Resolvers, and the search that they are used with.
 pub(super) struct Dns {
     resolvers: Resolvers,
     servers: Vec<SocketAddr>,
@@ -36,12 +35,12 @@ pub(super) struct Dns {
     ndots: usize,
 }
 
-/// hickory answers equal questions that are asked at the same time by one query, and
-/// later ones from its cache.
+/// A hickory resolver sends one query for concurrent lookups of the same name, and answers later ones
+/// from its cache.
 enum Resolvers {
-    /// One for all lookups, which does that.
+    /// One resolver for all lookups, which share queries and the cache.
     Shared(TokioResolver),
-    /// One without a cache for each lookup under way, so that each sends its own queries.
+    /// A resolver without a cache for each lookup, so that each lookup sends its own queries.
     Own { config: ResolverConfig, options: ResolverOpts, idle: RefCell<Vec<TokioResolver>> },
 }
 
@@ -58,7 +57,8 @@ impl Resolvers {
         })
     }
 
-    /// A resolver that no other lookup uses, where that is asked for; to be given back.
+    /// A resolver for one lookup, to be given back. With [`Resolvers::Own`], no other lookup uses it
+    /// meanwhile.
     fn take(&self) -> Result<TokioResolver, Missing> {
         match self {
             Self::Shared(resolver) => Ok(resolver.clone()),
@@ -84,7 +84,7 @@ fn resolver(config: ResolverConfig, options: ResolverOpts) -> Result<TokioResolv
         .map_err(|error| one_line(&error.to_string()))
 }
 
-/// Why DNS gives no address.
+/// Why DNS has no address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Missing {
     BadName(String),
@@ -104,17 +104,17 @@ impl Dns {
             [] => system.name_servers.clone(),
             servers => servers.iter().map(|&server| name_server(server)).collect(),
         };
-        // As glibc: the local domain only where no search list is given.
+        // As in glibc, the local domain counts only without a search list.
         let search = match system.search {
             search if search.is_empty() => system.domain.into_iter().collect(),
             search => search,
         };
         let ndots = options.ndots;
-        // hickory repeats a UDP query within the time of one attempt, so that one
-        // attempt can have all of it; a second is for servers that answered badly.
+        // hickory repeats a UDP query within the time of one attempt, so one attempt gets all the time. A
+        // second one would be for servers with wrong answers.
         options.timeout = config.timeout;
         options.attempts = 1;
-        // A dead server must not use up the time of those after it.
+        // A server that does not answer must not use up the time of the next ones.
         options.num_concurrent_reqs = servers.len().max(1);
         options.use_hosts_file = ResolveHosts::Never;
         let addresses = servers.iter().map(address).collect();
@@ -128,12 +128,12 @@ impl Dns {
         self.servers.clone()
     }
 
-    /// The addresses of the first of the candidates that has any. A candidate that
-    /// fails otherwise than by not being there is remembered and reported in the
-    /// end, as it may have been the one; no answer ends the search.
+    /// The addresses of the first candidate that has any. A candidate may exist if it failed with
+    /// another error than not found; if no candidate has addresses, that error is reported. A timeout
+    /// ends the search.
     pub(super) async fn search(&self, name: &str, family: Family) -> Result<Vec<IpAddr>, Missing> {
         let candidates = candidates(name, &self.search, self.ndots)?;
-        // Of a lookup that is given up on, it ends with it.
+        // If this lookup is cancelled, the resolver is dropped and not given back.
         let resolver = self.resolvers.take()?;
         let found = first_of(&resolver, &candidates, family).await;
         self.resolvers.give_back(resolver);
@@ -141,7 +141,7 @@ impl Dns {
     }
 }
 
-/// The addresses of the first of `candidates` that has any.
+/// The addresses of the first candidate that has any.
 async fn first_of(
     resolver: &TokioResolver,
     candidates: &[Name],
@@ -192,12 +192,12 @@ async fn query(
     if found.is_empty() { Err(Missing::NoAddress) } else { Ok(found) }
 }
 
-/// The addresses in an answer; the CNAMEs that led to them are left out.
+/// The addresses in an answer, without CNAMEs.
 pub(super) fn addresses(found: &Lookup) -> Vec<IpAddr> {
     found.answers().iter().filter_map(|record| record.data.ip_addr()).collect()
 }
 
-/// Waits for both, but only [`GRACE`] for the second once the first has addresses.
+/// Waits for both; once one has addresses, for the other only [`GRACE`].
 async fn both(
     v4: impl Future<Output = Result<Vec<IpAddr>, Missing>>,
     v6: impl Future<Output = Result<Vec<IpAddr>, Missing>>,
@@ -219,8 +219,8 @@ async fn after(
     tokio::time::timeout(GRACE, second).await.unwrap_or(Err(Missing::Timeout))
 }
 
-/// The full names to ask for, in order: with `ndots` dots or more the name itself
-/// first, with fewer the search domains first; with a trailing dot only itself.
+/// The full names to look up, in order: with at least `ndots` dots the name itself first, with fewer
+/// the search domains first, with a trailing dot only the name itself.
 fn candidates(name: &str, search: &[Name], ndots: usize) -> Result<Vec<Name>, Missing> {
     let mut name =
         Name::from_str_relaxed(name).map_err(|error| Missing::BadName(error.to_string()))?;
@@ -230,7 +230,7 @@ fn candidates(name: &str, search: &[Name], ndots: usize) -> Result<Vec<Name>, Mi
     let dots = usize::from(name.num_labels()).saturating_sub(1);
     let mut all: Vec<Name> = search
         .iter()
-        // A name that gets too long under a search domain cannot exist there.
+        // A name that is too long under a search domain cannot exist there.
         .filter_map(|domain| name.clone().append_domain(domain).ok())
         .map(|mut candidate| {
             candidate.set_fqdn(true);
@@ -266,19 +266,19 @@ fn missing(error: NetError) -> Missing {
     }
 }
 
-/// Why no server could be asked. hickory keeps the system's error to itself, but
-/// what it could not do most often still cannot be done.
+/// Why no server could be reached. hickory does not pass the system's error on, but a socket that it
+/// could not open can usually still not be opened.
 fn unconnected() -> String {
     match UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)) {
         Err(error) => local_limit(&error),
-        Ok(_) => "no connection to any server, or for a moment no file descriptor for one; \
-                  raise 'ulimit -n' or lower -c if they are close"
+        Ok(_) => "cannot connect to any server; if this process is near its limit of file \
+                  descriptors, raise 'ulimit -n' or lower -c"
             .to_owned(),
     }
 }
 
-/// Of two failures of one lookup, the one to report: where a server failed, the
-/// name may exist after all; where there is no address, it does exist.
+/// Which of two failures of a lookup to report: after a server failure, the name may exist; if it has
+/// no address, it exists.
 fn graver(first: Missing, second: Missing) -> Missing {
     let weight = |missing: &Missing| match missing {
         Missing::NotFound { .. } => 0,
@@ -291,7 +291,7 @@ fn graver(first: Missing, second: Missing) -> Missing {
     if weight(&second) > weight(&first) { second } else { first }
 }
 
-/// The code as dig prints it.
+/// The response code as dig prints it.
 fn mnemonic(code: ResponseCode) -> String {
     match code {
         ResponseCode::FormErr => "FORMERR".to_owned(),
@@ -351,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_dns_cannot_hold_are_told_apart() {
+    fn names_that_dns_cannot_hold_are_refused() {
         let long = "a".repeat(64);
         assert!(matches!(candidates(&long, &[], 1), Err(Missing::BadName(_))));
         let near_the_limit = ["a".repeat(60).as_str(); 4].join(".");

@@ -1,29 +1,23 @@
-//! Why a name has no address, each in one line.
+//! Why a name has no address.
 
 use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use thiserror::Error;
+use usage::duration::format;
 
 use super::family::Family;
 
-/// What keeps a [`Names`](super::Names) from being made.
+/// Why there is no [`Names`](super::Names). `Display` is one line.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum NamesError {
-    /// A value of `--dns-servers` that is not a list of addresses.
     #[error(
         "--dns-servers '{flag}': '{item}' is not an IP address; \
          write IP[:PORT][,IP[:PORT]…], such as '10.96.0.10,[2001:db8::1]:53'"
     )]
-    Server {
-        /// The flag's value.
-        flag: String,
-        /// The part that is wrong.
-        item: String,
-    },
-    /// The resolver refuses its configuration.
-    #[error("DNS cannot be used: {0}")]
+    Server { flag: String, item: String },
+    #[error("cannot use DNS: {0}")]
     Resolver(String),
 }
 
@@ -34,74 +28,50 @@ impl NamesError {
     }
 }
 
-/// Why a name has no address.
+/// Why a name has no address. In all variants, `name` is the name that was looked up. `Display` is one
+/// line.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum LookupError {
-    /// No such name, under any search domain either.
+    /// The name does not exist, under no search domain either.
     #[error("name '{name}' not found (NXDOMAIN{})", Tried(name, tried))]
     NotFound {
-        /// The name as asked for.
         name: String,
-        /// The full names that DNS was asked for, in order.
+        /// The full names that were looked up, in order.
         tried: Vec<String>,
     },
-    /// The name exists, but not with an address of the family asked for.
+    /// The name, or the literal, has only addresses of another family, or none.
     #[error("name '{name}' has no {family} address")]
-    NoAddress {
-        /// The name, or the literal, as asked for.
-        name: String,
-        /// The family asked for.
-        family: Family,
-    },
+    NoAddress { name: String, family: Family },
     /// No server answered in time.
-    #[error("name '{name}': no answer within {after:?} from {}", Servers(servers))]
-    Timeout {
-        /// The name as asked for.
-        name: String,
-        /// The time that the lookup had.
-        after: Duration,
-        /// The servers asked.
-        servers: Vec<SocketAddr>,
-    },
-    /// A server answered, and could not or would not say.
+    #[error("name '{name}': no answer within {} from {}", format(*after), Servers(servers))]
+    Timeout { name: String, after: Duration, servers: Vec<SocketAddr> },
+    /// A server answered with an error.
     #[error("name '{name}': {code} from {}", Servers(servers))]
     ServerFailure {
-        /// The name as asked for.
         name: String,
-        /// The response code by its usual name, such as `SERVFAIL`.
+        /// Such as `SERVFAIL`.
         code: String,
-        /// The servers asked.
         servers: Vec<SocketAddr>,
     },
-    /// No server could be asked, or an answer could not be understood.
-    #[error("name '{name}': {reason}, asking {}", Servers(servers))]
-    Broken {
-        /// The name as asked for.
-        name: String,
-        /// What went wrong.
-        reason: String,
-        /// The servers asked.
-        servers: Vec<SocketAddr>,
-    },
-    /// There is no server to ask.
-    #[error("name '{name}': no DNS server is configured ({reason}); name one with --dns-servers")]
+    /// No server could be reached, or an answer was malformed.
+    #[error("name '{name}': {reason} ({})", Servers(servers))]
+    Broken { name: String, reason: String, servers: Vec<SocketAddr> },
+    #[error("name '{name}': no DNS server is configured ({reason}); add --dns-servers")]
     NoServers {
-        /// The name as asked for.
         name: String,
-        /// What is the matter with resolv.conf.
+        /// What is wrong with resolv.conf.
         reason: String,
     },
-    /// Not a name that DNS could hold.
+    /// DNS cannot hold such a name.
     #[error("'{name}' is not a name that can be looked up: {reason}")]
     BadName {
-        /// What was asked for, control characters escaped.
+        /// With control characters escaped.
         name: String,
-        /// What is wrong with it.
         reason: String,
     },
 }
 
-/// `, tried a.x, a.y`, if that says more than the name itself.
+/// `; tried a.x, a.y`, unless only the name itself was tried.
 struct Tried<'a>(&'a str, &'a [String]);
 
 impl fmt::Display for Tried<'_> {
@@ -115,7 +85,7 @@ impl fmt::Display for Tried<'_> {
     }
 }
 
-/// `DNS server 10.0.0.1`, or several; the port only where it is not the usual one.
+/// `DNS server 10.0.0.1`, or several; the port only if it is not 53.
 struct Servers<'a>(&'a [SocketAddr]);
 
 impl fmt::Display for Servers<'_> {
@@ -167,7 +137,7 @@ mod tests {
             ),
             (
                 LookupError::NoServers { name: name(), reason: "it is empty".into() },
-                "name 'a': no DNS server is configured (it is empty); name one with --dns-servers",
+                "name 'a': no DNS server is configured (it is empty); add --dns-servers",
             ),
         ] {
             assert_eq!(error.to_string(), line);

@@ -3,20 +3,16 @@
 use std::fmt;
 use std::net::IpAddr;
 
-/// Which addresses count: `-4`, `-6`, or neither flag.
+/// Which addresses are used: `-4`, `-6`, or neither flag.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Family {
-    /// Both.
     #[default]
     Any,
-    /// IPv4 only.
     V4,
-    /// IPv6 only.
     V6,
 }
 
 impl Family {
-    /// Whether `address` counts.
     #[must_use]
     pub fn admits(self, address: IpAddr) -> bool {
         match self {
@@ -26,7 +22,7 @@ impl Family {
         }
     }
 
-    /// Those of `addresses` that count, in their order.
+    /// The addresses of this family, in their order.
     pub fn of(self, addresses: impl IntoIterator<Item = IpAddr>) -> Vec<IpAddr> {
         addresses.into_iter().filter(|address| self.admits(*address)).collect()
     }

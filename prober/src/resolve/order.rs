@@ -1,11 +1,11 @@
-//! In which order to try a name's addresses. Pure.
+//! The order in which to try a name's addresses. Pure.
 
 use std::collections::HashSet;
 use std::net::IpAddr;
 
-/// Each address once; IPv6 before IPv4, but a family that `has_route` denies last.
-/// Within a family the order stays: DNS servers rotate it to spread load, and
-/// sorting it (as RFC 6724's last rules would) undoes that.
+/// Each address once: IPv6 before IPv4, but a family without a route last. Within a family the order
+/// stays: DNS servers rotate it to spread load, and sorting by the last rules of RFC 6724 would undo
+/// that.
 pub(super) fn by_preference(
     addresses: Vec<IpAddr>,
     has_route: impl Fn(IpAddr) -> bool,
@@ -13,7 +13,7 @@ pub(super) fn by_preference(
     let mut seen = HashSet::new();
     let unique = addresses.into_iter().filter(|address| seen.insert(*address));
     let (v6, v4): (Vec<_>, Vec<_>) = unique.partition(IpAddr::is_ipv6);
-    // One of a family speaks for all of it.
+    // One address decides for its family.
     let (Some(&one_v6), Some(&one_v4)) = (v6.first(), v4.first()) else {
         return [v6, v4].concat();
     };

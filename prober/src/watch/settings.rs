@@ -58,8 +58,8 @@ pub(crate) struct Settings {
 /// # Errors
 /// If a flag is wrong, or if two flags contradict each other.
 pub(crate) fn read(args: &WatchArgs) -> Result<Settings, SettingsError> {
-    let interval = plan::seconds("--interval", &args.interval)?;
-    let window = plan::seconds("--window", &args.window)?;
+    let interval = plan::duration("--interval", &args.interval)?;
+    let window = plan::duration("--window", &args.window)?;
     if window < interval {
         return Err(SettingsError::ShortWindow { window, interval });
     }
@@ -156,7 +156,7 @@ mod tests {
     fn wrong_flags_are_rejected() {
         for (words, part) in [
             (&[][..], "nothing to watch"),
-            (&["-t", "a", "--interval", "0"], "--interval '0': write seconds"),
+            (&["-t", "a", "--interval", "0"], "--interval '0': out of range"),
             (&["-t", "a", "--interval", "soon"], "--interval 'soon'"),
             (&["-t", "a", "--window", "-1"], "'-1"),
             (&["-t", "a", "--window", "9s"], "--window 9s is shorter than --interval 10s"),

@@ -26,19 +26,19 @@ fn coverage_is_as_in_the_tables() {
 fn the_reverse_is_the_inverse() {
     let said = asked(&["plan", "--backends", "2", "-n", "3250"]).unwrap();
     assert!(said.contains("within 5 points of 2 backends of 50 % each"), "{said}");
-    assert!(said.contains("less than 0.21 % of all"), "{said}");
+    assert!(said.contains("a share below 0.21 %"), "{said}");
     let said = asked(&["plan", "--shares", "90,10", "-n", "1"]).unwrap();
-    assert!(said.contains("nothing of shares of 90 %, 10 %"), "{said}");
+    assert!(said.contains("nothing about shares of 90 %, 10 %"), "{said}");
 }
 
 #[test]
 fn what_cannot_be_planned_is_refused_in_one_line() {
     for (words, part) in [
-        (&["plan"][..], "--backends N for even shares, or --shares 90,10"),
+        (&["plan"][..], "--backends N for even shares, or --shares such as 90,10"),
         (&["plan", "--backends", "1"], "--backends 1: write a number from 2"),
         (&["plan", "--shares", "90,20"], "--shares: they sum to 110"),
-        (&["plan", "--shares", "100"], "--shares: one share alone"),
-        (&["plan", "--shares", "100,0"], "--shares: not all are above 0"),
+        (&["plan", "--shares", "100"], "--shares: only one share"),
+        (&["plan", "--shares", "100,0"], "--shares: a share is not above 0"),
         (&["plan", "--backends", "2", "--tolerance=-5%"], "--tolerance '-5%'"),
         (&["plan", "--backends", "2", "--tolerance", "100%"], "--tolerance '100%'"),
         (&["plan", "--backends", "2", "--tolerance", "0.0001%"], "more than 1000000000 requests"),

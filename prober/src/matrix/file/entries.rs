@@ -1,31 +1,28 @@
-//! What may stand in a matrix file. Keys with two words take a dash.
+//! The keys of a matrix file. Keys of two words have a dash.
 
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde_saphyr::Spanned;
 
-/// The whole file.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct File {
-    /// Names of the clusters, in the order of the table's columns.
+    /// In the order of the table's columns.
     #[serde(default)]
     pub(super) clusters: Vec<String>,
-    /// What holds for every target that does not say otherwise.
+    /// Settings of every target that does not have its own.
     #[serde(default)]
     pub(super) defaults: Entry,
-    /// Where requests start.
     #[serde(default)]
     pub(super) sources: Vec<SourceEntry>,
-    /// Envoys on the way and where their admin interfaces are, for --explain.
+    /// For --explain: the name of each Envoy on the way, and the URL of its admin interface.
     #[serde(default)]
     pub(super) envoys: BTreeMap<String, Spanned<String>>,
-    /// What is asked, from where.
     pub(super) targets: Vec<Spanned<Entry>>,
 }
 
-/// A place where requests start: `here`, behind a `command`, or behind `kubectl exec`.
+/// Where requests start: `here`, or behind a `command` or `kubectl exec`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct SourceEntry {
@@ -35,13 +32,13 @@ pub(super) struct SourceEntry {
     pub(super) here: bool,
     pub(super) command: Option<Vec<String>>,
     pub(super) kubectl: Option<Kubectl>,
-    /// The prober's name or path behind the command; `prober` if not said.
+    /// The prober's name or path behind the command; the default is `prober`.
     pub(super) prober: Option<String>,
     #[serde(default)]
     pub(super) resolve: Vec<String>,
     #[serde(default)]
     pub(super) connect_to: Vec<String>,
-    /// The admin interface of its own Envoy, for --explain.
+    /// For --explain: the admin interface of the source's own Envoy.
     pub(super) envoy_admin: Option<Spanned<String>>,
 }
 
@@ -51,18 +48,18 @@ pub(super) struct SourceEntry {
 pub(super) struct Kubectl {
     context: Option<String>,
     namespace: Option<String>,
-    /// `deploy/sleep`, or a pod's name.
+    /// Such as `deploy/sleep`, or the name of a pod.
     workload: String,
     container: Option<String>,
 }
 
 impl Kubectl {
-    /// The words of the command, up to where the prober's begin.
+    /// The words of the command, before those of the prober.
     pub(super) fn words(&self) -> Vec<String> {
         self.exec(self.container.as_deref())
     }
 
-    /// The words of a command in the pod's sidecar.
+    /// The words before a command in the pod's sidecar.
     pub(super) fn in_sidecar(&self) -> Vec<String> {
         self.exec(Some("istio-proxy"))
     }
@@ -82,15 +79,15 @@ impl Kubectl {
     }
 }
 
-/// What is asked, how, and what must hold. Also the defaults, where `from` and
-/// `url` have no place. Keys are named as the flags that they become.
+/// A target, or the defaults, which cannot have `from`, `url` and `envoy-admin`. Keys are named as
+/// the flags that they become.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct Entry {
     pub(super) from: Option<Spanned<String>>,
     pub(super) url: Option<Spanned<String>>,
-    /// The admin interface of the Envoy that chooses for this target, for --explain: the ingress
-    /// gateway's where it is asked from outside.
+    /// For --explain: the admin interface of the Envoy that balances this target's requests. From
+    /// outside of the mesh, that is the ingress gateway.
     pub(super) envoy_admin: Option<Spanned<String>>,
     #[serde(default)]
     pub(super) expect: Vec<Spanned<String>>,
@@ -102,22 +99,21 @@ pub(super) struct Entry {
     max_requests: Option<u64>,
     concurrency: Option<u64>,
     threads: Option<u64>,
-    duration: Option<Seconds>,
+    duration: Option<Time>,
     rate: Option<f64>,
-    warmup: Option<Seconds>,
+    warmup: Option<Time>,
     reuse: Option<Scalar>,
-    connection_lifetime: Option<Seconds>,
+    connection_lifetime: Option<Time>,
     streams: Option<u64>,
-    /// `http1.1`, `http2`, `http2-prior-knowledge`, `grpc` or `grpc=health`: the flag's name.
     protocol: Option<ProtocolFlag>,
-    timeline: Option<Seconds>,
+    timeline: Option<Time>,
     pub(super) show: Option<u64>,
     method: Option<String>,
     data: Option<String>,
     #[serde(default)]
     headers: Vec<String>,
-    max_time: Option<Seconds>,
-    connect_timeout: Option<Seconds>,
+    max_time: Option<Time>,
+    connect_timeout: Option<Time>,
     max_body: Option<u64>,
     #[serde(default)]
     resolve: Vec<String>,
@@ -134,7 +130,7 @@ pub(super) struct Entry {
     insecure: Option<bool>,
 }
 
-/// The flag that chooses the protocol.
+/// A flag that selects the protocol, without its dashes.
 #[derive(Clone, Copy, Debug, Deserialize)]
 enum ProtocolFlag {
     #[serde(rename = "http1.1")]
@@ -161,8 +157,8 @@ impl ProtocolFlag {
     }
 }
 
-/// Seconds: a number, or a text with a unit such as `500ms`.
-type Seconds = Scalar;
+/// A duration: seconds as a number, or a text with units such as `500ms`.
+type Time = Scalar;
 
 /// A number or a text.
 #[derive(Clone, Debug, Deserialize)]
@@ -175,21 +171,20 @@ enum Scalar {
 impl std::fmt::Display for Scalar {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Number(seconds) => seconds.fmt(f),
+            Self::Number(number) => number.fmt(f),
             Self::Text(text) => f.write_str(text),
         }
     }
 }
 
 impl Entry {
-    /// The expectations that hold: its own, else the defaults'.
+    /// Its own expectations, otherwise those of the defaults.
     pub(super) fn expected<'a>(&'a self, defaults: &'a Self) -> &'a [Spanned<String>] {
         if self.expect.is_empty() { &defaults.expect } else { &self.expect }
     }
 
-    /// The prober's flags for this entry. Single values are its own, else the
-    /// defaults'; headers and overrides add up, the more special ones last, where
-    /// the prober lets the last one win.
+    /// The prober's flags for this entry. A single value is its own, otherwise the default. Headers and
+    /// overrides add up, ordered so that for the prober those of the entry win.
     pub(super) fn flags(&self, defaults: &Self, source: Option<&SourceEntry>) -> Vec<String> {
         let mut words = Vec::new();
         self.single_flags(defaults, &mut words);
@@ -206,12 +201,12 @@ impl Entry {
                 words.push(format!("{flag}={value}"));
             }
         }
-        // One flag for all of them: of several flags the prober takes the last.
+        // One flag for all servers: the prober uses only the last flag.
         let own = if self.dns_servers.is_empty() { defaults } else { self };
         if !own.dns_servers.is_empty() {
             words.push(format!("--dns-servers={}", own.dns_servers.join(",")));
         }
-        // A label twice would be refused: one's own patterns stand for all of the defaults'.
+        // The prober refuses a label twice, so that own patterns replace all of the defaults.
         let own = if self.identify.is_empty() { defaults } else { self };
         words.extend(own.identify.iter().map(|given| format!("--identify={given}")));
         for expected in self.expected(defaults) {
@@ -227,13 +222,13 @@ impl Entry {
         words
     }
 
-    /// Whether nothing says how many requests there are, nor for how long they are sent.
+    /// Whether there is neither a number of requests nor a duration.
     pub(super) fn is_open(&self, defaults: &Self) -> bool {
         let all = [self, defaults];
         all.iter().all(|entry| entry.requests.is_none() && entry.duration.is_none())
     }
 
-    /// What decides among a name's addresses: its own word, else the defaults'.
+    /// Its own `select`, otherwise that of the defaults.
     pub(super) fn selected<'a>(&'a self, defaults: &'a Self) -> Option<&'a Spanned<String>> {
         self.select.as_ref().or(defaults.select.as_ref())
     }
@@ -246,7 +241,7 @@ impl Entry {
             |own: Option<u64>, default: Option<u64>| own.or(default).map(|n| n.to_string());
         flag("--requests", number(self.requests, defaults.requests));
         let open = self.is_open(defaults);
-        // A row that has its size does not go on until it is decided.
+        // A row of fixed size does not go on until it is decided.
         flag("--max-requests", number(self.max_requests, defaults.max_requests).filter(|_| open));
         flag("--concurrency", number(self.concurrency, defaults.concurrency));
         flag("--streams", number(self.streams, defaults.streams));
@@ -255,20 +250,20 @@ impl Entry {
         flag("--select", self.selected(defaults).map(|select| select.value.clone()));
         flag("--show", number(self.show, defaults.show));
         flag("--max-body", number(self.max_body, defaults.max_body));
-        let seconds = |own: &Option<Seconds>, default: &Option<Seconds>| {
+        let scalar = |own: &Option<Time>, default: &Option<Time>| {
             own.as_ref().or(default.as_ref()).map(Scalar::to_string)
         };
-        flag("--confidence", seconds(&self.confidence, &defaults.confidence));
-        flag("--min-share", seconds(&self.min_share, &defaults.min_share));
-        flag("--duration", seconds(&self.duration, &defaults.duration));
-        flag("--warmup", seconds(&self.warmup, &defaults.warmup));
-        let lifetime = seconds(&self.connection_lifetime, &defaults.connection_lifetime);
+        flag("--confidence", scalar(&self.confidence, &defaults.confidence));
+        flag("--min-share", scalar(&self.min_share, &defaults.min_share));
+        flag("--duration", scalar(&self.duration, &defaults.duration));
+        flag("--warmup", scalar(&self.warmup, &defaults.warmup));
+        let lifetime = scalar(&self.connection_lifetime, &defaults.connection_lifetime);
         flag("--connection-lifetime", lifetime);
-        flag("--timeline", seconds(&self.timeline, &defaults.timeline));
-        flag("--reuse", seconds(&self.reuse, &defaults.reuse));
+        flag("--timeline", scalar(&self.timeline, &defaults.timeline));
+        flag("--reuse", scalar(&self.reuse, &defaults.reuse));
         flag("--rate", self.rate.or(defaults.rate).map(|rate| rate.to_string()));
-        flag("--max-time", seconds(&self.max_time, &defaults.max_time));
-        flag("--connect-timeout", seconds(&self.connect_timeout, &defaults.connect_timeout));
+        flag("--max-time", scalar(&self.max_time, &defaults.max_time));
+        flag("--connect-timeout", scalar(&self.connect_timeout, &defaults.connect_timeout));
         let text = |own: &Option<String>, default: &Option<String>| {
             own.clone().or_else(|| default.clone())
         };

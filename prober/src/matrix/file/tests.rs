@@ -77,7 +77,7 @@ targets:
     assert_eq!(words(&matrix.rows[1]), ["whoami"]);
     assert!(matrix.rows.iter().all(|row| row.plan.identify.is_some()));
     let error = read(&text.replace("[whoami]", "[whoam]")).unwrap_err().to_string();
-    assert_eq!(error, "mesh.yaml:4: --identify 'whoam': not known; did you mean 'whoami'?");
+    assert_eq!(error, "mesh.yaml:4: --identify 'whoam': unknown preset; did you mean 'whoami'?");
 }
 
 #[test]
@@ -89,7 +89,10 @@ fn a_body_is_written_out_and_goes_with_its_row() {
     assert!(matrix.rows[0].arguments.contains(&"--data=a=1".to_owned()));
     // Which machine's file would it be?
     let error = read(&text.replace("a=1", "@file")).unwrap_err().to_string();
-    assert!(error.starts_with("mesh.yaml:2: --data '@file': files are read by a plain"), "{error}");
+    assert!(
+        error.starts_with("mesh.yaml:2: --data '@file': only a plain run reads files"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -111,9 +114,9 @@ fn a_target_without_a_source_is_asked_from_here() {
 #[test]
 fn what_is_wrong_is_said_with_its_line() {
     for (text, said) in [
-        ("", "mesh.yaml:1: it is empty"),
-        ("targets: []\n", "mesh.yaml:1: it has no targets"),
-        ("clusters: [a]\n", "mesh.yaml:1: no 'targets' here"),
+        ("", "mesh.yaml:1: the file is empty"),
+        ("targets: []\n", "mesh.yaml:1: the file has no targets"),
+        ("clusters: [a]\n", "mesh.yaml:1: 'targets' is missing"),
         ("targets: [\n", "mesh.yaml:"),
         ("- a\n- b\n", "mesh.yaml:1: not a matrix"),
         (
@@ -124,19 +127,25 @@ fn what_is_wrong_is_said_with_its_line() {
             "targets:\n  - url: a\n    expekt: [x]\n",
             "mesh.yaml:3: unknown key 'expekt'; did you mean 'expect'?",
         ),
-        ("targets:\n  - url: a\n    zzz: 1\n", "unknown key 'zzz'; known here are from, url"),
+        ("targets:\n  - url: a\n    zzz: 1\n", "unknown key 'zzz'; write one of from, url"),
         ("targets:\n  - {from: a}\n", "mesh.yaml:2: this target has no 'url'"),
         ("targets:\n  - url: a\n    from: b\n", "mesh.yaml:3: unknown source 'b'"),
         (
             "sources: [{name: kops, here: true}]\ntargets:\n  - {url: a, from: kosp}\n",
             "mesh.yaml:3: unknown source 'kosp'; did you mean 'kops'?",
         ),
-        ("sources: [{name: a}]\ntargets: [{url: a}]\n", "mesh.yaml:1: source 'a' needs one of"),
-        ("sources: [{name: a, here: true, command: [x]}]\ntargets: [{url: a}]\n", "needs one of"),
-        ("sources: [{name: a, command: []}]\ntargets: [{url: a}]\n", "needs one of"),
+        (
+            "sources: [{name: a}]\ntargets: [{url: a}]\n",
+            "mesh.yaml:1: source 'a' needs exactly one of",
+        ),
+        (
+            "sources: [{name: a, here: true, command: [x]}]\ntargets: [{url: a}]\n",
+            "needs exactly one of",
+        ),
+        ("sources: [{name: a, command: []}]\ntargets: [{url: a}]\n", "needs exactly one of"),
         (
             "sources: [{name: a, here: true}, {name: a, here: true}]\ntargets: [{url: a}]\n",
-            "a second source is named 'a'",
+            "two sources are named 'a'",
         ),
         (
             "clusters: [kops]\nsources: [{name: a, here: true, cluster: kop}]\ntargets: [{url: a}]\n",
@@ -154,10 +163,16 @@ fn what_is_wrong_is_said_with_its_line() {
         ("targets:\n  - {url: a, requests: 0}\n", "mesh.yaml:2: -n 0"),
         ("targets:\n  - {url: a, confidence: 2}\n", "mesh.yaml:2: --confidence '2'"),
         ("targets:\n  - {url: a, requests: many}\n", "mesh.yaml:2: "),
-        ("defaults: {url: a}\ntargets:\n  - {url: a}\n", "belong to a target"),
+        ("defaults: {url: a}\ntargets:\n  - {url: a}\n", "only a target can have"),
         ("targets:\n  - {url: a, resolve: ['a:80']}\n", "mesh.yaml:2: "),
-        ("targets:\n  - url: a\n    select: each\n", "mesh.yaml:3: 'select: each' would make"),
-        ("defaults: {select: each}\ntargets:\n  - url: a\n", "mesh.yaml:1: 'select: each' would"),
+        (
+            "targets:\n  - url: a\n    select: each\n",
+            "mesh.yaml:3: a target is one row, and 'select: each'",
+        ),
+        (
+            "defaults: {select: each}\ntargets:\n  - url: a\n",
+            "mesh.yaml:1: a target is one row, and 'select: each'",
+        ),
         ("targets:\n  - {url: a, select: foo}\n", "mesh.yaml:2: "),
     ] {
         let error = read(text).expect_err(text).to_string();
@@ -259,7 +274,7 @@ targets:
 }
 
 #[test]
-fn envoys_that_are_none_are_refused_with_their_line() {
+fn wrong_envoys_are_refused_with_their_line() {
     for (text, part) in [
         ("targets: [{url: a, envoy-admin: 'https://a:1'}]", ":1: envoy-admin 'https://a:1'"),
         ("envoys:\n  x: 'a:1/stats'\ntargets: [{url: a}]", ":2: envoy-admin 'a:1/stats'"),
@@ -267,7 +282,7 @@ fn envoys_that_are_none_are_refused_with_their_line() {
             "sources:\n  - {name: s, here: true, envoy-admin: ''}\ntargets: [{from: s, url: a}]",
             ":2: envoy-admin ''",
         ),
-        ("defaults: {envoy-admin: 'a:1'}\ntargets: [{url: a}]", "belong to a target"),
+        ("defaults: {envoy-admin: 'a:1'}\ntargets: [{url: a}]", "only a target can have"),
         ("targets: [{url: a, envoy_admin: 'a:1'}]", "unknown key 'envoy_admin'"),
     ] {
         let said = envoys(text).expect_err(part).to_string();

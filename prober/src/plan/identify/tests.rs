@@ -81,7 +81,7 @@ fn each_source_finds_what_it_should() {
     }
     assert!(from_body(&["pod=json:/a"], "no JSON").is_err());
     let lines = "first\r\npod: p-1\r\nlast";
-    assert_eq!(from_body(&["pod=regex:^pod: (.+)$"], lines).unwrap().pod, "p-1", "no CR");
+    assert_eq!(from_body(&["pod=regex:^pod: (.+)$"], lines).unwrap().pod, "p-1", "without CR");
 }
 
 #[test]
@@ -119,7 +119,7 @@ fn who_is_found_in_part_is_nobody() {
 }
 
 #[test]
-fn what_cannot_be_printed_is_no_name() {
+fn unprintable_text_is_not_a_name() {
     for value in [r"p\n  PASS  errors = 0", r"\u001b[2J", "p\u{85}q", &"x".repeat(MAX_VALUE + 1)] {
         let body = format!(r#"{{"pod": "{value}"}}"#);
         let nobody = from_body(&["pod=json:/pod"], &body);
@@ -132,29 +132,29 @@ fn what_cannot_be_printed_is_no_name() {
 #[test]
 fn wrong_words_are_refused_with_the_nearest_right_ones() {
     for (given, said) in [
-        (&["whoam"][..], "--identify 'whoam': not known; did you mean 'whoami'?"),
+        (&["whoam"][..], "--identify 'whoam': unknown preset; did you mean 'whoami'?"),
         (&["x"], "write LABEL=SOURCE, or one of whoami, podinfo, echo-basic, istio-echo"),
         (&[""], "write LABEL=SOURCE"),
         (&["pood=json:/x"], "unknown label 'pood'; did you mean 'pod'?"),
-        (&["xyz=json:/x"], "unknown label 'xyz'; known are pod, cluster, namespace"),
+        (&["xyz=json:/x"], "unknown label 'xyz'; write one of pod, cluster, namespace"),
         (&["=json:/x"], "unknown label ''"),
         (&["pod=jsno:/x"], "unknown source 'jsno'; did you mean 'json:'?"),
         (&["pod=x-pod"], "write pod=header:NAME, pod=json:/POINTER or pod=regex:PATTERN"),
-        (&["pod="], "it does not say where to look"),
-        (&["pod=json"], "a pointer begins with '/'; write pod=json:/hostname"),
-        (&["pod=json:a.b"], "a pointer begins with '/'; write pod=json:/a.b"),
-        (&["pod=json:/a~b"], "'~' in a pointer is written ~0"),
-        (&["pod=json:/a~"], "'~' in a pointer is written ~0"),
-        (&["zone=header: "], "the header's name is empty; write it as zone=header:NAME"),
-        (&["zone=header:a b"], "'a b' is no header name"),
+        (&["pod="], "the source is missing"),
+        (&["pod=json"], "a pointer starts with '/'; write pod=json:/hostname"),
+        (&["pod=json:a.b"], "a pointer starts with '/'; write pod=json:/a.b"),
+        (&["pod=json:/a~b"], "write '~' as ~0"),
+        (&["pod=json:/a~"], "write '~' as ~0"),
+        (&["zone=header: "], "the name of the header is missing; write it as zone=header:NAME"),
+        (&["zone=header:a b"], "'a b' is not a header name"),
         (&["pod=regex:"], "the regex is empty; write it as pod=regex:PATTERN"),
         (&[r"pod=regex:\S(x"], r"--identify 'pod=regex:\S(x': "),
-        (&["pod=regex:(x"], "no regular expression: unclosed group"),
-        (&["pod=regex:a{999999999}"], "no regular expression: "),
-        (&["pod=regex:[[:word:]]{9999}{9999}"], "no regular expression: "),
+        (&["pod=regex:(x"], "not a regular expression: unclosed group"),
+        (&["pod=regex:a{999999999}"], "not a regular expression: "),
+        (&["pod=regex:[[:word:]]{9999}{9999}"], "not a regular expression: "),
         (&["pod=json:/a", "pod=json:/b"], "'pod=json:/b': 'pod' is given twice"),
-        (&["whoami", "podinfo"], "'podinfo': 'whoami' is given too; give one of them"),
-        (&["whoami", "whoami"], "'whoami' is given too"),
+        (&["whoami", "podinfo"], "'podinfo': 'whoami' is given, too; remove one of them"),
+        (&["whoami", "whoami"], "'whoami' is given, too"),
     ] {
         let given: Vec<_> = given.iter().map(|&text| text.to_owned()).collect();
         let error = Patterns::parse(&given).expect_err(said).to_string();

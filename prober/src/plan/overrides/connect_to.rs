@@ -6,13 +6,13 @@ use std::net::Ipv6Addr;
 use super::error::{ConnectToFault, printable};
 use super::{is_host_like, port, without_brackets};
 
-/// A rule: whose connections go elsewhere, and where.
+/// Which connections go elsewhere, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ConnectTo {
-    /// Lower case, no brackets; `None`: any.
+    /// In lower case, without brackets; `None` is any.
     from_host: Option<String>,
     from_port: Option<u16>,
-    /// As written, no brackets; `None`: unchanged.
+    /// As written, without brackets; `None` is unchanged.
     to_host: Option<String>,
     to_port: Option<u16>,
 }
@@ -28,8 +28,8 @@ impl ConnectTo {
         })
     }
 
-    /// Whether the rule is for this host and port and names anything new. In
-    /// curl, one that names nothing lets the rules after it decide.
+    /// Whether the rule matches this host and port and changes any of them. As in curl, a rule that
+    /// changes nothing is skipped.
     pub(super) fn changes(&self, host: &str, port: u16) -> bool {
         let host = without_brackets(host);
         self.from_host.as_deref().is_none_or(|from| from.eq_ignore_ascii_case(host))
@@ -62,7 +62,7 @@ impl fmt::Display for ConnectTo {
     }
 }
 
-/// The four parts as written; hosts may be in brackets.
+/// The four parts as written; hosts can be in brackets.
 struct Parts<'a> {
     from_host: &'a str,
     from_port: &'a str,
@@ -71,7 +71,7 @@ struct Parts<'a> {
 }
 
 impl<'a> Parts<'a> {
-    /// Only the last part may be left out, as curl has it.
+    /// As in curl, only the last part may be missing.
     fn split(spec: &'a str) -> Result<Self, ConnectToFault> {
         let (from_host, rest) = until_colon(spec)?;
         let (from_port, rest) = until_colon(rest.ok_or(ConnectToFault::NoTarget)?)?;
@@ -84,7 +84,7 @@ impl<'a> Parts<'a> {
     }
 }
 
-/// What stands before the next colon outside of brackets, and what after it.
+/// The text before the next colon outside of brackets, and the text after it.
 fn until_colon(text: &str) -> Result<(&str, Option<&str>), ConnectToFault> {
     let unclosed = || ConnectToFault::UnclosedBracket(printable(text));
     let search_from = if text.starts_with('[') { text.find(']').ok_or_else(unclosed)? } else { 0 };
@@ -103,7 +103,7 @@ fn host(text: &str) -> Result<Option<String>, ConnectToFault> {
         return Ok(None);
     }
     if text.starts_with('[') {
-        // Spelled in the one way that URLs are normalised to.
+        // In the spelling of normalised URLs.
         let address: Ipv6Addr = without_brackets(text).parse().map_err(|_| bad())?;
         return Ok(Some(address.to_string()));
     }

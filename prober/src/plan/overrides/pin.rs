@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use super::error::{ResolveFault, printable};
 use super::{is_host_like, port};
 
-/// A host and port pinned to addresses.
+/// The addresses of a host and port.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Pin {
     host: String,
@@ -14,10 +14,10 @@ pub(super) struct Pin {
     addresses: Vec<IpAddr>,
 }
 
-/// What one `--resolve` value does to the pins before it.
+/// How one `--resolve` value changes the pins before it.
 #[derive(Debug)]
 pub(super) enum Edit {
-    /// Adds a pin, in place of any for the same host and port.
+    /// Adds a pin, or replaces the one for the same host and port.
     Add(Pin),
     /// Removes the pin for this host and port, if there is one.
     Remove(String, u16),
@@ -36,9 +36,9 @@ impl Pin {
 impl Edit {
     pub(super) fn parse(spec: &str) -> Result<Self, ResolveFault> {
         let removal = spec.strip_prefix('-');
-        // `+` lets curl's entry expire after a minute; no connection here is so late.
+        // In curl, the entry of a `+` expires after a minute; here it does not expire.
         let pinned = spec.strip_prefix('+').unwrap_or(spec);
-        // Said here, since the first colon of the address would end the "host".
+        // Checked here, because the first colon of the address would end the host.
         if removal.unwrap_or(pinned).starts_with('[') {
             return Err(ResolveFault::Ipv6Host);
         }
@@ -91,7 +91,7 @@ impl fmt::Display for Pin {
 
 fn key(host: &str, port_text: &str) -> Result<(String, u16), ResolveFault> {
     if host.is_empty() {
-        // `::1:80:…` means an IPv6 host, `:80:…` forgot one.
+        // `::1:80:…` has an IPv6 host, `:80:…` has none.
         return Err(if port_text.is_empty() {
             ResolveFault::Ipv6Host
         } else {

@@ -59,20 +59,20 @@ fn later_wins_exact_goes_before_star_and_minus_removes() {
 fn bad_resolve_values_say_what_would_be_right() {
     let form = "write HOST:PORT:ADDRESS[,ADDRESS…], such as 'istio1.xiaowenx.com:80:127.0.0.1'";
     for (spec, fault) in [
-        ("", format!("no port; {form}")),
-        ("echo", format!("no port; {form}")),
-        ("echo:", format!("no port; {form}")),
+        ("", format!("the port is missing; {form}")),
+        ("echo", format!("the port is missing; {form}")),
+        ("echo:", format!("the port is missing; {form}")),
         ("echo:127.0.0.1", format!("'127.0.0.1' is not a port from 1 to 65535; {form}")),
-        ("echo:80", format!("no address; {form}")),
-        ("echo:80:", format!("no address; {form}")),
-        ("echo:80:,,", format!("no address; {form}")),
+        ("echo:80", format!("the address is missing; {form}")),
+        ("echo:80:", format!("the address is missing; {form}")),
+        ("echo:80:,,", format!("the address is missing; {form}")),
         ("echo:0:127.0.0.1", format!("'0' is not a port from 1 to 65535; {form}")),
         ("echo:65536:127.0.0.1", format!("'65536' is not a port from 1 to 65535; {form}")),
         ("echo:+80:127.0.0.1", format!("'+80' is not a port from 1 to 65535; {form}")),
         ("echo:http:127.0.0.1", format!("'http' is not a port from 1 to 65535; {form}")),
-        (":80:127.0.0.1", format!("no host before the first colon; {form}")),
-        ("+", format!("no port; {form}")),
-        ("http://echo:80:1.2.3.4", format!("this is a URL, and 'http' is not the host; {form}")),
+        (":80:127.0.0.1", format!("the host before the first colon is missing; {form}")),
+        ("+", format!("the port is missing; {form}")),
+        ("http://echo:80:1.2.3.4", format!("this is a URL, and 'http' is not a host; {form}")),
         ("e cho:80:1.2.3.4", format!("'e cho' is not a host name; {form}")),
         (
             "echo:80:other",
@@ -84,12 +84,11 @@ fn bad_resolve_values_say_what_would_be_right() {
         ("echo:80:::1]", "'::1]' has only one bracket; write '[::1]' or '::1'".into()),
         (
             "*.test:80:::1",
-            "'*.test' would match nothing; write the whole name, or '*' alone for every host"
-                .into(),
+            "'*.test' matches nothing; write the whole name, or '*' for every host".into(),
         ),
         (
             "-echo:80:1.2.3.4",
-            "'1.2.3.4' is too much; to remove an earlier --resolve, write -HOST:PORT".into(),
+            "remove '1.2.3.4'; to undo an earlier --resolve, write -HOST:PORT".into(),
         ),
     ] {
         refused(parse(&[spec], &[]), &format!("--resolve '{spec}': {fault}"));
@@ -133,17 +132,17 @@ fn a_rule_is_applied_once_and_its_target_may_be_pinned() {
 fn bad_connect_to_values_say_what_would_be_right() {
     let form = "write HOST1:PORT1:HOST2:PORT2, such as 'echo:80:127.0.0.1:8080'";
     for (spec, fault) in [
-        ("", format!("no host to connect to; {form}")),
-        ("echo:80", format!("no host to connect to; {form}")),
+        ("", format!("the host to connect to is missing; {form}")),
+        ("echo:80", format!("the host to connect to is missing; {form}")),
         ("echo:80:a:0", format!("'0' is not a port from 1 to 65535; {form}")),
         ("echo:65536:a:1", format!("'65536' is not a port from 1 to 65535; {form}")),
         ("echo:80:a:zz", format!("'zz' is not a port from 1 to 65535; {form}")),
-        ("echo:80:a:1:2", format!("more than four parts; {form}, an IPv6 address in brackets")),
-        ("echo:80:::1:8", format!("more than four parts; {form}, an IPv6 address in brackets")),
+        ("echo:80:a:1:2", format!("more than four parts; {form}, with IPv6 addresses in brackets")),
+        ("echo:80:::1:8", format!("more than four parts; {form}, with IPv6 addresses in brackets")),
         ("echo:80:[a]:1", format!("'[a]' is not a host name; {form}")),
         ("echo:80:[::1]x:1", format!("'[::1]x' is not a host name; {form}")),
         ("echo:80:a/b:1", format!("'a/b' is not a host name; {form}")),
-        ("*:80:a:1", "'*' would match nothing; leave HOST1 empty for every host".into()),
+        ("*:80:a:1", "'*' matches nothing; leave HOST1 empty for every host".into()),
         ("echo:80:[::1:8", "the bracket in '[::1:8' is not closed; write '[::1]'".into()),
     ] {
         refused(parse(&[], &[spec]), &format!("--connect-to '{spec}': {fault}"));
