@@ -317,7 +317,7 @@ fn scenarios_an_event_that_hangs_is_ended_and_the_run_goes_on() {
     );
     assert!(begin.elapsed() < Duration::from_secs(60), "the command did not hold the run up");
     assert_eq!(said.code, 0, "{said:?}");
-    assert!(said.stdout.contains("sleep 600: ended after its limit of time"), "{said:?}");
+    assert!(said.stdout.contains("sleep 600: killed after its time limit"), "{said:?}");
     assert!(said.stdout.contains("no-such-command: failed with exit code 127"), "{said:?}");
     assert!(said.stdout.contains("0 lost, "), "{said:?}");
 

@@ -11,7 +11,6 @@ pub enum Layer {
     ClientBalancer,
     /// Between Envoys: connections and TLS.
     Network,
-    /// The east-west gateway.
     Gateway,
     /// The pod that serves: its sidecar and its application.
     Server,

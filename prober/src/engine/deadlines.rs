@@ -21,7 +21,6 @@ pub(super) enum Rung {
     Stop,
 }
 
-/// One lane's deadline.
 #[derive(Debug, Default)]
 pub(super) struct Deadline {
     at: Cell<Option<Instant>>,

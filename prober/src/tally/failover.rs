@@ -1,55 +1,53 @@
-//! How a fault was survived: from what came of each request and the instants of the run's
-//! events to times with one definition each. Pure.
+//! How a run survived a fault: from the result of each request and the instants of the run's events
+//! to times, each with one definition. Pure.
 //!
-//! The *fault* is the start of the run's first event, the *recovery* that of its last one, if
-//! there are two or more. A request belongs to the instant at which it should have started. A
-//! *window* is a time of the length `hold`; it is *calm* if requests started in it, none of
-//! them failed, and, where shares are stated, each cluster's share of its answers is within
-//! four standard errors of its own (for a window of so many answers; five points at least). The
-//! shares hold so in its first half, too, in its first quarter, and so on, and calm begins with
-//! the instant by which each cluster that has a share has answered: calm that begins within a
-//! silence of one of them would begin too early.
+//! The *fault* is the start of the run's first event. The *recovery* is the start of its last one, if
+//! there are two or more. A request belongs to the instant of its scheduled start. A *window* is an
+//! interval of length `hold`. A window is *calm* if requests started in it, none of them failed, and,
+//! if shares are stated, the share of each cluster among its answers is within four standard errors
+//! of the stated one (for that number of answers; at least five percentage points). The same must
+//! hold in its first half, its first quarter, and so on. Calm begins when each cluster with a share
+//! has answered; otherwise it could begin while one of them is silent.
 //!
-//! - *detect*: from the fault to the end of the first request that ended after it and shows
-//!   it: it failed, was slow, or was answered at a later attempt of the mesh.
-//! - *lost*: requests that ended after the fault, and failed.
-//! - *slow*: answers that ended after the fault and took more than twice the slowest answer
-//!   from before it.
-//! - *failover*: from the fault to the beginning of the first calm window that ends before the
-//!   recovery (or the run's end). Stated shares are those of `--failover-to`.
-//! - *failback*: from the recovery to the beginning of the first calm window that ends before
-//!   the run's end. Stated shares are the clusters' shares before the fault.
-//! - *overshoot*: how far a cluster's share in any window after the recovery exceeded its
-//!   share before the fault, in points of a hundred, at most. It contains the scatter of a
-//!   window's sample.
-//! - *resolution*: the mean time between starts. No time above is known better.
+//! - *detect*: from the fault to the end of the first request that ended after it and shows it: the
+//!   request failed, was slow, or was retried by the mesh.
+//! - *lost*: requests that ended after the fault and failed.
+//! - *slow*: answers that ended after the fault and took more than twice as long as the slowest
+//!   answer before it.
+//! - *failover*: from the fault to the start of the first calm window that ends before the recovery
+//!   (or the end of the run). The stated shares are those of `--failover-to`.
+//! - *failback*: from the recovery to the start of the first calm window that ends before the end of
+//!   the run. The stated shares are the clusters' shares before the fault.
+//! - *overshoot*: the most by which a cluster's share in a window after the recovery exceeded its
+//!   share before the fault, in percentage points. It includes the sampling error of a window.
+//! - *resolution*: the mean time between starts. No time above is more precise.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// A run that is longer than this many requests keeps no record of each, and has no times.
+/// A run with more requests than this has no failover times.
 pub(crate) const MAX_ENTRIES: usize = 4_000_000;
-/// How long calm must last, unless told otherwise.
+/// How long calm must last by default.
 pub(crate) const DEFAULT_HOLD: Duration = Duration::from_secs(1);
-/// How far a share may be off whatever the sample says, of 1.
+/// A share may always be off by this much, as a fraction of 1.
 const LEAST_TOLERANCE: f64 = 0.05;
-/// How often a window is halved to see that calm is there from its beginning.
+/// How often a window is halved to check that calm starts at its beginning.
 const HALVINGS: u32 = 6;
 /// How many standard errors a share may be off.
 const ERRORS: f64 = 4.0;
 
-/// What came of one request.
+/// The result of one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// When it should have started, from the end of the warm-up.
+    /// The scheduled start, from the end of the warm-up.
     pub due: Duration,
-    /// From then to its end.
+    /// The time from then to its end.
     pub took: Duration,
-    /// The place of the cluster that answered in [`Trail::clusters`]; `None` if it failed.
+    /// The index in [`Trail::clusters`] of the cluster that answered; `None` if it failed.
     pub cluster: Option<u32>,
-    /// Whether it was answered at a later attempt of the mesh.
+    /// Whether the mesh retried it.
     pub retried: bool,
 }
 
@@ -59,19 +57,19 @@ impl Entry {
     }
 }
 
-/// What came of every request of a run.
+/// The result of every request of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Trail {
     /// The clusters that answered.
     pub clusters: Vec<String>,
-    /// The requests, in no order.
+    /// In no particular order.
     pub entries: Vec<Entry>,
     /// Whether there were more than [`MAX_ENTRIES`].
     pub cut: bool,
 }
 
 impl Trail {
-    /// Notes one request; `cluster` is a place in what will be [`Trail::clusters`].
+    /// Adds one request; `cluster` is an index of the final [`Trail::clusters`].
     pub fn note(&mut self, entry: Entry) {
         if self.entries.len() < MAX_ENTRIES {
             self.entries.push(entry);
@@ -80,7 +78,7 @@ impl Trail {
         }
     }
 
-    /// Adds all of another's, such as another thread's.
+    /// Adds the trail of another thread.
     pub fn merge(&mut self, other: Self) {
         let places: Vec<_> = other.clusters.into_iter().map(|name| self.place(name)).collect();
         for mut entry in other.entries {
@@ -100,12 +98,12 @@ impl Trail {
     }
 }
 
-/// What to measure by.
+/// What calm means for a run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Terms {
     /// How long calm must last.
     pub hold: Duration,
-    /// The shares that must hold after the fault, of 1, by cluster; empty for any.
+    /// The expected shares after the fault by cluster, as fractions of 1; empty for any.
     pub shares: BTreeMap<String, f64>,
 }
 
@@ -115,41 +113,37 @@ impl Default for Terms {
     }
 }
 
-/// How a fault was survived. Times in µs; the module says what each is.
+/// How a run survived a fault. Times in µs; the module defines each.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Failover {
-    /// When the fault was, from the end of the warm-up.
+    /// The fault, from the end of the warm-up.
     pub fault_us: u64,
-    /// When the recovery was, if there was one.
+    /// The recovery, from the end of the warm-up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recovery_us: Option<u64>,
     /// How long calm had to last.
     pub hold_us: u64,
     /// The mean time between starts.
     pub resolution_us: u64,
-    /// Requests that failed before the fault.
     pub failed_before: u64,
-    /// To the first request that shows the fault; `None` if none does.
+    /// `None` if no request shows the fault.
     pub detect_us: Option<u64>,
-    /// Requests lost.
     pub lost: u64,
-    /// Slow answers.
     pub slow: u64,
-    /// What was slow: longer than this. `None` if nothing was answered before the fault.
+    /// Longer answers are slow. `None` without an answer before the fault.
     pub slow_from_us: Option<u64>,
-    /// To the first calm after the fault; `None` if there was none.
+    /// `None` if there was no calm after the fault.
     pub failover_us: Option<u64>,
-    /// To the first calm after the recovery; `None` if there was none, or no recovery.
+    /// `None` if there was no recovery, or no calm after it.
     pub failback_us: Option<u64>,
-    /// By how much a share exceeded the one from before, in points of a hundred.
+    /// In percentage points.
     pub overshoot: Option<f64>,
-    /// The clusters' shares before the fault, of 1.
+    /// The clusters' shares before the fault, as fractions of 1.
     pub before: BTreeMap<String, f64>,
 }
 
-/// Measures a run. `events` are the instants at which its events began, `end` that of the
-/// run's end, all from the end of the warm-up. `None` without an event, without requests, or
-/// if the trail was cut.
+/// Measures a run. `events` are the starts of its events and `end` is the end of the run, all from
+/// the end of the warm-up. `None` without an event, without requests, or if the trail was cut.
 #[must_use]
 pub(crate) fn measure(
     trail: &Trail,
@@ -162,27 +156,28 @@ pub(crate) fn measure(
     if trail.cut || trail.entries.is_empty() {
         return None;
     }
-    let run = Run::new(trail);
-    let before = run.entries.iter().filter(|entry| entry.end() <= fault);
-    let after = || run.entries.iter().filter(|entry| entry.end() > fault);
+    let requests = SortedRequests::new(trail);
+    let before = requests.entries.iter().filter(|entry| entry.end() <= fault);
+    let after = || requests.entries.iter().filter(|entry| entry.end() > fault);
     let slowest = before.clone().filter(|e| e.cluster.is_some()).map(|e| e.took).max();
     let slow_from = slowest.map(|slowest| slowest * 2);
     let is_slow =
         |entry: &Entry| entry.cluster.is_some() && slow_from.is_some_and(|from| entry.took > from);
     let shows = |entry: &&Entry| entry.cluster.is_none() || entry.retried || is_slow(entry);
     let first_sign = after().filter(shows).map(Entry::end).min();
-    let usual = run.shares(run.index(Duration::ZERO)..run.index(fault));
-    let stated = run.by_place(&terms.shares);
-    let usual_by_place = run.by_place(&usual);
-    let failover = run.calm(fault, recovery.unwrap_or(end), terms.hold, &stated);
-    let failback = recovery.and_then(|at| run.calm(at, end, terms.hold, &usual_by_place));
+    let usual = requests.shares(requests.index(Duration::ZERO)..requests.index(fault));
+    let stated = requests.stated(&terms.shares);
+    let usual_stated = requests.stated(&usual);
+    let failover = requests.calm(fault, recovery.unwrap_or(end), terms.hold, stated.as_ref());
+    let failback =
+        recovery.and_then(|at| requests.calm(at, end, terms.hold, usual_stated.as_ref()));
     let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
     let since = |then: Duration, at: Duration| micros(at.saturating_sub(then));
     Some(Failover {
         fault_us: micros(fault),
         recovery_us: recovery.map(micros),
         hold_us: micros(terms.hold),
-        resolution_us: micros(run.resolution()),
+        resolution_us: micros(requests.resolution()),
         failed_before: before.filter(|entry| entry.cluster.is_none()).count() as u64,
         detect_us: first_sign.map(|at| since(fault, at)),
         lost: after().filter(|entry| entry.cluster.is_none()).count() as u64,
@@ -190,13 +185,13 @@ pub(crate) fn measure(
         slow_from_us: slow_from.map(micros),
         failover_us: failover.map(|at| since(fault, at)),
         failback_us: recovery.zip(failback).map(|(then, at)| since(then, at)),
-        overshoot: recovery.and_then(|at| run.overshoot(at, end, terms.hold, &usual)),
+        overshoot: recovery.and_then(|at| requests.overshoot(at, end, terms.hold, &usual)),
         before: usual,
     })
 }
 
-/// The requests by their instants, with sums up to each.
-struct Run<'a> {
+/// The requests in the order of their scheduled starts, with running sums.
+struct SortedRequests<'a> {
     trail: &'a Trail,
     entries: Vec<Entry>,
     /// Failures among the first `i` entries.
@@ -205,7 +200,15 @@ struct Run<'a> {
     answers: Vec<Vec<u64>>,
 }
 
-impl<'a> Run<'a> {
+/// Shares that must hold, as fractions of 1.
+struct StatedShares {
+    /// By the cluster's index.
+    by_cluster: Vec<f64>,
+    /// The largest share of a cluster that never answered.
+    silent: f64,
+}
+
+impl<'a> SortedRequests<'a> {
     fn new(trail: &'a Trail) -> Self {
         let mut entries = trail.entries.clone();
         entries.sort_unstable_by_key(|entry| entry.due);
@@ -224,7 +227,7 @@ impl<'a> Run<'a> {
         Self { trail, failed, answers, entries }
     }
 
-    /// The place of the first request due at `instant` or later.
+    /// The index of the first request due at `instant` or later.
     fn index(&self, instant: Duration) -> usize {
         self.entries.partition_point(|entry| entry.due < instant)
     }
@@ -251,27 +254,26 @@ impl<'a> Run<'a> {
             .collect()
     }
 
-    /// Shares by cluster's place, and what is left over: shares of clusters that never
-    /// answered. `None` where none are stated.
-    fn by_place(&self, shares: &BTreeMap<String, f64>) -> Option<(Vec<f64>, f64)> {
+    /// `None` if `shares` is empty.
+    fn stated(&self, shares: &BTreeMap<String, f64>) -> Option<StatedShares> {
         if shares.is_empty() {
             return None;
         }
         let of = |name: &String| shares.get(name).copied().unwrap_or(0.0);
-        let here: Vec<_> = self.trail.clusters.iter().map(of).collect();
+        let by_cluster = self.trail.clusters.iter().map(of).collect();
         let silent = shares.iter().filter(|(name, _)| !self.trail.clusters.contains(name));
         let silent = silent.map(|(_, share)| *share).fold(0.0, f64::max);
-        Some((here, silent))
+        Some(StatedShares { by_cluster, silent })
     }
 
-    /// The start of the first calm window in `from..to`: `from` itself, or just after a request
-    /// that stands in the way.
+    /// The start of the first calm window in `from..to`: `from` itself, or just after a request that
+    /// rules out an earlier start.
     fn calm(
         &self,
         from: Duration,
         to: Duration,
         hold: Duration,
-        shares: &Option<(Vec<f64>, f64)>,
+        shares: Option<&StatedShares>,
     ) -> Option<Duration> {
         let mut start = from;
         loop {
@@ -281,7 +283,7 @@ impl<'a> Run<'a> {
             }
             let first = self.index(start);
             let window = first..self.index(end);
-            // Past the last failure of the window, if there is one; else past its first request.
+            // Continues after the last failure in the window, or else after its first request.
             let failures = Self::count(&self.failed, &window);
             let past = match failures {
                 0 => first,
@@ -291,21 +293,20 @@ impl<'a> Run<'a> {
                 (0..=HALVINGS).map(|n| first..self.index(start + hold / 2_u32.pow(n)));
             let calm = failures == 0 && !window.is_empty();
             if calm && beginnings.all(|part| part.is_empty() || self.within(&part, shares)) {
-                return Some(self.all_there(&window, shares).unwrap_or(start));
+                return Some(self.all_answered(&window, shares).unwrap_or(start));
             }
-            // Nothing shorter than a nanosecond lies between.
+            // A nanosecond is the resolution of `Duration`.
             start = self.entries.get(past)?.due.max(start) + Duration::from_nanos(1);
         }
     }
 
-    /// By when each cluster that has a share has answered; `None` where no shares are stated.
-    fn all_there(
+    /// When each cluster with a share has answered; `None` if no shares are stated.
+    fn all_answered(
         &self,
         window: &std::ops::Range<usize>,
-        shares: &Option<(Vec<f64>, f64)>,
+        shares: Option<&StatedShares>,
     ) -> Option<Duration> {
-        let (shares, _) = shares.as_ref()?;
-        let wanted = (0..).zip(shares).filter(|(_, share)| **share > 0.0);
+        let wanted = (0..).zip(&shares?.by_cluster).filter(|(_, share)| **share > 0.0);
         let first = |place: u32| {
             let mut entries = self.entries[window.clone()].iter();
             entries.find(|entry| entry.cluster == Some(place)).map(|entry| entry.due)
@@ -313,13 +314,13 @@ impl<'a> Run<'a> {
         wanted.filter_map(|(place, _)| first(place)).max()
     }
 
-    fn within(&self, window: &std::ops::Range<usize>, shares: &Option<(Vec<f64>, f64)>) -> bool {
-        let Some((shares, silent)) = shares else { return true };
+    fn within(&self, window: &std::ops::Range<usize>, shares: Option<&StatedShares>) -> bool {
+        let Some(StatedShares { by_cluster, silent }) = shares else { return true };
         let all = window.len() as f64;
         let tolerance =
             |share: f64| (ERRORS * (share * (1.0 - share) / all).sqrt()).max(LEAST_TOLERANCE);
         *silent <= tolerance(*silent)
-            && self.answers.iter().zip(shares).all(|(sums, share)| {
+            && self.answers.iter().zip(by_cluster).all(|(sums, share)| {
                 let seen = Self::count(sums, window) as f64 / all;
                 (seen - share).abs() <= tolerance(*share)
             })

@@ -1,30 +1,24 @@
-//! What answers can be grouped by. Pure.
+//! The labels by which answers are grouped. Pure.
 
 use echo_reply::Identity;
 
-/// What answers can be grouped by.
+/// A label by which answers are grouped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Label {
-    /// The cluster: the default.
+    /// The default.
     Cluster,
-    /// The pod.
     Pod,
-    /// The pod's namespace.
     Namespace,
-    /// The node.
     Node,
-    /// The zone.
     Zone,
-    /// The region.
     Region,
-    /// The workload's version.
     Version,
-    /// The address that the connection led to: not the backend's, where a proxy is between.
+    /// The remote address of the connection; with a proxy in between, not the backend's.
     Address,
 }
 
 impl Label {
-    /// All of them, with the word for each.
+    /// All labels with their words.
     pub const ALL: [(Self, &'static str); 8] = [
         (Self::Cluster, "cluster"),
         (Self::Pod, "pod"),
@@ -36,14 +30,13 @@ impl Label {
         (Self::Address, "address"),
     ];
 
-    /// The word for it.
     #[must_use]
     pub fn word(self) -> &'static str {
         Self::ALL.iter().find(|(label, _)| *label == self).map_or("cluster", |(_, word)| word)
     }
 
-    /// The value of this label; `<none>` where the backend does not state it. No backend
-    /// states an [`Label::Address`].
+    /// The value of this label; `<none>` if the backend does not state it. No backend states a
+    /// [`Label::Address`].
     #[must_use]
     pub fn of(self, identity: &Identity) -> &str {
         let stated = match self {

@@ -1,47 +1,43 @@
-//! Latencies, counted in the classes of an HdrHistogram: listed while they are few, in a
-//! histogram's room of tens of kilobytes once they are many. A report of ten thousand backends
-//! has few of each. Pure.
+//! Latencies, counted in the classes of an HdrHistogram. A few classes are a short list; many take
+//! a histogram of tens of kilobytes. In a report of ten thousand backends each has few. Pure.
 
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
-/// The longest latency that is told apart, in µs: one hour.
+/// The longest latency that is distinguished, in µs: one hour.
 const LONGEST_US: u64 = 3_600_000_000;
-/// So many classes are listed; more take a histogram.
+/// Up to this many classes are a list; more take a histogram.
 const FEW: usize = 64;
-/// Bits of a time that are told apart: three significant digits, as an HdrHistogram has them.
+/// The significant bits of a latency: three decimal digits, as in an HdrHistogram.
 const BITS: u32 = 11;
 
-/// Latencies in µs: three significant digits, 1 µs to 1 h. An empty one takes no memory of its
-/// own.
+/// Latencies in µs: three significant digits, 1 µs to 1 h. Allocates nothing while it is empty.
 #[derive(Clone)]
 pub struct Latency(Counts);
 
 #[derive(Clone)]
 enum Counts {
-    /// The classes that were counted in, the shortest first.
+    /// The classes that are not empty, the shortest first.
     Few(Vec<Class>),
     Many(Box<Histogram<u64>>),
 }
 
-/// Latencies that are not told apart.
+/// A range of latencies that are not distinguished.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Class {
-    /// The shortest of them, in µs.
+    /// The shortest latency, in µs.
     pub least_us: u64,
-    /// How many were counted.
     pub count: u64,
 }
 
 impl Class {
-    /// Those that are not told apart from this one.
     fn of(us: u64, count: u64) -> Self {
         let dropped = (u64::BITS - us.leading_zeros()).saturating_sub(BITS);
         Self { least_us: us >> dropped << dropped, count }
     }
 
-    /// The longest of them, in µs.
+    /// The longest latency, in µs.
     #[must_use]
     pub fn most_us(&self) -> u64 {
         let dropped = (u64::BITS - self.least_us.leading_zeros()).saturating_sub(BITS);
@@ -62,7 +58,7 @@ impl PartialEq for Latency {
 }
 
 impl std::fmt::Debug for Latency {
-    /// Without the thousands of empty counts.
+    /// A summary: a histogram has thousands of empty counts.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let count = self.count();
         write!(f, "Latency({count} counted, p50 {:?}, max {:?})", self.quantile(0.5), self.max())
@@ -70,7 +66,7 @@ impl std::fmt::Debug for Latency {
 }
 
 impl Latency {
-    /// A histogram read from elsewhere; its values are µs.
+    /// The latencies of a histogram whose values are µs.
     #[must_use]
     pub fn from_histogram(histogram: &Histogram<u64>) -> Self {
         let mut own = Self::default();
@@ -80,8 +76,8 @@ impl Latency {
         own
     }
 
-    /// A histogram with no more room than it needs, its values in µs: the same for equal counts,
-    /// in whatever order they came.
+    /// The smallest histogram that fits, with values in µs. Equal counts give the same histogram,
+    /// in whatever order they were recorded.
     #[must_use]
     pub fn histogram(&self) -> Histogram<u64> {
         let most = self.classes().last().map_or(0, |class| class.most_us()).max(2);
@@ -94,7 +90,7 @@ impl Latency {
         histogram
     }
 
-    /// The classes that were counted in, the shortest first.
+    /// The classes that are not empty, the shortest first.
     pub fn classes(&self) -> Box<dyn Iterator<Item = Class> + '_> {
         match &self.0 {
             Counts::Few(classes) => Box::new(classes.iter().copied()),
@@ -106,7 +102,7 @@ impl Latency {
         }
     }
 
-    /// Counts one latency; what is longer than an hour counts as an hour.
+    /// Counts one latency; more than an hour counts as an hour.
     pub fn record(&mut self, latency: Duration) {
         self.add(micros(latency), 1);
     }
@@ -122,7 +118,7 @@ impl Latency {
                     }
                     Err(place) if classes.len() < FEW => classes.insert(place, new),
                     Err(_) => {
-                        // It grows with what is recorded: most latencies are short.
+                        // Starts small and grows, since most latencies are short.
                         let many = Histogram::new(3).expect("three digits are few enough");
                         let few = std::mem::replace(&mut self.0, Counts::Many(Box::new(many)));
                         Self(few).classes().for_each(|class| self.add(class.least_us, class.count));
@@ -137,7 +133,6 @@ impl Latency {
         }
     }
 
-    /// Adds all of another's.
     pub fn merge(&mut self, other: &Self) {
         match (&mut self.0, &other.0) {
             (Counts::Many(own), Counts::Many(more)) => {
@@ -153,13 +148,13 @@ impl Latency {
         }
     }
 
-    /// Whether there are so few classes that they are listed: it takes no histogram's room.
+    /// Whether the classes are a list, without a histogram's memory.
     #[must_use]
     pub fn is_listed(&self) -> bool {
         matches!(self.0, Counts::Few(_))
     }
 
-    /// How many were counted.
+    /// The number of latencies.
     #[must_use]
     pub fn count(&self) -> u64 {
         match &self.0 {
@@ -170,14 +165,12 @@ impl Latency {
         }
     }
 
-    /// Whether nothing was counted.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.count() == 0
     }
 
-    /// The latency that the fraction `q` (0 to 1) of requests did not exceed;
-    /// `None` if nothing was counted.
+    /// The latency that a fraction `q` (0 to 1) of the requests did not exceed; `None` if empty.
     #[must_use]
     pub fn quantile(&self, q: f64) -> Option<Duration> {
         let rank = ((q.clamp(0.0, 1.0) * self.count() as f64).ceil() as u64).max(1);
@@ -196,16 +189,16 @@ impl Latency {
         Some(Duration::from_micros(us))
     }
 
-    /// p50, p90, p99 and the longest, in µs; 0 if nothing was counted.
+    /// p50, p90, p99 and the maximum, in µs; 0 if empty.
     #[must_use]
     pub fn summary_us(&self) -> [u64; 4] {
         let at = |q| self.quantile(q);
-        // An hour at most.
+        // Fits, since it is an hour at most.
         [at(0.5), at(0.9), at(0.99), self.max()]
             .map(|time| time.unwrap_or_default().as_micros() as u64)
     }
 
-    /// How many took this long or longer, to the 0.1 % that times are told apart by.
+    /// How many took this long or longer, within the resolution of 0.1 %.
     #[must_use]
     pub fn at_least(&self, latency: Duration) -> u64 {
         let us = micros(latency);
@@ -214,7 +207,7 @@ impl Latency {
             .fold(0, |sum, class| sum.saturating_add(class.count))
     }
 
-    /// The longest latency; `None` if nothing was counted.
+    /// The longest latency; `None` if empty.
     #[must_use]
     pub fn max(&self) -> Option<Duration> {
         match &self.0 {
@@ -226,7 +219,7 @@ impl Latency {
     }
 }
 
-/// What is longer than an hour counts as an hour.
+/// A latency in µs; more than an hour counts as an hour.
 fn micros(latency: Duration) -> u64 {
     u64::try_from(latency.as_micros()).unwrap_or(u64::MAX).clamp(1, LONGEST_US)
 }

@@ -1,18 +1,18 @@
-//! What has ended so far, counted while a run goes on: a write to memory of the thread's own for
-//! each request, read by whoever shows progress.
+//! Live counts of a run for progress. Each request costs one write to memory that only its own
+//! thread writes.
 
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::{Label, Tally};
+use super::label::Label;
+use super::totals::Tally;
 
-/// How many clusters are counted apart, and one more for all others.
+/// The clusters that are counted separately, and one slot for all others.
 pub(crate) const SLOTS: usize = 9;
 
-/// What one thread has ended so far. Each thread has its own, so that counting
-/// costs no more than a write to memory that nobody else writes.
+/// The counts of one thread, in cache lines of its own.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 struct Counts {
@@ -25,8 +25,7 @@ fn add(counter: &AtomicU64, more: u64) {
     counter.store(counter.load(Ordering::Relaxed) + more, Ordering::Relaxed);
 }
 
-/// The clusters' names, in the order in which they were first seen; as many as are
-/// counted apart.
+/// The names of the clusters that are counted separately, in the order of their first answer.
 #[derive(Debug, Default)]
 struct Names(Mutex<Vec<String>>);
 
@@ -45,17 +44,17 @@ impl Names {
     }
 }
 
-/// Counts what one thread ends of one row.
+/// Counts the ended requests of one thread and one row.
 #[derive(Debug)]
 pub(crate) struct Counter {
     counts: Arc<Counts>,
     names: Arc<Names>,
-    /// The slot of each backend's cluster, by the backend's place in the recorder.
+    /// The slot of each backend's cluster, by the backend's index in the recorder.
     slots: RefCell<Vec<usize>>,
 }
 
 impl Counter {
-    /// Counts an answer of the backend at `place`; `cluster` is asked for when it is new.
+    /// Counts an answer of the backend with this index; `cluster` is called if it is new.
     pub(crate) fn answered<'a>(&self, place: usize, cluster: impl FnOnce() -> &'a str) {
         let known = self.slots.borrow().get(place).copied();
         let slot = known.unwrap_or_else(|| {
@@ -67,13 +66,12 @@ impl Counter {
         add(&self.counts.answers[slot], 1);
     }
 
-    /// Counts a failure.
     pub(crate) fn failed(&self) {
         add(&self.counts.failed, 1);
     }
 }
 
-/// What has ended so far, of all threads of a run.
+/// The live counts of all threads of a run.
 #[derive(Debug, Default)]
 pub(crate) struct Meter {
     threads: Mutex<Vec<Arc<Counts>>>,
@@ -82,7 +80,7 @@ pub(crate) struct Meter {
 }
 
 impl Meter {
-    /// A counter for one more thread, of one row.
+    /// A counter for one more thread of a row.
     #[must_use]
     pub(crate) fn thread(&self) -> Counter {
         let counts = Arc::new(Counts::default());
@@ -90,7 +88,7 @@ impl Meter {
         Counter { counts, names: Arc::clone(&self.names), slots: RefCell::default() }
     }
 
-    /// Counts requests that ended elsewhere.
+    /// Adds the counts of a row that another process ran.
     pub(crate) fn count_all(&self, tally: &Tally) {
         let counts = Counts::default();
         for (cluster, answers) in tally.answers_by(Label::Cluster) {
@@ -100,19 +98,17 @@ impl Meter {
         lock(&self.threads).push(Arc::new(counts));
     }
 
-    /// The names of the clusters that are counted apart, in the order in which they were first
-    /// seen.
+    /// The names of the clusters that are counted separately, in the order of their first answer.
     #[must_use]
     pub(crate) fn clusters(&self) -> Vec<String> {
         lock(&self.names.0).clone()
     }
 
-    /// Counts a row that ended.
     pub(crate) fn row_ended(&self) {
         self.rows.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// All of it, at the instant `at` from the start of the run.
+    /// The sum over all threads; `at` is the time since the start of the run.
     #[must_use]
     pub(crate) fn counted(&self, at: Duration) -> Counted {
         let rows = self.rows.load(Ordering::Relaxed);
@@ -127,38 +123,35 @@ impl Meter {
     }
 }
 
-/// What a mutex holds, whether or not a thread panicked with it.
+/// Locks a mutex, even if a thread panicked while it held the lock.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What was done at an instant.
+/// The counts at an instant.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Counted {
-    /// The instant, from the start of the run.
+    /// Time since the start of the run.
     pub at: Duration,
     /// Rows that ended.
     pub rows: u64,
-    /// Requests that failed.
     pub failed: u64,
-    /// Answers per cluster, in the order of their names; the last one is all further clusters.
+    /// Answers per cluster, in the order of [`Meter::clusters`]; the last one is all others.
     pub answers: [u64; SLOTS],
 }
 
 impl Counted {
-    /// Requests that were answered.
     #[must_use]
     pub(crate) fn answered(&self) -> u64 {
         self.answers.iter().sum()
     }
 
-    /// Requests that ended.
     #[must_use]
     pub(crate) fn ended(&self) -> u64 {
         self.answered() + self.failed
     }
 
-    /// What was done since an earlier instant.
+    /// The difference to an earlier instant.
     #[must_use]
     pub(crate) fn since(&self, before: &Self) -> Self {
         let mut answers = self.answers;

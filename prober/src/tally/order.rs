@@ -1,15 +1,15 @@
-//! Which answers followed which: on the same connection, and in the order in which requests
-//! started. Neither order has anything of the different latencies of backends in it, which the
-//! order of the answers has. Bounded: K² counts for K backends.
+//! Which answers followed which: on the same connection, and in the order in which requests started.
+//! Unlike the order of arrival, neither depends on the latencies of the backends. Bounded: K² counts
+//! for K backends.
 
 use std::collections::BTreeMap;
 
 use echo_reply::Identity;
 
-use super::Label;
+use super::label::Label;
 use crate::stats::order::Chain;
 
-/// Backends beyond so many are not followed.
+/// Further backends are not followed.
 pub(super) const MOST: usize = 64;
 /// The longest distance at which answers are compared.
 pub(crate) const LAGS: usize = 16;
@@ -19,7 +19,7 @@ pub(crate) const LAGS: usize = 16;
 pub struct Pairs {
     /// On the same connection.
     pub kept: u64,
-    /// Of a thread, by when their requests started.
+    /// On the same thread, by the start of their requests.
     pub started: u64,
 }
 
@@ -28,21 +28,20 @@ pub struct Pairs {
 pub struct Agreement {
     /// Pairs at this distance.
     pub pairs: u64,
-    /// Those of one backend.
+    /// Pairs from the same backend.
     pub same: u64,
 }
 
-/// The order of the answers of a row, as far as its verdicts need it.
+/// The order of a row's answers, as far as verdicts need it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Order {
-    /// (the answer before, the answer) → how often.
+    /// By the backend of an answer and that of the next one.
     pub pairs: BTreeMap<(Identity, Identity), Pairs>,
-    /// At the distances 1, 2, … [`LAGS`].
+    /// At the distances 1 to [`LAGS`].
     pub lags: [Agreement; LAGS],
 }
 
 impl Order {
-    /// Adds all of another's.
     pub(super) fn merge(&mut self, other: Self) {
         for (pair, more) in other.pairs {
             let known = self.pairs.entry(pair).or_default();
@@ -55,8 +54,8 @@ impl Order {
         }
     }
 
-    /// The successive answers of one group (a label's value): on the same connection, and by
-    /// when their requests started.
+    /// How answers of one group (a label's value) follow each other: on the same connection, and by
+    /// the start of their requests.
     #[must_use]
     pub fn chains(&self, label: Label, name: &str) -> (Chain, Chain) {
         let (mut kept, mut started) = (Chain::default(), Chain::default());
@@ -74,8 +73,8 @@ impl Order {
         (kept, started)
     }
 
-    /// The shortest distance at which all answers, enough of them, came from the same backend,
-    /// while nearer ones did not: the period of a round robin.
+    /// The period of a round robin: the shortest distance at which all answers, at least 50, came
+    /// from the same backend, while nearer ones did not.
     #[must_use]
     pub fn period(&self) -> Option<usize> {
         const ENOUGH: u64 = 50;
@@ -85,19 +84,20 @@ impl Order {
     }
 }
 
-/// So many answers are sorted by when their requests started; one that takes longer than
-/// the answers after it counts where it came.
+/// This many answers are sorted by the start of their requests; one that takes even longer counts
+/// where it arrived.
 const WINDOW: usize = 1024;
 
-/// Follows the order on the hot path: no allocation once its lanes are known.
+/// Records the order on the hot path: no allocation once its lanes are known.
 #[derive(Debug, Default)]
 pub(super) struct Follower {
-    /// The last answer of each lane, if it was of a backend that is followed.
+    /// The backend of each lane's last answer, if it is one that is followed.
     lanes: Vec<Option<u16>>,
-    /// Answers that are not sorted yet: the number of the request, and the backend.
+    /// Answers that are not sorted yet: the request's number and the backend.
     waiting: Vec<(u64, u16)>,
-    /// The last answers that are, and how many there were.
+    /// The last sorted answers, as a ring.
     last: [u16; LAGS],
+    /// How many answers were sorted.
     seen: usize,
     /// `from * MOST + to`.
     pairs: Vec<Pairs>,
@@ -105,7 +105,7 @@ pub(super) struct Follower {
 }
 
 impl Follower {
-    /// Counts an answer of the backend at `place` to the request of this number on a lane.
+    /// Counts an answer of the backend with index `place` to request number `sequence` on a lane.
     pub(super) fn answered(&mut self, lane: usize, sequence: u64, place: usize, kept: bool) {
         if self.lanes.len() <= lane {
             self.lanes.resize(lane + 1, None);
@@ -123,14 +123,14 @@ impl Follower {
         }
     }
 
-    /// A lane's next answer follows none: a failure came between.
-    pub(super) fn broken(&mut self, lane: usize) {
+    /// Counts a failure: the lane's next answer follows no answer.
+    pub(super) fn failed(&mut self, lane: usize) {
         if let Some(last) = self.lanes.get_mut(lane) {
             *last = None;
         }
     }
 
-    /// Counts the first answers of those that wait, by when their requests started.
+    /// Counts the first `count` of the waiting answers, sorted by the start of their requests.
     fn sort(&mut self, count: usize) {
         self.waiting.sort_unstable();
         for n in 0..count {
@@ -150,7 +150,7 @@ impl Follower {
         self.waiting.drain(..count);
     }
 
-    /// What was counted, of the backends in the order of their places.
+    /// The counts; `backends` are in the order of their indexes.
     pub(super) fn order<'a>(&mut self, backends: impl Iterator<Item = &'a Identity>) -> Order {
         self.sort(self.waiting.len());
         let known: Vec<_> = backends.take(MOST).collect();

@@ -1,5 +1,4 @@
-//! One request ends in one outcome: answered by a backend, or failed.
-//! The failure kinds are a closed list; nothing here does I/O.
+//! The outcome of one request: an answer of a backend, or a failure. Pure.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -8,30 +7,30 @@ use std::time::Duration;
 use echo_reply::Identity;
 use serde::{Deserialize, Serialize};
 
-/// Why a request was not answered by an echo. A closed list.
+/// Why no echo answered a request. A closed list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum FailureKind {
     /// The name has no address.
     Dns,
-    /// No TCP connection: refused, unreachable, out of ports or descriptors.
+    /// No TCP connection: refused, unreachable, or no free port or descriptor here.
     Connect,
-    /// The TLS handshake failed.
+    /// The TLS handshake failed, or TLS refused a certificate after it.
     Tls,
-    /// A limit of time ran out.
+    /// A time limit ran out.
     Timeout,
-    /// The connection ended before the answer did.
+    /// The connection ended before the response did.
     Reset,
-    /// What came back is not HTTP, or breaks its rules or our bounds.
+    /// The response is not valid HTTP, or exceeds prober's limits.
     Protocol,
-    /// An HTTP answer whose status is not 2xx.
+    /// An HTTP response whose status is not 2xx.
     Status,
-    /// A 2xx that is from no echo, or is the answer to another request.
+    /// A 2xx that is not from an echo, or belongs to another request.
     Unidentified,
 }
 
 impl FailureKind {
-    /// All of them, in the order of a request's life.
+    /// All kinds, in the order in which a request can meet them.
     pub const ALL: [Self; 8] = [
         Self::Dns,
         Self::Connect,
@@ -43,7 +42,7 @@ impl FailureKind {
         Self::Unidentified,
     ];
 
-    /// The word for it, the same in every format.
+    /// The same word in every format.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
@@ -68,15 +67,14 @@ impl fmt::Display for FailureKind {
 /// A request that no echo answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Failure {
-    /// Which of the closed list.
     pub kind: FailureKind,
-    /// What happened, one line, without parts that differ from request to
-    /// request, so that equal failures can be counted together.
+    /// What happened: one line without parts that differ from request to request, so that equal
+    /// failures are counted together.
     pub what: String,
 }
 
 impl Failure {
-    /// A failure of `kind`; `what` is cleaned to one bounded line.
+    /// A failure; `what` is reduced to one bounded line.
     #[must_use]
     pub(crate) fn new(kind: FailureKind, what: impl Into<String>) -> Self {
         Self { kind, what: one_line(&what.into()) }
@@ -102,14 +100,13 @@ fn one_line(text: &str) -> String {
     line
 }
 
-/// How many values an identity has.
 pub(crate) const IDENTITY_VALUES: usize = 8;
 
-/// Who answered, as far as it was read.
+/// Who answered.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Who<'a> {
-    /// The values of the identity's headers, in the order of [`Identity::values`], still in the
-    /// connection's buffer; empty where missing.
+    /// The values of the identity's headers in the order of [`Identity::values`], still in the
+    /// connection's buffer; empty if missing.
     Values([&'a [u8]; IDENTITY_VALUES]),
     /// Read from the body.
     Body(&'a Identity),
@@ -118,53 +115,49 @@ pub(crate) enum Who<'a> {
 /// A request that an echo answered.
 #[derive(Clone, Debug)]
 pub(crate) struct Answer<'a> {
-    /// Who.
     pub who: Who<'a>,
-    /// Which attempt of the nearest Envoy it was; above 1 the mesh retried.
+    /// The attempt of the nearest Envoy; above 1 the mesh retried.
     pub attempt: Option<u32>,
-    /// The body as text, where it is still to be shown.
+    /// The body as text, if it is to be shown.
     pub text: Option<String>,
 }
 
-/// What a request did on the network.
+/// Which connection a request used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Wire {
-    /// No connection was made for it.
+    /// None: no connection was established.
     None,
-    /// It opened a connection.
+    /// One that was opened for it.
     Fresh,
-    /// It used one that had carried another request.
+    /// One that had carried another request.
     Kept,
 }
 
 /// The other end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Remote {
-    /// Its address.
     pub address: SocketAddr,
-    /// Its place among the addresses that the thread has met, so that requests on a kept
-    /// connection need not look it up.
+    /// Its index among the thread's addresses, so that requests on a kept connection need no
+    /// look-up.
     pub place: usize,
 }
 
-/// How long a request took, and its parts.
+/// How long a request and its phases took.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Timings {
-    /// From the instant at which it should have started to the end of the body, or to
-    /// the failure. Without a rate, it should start when it does.
+    /// From the scheduled start to the end of the body, or to the failure. Without a rate, the
+    /// scheduled start is the actual one.
     pub total: Duration,
-    /// From the instant at which it did start.
+    /// From the actual start.
     pub service: Duration,
     /// Until the addresses of the name were known.
     pub dns: Option<Duration>,
-    /// For TCP.
     pub connect: Option<Duration>,
-    /// For the TLS handshake.
     pub tls: Option<Duration>,
-    /// From the sending of the request to the first byte of the response.
+    /// From sending the request to the first byte of the response.
     pub first_byte: Option<Duration>,
-    /// The part of it that the nearest Envoy waited for its upstream host, in whole
-    /// milliseconds, by `x-envoy-upstream-service-time`.
+    /// The part of it that the nearest Envoy waited for its upstream host, in whole milliseconds
+    /// (`x-envoy-upstream-service-time`).
     pub upstream: Option<Duration>,
 }
 
@@ -173,15 +166,12 @@ pub(crate) struct Timings {
 pub(crate) struct Outcome<'a> {
     /// Its number in the run, from 0.
     pub sequence: u64,
-    /// The answer or the failure.
     pub result: Result<Answer<'a>, Failure>,
-    /// How long it took.
     pub timings: Timings,
-    /// What it did on the network.
     pub wire: Wire,
-    /// Where its connection led; `None` where none was made.
+    /// The other end of its connection; `None` if there was none.
     pub remote: Option<Remote>,
-    /// Addresses of the name that were tried first and failed, and why.
+    /// Addresses that were tried first and failed, and why.
     pub passed_over: Vec<(SocketAddr, String)>,
 }
 

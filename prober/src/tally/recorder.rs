@@ -1,5 +1,5 @@
-//! Counts outcomes on the hot path: no allocation for a backend that is known,
-//! no lock. One for each thread; what it holds in the end is a [`Tally`].
+//! Counts outcomes on the hot path: no allocation for a known backend, no lock. Each thread has its
+//! own recorder, which becomes a [`Tally`] at the end.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -9,11 +9,11 @@ use echo_reply::Identity;
 
 use super::order::Follower;
 use super::timeline::Bins;
-use super::{AddressTally, BackendTally, PassedOver, Tally};
+use super::totals::{AddressTally, BackendTally, PassedOver, Tally};
 use crate::tally::failover::{Entry, Trail};
 use crate::tally::outcome::{Answer, IDENTITY_VALUES, Outcome, Remote, Timings, Who, Wire};
 
-/// Between the values of a key; it stands in no header value.
+/// Separates the values of a key; header values cannot contain it.
 const SEPARATOR: u8 = 0;
 
 /// Counts the outcomes of one thread.
@@ -22,39 +22,39 @@ pub(crate) struct Recorder {
     /// Everything but the backends.
     tally: Tally,
     backends: Vec<(Identity, BackendTally)>,
-    /// By the thread's places; a place that only the warm-up used is empty.
+    /// By [`Remote::place`]; an address that only the warm-up used is `None`.
     addresses: Vec<Option<(SocketAddr, AddressTally)>>,
-    /// Values of the identity's headers → place in `backends`.
-    by_key: HashMap<Box<[u8]>, usize>,
-    /// The key of the answer before, and its place: most often the next one's too.
-    last: (Vec<u8>, usize),
-    /// The key of this answer; kept for its room.
+    /// From a key, the values of the identity, to an index of `backends`.
+    indexes: HashMap<Box<[u8]>, usize>,
+    /// The previous answer's key and index: most often the next answer has the same.
+    last_key: Vec<u8>,
+    last_index: usize,
+    /// The key of the current answer; a field, so that its memory is reused.
     key: Vec<u8>,
-    /// Which answers followed which.
     follower: Follower,
-    /// The timeline, where it was asked for.
+    /// The timeline, if requested.
     bins: Option<Bins>,
-    /// Each request, where something happens during the run; clusters are places of backends.
+    /// The result of each request, if the run has events; clusters are indexes of `backends`.
     trail: Option<Trail>,
 }
 
 impl Recorder {
-    /// Counts nothing yet; with a timeline if a width of its bins is given.
+    /// `width` is the width of the timeline's bins; `None` for no timeline.
     #[must_use]
     pub(crate) fn new(width: Option<Duration>) -> Self {
         Self { bins: width.map(Bins::new), ..Self::default() }
     }
 
-    /// Keeps what came of each request too.
+    /// Also keeps the result of each request, if `wanted`.
     #[must_use]
     pub(crate) fn with_trail(mut self, wanted: bool) -> Self {
         self.trail = wanted.then(Trail::default);
         self
     }
 
-    /// Counts one outcome of a lane; its line is kept while its number is below `show`. `when`
-    /// says when it should have started, from the end of the warm-up; it is asked only for a
-    /// timeline. Returns the place of the backend that answered, if one did.
+    /// Counts one outcome of a lane; keeps its line if its number is below `show`. `when` returns the
+    /// scheduled start, from the end of the warm-up; it is called only if needed. Returns the index
+    /// of the backend that answered.
     pub(crate) fn record_on(
         &mut self,
         lane: usize,
@@ -74,8 +74,9 @@ impl Recorder {
             self.tally.pass_over(address, PassedOver { count: 1, why });
         }
         let (line, place) = match result {
-            Ok(answer) => {
-                let (line, place) = self.answered(answer, retried, &timings, wire);
+            Ok(mut answer) => {
+                let line = answer.text.take();
+                let place = self.answered(&answer, retried, &timings, wire);
                 self.follower.answered(lane, sequence, place, wire == Wire::Kept);
                 if let Some(bins) = &mut self.bins {
                     bins.answered(when(), place, timings.total, retried);
@@ -83,7 +84,7 @@ impl Recorder {
                 (line, Some(place))
             }
             Err(failure) => {
-                self.follower.broken(lane);
+                self.follower.failed(lane);
                 if let Some(bins) = &mut self.bins {
                     bins.failed(when(), failure.kind);
                 }
@@ -102,13 +103,12 @@ impl Recorder {
         place
     }
 
-    /// The cluster of the backend at a place.
+    /// The cluster of the backend with an index.
     #[must_use]
     pub(crate) fn cluster(&self, place: usize) -> &str {
         &self.backends[place].0.cluster
     }
 
-    /// Everything counted.
     #[must_use]
     pub(crate) fn into_tally(mut self) -> Tally {
         let mut tally = self.tally;
@@ -119,7 +119,7 @@ impl Recorder {
         tally.trail = self.trail.map(|mut trail| {
             trail.clusters =
                 self.backends.iter().map(|(identity, _)| identity.cluster.clone()).collect();
-            // Several pods of a cluster are one place from here on.
+            // Merges the backends of a cluster into one index.
             let mut by_name = Trail::default();
             by_name.merge(trail);
             by_name
@@ -133,8 +133,8 @@ impl Recorder {
         tally
     }
 
-    /// What verdicts need of everything counted so far: no phases and no lines, and
-    /// latencies only where they are asked for.
+    /// The part of the counts so far that verdicts need: no phases and no lines, and latencies only
+    /// if requested.
     #[must_use]
     pub(crate) fn so_far(&mut self, latencies: bool) -> Tally {
         let order = self.follower.order(self.backends.iter().map(|(identity, _)| identity));
@@ -150,7 +150,7 @@ impl Recorder {
         tally
     }
 
-    /// What is not about single outcomes.
+    /// For counts that are not outcomes of requests.
     pub(crate) fn tally_mut(&mut self) -> &mut Tally {
         &mut self.tally
     }
@@ -165,11 +165,11 @@ impl Recorder {
 
     fn answered(
         &mut self,
-        answer: Answer<'_>,
+        answer: &Answer<'_>,
         retried: bool,
         timings: &Timings,
         wire: Wire,
-    ) -> (Option<String>, usize) {
+    ) -> usize {
         let place = match answer.who {
             Who::Values(values) => self.place_of(values),
             Who::Body(identity) => self.place_of_identity(identity),
@@ -197,7 +197,7 @@ impl Recorder {
             }
         }
         phases.service.record(timings.service);
-        (answer.text, place)
+        place
     }
 
     fn place_of(&mut self, values: [&[u8]; IDENTITY_VALUES]) -> usize {
@@ -219,24 +219,24 @@ impl Recorder {
     }
 
     fn place_of_key(&mut self, identity: impl FnOnce() -> Identity) -> usize {
-        if self.key == self.last.0 && !self.backends.is_empty() {
-            return self.last.1;
+        if self.key == self.last_key && !self.backends.is_empty() {
+            return self.last_index;
         }
-        let place = match self.by_key.get(self.key.as_slice()) {
+        let place = match self.indexes.get(self.key.as_slice()) {
             Some(place) => *place,
             None => {
                 self.backends.push((identity(), BackendTally::default()));
-                self.by_key.insert(self.key.as_slice().into(), self.backends.len() - 1);
+                self.indexes.insert(self.key.as_slice().into(), self.backends.len() - 1);
                 self.backends.len() - 1
             }
         };
-        self.last.0.clone_from(&self.key);
-        self.last.1 = place;
+        self.last_key.clone_from(&self.key);
+        self.last_index = place;
         place
     }
 }
 
-/// The identity that these values state; bytes that are no UTF-8 are replaced.
+/// The identity with these values; bytes that are not UTF-8 are replaced.
 fn identity(values: [&[u8]; IDENTITY_VALUES]) -> Identity {
     let mut values = values
         .into_iter()
@@ -251,23 +251,5 @@ fn identity(values: [&[u8]; IDENTITY_VALUES]) -> Identity {
         zone: next(),
         network: next(),
         version: next(),
-    }
-}
-
-#[cfg(test)]
-impl Recorder {
-    /// Counts one outcome of the only lane at the beginning of the run.
-    pub(crate) fn record(&mut self, outcome: Outcome<'_>, show: u64) {
-        self.record_at(outcome, show, || Duration::ZERO);
-    }
-
-    /// Counts one outcome of the only lane.
-    pub(crate) fn record_at(
-        &mut self,
-        outcome: Outcome<'_>,
-        show: u64,
-        when: impl Fn() -> Duration,
-    ) -> Option<usize> {
-        self.record_on(0, outcome, show, when)
     }
 }

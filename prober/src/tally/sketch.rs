@@ -1,38 +1,36 @@
-//! Latencies of a few requests in a few bytes, for quantiles with a stated error. Pure.
+//! Latencies in a few bytes, for quantiles with a stated error. Pure.
 
-/// Counts are held in this many bits; a bucket that is full stays full.
+/// The bits of a count; a full bucket stays full.
 const COUNT_BITS: u32 = 24;
-/// The most that one bucket counts.
 pub(crate) const MAX_COUNT: u32 = (1 << COUNT_BITS) - 1;
-/// Where the eight buckets of an octave begin, but for the first: 2^(1/8), 2^(2/8), …,
-/// in 128ths above the octave's own beginning.
+/// Where the second to eighth bucket of an octave begin: 2^(1/8), 2^(2/8), …, in 128ths above the
+/// start of the octave.
 const STEPS: [u32; 7] = [12, 24, 38, 53, 69, 87, 107];
 
-/// A histogram of µs with eight buckets in each octave; only those that hold something
-/// take room. The middle of a bucket is within 5 %, or 1 µs, of everything in it.
+/// A histogram of µs with eight buckets per octave; empty buckets take no memory. The middle of a
+/// bucket is within 5 % or 1 µs of every latency in it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sketch(Vec<u32>);
 
 impl Sketch {
-    /// Counts one latency in µs, of at least 1.
+    /// Counts one latency in µs, at least 1.
     pub fn record(&mut self, us: u32) {
         self.record_n(bucket(us), 1);
     }
 
-    /// Adds all of another's.
     pub fn merge(&mut self, other: &Self) {
         for (bucket, count) in other.entries() {
             self.record_n(bucket, count);
         }
     }
 
-    /// The buckets that hold something, in order, with their counts.
+    /// The buckets that are not empty, in order, with their counts.
     pub fn entries(&self) -> impl Iterator<Item = (u8, u32)> {
         self.0.iter().map(|entry| ((entry >> COUNT_BITS) as u8, entry & MAX_COUNT))
     }
 
-    /// The sketch of these buckets; `None` if they are not in order, or a count is 0 or
-    /// above [`MAX_COUNT`].
+    /// The sketch with these buckets; `None` if they are out of order, or a count is 0 or above
+    /// [`MAX_COUNT`].
     #[must_use]
     pub fn from_entries(entries: &[(u8, u32)]) -> Option<Self> {
         let counted = entries.iter().all(|(_, count)| (1..=MAX_COUNT).contains(count));
@@ -41,14 +39,13 @@ impl Sketch {
             .then(|| Self(entries.iter().map(|(b, n)| u32::from(*b) << COUNT_BITS | n).collect()))
     }
 
-    /// How many it counted.
     #[must_use]
     pub fn count(&self) -> u64 {
         self.entries().map(|(_, count)| u64::from(count)).sum()
     }
 
-    /// The latency in µs, within 5 % or 1 µs, that the fraction `q` (0 to 1) of requests did not
-    /// exceed; `None` if nothing was counted.
+    /// The latency in µs, within 5 % or 1 µs, that a fraction `q` (0 to 1) of the requests did not
+    /// exceed; `None` if empty.
     #[must_use]
     pub fn quantile(&self, q: f64) -> Option<u32> {
         let rank = ((self.count() as f64 * q).ceil() as u64).max(1);
@@ -70,11 +67,11 @@ impl Sketch {
     }
 }
 
-/// The bucket of a latency: its octave, and one of eight steps in it.
+/// The bucket of a latency: its octave, and its step of eight.
 fn bucket(us: u32) -> u8 {
     let us = us.max(1);
     let zeros = us.leading_zeros();
-    // What follows the leading bit, in 128ths.
+    // The bits after the leading one, in 128ths.
     let rest = (us << zeros) >> 24 & 0x7f;
     let step = STEPS.iter().filter(|begin| rest >= **begin).count();
     ((31 - zeros) * 8) as u8 + step as u8
@@ -88,7 +85,7 @@ fn middle(bucket: u8) -> u32 {
         8 => 256,
         step => 128 + u64::from(STEPS[step - 1]),
     };
-    // Low octaves have fewer whole numbers than steps: the first one in the bucket counts.
+    // Low octaves have fewer whole numbers than steps; then the first one in the bucket counts.
     let first = (begin(step) << octave).div_ceil(128);
     let last = ((begin(step + 1) << octave).div_ceil(128) - 1).max(first);
     u32::try_from(first.midpoint(last)).unwrap_or(u32::MAX)

@@ -1,8 +1,31 @@
 //! Counting and merging.
 
-use super::*;
-use crate::tally::outcome::{Answer, Outcome, Remote, Timings, Who, Wire};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use echo_reply::Identity;
 use proptest::prelude::*;
+
+use super::outcome::{Answer, Failure, FailureKind, Outcome, Remote, Timings, Who, Wire};
+use super::totals::{MAX_FAILURE_GROUPS, MAX_PASSED_OVER};
+use super::*;
+
+impl Recorder {
+    /// Counts one outcome of the only lane at the beginning of the run.
+    pub(crate) fn record(&mut self, outcome: Outcome<'_>, show: u64) {
+        self.record_at(outcome, show, || Duration::ZERO);
+    }
+
+    /// Counts one outcome of the only lane.
+    pub(crate) fn record_at(
+        &mut self,
+        outcome: Outcome<'_>,
+        show: u64,
+        when: impl Fn() -> Duration,
+    ) -> Option<usize> {
+        self.record_on(0, outcome, show, when)
+    }
+}
 
 fn answer(identity: &Identity, sequence: u64) -> Outcome<'_> {
     let answer = Answer {

@@ -1,10 +1,10 @@
-//! What came of requests over time, in bins of equal width: per backend its answers and
-//! their latency, and the failures of the whole row. Bounded in memory however long it
-//! runs: when the bins are full, neighbours merge and the width doubles. Pure.
+//! Results over time, in bins of equal width: the answers and latency of each backend, and the
+//! failures of the whole row. Memory is bounded: when the bins are full, neighbours merge and the
+//! width doubles. Pure.
 //!
-//! A request belongs to the bin of the instant at which it should have started, from
-//! which its latency counts too; without a rate, that is when it did start. So a request
-//! that a fault killed stands where the fault met it and not where its limit ran out.
+//! A request belongs to the bin of its scheduled start, from which its latency counts too; without a
+//! rate, that is its actual start. So a request that a fault killed is shown when the fault hit it,
+//! and not when its time limit ran out.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,26 +14,25 @@ use echo_reply::Identity;
 use super::sketch::Sketch;
 use crate::tally::outcome::FailureKind;
 
-/// The most bins that a timeline has. With [`MAX_BACKENDS`] it bounds the memory of each
+/// The most bins of a timeline. With [`MAX_BACKENDS`] it bounds the memory of each
 /// thread: a full timeline takes about 0.4 MB for a backend whose latencies fill 30 buckets
 /// of a bin, and 2.6 MB if they filled all 256.
 pub(crate) const MAX_BINS: usize = 2_400;
-/// The most backends that are told apart; further ones are counted together.
+/// The most backends that are counted separately; further ones are counted together.
 pub(crate) const MAX_BACKENDS: usize = 64;
 
 /// Failures in one bin, in the order of [`FailureKind::ALL`].
 pub(crate) type Failures = [u64; FailureKind::ALL.len()];
 
-/// What one backend answered in one bin.
+/// The answers of one backend in one bin.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Cell {
-    /// Requests that it answered.
     pub answers: u64,
     /// Answers that were not the nearest Envoy's first attempt.
     pub retried: u64,
     /// The longest latency in µs; 0 if there was no answer.
     pub max_us: u32,
-    /// All latencies, for quantiles.
+    /// For quantiles.
     pub sketch: Sketch,
 }
 
@@ -53,7 +52,7 @@ impl Cell {
     }
 }
 
-/// What bins hold: something that adds up.
+/// The content of a bin, which adds up.
 trait Bin: Clone + Default {
     fn add(&mut self, other: &Self);
 }
@@ -73,7 +72,7 @@ impl Bin for Failures {
     }
 }
 
-/// The bin at `place`; there is none behind the last one that holds something.
+/// The bin at `place`; adds empty ones up to it.
 fn at<B: Bin>(bins: &mut Vec<B>, place: usize) -> &mut B {
     if place >= bins.len() {
         bins.resize(place + 1, B::default());
@@ -102,28 +101,27 @@ fn widen<B: Bin>(bins: &mut Vec<B>, factor: u64) {
     }
 }
 
-/// A row's timeline.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Timeline {
-    /// The width of a bin in ms: the one asked for, or that doubled, maybe often.
+    /// The width of a bin in ms: the requested one, possibly doubled several times.
     pub width_ms: u64,
-    /// Per backend its bins, from the end of the warm-up up to its last answer.
+    /// The bins of each backend, from the end of the warm-up to its last answer.
     pub backends: BTreeMap<Identity, Vec<Cell>>,
-    /// Those of all further backends together.
+    /// The bins of all further backends together.
     pub others: Vec<Cell>,
-    /// Per bin the failures of the row.
+    /// The failures of the row in each bin.
     pub failures: Vec<Failures>,
 }
 
 impl Timeline {
-    /// How many bins there are up to the last one that holds something.
+    /// The number of bins up to the last one that is not empty.
     #[must_use]
     pub fn bins(&self) -> usize {
         let lanes = self.backends.values().map(Vec::len);
         lanes.chain([self.others.len(), self.failures.len()]).max().unwrap_or(0)
     }
 
-    /// Adds all of another's. Bins of different widths become as wide as both fit into.
+    /// Adds another timeline. Bins of different widths are widened to a common multiple.
     pub fn merge(&mut self, mut other: Self) {
         let width = common_multiple(self.width_ms, other.width_ms);
         self.widen(width);
@@ -133,7 +131,7 @@ impl Timeline {
         }
         add_all(&mut self.others, &other.others);
         add_all(&mut self.failures, &other.failures);
-        // The last ones by name, so that the order of merging makes no difference.
+        // Drops the last ones by name, so that the order of merging makes no difference.
         while self.backends.len() > MAX_BACKENDS {
             if let Some((_, cells)) = self.backends.pop_last() {
                 add_all(&mut self.others, &cells);
@@ -150,7 +148,7 @@ impl Timeline {
     }
 }
 
-/// The least common multiple; as much as there is, if that is more.
+/// The least common multiple, at most `u64::MAX`.
 fn common_multiple(a: u64, b: u64) -> u64 {
     let (mut divisor, mut rest) = (a.max(1), b.max(1));
     while rest > 0 {
@@ -159,26 +157,26 @@ fn common_multiple(a: u64, b: u64) -> u64 {
     (a.max(1) / divisor).saturating_mul(b.max(1))
 }
 
-/// Counts one thread's outcomes into bins. Allocates for a new bin, and for a few first
-/// latencies in it, not for each request.
+/// Counts one thread's outcomes into bins. Allocates for a new bin and its first latencies, not for
+/// each request.
 #[derive(Debug)]
 pub(crate) struct Bins {
     width_ms: u64,
-    /// By the backends' places in the recorder; the last one is for all further ones.
+    /// By the backend's index in the recorder; the last one is for all further backends.
     lanes: Vec<Vec<Cell>>,
     failures: Vec<Failures>,
 }
 
 impl Bins {
-    /// No bins yet; `width` is in whole ms, of at least 1.
+    /// No bins yet; `width` is rounded down to whole ms, at least 1.
     #[must_use]
     pub(crate) fn new(width: Duration) -> Self {
         let width_ms = u64::try_from(width.as_millis()).unwrap_or(u64::MAX).max(1);
         Self { width_ms, lanes: Vec::new(), failures: Vec::new() }
     }
 
-    /// Counts an answer of the backend at `place` to a request of the instant `when`, from
-    /// the end of the warm-up.
+    /// Counts an answer of the backend with index `place`; `when` is the scheduled start, from the
+    /// end of the warm-up.
     pub(crate) fn answered(
         &mut self,
         when: Duration,
@@ -194,13 +192,13 @@ impl Bins {
         at(&mut self.lanes[lane], bin).record(latency, retried);
     }
 
-    /// Counts a failure of a request of that instant.
+    /// Counts a failure; `when` is the scheduled start, from the end of the warm-up.
     pub(crate) fn failed(&mut self, when: Duration, kind: FailureKind) {
         let bin = self.bin(when);
         at(&mut self.failures, bin)[kind as usize] += 1;
     }
 
-    /// All of it; `backends` are those of the recorder, by their places.
+    /// The timeline; `backends` are the recorder's, by their indexes.
     #[must_use]
     pub(crate) fn into_timeline<'a>(
         self,
@@ -215,7 +213,7 @@ impl Bins {
         timeline
     }
 
-    /// The bin of an instant. Makes room for it by doubling the width.
+    /// The bin of an instant. Doubles the width until it fits.
     fn bin(&mut self, when: Duration) -> usize {
         let ms = u64::try_from(when.as_millis()).unwrap_or(u64::MAX);
         while ms / self.width_ms >= MAX_BINS as u64 {

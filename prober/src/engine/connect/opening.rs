@@ -13,7 +13,6 @@ pub(in crate::engine) struct Opening {
     pub dns: Option<Duration>,
     /// Time for TCP, including addresses that were passed over.
     pub connect: Option<Duration>,
-    /// Time for the TLS handshake.
     pub tls: Option<Duration>,
     /// Addresses that were tried first and failed, and why.
     pub passed_over: Vec<(SocketAddr, String)>,

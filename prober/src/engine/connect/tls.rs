@@ -117,7 +117,6 @@ pub(crate) fn bad_server_name(host: &str) -> String {
     format!("'{host}' is not a DNS name or IP address, so that TLS cannot verify it")
 }
 
-/// Why a handshake failed.
 #[must_use]
 pub(crate) fn handshake_failure(error: &std::io::Error) -> String {
     let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());

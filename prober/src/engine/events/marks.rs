@@ -13,7 +13,6 @@ const MOST: usize = 1000;
 /// Signals belong to the process, so marks do too.
 static MARKS: Mutex<Vec<Instant>> = Mutex::new(Vec::new());
 
-/// Marks this instant.
 pub fn now() {
     let mut marks = MARKS.lock().unwrap_or_else(PoisonError::into_inner);
     if marks.len() < MOST {

@@ -1,0 +1,345 @@
+//! The tally of one row (a source and a target): counts and histograms by backend, which merge
+//! without loss. Pure.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use echo_reply::Identity;
+
+use super::events::EventRecord;
+use super::failover::{Failover, Trail};
+use super::label::Label;
+use super::latency::Latency;
+use super::order::Order;
+use super::outcome::{Failure, FailureKind};
+use super::timeline::Timeline;
+
+/// Failures that are counted separately; further ones are counted by kind.
+pub(super) const MAX_FAILURE_GROUPS: usize = 32;
+/// The text of further failures of a kind.
+const FURTHER: &str = "other failures of this kind";
+/// Addresses that were passed over and are counted separately.
+pub(super) const MAX_PASSED_OVER: usize = 64;
+
+/// The answers of one backend.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct BackendTally {
+    pub answers: u64,
+    /// Answers that were not the nearest Envoy's first attempt.
+    pub retried: u64,
+    /// Answers on connections that were opened for them, so also the connections.
+    pub connections: u64,
+    /// Time from a request's scheduled start to the end of its answer, on connections that were
+    /// opened for it.
+    pub fresh: Latency,
+    /// The same on kept connections.
+    pub kept: Latency,
+}
+
+impl BackendTally {
+    /// The latency of all answers.
+    #[must_use]
+    pub fn latency(&self) -> Latency {
+        let mut all = self.fresh.clone();
+        all.merge(&self.kept);
+        all
+    }
+
+    pub(super) fn for_verdicts(&self, latencies: bool) -> Self {
+        if latencies {
+            return self.clone();
+        }
+        let Self { answers, retried, connections, .. } = *self;
+        Self { answers, retried, connections, ..Self::default() }
+    }
+
+    pub(super) fn merge(&mut self, other: &Self) {
+        self.answers += other.answers;
+        self.retried += other.retried;
+        self.connections += other.connections;
+        self.fresh.merge(&other.fresh);
+        self.kept.merge(&other.kept);
+    }
+}
+
+/// The connections and answers of one remote address.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AddressTally {
+    pub connections: u64,
+    pub answers: u64,
+}
+
+impl AddressTally {
+    pub(super) fn merge(&mut self, other: Self) {
+        self.connections += other.connections;
+        self.answers += other.answers;
+    }
+}
+
+/// The phases of answered requests, of all backends together.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Phases {
+    /// Until the addresses of the name were known.
+    pub dns: Latency,
+    pub connect: Latency,
+    pub tls: Latency,
+    /// From sending a request to the first byte of its response.
+    pub first_byte: Latency,
+    /// The part of it that the nearest Envoy waited for its upstream host, if it says so
+    /// (`x-envoy-upstream-service-time`). Envoy counts whole milliseconds; 0 ms counts as 1 µs, the
+    /// shortest latency.
+    pub upstream: Latency,
+    /// From a request's actual start to the end of its answer.
+    pub service: Latency,
+}
+
+impl Phases {
+    /// All phases with their names.
+    #[must_use]
+    pub fn named(&self) -> [(&'static str, &Latency); 6] {
+        [
+            ("dns", &self.dns),
+            ("connect", &self.connect),
+            ("tls", &self.tls),
+            ("first_byte", &self.first_byte),
+            ("upstream", &self.upstream),
+            ("service", &self.service),
+        ]
+    }
+
+    /// All phases, in the order of [`Phases::named`].
+    pub(crate) fn named_mut(&mut self) -> [&mut Latency; 6] {
+        let Self { dns, connect, tls, first_byte, upstream, service } = self;
+        [dns, connect, tls, first_byte, upstream, service]
+    }
+
+    fn merge(&mut self, other: &Self) {
+        self.dns.merge(&other.dns);
+        self.connect.merge(&other.connect);
+        self.tls.merge(&other.tls);
+        self.first_byte.merge(&other.first_byte);
+        self.upstream.merge(&other.upstream);
+        self.service.merge(&other.service);
+    }
+}
+
+/// How well an open loop kept its schedule.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Punctuality {
+    /// Requests that started more than 1 ms after their scheduled start.
+    pub late: u64,
+    /// Requests that were due and never started.
+    pub dropped: u64,
+    /// The longest delay.
+    pub worst: Duration,
+}
+
+/// Equal failures, counted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FailureGroup {
+    pub kind: FailureKind,
+    pub what: String,
+    pub count: u64,
+}
+
+/// An address that was tried and failed before another of the same name was used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PassedOver {
+    pub count: u64,
+    /// Why it failed the first time.
+    pub why: String,
+}
+
+/// The results of one row.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Tally {
+    pub backends: BTreeMap<Identity, BackendTally>,
+    /// Equal failures together, in the order in which they first happened.
+    pub failures: Vec<FailureGroup>,
+    /// TCP connections that were opened.
+    pub connections: u64,
+    pub addresses: BTreeMap<SocketAddr, AddressTally>,
+    /// Addresses that failed before another address of the same name was used.
+    pub passed_over: BTreeMap<SocketAddr, PassedOver>,
+    /// How often further addresses were passed over, beyond the bound of the map.
+    pub passed_over_further: u64,
+    /// The first outcomes as printed lines, by request number.
+    pub shown: BTreeMap<u64, String>,
+    /// Requests in flight when the run was interrupted: neither answered nor failed.
+    pub abandoned: u64,
+    pub phases: Phases,
+    /// `None` without a schedule.
+    pub punctuality: Option<Punctuality>,
+    /// Requests that ended during the warm-up; they are counted nowhere else.
+    pub warmed_up: u64,
+    /// Results over time, if requested.
+    pub timeline: Option<Timeline>,
+    /// The result of each request, until the failover is measured at the end of the run.
+    pub trail: Option<Trail>,
+    pub events: Vec<EventRecord>,
+    /// How the run survived its first event.
+    pub failover: Option<Failover>,
+    /// How long the row took, without the warm-up.
+    pub elapsed: Duration,
+    /// Which answers followed which.
+    pub order: Order,
+    /// Why sampling ended; `None` if the sample size was fixed.
+    pub stopped: Option<Stopped>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stopped {
+    /// All expectations are decided.
+    Decided,
+    /// The limit of requests or time was reached.
+    Exhausted,
+}
+
+impl Tally {
+    /// Counts a failure and returns its line.
+    pub(super) fn failed(&mut self, failure: Failure) -> String {
+        let line = format!("[failed: {}] {}", failure.kind, failure.what);
+        self.add_failures(FailureGroup { kind: failure.kind, what: failure.what, count: 1 });
+        line
+    }
+
+    fn add_failures(&mut self, mut group: FailureGroup) {
+        let full = self.failures.len() >= MAX_FAILURE_GROUPS;
+        let known = |g: &FailureGroup, what: &str| g.kind == group.kind && g.what == what;
+        if full && !self.failures.iter().any(|g| known(g, &group.what)) {
+            FURTHER.clone_into(&mut group.what);
+        }
+        let same = self.failures.iter_mut().find(|g| g.kind == group.kind && g.what == group.what);
+        match same {
+            Some(same) => same.count += group.count,
+            None => self.failures.push(group),
+        }
+    }
+
+    pub(super) fn pass_over(&mut self, address: SocketAddr, more: PassedOver) {
+        let room = self.passed_over.len() < MAX_PASSED_OVER;
+        match self.passed_over.entry(address) {
+            Entry::Occupied(mut known) => known.get_mut().count += more.count,
+            Entry::Vacant(place) if room => drop(place.insert(more)),
+            Entry::Vacant(_) => self.passed_over_further += more.count,
+        }
+    }
+
+    /// Adds the tally of another thread, or of another part of the same row.
+    pub fn merge(&mut self, other: Self) {
+        for (identity, theirs) in other.backends {
+            self.backends.entry(identity).or_default().merge(&theirs);
+        }
+        for group in other.failures {
+            self.add_failures(group);
+        }
+        for (address, more) in other.passed_over {
+            self.pass_over(address, more);
+        }
+        self.passed_over_further += other.passed_over_further;
+        for (address, theirs) in other.addresses {
+            self.addresses.entry(address).or_default().merge(theirs);
+        }
+        self.connections += other.connections;
+        self.shown.extend(other.shown);
+        self.abandoned += other.abandoned;
+        self.warmed_up += other.warmed_up;
+        self.phases.merge(&other.phases);
+        self.punctuality = match (self.punctuality, other.punctuality) {
+            (Some(a), Some(b)) => Some(Punctuality {
+                late: a.late + b.late,
+                dropped: a.dropped + b.dropped,
+                worst: a.worst.max(b.worst),
+            }),
+            (a, b) => a.or(b),
+        };
+        if let Some(theirs) = other.timeline {
+            match &mut self.timeline {
+                Some(own) => own.merge(theirs),
+                none => *none = Some(theirs),
+            }
+        }
+        if let Some(theirs) = other.trail {
+            self.trail.get_or_insert_default().merge(theirs);
+        }
+        self.events.extend(other.events);
+        // The failover times of two runs cannot be combined.
+        self.failover = self.failover.take().xor(other.failover);
+        self.elapsed = self.elapsed.max(other.elapsed);
+        self.order.merge(other.order);
+        self.stopped = self.stopped.or(other.stopped);
+    }
+
+    /// The part that verdicts need: no phases and no lines, and latencies only if requested.
+    #[must_use]
+    pub fn for_verdicts(&self, latencies: bool) -> Self {
+        let part = |(who, backend): (&Identity, &BackendTally)| {
+            (who.clone(), backend.for_verdicts(latencies))
+        };
+        Self {
+            backends: self.backends.iter().map(part).collect(),
+            failures: self.failures.clone(),
+            addresses: self.addresses.clone(),
+            connections: self.connections,
+            order: self.order.clone(),
+            elapsed: self.elapsed,
+            ..Self::default()
+        }
+    }
+
+    /// Requests that ended: answers and failures.
+    #[must_use]
+    pub fn requests(&self) -> u64 {
+        self.answers() + self.failed_requests()
+    }
+
+    #[must_use]
+    pub fn answers(&self) -> u64 {
+        self.backends.values().map(|backend| backend.answers).sum()
+    }
+
+    #[must_use]
+    pub fn failed_requests(&self) -> u64 {
+        self.failures.iter().map(|group| group.count).sum()
+    }
+
+    /// Answers that were not the nearest Envoy's first attempt.
+    #[must_use]
+    pub fn retried(&self) -> u64 {
+        self.backends.values().map(|backend| backend.retried).sum()
+    }
+
+    /// Failures by kind, in the order of [`FailureKind::ALL`], without kinds that did not happen.
+    #[must_use]
+    pub fn failures_by_kind(&self) -> Vec<(FailureKind, u64)> {
+        let count = |kind| self.failures.iter().filter(|g| g.kind == kind).map(|g| g.count).sum();
+        FailureKind::ALL.into_iter().map(|k| (k, count(k))).filter(|(_, n)| *n > 0).collect()
+    }
+
+    /// Answers by remote address, all ports together. They add up to all answers.
+    #[must_use]
+    pub fn answers_by_address(&self) -> BTreeMap<IpAddr, u64> {
+        let mut groups = BTreeMap::new();
+        for (address, counted) in self.addresses.iter().filter(|(_, counted)| counted.answers > 0) {
+            *groups.entry(address.ip()).or_default() += counted.answers;
+        }
+        groups
+    }
+
+    /// Answers by the value of a label, such as by cluster.
+    #[must_use]
+    pub fn answers_by(&self, label: Label) -> BTreeMap<Cow<'_, str>, u64> {
+        if label == Label::Address {
+            let all = self.answers_by_address().into_iter();
+            return all.map(|(address, n)| (address.to_string().into(), n)).collect();
+        }
+        let mut groups = BTreeMap::new();
+        for (identity, backend) in &self.backends {
+            *groups.entry(label.of(identity).into()).or_default() += backend.answers;
+        }
+        groups
+    }
+}
