@@ -15,7 +15,7 @@ mod totals;
 
 pub(crate) use events::{EventEnding, EventRecord};
 pub(crate) use label::Label;
-pub(crate) use order::{Agreement, LAGS, Order, Pairs};
+pub(crate) use order::{Agreement, GroupChains, LAGS, Order, Pairs};
 pub(crate) use recorder::Recorder;
 pub(crate) use totals::{
     AddressTally, BackendTally, FailureGroup, PassedOver, Phases, Punctuality, Stopped, Tally,

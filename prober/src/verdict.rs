@@ -121,26 +121,32 @@ type Ruling = (Verdict, String);
 /// Judges one expectation. Without answers nothing passes.
 #[must_use]
 pub(crate) fn judge(tally: &Tally, expectation: &Expectation, rules: &Rules) -> Judged {
-    let (verdict, reason) = rule(tally, expectation, rules);
+    let (verdict, reason) = rule(&Evidence::new(tally, rules), expectation);
     Judged { expectation: expectation.clone(), verdict, reason }
 }
 
 /// Judges several expectations, in their order.
 #[must_use]
 pub(crate) fn judge_all(tally: &Tally, expectations: &[Expectation], rules: &Rules) -> Vec<Judged> {
-    expectations.iter().map(|expectation| judge(tally, expectation, rules)).collect()
+    let evidence = Evidence::new(tally, rules);
+    let judge = |expectation: &Expectation| {
+        let (verdict, reason) = rule(&evidence, expectation);
+        Judged { expectation: expectation.clone(), verdict, reason }
+    };
+    expectations.iter().map(judge).collect()
 }
 
 /// Whether nothing that is still to come could be needed to judge these expectations, where
 /// sampling goes on until they are decided. A throughput is what a run has in the end.
 #[must_use]
 pub(crate) fn decided(tally: &Tally, expectations: &[Expectation], rules: &Rules) -> bool {
+    let evidence = Evidence::new(tally, rules);
     expectations.iter().all(|expectation| {
         let enough = tally.requests() >= ENOUGH_FOR_EXACT;
         if matches!(expectation, Expectation::Throughput { .. }) {
             return enough;
         }
-        match rule(tally, expectation, rules).0 {
+        match rule(&evidence, expectation).0 {
             Verdict::Fail => true,
             Verdict::Inconclusive => false,
             Verdict::Pass => expectation.is_statistical() || enough,
@@ -148,32 +154,32 @@ pub(crate) fn decided(tally: &Tally, expectations: &[Expectation], rules: &Rules
     })
 }
 
-fn rule(tally: &Tally, expectation: &Expectation, rules: &Rules) -> Ruling {
-    let evidence = Evidence::new(tally, rules);
+fn rule(evidence: &Evidence<'_>, expectation: &Expectation) -> Ruling {
+    let tally = evidence.tally;
     match expectation {
         Expectation::NoErrors => counts::no_errors(tally),
         _ if tally.requests() == 0 => nothing_ended(),
-        Expectation::ErrorRate { percent } => counts::error_rate(&evidence, percent / 100.0),
+        Expectation::ErrorRate { percent } => counts::error_rate(evidence, percent / 100.0),
         _ if tally.answers() == 0 => {
             let requests = tally.requests();
             (Verdict::Fail, format!("none of {} was answered", count(requests, "request")))
         }
         Expectation::NoRetries => counts::no_retries(tally),
         Expectation::Latency { quantile, of, below } => {
-            counts::latency(&evidence, *quantile, of.as_ref(), *below)
+            counts::latency(evidence, *quantile, of.as_ref(), *below)
         }
         Expectation::Throughput { per_second } => counts::throughput(tally, *per_second),
-        Expectation::Who { form, label, names } => who::judge(&evidence, *form, *label, names),
+        Expectation::Who { form, label, names } => who::judge(evidence, *form, *label, names),
         Expectation::Balanced { names, label, tolerance } => {
-            shares::balanced(&evidence, names, *label, tolerance / 100.0)
+            shares::balanced(evidence, names, *label, tolerance / 100.0)
         }
         Expectation::Shares { shares, label, tolerance } => {
             let shares: Vec<_> =
                 shares.iter().map(|(name, percent)| (name.clone(), percent / 100.0)).collect();
-            shares::shares(&evidence, &shares, *label, tolerance / 100.0)
+            shares::shares(evidence, &shares, *label, tolerance / 100.0)
         }
         Expectation::Share { group, side, percent } => {
-            shares::share(&evidence, group, *side, percent / 100.0)
+            shares::share(evidence, group, *side, percent / 100.0)
         }
         Expectation::Failover(_) | Expectation::Failback(_) | Expectation::Lost { .. } => {
             survival::judge(tally, expectation)

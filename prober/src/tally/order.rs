@@ -32,6 +32,24 @@ pub struct Agreement {
     pub same: u64,
 }
 
+/// How the answers of one group follow each other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct GroupChains {
+    /// On the same connection.
+    pub kept: Chain,
+    /// By the start of their requests.
+    pub started: Chain,
+}
+
+/// How the answers of all groups of a label follow each other.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Chains<'a> {
+    /// By the label's values.
+    pub groups: BTreeMap<&'a str, GroupChains>,
+    /// Of a group that has no pairs.
+    pub absent: GroupChains,
+}
+
 /// The order of a row's answers, as far as verdicts need it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Order {
@@ -54,23 +72,35 @@ impl Order {
         }
     }
 
-    /// How answers of one group (a label's value) follow each other: on the same connection, and by
-    /// the start of their requests.
+    /// How answers of each group (a label's value) follow each other, for all groups that have
+    /// pairs, and for a group that has none.
     #[must_use]
-    pub fn chains(&self, label: Label, name: &str) -> (Chain, Chain) {
-        let (mut kept, mut started) = (Chain::default(), Chain::default());
+    pub fn chains(&self, label: Label) -> Chains<'_> {
+        let mut chains = Chains::default();
+        let (mut kept, mut started) = (0, 0);
         for ((before, after), pairs) in &self.pairs {
-            let hits = (label.of(before) == name, label.of(after) == name);
-            for (chain, n) in [(&mut kept, pairs.kept), (&mut started, pairs.started)] {
-                *match hits {
-                    (true, true) => &mut chain.hit_hit,
-                    (true, false) => &mut chain.hit_miss,
-                    (false, true) => &mut chain.miss_hit,
-                    (false, false) => &mut chain.miss_miss,
-                } += n;
+            let (before, after) = (label.of(before), label.of(after));
+            let chain = chains.groups.entry(before).or_default();
+            if before == after {
+                chain.kept.hit_hit += pairs.kept;
+                chain.started.hit_hit += pairs.started;
+            } else {
+                chain.kept.hit_miss += pairs.kept;
+                chain.started.hit_miss += pairs.started;
+                let chain = chains.groups.entry(after).or_default();
+                chain.kept.miss_hit += pairs.kept;
+                chain.started.miss_hit += pairs.started;
             }
+            kept += pairs.kept;
+            started += pairs.started;
         }
-        (kept, started)
+        // What has to do with none of a group's answers is a miss after a miss.
+        let rest = |all: u64, chain: &Chain| all - chain.hit_hit - chain.hit_miss - chain.miss_hit;
+        for chain in chains.groups.values_mut().chain([&mut chains.absent]) {
+            chain.kept.miss_miss = rest(kept, &chain.kept);
+            chain.started.miss_miss = rest(started, &chain.started);
+        }
+        chains
     }
 
     /// The period of a round robin: the shortest distance at which all answers, at least 50, came

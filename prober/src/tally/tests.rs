@@ -251,7 +251,7 @@ fn the_order_is_that_of_starts_and_of_connections() {
         recorder.record_on(1, answer(&gke1, n), 0, || Duration::ZERO);
     });
     let order = recorder.into_tally().order;
-    let (kept, started) = order.chains(Label::Cluster, "kops");
+    let GroupChains { kept, started } = order.chains(Label::Cluster).groups["kops"];
     // Every third of the test's requests comes on a kept connection.
     assert_eq!((kept.hit_miss, kept.miss_hit), (0, 0));
     assert!(kept.hit_hit > 600 && kept.miss_miss > 600, "{kept:?}");

@@ -1,10 +1,13 @@
 //! What a tally proves of a share: the one place where samples become evidence. Pure.
 
+use std::cell::OnceCell;
+use std::collections::BTreeMap;
+
 use super::{Rules, Sampling};
 use crate::stats::order::{self, Correlation};
 use crate::stats::sequence::{self, Sample};
 use crate::stats::{exact, unseen_share};
-use crate::tally::{Label, Tally};
+use crate::tally::{GroupChains, Label, Tally};
 
 /// What a group's answers are worth as independent ones.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -60,13 +63,33 @@ impl Worth {
     }
 }
 
-/// A tally and the rules by which it is judged.
-#[derive(Clone, Copy, Debug)]
+/// A tally and the rules by which it is judged. The evidence of a label is computed once.
+#[derive(Debug)]
 pub(crate) struct Evidence<'a> {
     /// What was counted.
     pub tally: &'a Tally,
     /// How it is judged.
     pub rules: &'a Rules,
+    /// In the order of [`Label::ALL`].
+    labels: [OnceCell<Groups>; Label::ALL.len()],
+}
+
+/// The groups of a label.
+#[derive(Debug)]
+struct Groups {
+    answers: BTreeMap<String, u64>,
+    worths: BTreeMap<String, Worth>,
+    /// Of a group that did not answer, by the order of the others' answers.
+    unseen: Worth,
+    /// The same, worth no more than the answers of any group.
+    absent: Worth,
+}
+
+/// All answers, and all connections that were opened for them.
+#[derive(Clone, Copy, Debug)]
+struct Totals {
+    answers: u64,
+    connections: u64,
 }
 
 /// With less than this part of the answers' worth, it is said.
@@ -76,7 +99,7 @@ impl<'a> Evidence<'a> {
     /// A tally under rules.
     #[must_use]
     pub(crate) fn new(tally: &'a Tally, rules: &'a Rules) -> Self {
-        Self { tally, rules }
+        Self { tally, rules, labels: Default::default() }
     }
 
     /// The risk of being wrong.
@@ -90,65 +113,99 @@ impl<'a> Evidence<'a> {
         format!("{} % sure", crate::units::percent(self.rules.confidence))
     }
 
-    /// What the answers of one group among all are worth. Answers on a connection of their
-    /// own are independent, unless their order says otherwise; those on kept connections are
-    /// as dependent as their order cannot rule out: one group's connection may be pinned to it.
+    /// How many answers each group gave, by name.
+    #[must_use]
+    pub(crate) fn answers(&self, label: Label) -> &BTreeMap<String, u64> {
+        &self.groups(label).answers
+    }
+
+    /// What the answers of one group among all are worth. Answers on a connection of their own are
+    /// independent, unless their order shows otherwise. Answers on reused connections are as
+    /// dependent as their order cannot rule out: the connections of a group may be pinned to it.
     #[must_use]
     pub(crate) fn worth(&self, label: Label, name: &str) -> Worth {
-        if label == Label::Address {
-            return self.worth_of_address(name);
+        let groups = self.groups(label);
+        groups.worths.get(name).copied().unwrap_or(groups.unseen)
+    }
+
+    /// What is known of a group that did not answer. A reused connection may be pinned to it, so
+    /// that no more answers count than there are connections.
+    #[must_use]
+    pub(crate) fn absent(&self, label: Label) -> Worth {
+        self.groups(label).absent
+    }
+
+    fn groups(&self, label: Label) -> &Groups {
+        let place = Label::ALL.iter().position(|(known, _)| *known == label).unwrap_or(0);
+        self.labels[place].get_or_init(|| {
+            let counted = self.tally.answers_by(label).into_iter();
+            let answers: BTreeMap<_, _> = counted.map(|(name, n)| (name.into_owned(), n)).collect();
+            let (worths, unseen) = match label {
+                Label::Address => self.worths_of_addresses(&answers),
+                _ => self.worths(label, &answers),
+            };
+            let trials = |worth: &&Worth| worth.sample.trials;
+            let least = worths.values().min_by(|a, b| trials(a).total_cmp(&trials(b)));
+            let least = least.copied().unwrap_or(Worth::of(Sample { hits: 0.0, trials: 0.0 }));
+            let most = least.connections.map_or(f64::INFINITY, |connections| connections as f64);
+            let trials = least.sample.trials.min(most);
+            let absent = Worth { why: least.why, ..Worth::of(Sample { hits: 0.0, trials }) };
+            Groups { answers, worths, unseen, absent }
+        })
+    }
+
+    fn totals(&self) -> Totals {
+        let connections = self.tally.backends.values().map(|backend| backend.connections).sum();
+        Totals { answers: self.tally.answers(), connections }
+    }
+
+    /// What each group's answers are worth, and those of one that did not answer.
+    fn worths(
+        &self,
+        label: Label,
+        answers: &BTreeMap<String, u64>,
+    ) -> (BTreeMap<String, Worth>, Worth) {
+        let totals = self.totals();
+        let mut opened: BTreeMap<&str, u64> = BTreeMap::new();
+        for (who, backend) in &self.tally.backends {
+            *opened.entry(label.of(who)).or_default() += backend.connections;
         }
-        let hits = self.tally.answers_by(label).get(name).copied().unwrap_or(0) as f64;
-        let answers = self.tally.answers() as f64;
-        let opened = |one: bool| -> f64 {
-            let all = self.tally.backends.iter();
-            all.filter(|(who, _)| !one || label.of(who) == name)
-                .map(|(_, b)| b.connections)
-                .sum::<u64>() as f64
+        let chains = self.tally.order.chains(label);
+        let worth = |(name, hits): (&String, &u64)| {
+            let opened = opened.get(name.as_str()).copied().unwrap_or(0);
+            let chains = chains.groups.get(name.as_str()).unwrap_or(&chains.absent);
+            (name.clone(), worth_of_group(totals, *hits, opened, chains))
         };
-        let (kept, started) = self.tally.order.chains(label, name);
-        let share = if answers > 0.0 { hits / answers } else { 0.0 };
-        let connections = opened(false).max(1.0);
-        let (mut worth, mut share, mut why) = (answers, share, None);
-        let mut of_connections = None;
-        if connections < answers {
-            let within = Correlation::of(&kept).map_or(1.0, |correlation| correlation.upper());
-            worth = order::worth_of_connections(answers, answers / connections, within);
-            why = Some("kept connections may be pinned");
-            if worth < connections * 1.5 {
-                // The first answer of each: what the balancer decided, once for each.
-                (worth, share) = (connections, opened(true) / connections);
-            } else {
-                of_connections = Some(connections as u64);
-            }
+        let unseen = worth_of_group(totals, 0, 0, &chains.absent);
+        (answers.iter().map(worth).collect(), unseen)
+    }
+
+    fn worths_of_addresses(
+        &self,
+        answers: &BTreeMap<String, u64>,
+    ) -> (BTreeMap<String, Worth>, Worth) {
+        let totals = self.totals();
+        let mut connections: BTreeMap<String, u64> = BTreeMap::new();
+        for (address, counted) in &self.tally.addresses {
+            *connections.entry(address.ip().to_string()).or_default() += counted.connections;
         }
-        if let Some(order) = Correlation::of(&started).filter(Correlation::clusters) {
-            let chained = order::worth_of_chain(answers, order.upper());
-            if chained < worth {
-                (worth, why) = (chained, Some("answers of a kind follow each other"));
-            }
-        }
-        let why = why.filter(|_| worth < answers * NOTABLE);
-        let sample = Sample { hits: share * worth, trials: worth };
-        Worth { sample, connections: of_connections, why }
+        let worth = |(name, hits): (&String, &u64)| {
+            let opened = connections.get(name).copied().unwrap_or(0);
+            (name.clone(), self.worth_of_address(totals, *hits, opened))
+        };
+        let unseen = self.worth_of_address(totals, 0, 0);
+        (answers.iter().map(worth).collect(), unseen)
     }
 
     /// A connection has one address, for which all of its answers count once; where a look-up
     /// chose it, all connections may owe theirs to one order of one answer.
-    fn worth_of_address(&self, name: &str) -> Worth {
-        let answers = self.tally.answers();
-        let hits = self.tally.answers_by(Label::Address).get(name).copied().unwrap_or(0);
+    fn worth_of_address(&self, totals: Totals, hits: u64, opened: u64) -> Worth {
+        let Totals { answers, connections: fresh } = totals;
         let mut share = if answers > 0 { hits as f64 / answers as f64 } else { 0.0 };
-        let fresh: u64 = self.tally.backends.values().map(|backend| backend.connections).sum();
         let (mut worth, mut why) = (answers, None);
         if fresh < answers {
-            let of = |all: bool| -> u64 {
-                let addresses = self.tally.addresses.iter();
-                let those =
-                    addresses.filter(|(address, _)| all || address.ip().to_string() == name);
-                those.map(|(_, counted)| counted.connections).sum()
-            };
-            share = of(false) as f64 / of(true).max(1) as f64;
+            let all: u64 = self.tally.addresses.values().map(|counted| counted.connections).sum();
+            share = opened as f64 / all.max(1) as f64;
             (worth, why) = (fresh, Some("a connection has one address"));
         }
         if !self.rules.addresses_drawn {
@@ -157,25 +214,6 @@ impl<'a> Evidence<'a> {
         let why = why.filter(|_| (worth as f64) < answers as f64 * NOTABLE);
         let sample = Sample { hits: share * worth as f64, trials: worth as f64 };
         Worth { why, ..Worth::of(sample) }
-    }
-
-    /// What all answers are worth where one group is all there is, or none of it was seen.
-    #[must_use]
-    pub(crate) fn worth_of_all(&self, label: Label) -> Worth {
-        let groups = self.tally.answers_by(label);
-        let worths = groups.keys().map(|name| self.worth(label, name));
-        let least = worths.min_by(|a, b| a.sample.trials.total_cmp(&b.sample.trials));
-        least.unwrap_or(Worth::of(Sample { hits: 0.0, trials: 0.0 }))
-    }
-
-    /// What a group is known by that did not answer. A kept connection may be pinned to it, so
-    /// that no more count than there are connections.
-    #[must_use]
-    pub(crate) fn absent(&self, label: Label) -> Worth {
-        let worth = self.worth_of_all(label);
-        let most = worth.connections.map_or(f64::INFINITY, |connections| connections as f64);
-        let trials = worth.sample.trials.min(most);
-        Worth { why: worth.why, ..Worth::of(Sample { hits: 0.0, trials }) }
     }
 
     /// The largest share that a group can have which did not answer.
@@ -238,4 +276,33 @@ impl<'a> Evidence<'a> {
         let (low, high) = sequence::interval(worth.sample, risk);
         (low * (1.0 - unseen), high + (1.0 - high) * unseen)
     }
+}
+
+/// Of a group with so many answers, on so many connections that were opened for them.
+fn worth_of_group(totals: Totals, hits: u64, opened: u64, chains: &GroupChains) -> Worth {
+    let answers = totals.answers as f64;
+    let connections = totals.connections.max(1) as f64;
+    let share = if answers > 0.0 { hits as f64 / answers } else { 0.0 };
+    let (mut worth, mut share, mut why) = (answers, share, None);
+    let mut of_connections = None;
+    if connections < answers {
+        let within = Correlation::of(&chains.kept).map_or(1.0, |correlation| correlation.upper());
+        worth = order::worth_of_connections(answers, answers / connections, within);
+        why = Some("kept connections may be pinned");
+        if worth < connections * 1.5 {
+            // The first answer of each: what the balancer decided, once for each.
+            (worth, share) = (connections, opened as f64 / connections);
+        } else {
+            of_connections = Some(connections as u64);
+        }
+    }
+    if let Some(order) = Correlation::of(&chains.started).filter(Correlation::clusters) {
+        let chained = order::worth_of_chain(answers, order.upper());
+        if chained < worth {
+            (worth, why) = (chained, Some("answers of a kind follow each other"));
+        }
+    }
+    let why = why.filter(|_| worth < answers * NOTABLE);
+    let sample = Sample { hits: share * worth, trials: worth };
+    Worth { sample, connections: of_connections, why }
 }

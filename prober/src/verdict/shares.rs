@@ -4,6 +4,8 @@
 //! outside, that very proof would have to be wrong (an intersection-union test, Berger
 //! 1982). A fail needs one outside, and the risk is divided among all that might seem to be.
 
+use std::collections::BTreeSet;
+
 use super::{Evidence, Ruling, Verdict, Worth, both, who};
 use crate::expectation::{Group, Side};
 use crate::stats::sequence::Sample;
@@ -30,11 +32,9 @@ pub(super) fn balanced(
         if label == Label::Cluster {
             names.extend(evidence.rules.clusters.iter().cloned());
         }
-        for seen in evidence.tally.answers_by(label).into_keys() {
-            if !names.iter().any(|name| *name == seen) {
-                names.push(seen.into_owned());
-            }
-        }
+        let known: BTreeSet<_> = names.iter().cloned().collect();
+        let seen = evidence.answers(label).keys().filter(|name| !known.contains(*name));
+        names.extend(seen.cloned());
     }
     if let [name] = names.as_slice() {
         return alone(evidence, label, name);
@@ -82,8 +82,7 @@ pub(super) fn shares(
         .filter(|claim| claim.target > 0.0 && claim.low <= 0.0)
         .map(|claim| claim.name.clone())
         .collect();
-    let missing =
-        wanted.iter().any(|name| !evidence.tally.answers_by(label).contains_key(name.as_str()));
+    let missing = wanted.iter().any(|name| !evidence.answers(label).contains_key(name.as_str()));
     if missing { both(who::reaches(evidence, label, &wanted), ruling) } else { ruling }
 }
 
@@ -103,7 +102,7 @@ fn within(evidence: &Evidence<'_>, claims: &[Claim], label: Label, tolerance: f6
         let (note, sure) = (worth_note(evidence, worth), evidence.sure());
         return (Verdict::Fail, format!("{seen}: {name} is {said} ({sure}){note}"));
     }
-    if let Some(ruling) = strangers(evidence, claims, label, tolerance, risk / tests, &seen) {
+    if let Some(ruling) = strangers(evidence, claims, label, (tolerance, risk / tests), &seen) {
         return ruling;
     }
     let open = claims.iter().find(|Claim { target, low, high, worth, .. }| {
@@ -136,13 +135,12 @@ fn strangers(
     evidence: &Evidence<'_>,
     claims: &[Claim],
     label: Label,
-    tolerance: f64,
-    risk: f64,
+    (tolerance, risk): (f64, f64),
     seen: &str,
 ) -> Option<Ruling> {
-    let answers = evidence.tally.answers_by(label);
-    let others: Vec<_> =
-        answers.keys().filter(|name| !claims.iter().any(|claim| claim.name == **name)).collect();
+    let named: BTreeSet<_> = claims.iter().map(|claim| claim.name.as_str()).collect();
+    let others = evidence.answers(label).keys().map(String::as_str);
+    let others: Vec<_> = others.filter(|name| !named.contains(name)).collect();
     if others.is_empty() {
         return None;
     }
@@ -151,8 +149,7 @@ fn strangers(
     let hits = parts.iter().map(|part| part.sample.share() * trials).sum::<f64>().min(trials);
     let connections = parts.iter().find_map(|part| part.connections);
     let together = Worth { connections, ..Worth::of(Sample { hits, trials }) };
-    let names: Vec<_> = others.iter().map(|name| name.as_ref()).collect();
-    let names = names.join(", ");
+    let names = others.join(", ");
     let sure = evidence.sure();
     if evidence.above(together, tolerance, None, tolerance, risk) {
         let said = format!("{seen}: {names} is above {} % unasked ({sure})", percent(tolerance));
@@ -174,7 +171,7 @@ pub(super) fn share(evidence: &Evidence<'_>, group: &Group, side: Side, bound: f
     let scale = bound.min(1.0 - bound) / 4.0;
     let above = evidence.above(worth, bound, None, scale, risk);
     let below = evidence.below(worth, bound, None, scale, risk);
-    let hits = evidence.tally.answers_by(group.label).get(group.name.as_str()).copied();
+    let hits = evidence.answers(group.label).get(&group.name).copied();
     let seen = format!(
         "{} gave {} of {}, {} %",
         group.name,
@@ -206,7 +203,7 @@ fn shown(evidence: &Evidence<'_>, claims: &[Claim], label: Label) -> String {
     /// More would fill the line.
     const MOST: usize = 6;
     let total = evidence.tally.answers();
-    let answers = evidence.tally.answers_by(label);
+    let answers = evidence.answers(label);
     let share = |name: &str| answers.get(name).copied().unwrap_or(0) as f64 / total as f64;
     let listed = claims.iter().take(MOST);
     let mut list: Vec<_> =

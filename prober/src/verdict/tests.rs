@@ -335,3 +335,21 @@ fn sampling_goes_on_until_all_is_decided_and_enough_was_asked() {
     assert!(!until(&["throughput >= 1/s", "reaches kops"], &[("kops", 5)], 1));
     assert!(!until(&["reaches kops", "balanced ± 5%"], &[("kops", 50), ("gke1", 50)], 0));
 }
+
+/// A label with ten times as many names takes about ten times as long, not a hundred times.
+#[test]
+fn many_pods_are_judged_in_time_that_grows_with_them() {
+    let mut tally = Tally::default();
+    for n in 0..20_000 {
+        let backend = BackendTally { answers: 2, connections: 2, ..BackendTally::default() };
+        tally.backends.insert(Identity::new(format!("p{n}"), format!("c{}", n % 3)), backend);
+    }
+    let all: Vec<_> = (0..20_000).map(|n| format!("p{n}")).collect();
+    let texts = ["balanced by pod ± 5%".to_owned(), format!("exactly {} by pod", all.join(","))];
+    for text in texts {
+        // Quadratic work is four hundred million steps, minutes in a debug build: the test's own
+        // limit of time would end it.
+        let judged = judge(&tally, &parse(&text).unwrap(), &Rules::default());
+        assert_eq!(judged.verdict, Verdict::Pass, "{}", judged.reason);
+    }
+}

@@ -1,5 +1,7 @@
 //! `only`, `reaches` and `exactly`: who answered at all. Pure.
 
+use std::collections::BTreeSet;
+
 use super::{Evidence, Ruling, Verdict, all, both};
 use crate::expectation::Form;
 use crate::stats::answers_to_miss;
@@ -16,11 +18,12 @@ pub(super) fn judge(evidence: &Evidence<'_>, form: Form, label: Label, names: &[
 
 /// Passes once others give less than the share that must be ruled out.
 fn only(evidence: &Evidence<'_>, label: Label, names: &[String]) -> Ruling {
-    let answers = evidence.tally.answers_by(label);
+    let answers = evidence.answers(label);
     let total: u64 = answers.values().sum();
+    let wanted: BTreeSet<_> = names.iter().collect();
     let others: Vec<_> = answers
         .iter()
-        .filter(|(name, _)| !names.iter().any(|wanted| wanted == *name))
+        .filter(|(name, _)| !wanted.contains(name))
         .map(|(name, n)| format!("{name} gave {n}"))
         .collect();
     if !others.is_empty() {
@@ -42,7 +45,7 @@ fn only(evidence: &Evidence<'_>, label: Label, names: &[String]) -> Ruling {
 
 /// Fails once a missing one is proven to give less than the share that counts.
 pub(super) fn reaches(evidence: &Evidence<'_>, label: Label, names: &[String]) -> Ruling {
-    let answers = evidence.tally.answers_by(label);
+    let answers = evidence.answers(label);
     let total: u64 = answers.values().sum();
     let gave = |name: &String| answers.get(name.as_str()).copied().unwrap_or(0);
     let missing: Vec<_> = names.iter().filter(|name| gave(name) == 0).map(String::as_str).collect();
