@@ -67,8 +67,8 @@ pub(crate) async fn shake_hands(tls: &Tls, stream: TcpStream) -> io::Result<TlsS
 
 /// Serves a connection until it ends. After the first change of `drain`, it finishes the
 /// requests in flight, including a first request that has not arrived yet. When the sender
-/// of `drain` is dropped, it ends at once. The function is long because everything that it
-/// polls borrows from it.
+/// of `drain` is dropped, it ends at once. Long because everything that it polls borrows
+/// from it.
 pub(crate) async fn serve(
     stream: impl Sniff,
     facts: Connection,

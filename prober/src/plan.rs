@@ -82,7 +82,7 @@ pub struct ProbePlan {
     pub rules: Rules,
     /// How many answers are printed verbatim.
     pub show: u64,
-    /// The width of the timeline's bins, in whole ms; `None` is no timeline.
+    /// The width of the timeline's bins, in whole ms; `None` means without a timeline.
     pub timeline: Option<Duration>,
     pub events: Vec<Event>,
     /// Whether each SIGUSR1 is an event, too.

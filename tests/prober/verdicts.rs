@@ -164,7 +164,10 @@ fn verdicts_compare_two_reports() {
 fn verdicts_are_planned_and_explained_before_anything_is_sent() {
     let said = run("prober", ["plan", "--backends", "12", "--tolerance", "4%"]);
     assert_eq!((said.code, said.stderr.as_str()), (0, ""), "{said:?}");
-    assert!(said.stdout.contains("188  requests until the probability that some backend"), "{said:?}");
+    assert!(
+        said.stdout.contains("188  requests until the probability that some backend"),
+        "{said:?}"
+    );
     let said = run("prober", ["explain", "balanced ± 10%"]);
     assert_eq!(said.code, 0, "{said:?}");
     assert!(said.stdout.contains("within 10 points of an even one: of 2, 40 to 60 %"), "{said:?}");

@@ -42,6 +42,7 @@ fn explain(args: &ExplainArgs) -> Result<String, SizeError> {
 }
 
 /// What an expectation asserts. `groups` is their number if the expectation does not name them.
+/// Long because it has a sentence for each form.
 fn meaning(expectation: &Expectation, groups: u64) -> String {
     match expectation {
         Expectation::NoErrors => {

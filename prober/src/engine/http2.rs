@@ -26,7 +26,7 @@ use crate::tally::outcome::{Failure, FailureKind};
 /// default value.
 const EMPTY_MESSAGE: [u8; 5] = [0; 5];
 
-/// The connection headers of HTTP/1.1; HTTP/2 forbids them (RFC 9113, 8.2.2).
+/// Connection headers, which HTTP/1.1 has and HTTP/2 forbids (RFC 9113, 8.2.2).
 const CONNECTION_HEADERS: [&str; 5] =
     ["connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade"];
 

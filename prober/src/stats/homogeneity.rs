@@ -3,9 +3,9 @@
 use super::random::Random;
 use super::special::chi_square_above;
 
-/// With fewer than so many expected in a cell, chi-square is no good approximation (Cochran 1954).
+/// If a cell expects fewer counts than this, chi-square is not a good approximation (Cochran
+/// 1954), and permutations are used.
 const FEW: f64 = 5.0;
-/// Permutations where it is not.
 const PERMUTATIONS: u32 = 10_000;
 
 /// The chance that two samples of the same shares differ as much as these do, by the

@@ -4,10 +4,10 @@ use std::sync::LazyLock;
 
 use super::special::normal_quantile_above;
 
-/// The risk at which an order is taken for one of independent answers.
+/// The risk at which independent answers are found to be dependent.
 const RISK: f64 = 0.001;
-/// How many standard deviations chance exceeds at that risk; asked for at every look at a run,
-/// and slow to find.
+/// The standard deviations that chance exceeds at that risk. Computed once: every look at a run
+/// needs it.
 static BEYOND: LazyLock<f64> = LazyLock::new(|| normal_quantile_above(RISK));
 /// With fewer pairs than this nothing is said.
 const FEW: f64 = 12.0;

@@ -55,7 +55,7 @@ pub struct Case {
     mesh: Mesh,
     expectation: &'static str,
     truth: Truth,
-    /// Whether independent answers are to be had, so that it must be decided.
+    /// Whether the mesh gives independent answers, so that every run must be decided.
     decidable: bool,
 }
 
@@ -92,7 +92,7 @@ impl CaseResult {
 
 const EVEN: &[f64] = &[0.5, 0.5];
 
-/// All cases.
+/// All cases. Long because it is the table itself.
 #[must_use]
 pub fn cases() -> Vec<Case> {
     use Mesh::{Drifting, Gateways, Independent, OneTwo, Pinned, RoundRobin};

@@ -35,7 +35,7 @@ pub enum TlsError {
     NoRoots,
 }
 
-/// Reads the files and builds the client's side of TLS.
+/// Reads the files and builds the TLS configuration of the client.
 pub(crate) fn load(plan: &TlsPlan, protocol: Protocol) -> Result<Arc<ClientConfig>, TlsError> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
