@@ -116,7 +116,7 @@ pub struct RunArgs {
     pub network: NetworkArgs,
     #[command(flatten)]
     pub tls: TlsArgs,
-    /// Read from answers who gave them, if the target is not an echo:
+    /// How to identify the backend of an answer, if the target is not an echo:
     /// LABEL=header:NAME, LABEL=json:/POINTER or LABEL=regex:PATTERN with a LABEL such
     /// as pod or cluster. Presets: whoami, podinfo, echo-basic, istio-echo, helloworld;
     /// repeatable

@@ -30,7 +30,7 @@ pub enum Expectation {
         of: Option<Group>,
         below: Duration,
     },
-    /// At least so many answers per second.
+    /// The least number of answers per second.
     Throughput { per_second: f64 },
     Who {
         form: Form,
@@ -65,7 +65,7 @@ pub enum Expectation {
     Failover(Duration),
     /// After the recovery, the shares are as before within this time.
     Failback(Duration),
-    /// At most so many requests fail after a fault.
+    /// The most requests that may fail after a fault.
     Lost { most: u64 },
 }
 

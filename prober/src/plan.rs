@@ -76,7 +76,7 @@ pub struct ProbePlan {
     pub names: NamesConfig,
     pub select: Select,
     pub tls: TlsPlan,
-    /// How to find in an answer who gave it; `None` is as an echo states it.
+    /// How to identify the backend of an answer; `None` is by what an echo states.
     pub identify: Option<Patterns>,
     pub expectations: Vec<Expectation>,
     pub rules: Rules,

@@ -325,5 +325,5 @@ fn scenarios_an_event_that_hangs_is_ended_and_the_run_goes_on() {
     refused(&["-d", "5", "--at", "6s", "date"]).refused(&["the run ends after 5s"]);
     refused(&["--at", "6s", "date"]).refused(&["of known length", "-d"]);
     refused(&["--marks"]).refused(&["of known length", "-d"]);
-    refused(&["-e", "failover < 5s"]).refused(&["about a fault", "--at"]);
+    refused(&["-e", "failover < 5s"]).refused(&["needs a fault", "--at"]);
 }

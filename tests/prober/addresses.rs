@@ -244,7 +244,7 @@ fn addresses_can_be_expected_where_connections_draw_them() {
     assert_eq!(said, ["inconclusive"; 3], "{row}");
     let refused = run("prober", ["-t", "a", "-e", "only kops by address"]);
     assert_eq!((refused.code, refused.stdout.as_str()), (2, ""), "{refused:?}");
-    assert!(refused.stderr.contains("'kops' is no IP address"), "{refused:?}");
+    assert!(refused.stderr.contains("'kops' is not an IP address"), "{refused:?}");
 }
 
 #[test]
@@ -296,9 +296,9 @@ fn a_changed_answer_is_followed_when_its_ttl_is_over() {
 }
 
 #[test]
-fn ways_to_choose_that_contradict_or_are_none_are_refused() {
+fn wrong_and_contradicting_ways_to_select_are_refused() {
     let each_anew = ["-t", "a", "--select", "each", "--re-resolve"];
-    run("prober", each_anew).refused(&["--select each", "--re-resolve", "give one of them"]);
+    run("prober", each_anew).refused(&["--select each", "--re-resolve", "remove one of them"]);
     let foo = ["-t", "a", "--select", "foo"];
     run("prober", foo).refused(&["foo", "first, round-robin, random, each"]);
 }

@@ -391,7 +391,7 @@ fn http2_flags_that_contradict_each_other_are_refused() {
     for (args, part) in [
         (&["--http2"][..], "--http2-prior-knowledge"),
         (&["--http1.1", "--http2-prior-knowledge"], "--http2-prior-knowledge"),
-        (&["--streams", "2"], "--streams is of HTTP/2"),
+        (&["--streams", "2"], "--streams needs HTTP/2"),
         (&["--grpc", "--http1.1"], "--http1.1"),
         (&["--grpc=helth"], "health"),
         (&["--grpc", "--streams", "2"], "--reuse always"),

@@ -73,7 +73,10 @@ fn identify_takes_no_answer_to_another_request() {
 fn identify_trusts_no_name_that_would_steer_a_terminal() {
     let server = Server::start(answering(response("200 OK", "", "Hostname: \u{1b}[2Jw\n")));
     let what = all_fail("unidentified", &["-t", &server.target(), "--identify=whoami"]);
-    assert!(what.starts_with("200, but --identify whoami found what is no name"), "{what}");
+    assert!(
+        what.starts_with("200, but --identify whoami matched text that is not a name"),
+        "{what}"
+    );
     assert!(!what.contains('\u{1b}'), "{what:?}");
 }
 

@@ -254,16 +254,16 @@ fn only_picks_rows_by_their_heading() {
     let said = finish(&mut bench.matrix(&text, &["--only", "from kops"]));
     assert_eq!((said.code, gke1.accepted()), (0, 0), "{said:?}");
     let none = finish(&mut bench.matrix(&text, &["--only", "venus"]));
-    none.refused(&["--only leaves no row", "from kops:istio-disabled"]);
+    none.refused(&["--only matches no row", "from kops:istio-disabled"]);
 }
 
 #[test]
 fn a_bad_file_is_refused_in_one_line_before_anything_runs() {
     let bench = Bench::new();
     for (text, parts) in [
-        ("", &["mesh.yaml:1: it is empty"][..]),
+        ("", &["mesh.yaml:1: the file is empty"][..]),
         ("targets: [", &["mesh.yaml:"]),
-        ("targets: []", &["mesh.yaml:1: it has no targets"]),
+        ("targets: []", &["mesh.yaml:1: the file has no targets"]),
         (
             "targets:\n  - {url: a}\nclusterz: [b]\n",
             &["mesh.yaml:3: unknown key 'clusterz'", "'clusters'"],

@@ -444,7 +444,7 @@ fn a_resolv_conf_that_is_missing_or_names_no_server_fails_only_what_needs_it() {
         failed(&name),
         "name 'nope.test': no DNS server is configured \
          (/nonexistent/resolv.conf: No such file or directory (os error 2)); \
-         name one with --dns-servers"
+         add --dns-servers"
     );
     assert!(matches!(name, Err(LookupError::NoServers { .. })));
     assert_eq!(found(&hosts), ["10.8.8.1"]);

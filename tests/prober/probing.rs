@@ -507,8 +507,8 @@ fn wrong_usage_is_one_line_and_exit_2() {
     refused(&[], &["no target", "prober --target"]);
     refused(&["-t", "http://"], &["'http://' is not a URL"]);
     refused(&["-t", "%%%"], &["'%%%' is not a URL"]);
-    refused(&["-t", "echo1:99999"], &["bad port", "1 to 65535"]);
-    refused(&["-t", "echo1:port"], &["bad port"]);
+    refused(&["-t", "echo1:99999"], &["wrong port", "1 to 65535"]);
+    refused(&["-t", "echo1:port"], &["wrong port"]);
     refused(&["-t", "echo 1:8080"], &["has a space"]);
     refused(&["-t", "ftp://a"], &["scheme 'ftp'"]);
     refused(&["-t", "a", "-n", "0"], &["-n 0", "at least 1"]);
@@ -523,7 +523,7 @@ fn wrong_usage_is_one_line_and_exit_2() {
     refused(&["-t", "a", "--resolve", "a:80:[::1"], &["--resolve", "bracket"]);
     refused(&["-t", "a", "--connect-to", "a"], &["--connect-to"]);
     refused(&["-t", "a", "--dns-servers", "x"], &["--dns-servers", "'x'"]);
-    refused(&["-t", "a", "--timeline", "0"], &["--timeline '0'", "100ms"]);
+    refused(&["-t", "a", "--timeline", "0"], &["--timeline '0'", "from 1ms to 1d"]);
     refused(&["-t", "a", "-4", "-6"], &["--ipv4", "--ipv6"]);
     refused(&["-t", "a", "--cert", "x"], &["--key"]);
     refused(&["matrix"], &["FILE"]);

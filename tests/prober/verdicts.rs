@@ -170,8 +170,11 @@ fn verdicts_are_planned_and_explained_before_anything_is_sent() {
     );
     let said = run("prober", ["explain", "balanced ± 10%"]);
     assert_eq!(said.code, 0, "{said:?}");
-    assert!(said.stdout.contains("within 10 points of an even one: of 2, 40 to 60 %"), "{said:?}");
-    pointed_at(&run("prober", ["explain", "balanced ± 5"]), &["for the unit '%'"]);
+    assert!(
+        said.stdout.contains("within 10 points of an even share: for 2, from 40 to 60 %"),
+        "{said:?}"
+    );
+    pointed_at(&run("prober", ["explain", "balanced ± 5"]), &["missing '%'; write 5%"]);
     run("prober", ["plan"]).refused(&["--backends N"]);
     let tiny = ["plan", "--backends", "2", "--tolerance", "0.0001%"];
     run("prober", tiny).refused(&["more than 1000000000 requests"]);

@@ -56,11 +56,6 @@ impl Overrides {
         Ok(Self { pins, connections })
     }
 
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.pins.is_empty() && self.connections.is_empty()
-    }
-
     /// Where to connect to instead of `host` and `port`, by the first `--connect-to` that matches and
     /// changes anything. An IPv6 literal of a rule is returned without brackets.
     #[must_use]
@@ -80,16 +75,6 @@ impl Overrides {
         let host = without_brackets(host);
         let pin = |host: &str| self.pins.iter().find(|pin| pin.is_for(host, port));
         pin(host).or_else(|| pin("*")).map(Pin::addresses)
-    }
-
-    /// The rules as values of `--resolve`.
-    pub fn resolve_specs(&self) -> impl Iterator<Item = String> + '_ {
-        self.pins.iter().map(Pin::to_string)
-    }
-
-    /// The rules as values of `--connect-to`.
-    pub fn connect_to_specs(&self) -> impl Iterator<Item = String> + '_ {
-        self.connections.iter().map(ConnectTo::to_string)
     }
 }
 

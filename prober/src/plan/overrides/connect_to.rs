@@ -1,6 +1,5 @@
 //! One `--connect-to` value: `HOST1:PORT1:HOST2:PORT2`.
 
-use std::fmt;
 use std::net::Ipv6Addr;
 
 use super::error::{ConnectToFault, printable};
@@ -43,22 +42,6 @@ impl ConnectTo {
 
     pub(super) fn to_port(&self) -> Option<u16> {
         self.to_port
-    }
-}
-
-impl fmt::Display for ConnectTo {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut side = |host: &Option<String>, port: Option<u16>, end: &str| {
-            match host {
-                Some(host) if host.contains(':') => write!(f, "[{host}]:")?,
-                Some(host) => write!(f, "{host}:")?,
-                None => write!(f, ":")?,
-            }
-            port.map_or(Ok(()), |port| write!(f, "{port}"))?;
-            write!(f, "{end}")
-        };
-        side(&self.from_host, self.from_port, ":")?;
-        side(&self.to_host, self.to_port, "")
     }
 }
 

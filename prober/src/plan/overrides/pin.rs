@@ -1,6 +1,5 @@
 //! One `--resolve` value: `[+]HOST:PORT:ADDRESS[,ADDRESS]…` or `-HOST:PORT`.
 
-use std::fmt;
 use std::net::IpAddr;
 
 use super::error::{ResolveFault, printable};
@@ -72,20 +71,6 @@ impl Edit {
             Self::Add(pin) => (&pin.host, pin.port),
             Self::Remove(host, port) => (host, *port),
         }
-    }
-}
-
-impl fmt::Display for Pin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}:", self.host, self.port)?;
-        for (index, address) in self.addresses.iter().enumerate() {
-            let comma = if index == 0 { "" } else { "," };
-            match address {
-                IpAddr::V4(address) => write!(f, "{comma}{address}")?,
-                IpAddr::V6(address) => write!(f, "{comma}[{address}]")?,
-            }
-        }
-        Ok(())
     }
 }
 
