@@ -111,9 +111,9 @@ fn identify_in_a_matrix_goes_with_the_row_behind_its_command() {
 fn identify_refuses_wrong_words_in_one_line() {
     for (given, parts) in [
         ("pood=json:/x", ["--identify 'pood=json:/x'", "did you mean 'pod'?"]),
-        ("pod=json:x", ["begins with '/'", "pod=json:/x"]),
-        ("pod=regex:[", ["no regular expression", "unclosed character class"]),
-        ("whoamy", ["not known", "did you mean 'whoami'?"]),
+        ("pod=json:x", ["starts with '/'", "pod=json:/x"]),
+        ("pod=regex:[", ["not a regular expression", "unclosed character class"]),
+        ("whoamy", ["unknown preset", "did you mean 'whoami'?"]),
     ] {
         run("prober", ["-t", "a", "--identify", given]).refused(&parts);
     }

@@ -58,7 +58,7 @@ fn what_cannot_be_merged_is_refused_by_the_name_of_its_file() {
     merge(&[&one, &text]).refused(&["text.json: not a prober report"]);
     let next = fs::read_to_string(&one).expect("text").replace("prober/1", "prober/2");
     fs::write(&*text, next).expect("can be written");
-    merge(&[&one, &text]).refused(&["text.json: a report of schema 'prober/2'"]);
+    merge(&[&one, &text]).refused(&["text.json: the report has schema 'prober/2'"]);
     merge(&[]).refused(&["<FILE>"]);
 }
 

@@ -95,9 +95,9 @@ fn what_cannot_be_written_is_refused_before_anything_is_sent() {
     let echo = Server::start(text_echo("echo2-a", "kops"));
     fs::create_dir(folder.path().join("dir.json")).expect("made");
     for (name, parts) in [
-        ("dir.json", ["dir.json: this is a directory", "name a file in it"]),
+        ("dir.json", ["dir.json: this is a directory", "write the path of a file"]),
         ("run.pdf", ["run.pdf: unknown ending", "write one of .csv"]),
-        ("run", ["run: its ending", ".json"]),
+        ("run", ["run: unknown ending", ".json"]),
         ("none/run.json", ["none/run.json: cannot be written", "not found"]),
     ] {
         ask(&echo, &reports(folder.path(), &["ok.json", name])).refused(&parts);
@@ -176,7 +176,7 @@ fn what_is_no_report_is_refused_by_the_name_of_its_file() {
     assert_eq!(said.code, 0, "{said:?}");
     let whole = fs::read_to_string(folder.path().join("run.json")).expect("text");
     for (name, text, part) in [
-        ("later.json", whole.replace("prober/1", "prober/2"), "a report of schema 'prober/2'"),
+        ("later.json", whole.replace("prober/1", "prober/2"), "the report has schema 'prober/2'"),
         ("cut.json", whole[..whole.len() / 2].to_owned(), "not a prober report"),
         ("empty.json", String::new(), "not a prober report"),
         ("text.json", "hello".to_owned(), "not a prober report"),

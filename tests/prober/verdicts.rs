@@ -87,7 +87,7 @@ fn verdicts_on_pinned_connections_say_what_to_change() {
     let said = run("prober", args.iter().copied().chain(["--max-requests", "2000"]));
     assert_eq!(said.code, 3, "{said:?}");
     assert!(said.stdout.contains("worth 10 independent ones"), "{}", said.stdout);
-    assert!(said.stderr.contains("run it again with --reuse never"), "{}", said.stderr);
+    assert!(said.stderr.contains("Run prober again with --reuse never"), "{}", said.stderr);
     let (code, row) = row(&["-t", &server.target(), "--reuse", "4", "-e", "balanced ± 10%"]);
     assert_eq!(code, 0, "enough connections decide it: {row}");
     assert!(row["requests"].as_u64() > row["connections"].as_u64().map(|n| n * 2), "{row}");
@@ -154,7 +154,8 @@ fn verdicts_compare_two_reports() {
     let text = fs::read_to_string(&after).expect("text").replace("prober/1", "prober/9");
     fs::write(folder.path().join("newer"), text).expect("writes");
     let newer = folder.path().join("newer").display().to_string();
-    run("prober", ["compare", &before, &newer]).refused(&["newer: a report of schema 'prober/9'"]);
+    run("prober", ["compare", &before, &newer])
+        .refused(&["newer: the report has schema 'prober/9'"]);
     run("prober", ["compare", &before, "/nonexistent"]).refused(&["cannot read the report"]);
     run("prober", ["compare", &before, &after, "--tolerate", "x"]).refused(&["--tolerate 'x'"]);
     run("prober", ["compare", &before, &after, "--by", "x"]).refused(&["--by 'x': write one of"]);
