@@ -162,6 +162,16 @@ pub fn cases() -> Vec<Case> {
     ]
 }
 
+/// A made-up answer.
+#[derive(Clone, Copy, Debug)]
+struct MadeUp {
+    lane: usize,
+    /// The place of the backend.
+    who: usize,
+    /// Whether its connection carried another answer before.
+    reused: bool,
+}
+
 /// A source of answers.
 struct Source {
     mesh: Mesh,
@@ -179,20 +189,20 @@ impl Source {
         Self { mesh, random, sent: 0, lanes: vec![None; LANES], chances: 0.0 }
     }
 
-    /// The next answer: the lane, who, and whether its connection was kept.
-    fn next(&mut self) -> (usize, usize, bool) {
+    fn next(&mut self) -> MadeUp {
         let n = self.sent;
         self.sent += 1;
         let lane = (n % LANES as u64) as usize;
         let random = &mut self.random;
+        let fresh = |who| MadeUp { lane, who, reused: false };
         match self.mesh {
-            Mesh::Independent(shares) => (lane, random.pick(shares), false),
-            Mesh::RoundRobin(backends) => (lane, (n % backends as u64) as usize, false),
-            Mesh::OneTwo => (lane, usize::from(!n.is_multiple_of(3)), false),
+            Mesh::Independent(shares) => fresh(random.pick(shares)),
+            Mesh::RoundRobin(backends) => fresh((n % backends as u64) as usize),
+            Mesh::OneTwo => fresh(usize::from(!n.is_multiple_of(3))),
             Mesh::Drifting(from, to, over) => {
                 let share = from + (to - from) * (n.min(over) as f64 / over as f64);
                 self.chances += share;
-                (lane, usize::from(random.uniform() >= share), false)
+                fresh(usize::from(random.uniform() >= share))
             }
             Mesh::Pinned(shares, each) => {
                 let (who, carried) = match self.lanes[lane] {
@@ -200,7 +210,7 @@ impl Source {
                     _ => (random.pick(shares), 0),
                 };
                 self.lanes[lane] = Some((who, carried + 1));
-                (lane, who, carried > 0)
+                MadeUp { lane, who, reused: carried > 0 }
             }
             Mesh::Gateways => {
                 let (gateway, carried) = match self.lanes[lane] {
@@ -209,7 +219,8 @@ impl Source {
                 };
                 self.lanes[lane] = Some((gateway, carried + 1));
                 let first = if gateway == 0 { 0.8 } else { 0.2 };
-                (lane, usize::from(random.uniform() >= first), carried > 0)
+                let who = usize::from(random.uniform() >= first);
+                MadeUp { lane, who, reused: carried > 0 }
             }
         }
     }
@@ -271,9 +282,9 @@ impl Case {
             let until = (source.sent + pause(source.sent)).min(MOST);
             while source.sent < until {
                 let sequence = source.sent;
-                let (lane, place, kept) = source.next();
+                let MadeUp { lane, who: place, reused } = source.next();
                 recorder
-                    .record_on(lane, outcome(sequence, &who[place], kept), 0, || Duration::ZERO);
+                    .record_on(lane, outcome(sequence, &who[place], reused), 0, || Duration::ZERO);
             }
             let tally: Tally = recorder.so_far(false);
             let verdict = verdict::judge(&tally, expectation, &rules).verdict;
@@ -303,7 +314,7 @@ impl Case {
         let mut source = Source::new(self.mesh, seed ^ 0xf1);
         (0..10).any(|_| {
             let mut counts = [0u32; 12];
-            (0..500).for_each(|_| counts[source.next().1] += 1);
+            (0..500).for_each(|_| counts[source.next().who] += 1);
             let mut pairs = targets.iter().zip(counts);
             pairs.all(|(target, n)| (f64::from(n) / 500.0 - target).abs() <= 0.05)
         })
@@ -319,7 +330,7 @@ impl Case {
         let mut source = Source::new(self.mesh, seed ^ 0x5e);
         (0..10).any(|_| {
             let mut counts = [0u32; 12];
-            (0..20).for_each(|_| counts[source.next().1] += 1);
+            (0..20).for_each(|_| counts[source.next().who] += 1);
             counts[..backends].iter().all(|n| *n > 0)
         })
     }
