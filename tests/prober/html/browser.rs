@@ -1,13 +1,14 @@
 //! A headless Chromium, told what to do by the DevTools protocol, and all that it has to
 //! complain about: requests, errors, what is written to the console.
 
+use std::io::ErrorKind;
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::Command;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio_tungstenite::tungstenite::{Message, WebSocket, client};
+use tokio_tungstenite::tungstenite::{Error, Message, WebSocket, client};
 
 use crate::harness::{Background, DEADLINE, finish, wait_until, workspace};
 
@@ -149,8 +150,14 @@ impl Browser {
         }
         self.socket.send(Message::text(call.to_string())).expect("it listens");
         loop {
-            let message = self.socket.read().expect("it answers in time");
-            let Message::Text(text) = message else { continue };
+            let text = match self.socket.read() {
+                Ok(Message::Text(text)) => text,
+                Ok(_) => continue,
+                // A child of another test ended: a read with a limit of time is not begun again
+                // by the system after a signal (signal(7)).
+                Err(Error::Io(error)) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(error) => panic!("it does not answer in time: {error}"),
+            };
             let mut message: Value = serde_json::from_str(&text).expect("JSON");
             if message["id"] == id {
                 assert!(message.get("error").is_none(), "{method}: {message}");
