@@ -42,7 +42,6 @@ fn explain(args: &ExplainArgs) -> Result<String, SizeError> {
 }
 
 /// What an expectation asserts. `groups` is their number if the expectation does not name them.
-/// Long because it has a sentence for each form.
 fn meaning(expectation: &Expectation, groups: u64) -> String {
     match expectation {
         Expectation::NoErrors => {
@@ -66,14 +65,7 @@ fn meaning(expectation: &Expectation, groups: u64) -> String {
         Expectation::Throughput { per_second } => {
             format!("At least {per_second} requests per second are answered.")
         }
-        Expectation::Who { form, label, names } => {
-            let (names, word) = (names.join(", "), label.word());
-            match form {
-                Form::Only => format!("No {word} other than {names} answers."),
-                Form::Reaches => format!("Each {word} of {names} answers; others may answer, too."),
-                Form::Exactly => format!("Each {word} of {names} answers, and no other answers."),
-            }
-        }
+        Expectation::Who { form, label, names } => who(*form, *label, names),
         Expectation::Balanced { names, label, tolerance } => {
             even(names, *label, *tolerance, group_count(names, groups))
         }
@@ -142,6 +134,15 @@ fn need(expectation: &Expectation, rules: &Rules, groups: u64) -> String {
             "It needs a run with a fault in it (--at); a higher --rate makes the times more exact."
                 .to_owned()
         }
+    }
+}
+
+fn who(form: Form, label: Label, names: &[String]) -> String {
+    let (names, word) = (names.join(", "), label.word());
+    match form {
+        Form::Only => format!("No {word} other than {names} answers."),
+        Form::Reaches => format!("Each {word} of {names} answers; others may answer, too."),
+        Form::Exactly => format!("Each {word} of {names} answers, and no other answers."),
     }
 }
 

@@ -30,7 +30,7 @@ pub(crate) fn within(
     }
     let (least, most) = (range.start(), range.end());
     let right = match *most {
-        // Nobody means to send so many.
+        // This limit is too large to help anybody who reads it.
         MAX_REQUESTS if value < *least => format!("write a number of at least {least}"),
         most => format!("write a number from {least} to {most}"),
     };
