@@ -11,7 +11,7 @@ use crate::output::delivery;
 use crate::plan::{judging, number};
 use crate::stats::answers_to_miss;
 use crate::tally::Label;
-use crate::units::{count, percent};
+use crate::units::{count, decimal, percent};
 use crate::verdict::simulate;
 use crate::verdict::{ENOUGH_FOR_EXACT, Rules};
 
@@ -168,8 +168,7 @@ fn even(names: &[String], label: Label, tolerance: f64, n: usize) -> String {
 
 /// An edge of a tolerance, in percent: as many decimals as a tolerance may have.
 fn edge(share: f64) -> String {
-    let digits = format!("{:.4}", share * 100.0);
-    digits.trim_end_matches('0').trim_end_matches('.').to_owned()
+    decimal(share * 100.0, 4)
 }
 
 fn exact(exception: &str) -> String {

@@ -1,8 +1,6 @@
 //! What reports for people show by name: a few clusters, each with a colour of its own on a page,
 //! and the backends of a row with the most answers, with their shares. Other groups are summed up.
 
-use std::borrow::Cow;
-use std::cell::OnceCell;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -92,29 +90,21 @@ pub(crate) struct Shares<'a> {
     evidence: Evidence<'a>,
     label: Label,
     total: u64,
-    answers: BTreeMap<Cow<'a, str>, u64>,
-    absent: OnceCell<Worth>,
 }
 
 impl<'a> Shares<'a> {
     pub(crate) fn new(tally: &'a Tally, rules: &'a Rules, label: Label) -> Self {
-        Self {
-            evidence: Evidence::new(tally, rules),
-            label,
-            total: tally.answers(),
-            answers: tally.answers_by(label),
-            absent: OnceCell::new(),
-        }
+        Self { evidence: Evidence::new(tally, rules), label, total: tally.answers() }
     }
 
     /// The groups that answered, by name, and their answers.
-    pub(crate) fn answers(&self) -> &BTreeMap<Cow<'a, str>, u64> {
-        &self.answers
+    pub(crate) fn answers(&self) -> &BTreeMap<String, u64> {
+        self.evidence.answers(self.label)
     }
 
     /// The share of a group, also of one that did not answer.
     pub(crate) fn of(&self, name: &str) -> Share {
-        let answers = self.answers.get(name).copied().unwrap_or(0);
+        let answers = self.answers().get(name).copied().unwrap_or(0);
         let worth = self.worth(name);
         Share {
             answers,
@@ -125,10 +115,10 @@ impl<'a> Shares<'a> {
     }
 
     fn worth(&self, name: &str) -> Worth {
-        match self.answers.get(name) {
-            Some(_) => self.evidence.worth(self.label, name),
+        match self.answers().contains_key(name) {
+            true => self.evidence.worth(self.label, name),
             // It depends on the worth of all groups.
-            None => *self.absent.get_or_init(|| self.evidence.absent(self.label)),
+            false => self.evidence.absent(self.label),
         }
     }
 }
