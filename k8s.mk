@@ -342,7 +342,9 @@ echo-uninstall: settings ## Take the sample out of the clusters
 
 # ---- Load from many nodes, and a check every few minutes ----
 
-load-args = LOAD_PODS=$(PODS) 'LOAD_ARGS=--target=$(TARGET) --rate=$(rate-per-pod) --duration=$(DURATION) --output=json --quiet'
+# The pods of one load are one sample.
+run-id := load-$(shell date +%s)
+load-args = LOAD_PODS=$(PODS) 'LOAD_ARGS=--target=$(TARGET) --rate=$(rate-per-pod) --duration=$(DURATION) --run-id=$(run-id) --output=json --quiet'
 
 define load-into
 $(kubectl) --namespace=istio-enabled delete job load --ignore-not-found --timeout=$(DEADLINE)s

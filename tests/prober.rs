@@ -7,6 +7,7 @@ mod faults;
 mod html;
 mod http2;
 mod identify;
+mod judge;
 mod matrix;
 mod merge;
 mod name_faults;

@@ -40,7 +40,7 @@ for trials in [1, 10, 100, 2_718, 20_000]:
         for p in [0.01, 0.45, 0.5]:
             row("at_least", (hits, trials, p), stats.binom.sf(hits - 1, trials, p))
             row("at_most", (hits, trials, p), stats.binom.cdf(hits, trials, p))
-# A mixture of likelihood ratios, and both ends of what the uniform mixture leaves inside.
+# A mixture of likelihood ratios, and both ends of what a mixture of tilts leaves inside.
 ALTERNATIVES = [(0.52, 0.5), (0.6, 0.3), (0.9, 0.2)]
 for hits, trials, null in [(6, 10, 0.5), (60, 100, 0.45), (1500, 2700, 0.5), (20_000, 20_000, 0.51)]:
     logs = [
@@ -51,13 +51,15 @@ for hits, trials, null in [(6, 10, 0.5), (60, 100, 0.45), (1500, 2700, 0.5), (20
     row("ln_evidence_above", (hits, trials, null, *flat), special.logsumexp(logs))
 for hits, trials, risk in [(4, 10, 0.001), (48, 100, 0.05), (480, 1_000, 1e-3), (19_000, 20_000, 1e-6)]:
 
-    def outside(p):
-        likelihood = special.xlogy(hits, p) + special.xlog1py(trials - hits, -p)
-        return special.betaln(hits + 1, trials - hits + 1) - likelihood + math.log(risk)
+    def outside(mean, sign):
+        tilts = [sign * 0.01 * 2**k for k in range(11)]
+        logs = [t * hits - trials * math.log1p(mean * math.expm1(t)) for t in tilts]
+        return special.logsumexp(logs) - math.log(22) + math.log(risk)
 
     share = hits / trials
-    row("sequence_low", (hits, trials, risk), optimize.brentq(outside, 1e-12, share, xtol=1e-15, rtol=1e-14))
-    row("sequence_high", (hits, trials, risk), optimize.brentq(outside, share, 1 - 1e-12, xtol=1e-15, rtol=1e-14))
+    precise = {"xtol": 1e-15, "rtol": 1e-14}
+    row("sequence_low", (hits, trials, risk), optimize.brentq(outside, 1e-12, share, (1,), **precise))
+    row("sequence_high", (hits, trials, risk), optimize.brentq(outside, share, 1 - 1e-12, (-1,), **precise))
 for before, after in [((52, 48), (61, 39)), ((500, 510, 490), (450, 560, 490)), ((2700, 300), (2500, 500))]:
     g = stats.chi2_contingency([before, after], correction=False, lambda_="log-likelihood")
     row("homogeneity", (*before, *after), g.pvalue)

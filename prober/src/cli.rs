@@ -80,6 +80,8 @@ pub enum Command {
     Explain(ExplainArgs),
     /// Calculate how many requests prove given shares, without sending any
     Plan(PlanArgs),
+    /// Judge answers that something else collected, such as a shell loop with curl
+    Judge(CollectedArgs),
     /// Compare two JSON reports: shares, latency, errors
     Compare(CompareArgs),
     /// Merge JSON reports on the same targets, such as from several machines
@@ -131,6 +133,10 @@ pub struct RunArgs {
     /// Print the first N answers as they were received [default: 4]
     #[arg(long, value_name = "N", help_heading = "Output")]
     pub show: Option<u64>,
+    /// Write this id into the JSON report: 'prober merge' judges reports with the same id
+    /// as one sample
+    #[arg(long, value_name = "ID", help_heading = "Output")]
+    pub run_id: Option<String>,
     #[command(flatten)]
     pub output: OutputArgs,
 }
@@ -190,9 +196,17 @@ pub struct JudgeArgs {
     /// Confidence of each verdict [default: 99.9%]
     #[arg(long, value_name = "PERCENT")]
     pub confidence: Option<String>,
-    /// Most requests of a run without -n and -d [default: 20000]
+    /// Most requests of a run until decided, without -n and -d [default: 20000]
     #[arg(long, value_name = "N")]
     pub max_requests: Option<u64>,
+    /// Least time of a run without -d: its first requests are spread over it [default:
+    /// 1s without -n, 0 with -n]
+    #[arg(long, value_name = "DURATION")]
+    pub min_time: Option<String>,
+    /// Verdicts hold beyond the run if an answer depends on at most N others; a larger N
+    /// needs more requests [default: 100]
+    #[arg(long, value_name = "N")]
+    pub dependence: Option<u64>,
     /// A group with a smaller share counts as one that does not answer [default: 1%]
     #[arg(long, value_name = "PERCENT")]
     pub min_share: Option<String>,
@@ -510,7 +524,7 @@ pub struct CompareArgs {
     /// Later report
     pub after: PathBuf,
     /// How much worse a result may be: shares=5% and errors=0.1% in percentage points,
-    /// latency=10% relative; repeatable [default: shares=5%, latency=10%, errors=0%]
+    /// latency=10% relative; repeatable [default: shares=5%, latency=10%, errors=1%]
     #[arg(long, value_name = "WHAT=PERCENT")]
     pub tolerate: Vec<String>,
     /// Label to compare the shares of: cluster, pod, zone, …
@@ -522,10 +536,31 @@ pub struct CompareArgs {
 }
 
 #[derive(Debug, Args)]
+pub struct CollectedArgs {
+    /// Files with an answer on each line, or - for stdin: the line of an echo, a JSON
+    /// object or CSV, with any of cluster, pod, namespace, node, zone, region, version,
+    /// address, connection, attempt, latency_us, at_us, failed. A line such as 'from
+    /// SOURCE: curl TARGET' or 'curl TARGET' starts a row
+    #[arg(value_name = "FILE", default_value = "-")]
+    pub files: Vec<PathBuf>,
+    /// Read as a run without -n does: only until every verdict is decided
+    #[arg(long)]
+    pub until_decided: bool,
+    #[command(flatten)]
+    pub judge: JudgeArgs,
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+#[derive(Debug, Args)]
 pub struct MergeArgs {
-    /// Reports to merge (--output json)
+    /// Reports to merge (--output json). They are judged as one sample if they were planned
+    /// as one (--run-id), or if --expect is given
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
+    /// Expectation to judge, instead of those of the reports; repeatable
+    #[arg(short, long = "expect", value_name = "EXPR")]
+    pub expectations: Vec<String>,
     /// Confidence of each verdict on the merged report [default: 99.9%]
     #[arg(long, value_name = "PERCENT")]
     pub confidence: Option<String>,

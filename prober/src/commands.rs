@@ -6,6 +6,7 @@ mod error;
 pub(crate) mod explain;
 pub(crate) mod explain_run;
 mod files;
+pub(crate) mod judge;
 pub(crate) mod manual;
 pub(crate) mod matrix;
 pub(crate) mod merge;

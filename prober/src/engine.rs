@@ -36,8 +36,9 @@ use crate::engine::lane::{DueRequest, Lane, Sender};
 use crate::engine::pacer::Pacer;
 use crate::engine::stopping::{Checkpoint, StoppingRule};
 use crate::plan::ProbePlan;
-use crate::plan::schedule::{End, Schedule, Share};
+use crate::plan::schedule::{End, Pace, Schedule, Share};
 use crate::resolve::{Names, NamesError};
+use crate::tally::collector::Collector;
 use crate::tally::failover;
 use crate::tally::meter::{Counter, Meter};
 use crate::tally::outcome::Outcome;
@@ -83,16 +84,18 @@ impl<'a> Run<'a> {
         let (plan, run_id, next_connection) = (self.plan, run_id(), AtomicU64::new(0));
         let mut whole = Tally::default();
         let mut schedule = plan.schedule;
+        let collector = Collector::default();
         // The stopping rule may decide while requests are in flight. Those count too, also the
         // slow ones, so it decides again once they have ended; else sampling goes on.
         loop {
-            let rule = StoppingRule::new(plan, &whole);
+            let rule = StoppingRule::new(plan, &collector, &whole);
             let next_request = AtomicU64::new(whole.requests());
             let segment = Segment {
                 schedule,
                 next_request: &next_request,
                 next_connection: &next_connection,
                 run_id: &run_id,
+                collector: &collector,
                 rule: rule.as_ref(),
                 elapsed_before: whole.elapsed,
             };
@@ -100,12 +103,13 @@ impl<'a> Run<'a> {
             let elapsed = whole.elapsed + more.elapsed;
             whole.merge(more);
             whole.elapsed = elapsed;
+            whole.order = collector.order(true);
             let Some(rule) = rule else { return Ok(whole) };
             whole.stopped = rule.stopped(&whole);
             if whole.stopped.is_some() || stop.is_cancelled() {
                 return Ok(whole);
             }
-            schedule.warmup = Duration::ZERO;
+            (schedule.warmup, schedule.pace) = (Duration::ZERO, Pace::default());
         }
     }
 
@@ -198,6 +202,8 @@ struct Segment<'a> {
     next_request: &'a AtomicU64,
     next_connection: &'a AtomicU64,
     run_id: &'a str,
+    /// The order of the results of all threads.
+    collector: &'a Collector,
     rule: Option<&'a StoppingRule<'a>>,
     /// How long the segments before took.
     elapsed_before: Duration,
@@ -252,19 +258,21 @@ struct LaneContext<'a> {
 impl SendingThread<'_> {
     fn run(self) -> Tally {
         let Self { run, segment, resources, number, threads, start, stop, counter } = self;
-        let Segment { schedule, next_request, next_connection, run_id, rule, elapsed_before } =
-            segment;
+        let Segment { schedule, next_request, next_connection, run_id, rule, .. } = segment;
         let ThreadResources { runtime, names, pacer } = resources;
         let plan = run.plan;
         let lanes = plan.concurrency / threads + u64::from(number < plan.concurrency % threads);
-        let counted_from = (start + schedule.warmup).checked_sub(elapsed_before).unwrap_or(start);
+        let counted_from =
+            (start + schedule.warmup).checked_sub(segment.elapsed_before).unwrap_or(start);
         runtime.block_on(async {
             let (tls, remotes) = (run.tls.clone(), RefCell::default());
             let context = LaneContext {
                 sender: Sender { plan, names, tls, run_id, next_connection, remotes },
                 share: RefCell::new(Share::new(schedule, number, threads, next_request)),
                 recorder: RefCell::new(
-                    Recorder::new(plan.timeline).with_trail(plan.marks || !plan.events.is_empty()),
+                    Recorder::new(plan.timeline)
+                        .with_trail(plan.marks || !plan.events.is_empty())
+                        .handing_in(segment.collector),
                 ),
                 checkpoint: rule.map(|rule| rule.checkpoint(number)),
                 pacer,
@@ -305,16 +313,16 @@ impl LaneContext<'_> {
         while !deadline.stopped() && !self.decided() {
             let next = self.share.borrow_mut().next(now.saturating_duration_since(self.start));
             let Some(next) = next else { return };
-            let mut due = now;
-            if let Some(after) = next.due {
-                due = self.start + after;
-                if deadline.guard(None, self.pacer.until(due)).await.is_err() {
+            if let Some(instant) = next.due.or(next.not_before) {
+                let until = self.start + instant;
+                if deadline.guard(None, self.pacer.until(until)).await.is_err() {
                     return;
                 }
                 now = clock::now();
-                if !self.in_time(due, now, next.warmup) {
-                    continue;
-                }
+            }
+            let due = next.due.map_or(now, |due| self.start + due);
+            if next.due.is_some() && !self.in_time(due, now, next.warmup) {
+                continue;
             }
             let request = DueRequest { sequence: next.sequence, due, start: now };
             let record = |outcome: Outcome<'_>| self.record(number, outcome, next.warmup, due);
@@ -366,7 +374,8 @@ impl LaneContext<'_> {
             None => self.counter.failed(),
         }
         if let Some(checkpoint) = &self.checkpoint {
-            checkpoint.ended(&mut recorder);
+            let elapsed = || clock::now().saturating_duration_since(self.counted_from);
+            checkpoint.ended(&mut recorder, elapsed);
         }
     }
 }

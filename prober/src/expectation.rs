@@ -102,22 +102,35 @@ impl Expectation {
         matches!(self, Self::Failover(_) | Self::Failback(_) | Self::Lost { .. })
     }
 
+    /// The label whose values it is about, if it is about who answers.
+    #[must_use]
+    pub fn label(&self) -> Option<Label> {
+        match self {
+            Self::Who { label, .. } | Self::Balanced { label, .. } | Self::Shares { label, .. } => {
+                Some(*label)
+            }
+            Self::Share { group, .. } | Self::Latency { of: Some(group), .. } => Some(group.label),
+            _ => None,
+        }
+    }
+
+    /// The values of [`Self::label`] that it names.
+    #[must_use]
+    pub fn names(&self) -> Vec<&str> {
+        match self {
+            Self::Who { names, .. } | Self::Balanced { names, .. } => {
+                names.iter().map(String::as_str).collect()
+            }
+            Self::Shares { shares, .. } => shares.iter().map(|(name, _)| name.as_str()).collect(),
+            Self::Share { group, .. } | Self::Latency { of: Some(group), .. } => vec![&group.name],
+            _ => Vec::new(),
+        }
+    }
+
     /// The clusters that it names.
     #[must_use]
     pub fn clusters(&self) -> Vec<&str> {
-        let (label, names): (Label, Vec<&str>) = match self {
-            Self::Who { label, names, .. } | Self::Balanced { label, names, .. } => {
-                (*label, names.iter().map(String::as_str).collect())
-            }
-            Self::Shares { label, shares, .. } => {
-                (*label, shares.iter().map(|(name, _)| name.as_str()).collect())
-            }
-            Self::Share { group, .. } | Self::Latency { of: Some(group), .. } => {
-                (group.label, vec![&group.name])
-            }
-            _ => return Vec::new(),
-        };
-        if label == Label::Cluster { names } else { Vec::new() }
+        if self.label() == Some(Label::Cluster) { self.names() } else { Vec::new() }
     }
 
     /// Whether it is about all clusters without naming them.

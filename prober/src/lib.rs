@@ -5,6 +5,7 @@
 
 mod cli;
 mod clock;
+mod collected;
 mod commands;
 mod diagnosis;
 mod engine;
@@ -46,6 +47,7 @@ pub fn run(cli: Cli, stop: &CancellationToken, out: &mut (dyn Write + Send)) -> 
         Some(Command::Plan(args)) => commands::plan::run(&args, out),
         Some(Command::Compare(args)) => commands::compare::run(&args, out),
         Some(Command::Merge(args)) => commands::merge::run(&args, out),
+        Some(Command::Judge(args)) => commands::judge::run(args, out),
         Some(Command::Report(args)) => commands::report::run(&args, out),
         Some(Command::Wait) => commands::wait::run(stop),
         Some(Command::Completions { shell }) => commands::manual::completions(shell, out),

@@ -185,6 +185,6 @@ mod tests {
         let text = "sources: [{name: a, command: [x]}]\ndefaults: {requests: 100, concurrency: 10, \
                     max-time: 2}\ntargets: [{from: a, url: x}]\n";
         let matrix = file::parse("m.yaml", text, &file::Overrides::default()).unwrap();
-        assert_eq!(matrix.rows[0].limit(), Duration::from_secs(52));
+        assert_eq!(matrix.rows[0].limit(), Duration::from_secs(53));
     }
 }

@@ -46,6 +46,8 @@ pub(crate) const DEFAULT_REQUESTS: u64 = 100;
 const DEFAULT_CONCURRENCY: u64 = 10;
 /// The default of `--show`: the number of requests of the original `make echo-status`.
 const DEFAULT_SHOW: u64 = 4;
+/// The most requests of a run until decided within `--min-time`: most expectations need fewer.
+const MIN_TIME_REQUESTS: u64 = 4_000;
 /// With more connections, one process runs out of ports and file descriptors.
 const MAX_CONCURRENCY: u64 = 10_000;
 const MAX_THREADS: u64 = 512;
@@ -119,7 +121,8 @@ impl ProbePlan {
             (End::After(duration), _) => duration,
             (End::Requests(requests), Arrivals::Closed) => {
                 let turns = requests.div_ceil(self.lanes());
-                each.saturating_mul(u32::try_from(turns).unwrap_or(u32::MAX))
+                let pace = self.schedule.pace.over;
+                each.saturating_mul(u32::try_from(turns).unwrap_or(u32::MAX)).saturating_add(pace)
             }
             (End::Requests(n), Arrivals::Constant(rate) | Arrivals::Poisson(rate, _)) => {
                 let turns = u32::try_from(n.div_ceil(self.lanes())).unwrap_or(u32::MAX);
@@ -236,6 +239,11 @@ fn common(args: &RunArgs, target: Target) -> Result<ProbePlan, PlanError> {
     let mut schedule = load::schedule(load)?;
     if rules.sampling == Sampling::UntilDecided {
         schedule.end = End::Requests(most);
+    }
+    let until_decided = (rules.sampling == Sampling::UntilDecided).then_some(most);
+    schedule.pace = load::pace(load, args.judge.min_time.as_deref(), until_decided)?;
+    if until_decided.is_some() {
+        rules.min_time = schedule.pace.over;
     }
     let select = select(&args.network, load.seed)?;
     rules.addresses_drawn = matches!(select, Select::RoundRobin | Select::Random(_));

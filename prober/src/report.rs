@@ -28,6 +28,8 @@ use crate::verdict::{Judged, Verdict};
 /// The results of a whole run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Report {
+    /// The id of the run that it is a part of (`--run-id`).
+    pub run_id: Option<String>,
     /// When the run began.
     pub started: SystemTime,
     /// Whether the run was interrupted; then the report is partial.
@@ -180,6 +182,18 @@ impl Report {
             Verdict::Inconclusive => 3,
         }
     }
+}
+
+/// What verdicts claim, in one sentence; `None` if no verdict is statistical.
+#[must_use]
+pub(crate) fn claim(report: &Report) -> Option<&'static str> {
+    let all = report.rows.iter().flat_map(Row::verdicts);
+    let mut sure = all.filter(|judged| judged.verdict != Verdict::Inconclusive);
+    sure.any(|judged| judged.expectation.is_statistical()).then_some(
+        "A verdict holds for the average of the run's own requests. Unless it says 'about this run \
+         only', it also holds beyond the run if an answer depends on at most 100 others \
+         (--dependence).",
+    )
 }
 
 /// The worst verdict of rows; inconclusive without rows.

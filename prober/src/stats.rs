@@ -1,11 +1,12 @@
 //! The statistics behind verdicts. Pure; each formula with its source.
 
+pub(crate) mod dependence;
 pub(crate) mod exact;
 pub(crate) mod homogeneity;
-pub(crate) mod order;
 pub(crate) mod random;
 pub(crate) mod sequence;
 pub(crate) mod special;
+pub(crate) mod two_samples;
 
 /// The largest share that an unseen group can have, at `confidence`, after
 /// `answers` independent answers from others: the exact upper bound

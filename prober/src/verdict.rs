@@ -6,6 +6,7 @@
 pub mod calibration;
 mod counts;
 mod evidence;
+mod parts;
 pub(crate) mod sample_size;
 pub(crate) mod sampling;
 mod shares;
@@ -13,12 +14,15 @@ pub(crate) mod simulate;
 mod survival;
 mod who;
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
-use crate::expectation::Expectation;
-use crate::tally::Tally;
+use crate::expectation::{Expectation, Form};
+use crate::tally::{Label, Tally, is_unknown};
 use crate::units::count;
-pub(crate) use evidence::{Evidence, Worth};
+pub(crate) use evidence::{Evidence, Why, Worth};
+pub(crate) use parts::alike;
 pub(crate) use sampling::Sampling;
 
 /// The confidence of a verdict, unless told otherwise.
@@ -38,6 +42,10 @@ pub struct Rules {
     pub min_share: f64,
     /// How the sample came to its size.
     pub sampling: Sampling,
+    /// Up to which integrated autocorrelation time, in answers, verdicts speak for the mesh.
+    pub dependence: f64,
+    /// How long a run that goes on until it is decided lasts at least.
+    pub min_time: Duration,
     /// Clusters that are there, seen or not.
     pub clusters: Vec<String>,
     /// Whether each connection's address was drawn among all of the name's, so that addresses
@@ -51,6 +59,8 @@ impl Default for Rules {
             confidence: CONFIDENCE,
             min_share: MIN_SHARE,
             sampling: Sampling::Fixed,
+            dependence: sampling::DEPENDENCE,
+            min_time: Duration::ZERO,
             clusters: Vec::new(),
             addresses_drawn: false,
         }
@@ -93,6 +103,14 @@ pub struct Judged {
     pub reason: String,
 }
 
+impl Judged {
+    /// Inconclusive, for this reason.
+    #[must_use]
+    pub(crate) fn open(expectation: Expectation, reason: String) -> Self {
+        Self { expectation, verdict: Verdict::Inconclusive, reason }
+    }
+}
+
 /// Expectations in reports: the words of the grammar.
 mod in_words {
     use serde::de::Error as _;
@@ -125,6 +143,12 @@ pub(crate) fn judge(tally: &Tally, expectation: &Expectation, rules: &Rules) -> 
     Judged { expectation: expectation.clone(), verdict, reason }
 }
 
+/// The verdict alone, in less time than [`judge`].
+#[must_use]
+pub(crate) fn verdict(tally: &Tally, expectation: &Expectation, rules: &Rules) -> Verdict {
+    rule(&Evidence::new(tally, rules).silent(), expectation).0
+}
+
 /// Judges several expectations, in their order.
 #[must_use]
 pub(crate) fn judge_all(tally: &Tally, expectations: &[Expectation], rules: &Rules) -> Vec<Judged> {
@@ -140,7 +164,10 @@ pub(crate) fn judge_all(tally: &Tally, expectations: &[Expectation], rules: &Rul
 /// sampling goes on until they are decided. A throughput is what a run has in the end.
 #[must_use]
 pub(crate) fn decided(tally: &Tally, expectations: &[Expectation], rules: &Rules) -> bool {
-    let evidence = Evidence::new(tally, rules);
+    if tally.elapsed < rules.min_time {
+        return false;
+    }
+    let evidence = Evidence::new(tally, rules).silent();
     expectations.iter().all(|expectation| {
         let enough = tally.requests() >= ENOUGH_FOR_EXACT;
         if matches!(expectation, Expectation::Throughput { .. }) {
@@ -155,6 +182,63 @@ pub(crate) fn decided(tally: &Tally, expectations: &[Expectation], rules: &Rules
 }
 
 fn rule(evidence: &Evidence<'_>, expectation: &Expectation) -> Ruling {
+    let tally = evidence.tally;
+    if let Some(label) = expectation.label()
+        && let Some(ruling) = unknown(evidence, expectation, label)
+    {
+        return ruling;
+    }
+    let ruling = rule_at_any_size(evidence, expectation);
+    let sequential = evidence.rules.sampling == Sampling::UntilDecided;
+    let (requests, least) = (tally.requests(), evidence.least());
+    // What is exact needs no least sample: one stray answer misses 'only', one failure 'errors = 0'.
+    let exact = !expectation.is_statistical()
+        || tally.answers() == 0
+        || is_proven_by_one(evidence, expectation, ruling.0);
+    if sequential && !exact && requests < least && ruling.0 != Verdict::Inconclusive {
+        let said = format!("{}, but a verdict takes at least {least} requests", ruling.1);
+        return (Verdict::Inconclusive, said);
+    }
+    ruling
+}
+
+/// Whether a verdict is that of a single answer: one of somebody else, or one of each.
+fn is_proven_by_one(evidence: &Evidence<'_>, expectation: &Expectation, verdict: Verdict) -> bool {
+    let Expectation::Who { form, label, names } = expectation else { return false };
+    let stray = |name: &String| !names.contains(name);
+    match (form, verdict) {
+        (Form::Only | Form::Exactly, Verdict::Fail) => evidence.answers(*label).keys().any(stray),
+        (Form::Reaches, Verdict::Pass) => true,
+        _ => false,
+    }
+}
+
+/// Where answers do not say what the expectation is about. Those that do say it can still prove
+/// who answered, but shares are shares of all.
+fn unknown(evidence: &Evidence<'_>, expectation: &Expectation, label: Label) -> Option<Ruling> {
+    let (unknown, answers) = (evidence.unknown(label), evidence.tally.answers());
+    let is_meant = expectation.names().iter().any(|name| is_unknown(name));
+    let is_who = matches!(expectation, Expectation::Who { .. });
+    if unknown == 0 || is_meant || (is_who && unknown < answers) {
+        return None;
+    }
+    let some = match unknown == answers {
+        true => "no answer carried".to_owned(),
+        false => format!("{unknown} of {} did not carry", count(answers, "answer")),
+    };
+    let (header, remedy) = match label {
+        Label::Address => {
+            ("an address", "probe it from here, or from a prober at the source".into())
+        }
+        _ => (
+            label.word(),
+            format!("let the pods state it (x-echo-{}), or name it with --identify", label.word()),
+        ),
+    };
+    Some((Verdict::Inconclusive, format!("unknown: {some} {header}; {remedy}")))
+}
+
+fn rule_at_any_size(evidence: &Evidence<'_>, expectation: &Expectation) -> Ruling {
     let tally = evidence.tally;
     match expectation {
         Expectation::NoErrors => counts::no_errors(tally),
@@ -182,7 +266,7 @@ fn rule(evidence: &Evidence<'_>, expectation: &Expectation) -> Ruling {
             shares::share(evidence, group, *side, percent / 100.0)
         }
         Expectation::Failover(_) | Expectation::Failback(_) | Expectation::Lost { .. } => {
-            survival::judge(tally, expectation)
+            survival::judge(tally, expectation, evidence.rules)
         }
     }
 }

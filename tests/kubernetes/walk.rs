@@ -554,7 +554,16 @@ fn the_load_of_many_pods_becomes_one_report() {
     for (cluster, requests) in [("kops", ["30", "40"]), ("gke1", ["50", "60"])] {
         for (index, requests) in requests.into_iter().enumerate() {
             let (target, to) = ("--target=echo2:8080", format!("echo2:8080:{}", echo.target()));
-            let words = [target, "-n", requests, "--output=json", "--quiet", "--connect-to", &to];
+            let words = [
+                target,
+                "-n",
+                requests,
+                "--run-id=r",
+                "--output=json",
+                "--quiet",
+                "--connect-to",
+                &to,
+            ];
             let said = run("prober", words);
             assert_eq!(said.code, 0, "{said:?}");
             walk.holds(cluster, &format!("report-{index}.json"), &said.stdout);

@@ -214,7 +214,7 @@ fn scenarios_events_are_run_and_the_fault_is_measured() {
         "--rate",
         "200",
         "-d",
-        "4",
+        "6",
         "--hold",
         "500ms",
         "--at",
@@ -233,7 +233,7 @@ fn scenarios_events_are_run_and_the_fault_is_measured() {
         "-e",
         "failback < 2s",
         "-e",
-        "failover < 1s",
+        "failover < 500ms",
     ]);
     assert_eq!(code, 1, "{row}");
     let events = row["events"].as_array().expect("events");
@@ -269,7 +269,7 @@ fn scenarios_signals_mark_a_fault_that_somebody_else_brings_about() {
         let until = server.accepted() + requests;
         harness::wait_until("requests come", || (server.accepted() >= until).then_some(()));
     };
-    further(20);
+    further(300);
     std::fs::write(&file, "").expect("a file");
     run.signal(rustix::process::Signal::USR1);
     further(100);

@@ -11,7 +11,8 @@ use crate::servers::{Server, text_echo};
 
 /// Asks an echo, and keeps the report in a file.
 fn report(folder: &Path, name: &str, target: &str, requests: &str) -> String {
-    let said = run("prober", ["--output=json", "--quiet", "-n", requests, "--target", target]);
+    let words = ["--output=json", "--quiet", "--run-id=r", "-n", requests, "--target", target];
+    let said = run("prober", words);
     assert_eq!(said.code, 0, "{said:?}");
     let path = folder.join(name);
     fs::write(&path, said.stdout).expect("can be written");
@@ -41,6 +42,27 @@ fn the_reports_of_several_runs_become_one() {
     let three = report(dir.path(), "three.json", &echo.target(), "8");
     let said = merge(&[&both.to_string_lossy(), &three]);
     assert!(said.stdout.contains("50 requests on 50 connections"), "{said:?}");
+}
+
+/// Reports that were not planned as one sample have no verdict, unless somebody asks for one.
+#[test]
+fn the_reports_of_different_runs_are_not_one_sample() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let echo = Server::start(text_echo("echo2-a", "kops"));
+    let one = report(dir.path(), "one.json", &echo.target(), "30");
+    let two = report(dir.path(), "two.json", &echo.target(), "12");
+    let other =
+        fs::read_to_string(&two).expect("text").replace("\"run_id\": \"r\"", "\"run_id\": \"s\"");
+    fs::write(&two, other).expect("can be written");
+    let said = merge(&[&one, &two]);
+    assert_eq!(said.code, 3, "{said:?}");
+    assert!(said.stdout.contains("errors = 0: not judged: 2 reports that were not"), "{said:?}");
+    let said = merge(&[&one, &two, "--expect", "errors = 0"]);
+    assert_eq!(said.code, 0, "{said:?}");
+    assert_eq!(merge(&[&one, &two, "--expect", "only gke1"]).code, 1);
+    let said = merge(&[&one, &two, "--expect", "onyl gke1"]);
+    assert_eq!((said.code, said.stdout.as_str()), (2, ""), "{said:?}");
+    assert!(said.stderr.contains("'onyl gke1'") && said.stderr.contains("only NAME"), "{said:?}");
 }
 
 #[test]

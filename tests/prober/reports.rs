@@ -81,6 +81,7 @@ fn a_matrix_and_a_sum_go_to_files_too() {
         assert_eq!(said.code, 0, "{said:?}");
     }
     let mut args = vec!["merge".to_owned(), json.clone(), json.replace("one", "two")];
+    args.extend(["--expect", "errors = 0"].map(str::to_owned));
     args.extend(reports(folder.path(), &["sum.csv"]));
     let said = run("prober", args);
     assert_eq!(said.code, 0, "{said:?}");

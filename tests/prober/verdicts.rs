@@ -48,17 +48,20 @@ fn verdicts_end_a_run_once_they_are_decided() {
     let (code, row) = row(&["-t", &even.target(), "-e", "balanced ± 10%", "-e", "errors = 0"]);
     assert_eq!((code, &row["stopped"]), (0, &"decided".into()), "{row}");
     let requests = row["requests"].as_u64().expect("a number");
-    // 524 on average; 95 % of runs end before 927.
-    assert!((200..3_000).contains(&requests), "{row}");
+    // At least 783, spread over at least a second.
+    assert!((783..6_000).contains(&requests), "{row}");
+    assert!(row["seconds"].as_f64().expect("a number") >= 1.0, "{row}");
     assert_eq!(row["connections"], requests, "each on a connection of its own");
 }
 
 #[test]
 fn verdicts_refuse_a_skewed_split_soon() {
     let skewed = Server::start(split(80, Duration::ZERO));
-    let (code, row) = row(&["-t", &skewed.target(), "-e", "balanced kops,gke1 ± 10%"]);
+    let balanced = ["-e", "balanced kops,gke1 ± 10%", "--min-time", "0"];
+    let target = skewed.target();
+    let (code, row) = row(&[&["-t", target.as_str()][..], &balanced].concat());
     assert_eq!((code, &row["stopped"]), (1, &"decided".into()), "{row}");
-    assert!(row["requests"].as_u64().expect("a number") < 1_500, "{row}");
+    assert!((783..1_500).contains(&row["requests"].as_u64().expect("a number")), "{row}");
     let reason = row["expectations"][0]["reason"].as_str().expect("a text");
     assert!(reason.contains("kops is above 60 % (99.9 % sure)"), "{reason}");
 }
@@ -98,7 +101,11 @@ fn verdicts_of_exact_expectations_take_a_hundred_requests() {
     let server = Server::start(text_echo("p", "kops"));
     let (code, row) = row(&["-t", &server.target(), "-e", "reaches kops", "-e", "errors = 0"]);
     assert_eq!(code, 0, "{row}");
-    assert!((100..200).contains(&row["requests"].as_u64().expect("a number")), "{row}");
+    assert!((100..6_000).contains(&row["requests"].as_u64().expect("a number")), "{row}");
+    let at_once = ["-t", &server.target(), "-e", "reaches kops", "--min-time", "0"];
+    let (code, row) = self::row(&at_once);
+    assert_eq!(code, 0, "{row}");
+    assert!(row["requests"].as_u64().expect("a number") < 100, "{row}");
 }
 
 #[test]
@@ -132,7 +139,7 @@ fn verdicts_compare_two_reports() {
         let port = server.port();
         let target = if resolve { "echo:80".to_owned() } else { server.target() };
         let to = format!("echo:80:127.0.0.1:{port}");
-        let said = run("prober", ["-t", &target, "--connect-to", &to, "-n", "600", "-o", "json"]);
+        let said = run("prober", ["-t", &target, "--connect-to", &to, "-n", "3000", "-o", "json"]);
         let path = folder.path().join(name);
         fs::write(&path, said.stdout).expect("writes");
         path.display().to_string()
@@ -142,14 +149,20 @@ fn verdicts_compare_two_reports() {
     let before = report("before", &even, true);
     let after = report("after", &skewed, true);
     let other = report("other", &skewed, false);
-    let wide = ["--tolerate", "latency=1000%"];
+    let wide = ["--tolerate", "latency=1000%", "--tolerate", "shares=10%"];
+    // Latencies of a busy machine may depend on each other too much for a verdict.
     let said = run("prober", ["compare", &before, &before].iter().chain(&wide).copied());
-    assert_eq!(said.code, 0, "{said:?}");
+    assert_ne!(said.code, 1, "{said:?}");
+    assert!(
+        ["errors", "shares"].iter().all(|what| said.stdout.contains(&format!("PASS  {what}: "))),
+        "{said:?}"
+    );
     let said = run("prober", ["compare", &before, &after].iter().chain(&wide).copied());
     assert_eq!(said.code, 1, "{said:?}");
     assert!(said.stdout.contains("  FAIL  shares: gke1 "), "{}", said.stdout);
     let tolerated = ["compare", &before, &after, "--tolerate", "shares=60%"];
-    assert_eq!(run("prober", tolerated.iter().chain(&wide).copied()).code, 0);
+    let said = run("prober", tolerated.iter().chain(&wide[..2]).copied());
+    assert!(said.stdout.contains("PASS  shares: "), "{said:?}");
     run("prober", ["compare", &before, &other]).refused(&["no source and target in common"]);
     let text = fs::read_to_string(&after).expect("text").replace("prober/1", "prober/9");
     fs::write(folder.path().join("newer"), text).expect("writes");

@@ -13,12 +13,14 @@ use serde_json::Value;
 use crate::harness::{finish, workspace};
 
 /// Documents whose paths must exist.
-const DOCUMENTS: [&str; 6] = [
+const DOCUMENTS: [&str; 8] = [
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
     "README.md",
     "docs/kubernetes.md",
+    "docs/judge.md",
     "docs/reports.md",
+    "docs/statistics.md",
     "docs/watch.md",
 ];
 

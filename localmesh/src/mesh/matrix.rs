@@ -45,7 +45,11 @@ pub(super) fn matrix(topology: &Topology, places: Option<&BTreeMap<String, Place
     // Writing to a String cannot fail.
     let _ = writeln!(text, "clusters: [{}]", names.join(", "));
     let requests = requests(topology);
-    let _ = writeln!(text, "defaults: {{requests: {requests}, min-share: 10%, show: 4}}");
+    // One request at a time takes one connection through a gateway, and that leads to one of the
+    // clusters behind it.
+    let all_at_once = if shares_network(topology) { ", min-time: 0" } else { "" };
+    let _ =
+        writeln!(text, "defaults: {{requests: {requests}, min-share: 10%, show: 4{all_at_once}}}");
     text.push_str("sources:\n");
     let place = |name: &str| places.map(|places| &places[name]);
     if let Some(internet) = place(INTERNET) {
@@ -117,6 +121,13 @@ fn requests(topology: &Topology) -> usize {
     let needed = 1e-6_f64.ln() / (-1.0 / most as f64).ln_1p();
     // Small and not negative.
     REQUESTS * (needed / REQUESTS as f64).ceil() as usize
+}
+
+/// Whether several clusters are in one network, behind its gateways.
+fn shares_network(topology: &Topology) -> bool {
+    let mut networks: Vec<_> = topology.clusters.iter().map(|c| c.network.as_str()).collect();
+    networks.sort_unstable();
+    networks.windows(2).any(|pair| pair[0] == pair[1])
 }
 
 /// Flags of curl and prober that connect a cluster's public name to its ingress gateways:

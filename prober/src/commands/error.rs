@@ -7,6 +7,7 @@ use thiserror::Error;
 
 use super::compare::LimitsError;
 use super::plan::SizeError;
+use crate::collected::CollectedError;
 use crate::engine::EngineError;
 use crate::expectation::SyntaxError;
 use crate::matrix::file::FileError;
@@ -50,6 +51,8 @@ pub enum Error {
     NoRow(String),
     #[error(transparent)]
     Engine(#[from] EngineError),
+    #[error(transparent)]
+    Collected(#[from] CollectedError),
     #[error(transparent)]
     Merge(#[from] MergeError),
     #[error("'{0}' is not a command; 'prober --help' lists them")]

@@ -13,7 +13,7 @@ use crate::stats::answers_to_miss;
 use crate::tally::Label;
 use crate::units::{count, decimal, percent};
 use crate::verdict::simulate;
-use crate::verdict::{ENOUGH_FOR_EXACT, Rules};
+use crate::verdict::{ENOUGH_FOR_EXACT, Rules, sampling};
 
 /// Returns the exit code.
 pub(crate) fn run(args: &ExplainArgs, out: &mut dyn Write) -> Result<u8, Error> {
@@ -33,10 +33,18 @@ fn explain(args: &ExplainArgs) -> Result<String, SizeError> {
     }
     let _ = writeln!(
         out,
-        "\nEach verdict is wrong in at most {} % of runs (--confidence). Without -n and -d a run \
-         goes on\nuntil every expectation is decided, or until --max-requests. If the sample is too \
-         small, the\nverdict is inconclusive (exit code 3).",
-        percent(1.0 - rules.confidence)
+        "\nA pass or a fail says two things, each wrong in at most {} % of runs (--confidence):\n\
+         - about the run: on average over its requests, the chance that each had, given all before \
+         it,\n  is as expected. That holds whatever the answers depend on.\n\
+         - about the mesh beyond the run: the share is as expected, if an answer depends on at most \
+         {}\n  others (--dependence). That takes at least {} requests; with a smaller -n, only the \
+         first holds.\n\
+         Without -n and -d a run goes on until every expectation is decided, for at least --min-time \
+         and at\nmost --max-requests. If the sample is too small, the verdict is inconclusive (exit \
+         code 3).",
+        percent(1.0 - rules.confidence),
+        rules.dependence,
+        sampling::least(rules.dependence, 1.0 - rules.confidence),
     );
     Ok(out)
 }
@@ -111,12 +119,16 @@ fn need(expectation: &Expectation, rules: &Rules, groups: u64) -> String {
             "Measured over the whole run, without statistics: it holds for this run only."
                 .to_owned()
         }
-        Expectation::Who { .. } => format!(
-            "It takes {} independent answers to rule out that a group with a share of {} % \
-             (--min-share) goes unseen: the least n with (1 - share)^n <= 1 - confidence.",
-            answers_to_miss(rules.min_share, 1.0 - rules.confidence),
-            percent(rules.min_share)
-        ),
+        Expectation::Who { form, names, .. } => {
+            let missing = if *form == Form::Only { 1 } else { names.len() };
+            format!(
+                "It takes {} independent answers to rule out that a group with a share of {} % \
+             (--min-share) goes unseen: the least n with (1 - share)^n <= 1 - confidence, divided by the \
+             number of groups that could be missing.",
+                answers_to_miss(rules.min_share, (1.0 - rules.confidence) / missing as f64),
+                percent(rules.min_share)
+            )
+        }
         Expectation::Balanced { names, tolerance, .. } => {
             let n = group_count(names, groups);
             simulated(&vec![1.0 / n as f64; n], tolerance / 100.0, rules)

@@ -66,7 +66,8 @@ fn probe(
     let display = output::display(meter, goal, args);
     let rows = matrix::run(&matrix.rows, stop, meter);
     drop(display);
-    Report { started, interrupted: stop.is_cancelled(), clusters: matrix.clusters, rows }
+    let interrupted = stop.is_cancelled();
+    Report { run_id: None, started, interrupted, clusters: matrix.clusters, rows }
 }
 
 /// Prints the commands of all rows, as a person would type them.

@@ -117,7 +117,7 @@ fn requests_to_prove(question: &Question) -> Result<String, SizeError> {
     let sure = percent(1.0 - risk);
     let mut out = format!(
         "{}, within {} points, {sure} % sure\n\n  {fixed:>10}  requests with -n: if the shares are so, \
-         {} % of runs prove it\n{:14}(two one-sided exact binomial tests per share: Clopper & Pearson \
+         {} % of runs prove it\n{:14}(two one-sided tests per share: Chernoff 1952, Clopper & Pearson \
          1934)\n",
         named(shares),
         percent(*tolerance),

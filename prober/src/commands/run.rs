@@ -50,7 +50,8 @@ fn probe(args: &RunArgs, stop: &CancellationToken, meter: &Arc<Meter>) -> Result
         rows.push(matrix::observed(None, plan, stop, meter, || run.run(stop, meter).map(Ok))?);
     }
     drop(display);
-    Ok(Report { started, interrupted: stop.is_cancelled(), clusters: Vec::new(), rows })
+    let (interrupted, clusters) = (stop.is_cancelled(), Vec::new());
+    Ok(Report { run_id: args.run_id.clone(), started, interrupted, clusters, rows })
 }
 
 /// The number of requests of all plans; `None` if one of them is not known.

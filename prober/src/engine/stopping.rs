@@ -4,11 +4,13 @@
 use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use crate::expectation::Expectation;
 use crate::plan::ProbePlan;
 use crate::plan::schedule::End;
-use crate::tally::{Recorder, Stopped, Tally};
+use crate::tally::collector::Collector;
+use crate::tally::{Order, Recorder, Stopped, Tally};
 use crate::verdict::sampling;
 use crate::verdict::{self, Sampling};
 
@@ -18,6 +20,8 @@ pub(crate) struct StoppingRule<'a> {
     plan: &'a ProbePlan,
     /// Whether an expectation is about latency, so that histograms are needed.
     latencies: bool,
+    /// The order of the results of all threads.
+    collector: Collector,
     /// The counts from before, then the latest counts of each thread.
     parts: Mutex<Vec<Tally>>,
     decided: AtomicBool,
@@ -26,14 +30,18 @@ pub(crate) struct StoppingRule<'a> {
 impl<'a> StoppingRule<'a> {
     /// The rule for a run that continues from `before`; `None` if its size is fixed.
     #[must_use]
-    pub(crate) fn new(plan: &'a ProbePlan, before: &Tally) -> Option<Self> {
+    pub(crate) fn new(plan: &'a ProbePlan, collector: &Collector, before: &Tally) -> Option<Self> {
         if plan.rules.sampling == Sampling::Fixed {
             return None;
         }
         let latencies =
             plan.expectations.iter().any(|one| matches!(one, Expectation::Latency { .. }));
-        let parts = Mutex::new(vec![before.for_verdicts(latencies)]);
-        Some(Self { plan, latencies, parts, decided: AtomicBool::new(false) })
+        // The collector has the order of all results, also of those from before.
+        let mut counted = before.for_verdicts(latencies);
+        counted.order = Order::default();
+        let parts = Mutex::new(vec![counted]);
+        let (collector, decided) = (collector.clone(), AtomicBool::new(false));
+        Some(Self { plan, latencies, collector, parts, decided })
     }
 
     /// The side of one thread, numbered from 0.
@@ -55,7 +63,8 @@ impl<'a> StoppingRule<'a> {
         (whole.requests() >= most).then_some(Stopped::Exhausted)
     }
 
-    fn judge(&self, place: usize, recorder: &mut Recorder) {
+    /// `elapsed` is the time since the run began, without its warm-up.
+    fn judge(&self, place: usize, recorder: &mut Recorder, elapsed: Duration) {
         let part = recorder.so_far(self.latencies);
         let mut parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
         if parts.len() <= place {
@@ -66,6 +75,8 @@ impl<'a> StoppingRule<'a> {
         for part in parts.iter() {
             whole.merge(part.clone());
         }
+        whole.elapsed = elapsed;
+        whole.order = self.collector.order(false);
         if verdict::decided(&whole, &self.plan.expectations, &self.plan.rules) {
             self.decided.store(true, Ordering::Relaxed);
         }
@@ -84,12 +95,13 @@ pub(crate) struct Checkpoint<'a> {
 }
 
 impl Checkpoint<'_> {
-    /// Counts an ended request, which `recorder` has just counted.
-    pub(crate) fn ended(&self, recorder: &mut Recorder) {
+    /// Counts an ended request, which `recorder` has just counted. `elapsed` is the time since
+    /// the run began, without its warm-up.
+    pub(crate) fn ended(&self, recorder: &mut Recorder, elapsed: impl Fn() -> Duration) {
         let ended = self.ended.get() + 1;
         self.ended.set(ended);
         if ended >= self.next.get() {
-            self.rule.judge(self.place, recorder);
+            self.rule.judge(self.place, recorder, elapsed());
             self.next.set(ended + sampling::pause(ended));
         }
     }

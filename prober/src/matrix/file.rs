@@ -254,7 +254,8 @@ impl Reader<'_> {
         }
         entry.show = self.overrides.show.or(entry.show);
         let mut words = vec![format!("--target={url}")];
-        words.extend(entry.flags(&self.parsed.defaults, source));
+        let spread = self.overrides.round.is_none();
+        words.extend(entry.flags(&self.parsed.defaults, source, spread));
         let clusters = &self.parsed.clusters;
         let balanced = |text: &Spanned<String>| {
             expectation::parse(&text.value).is_ok_and(|read| read.is_about_all_clusters())

@@ -37,6 +37,14 @@ pub enum PlanError {
     },
     #[error("{flag} '{value}': {error}")]
     Duration { flag: &'static str, value: String, error: DurationError },
+    #[error("{0} limits answers that are read until decided; add --until-decided, or remove it")]
+    NotUntilDecided(&'static str),
+    #[error("--expect: '{0}' needs a fault during a run; the answers of a file have none")]
+    NoFaultInFile(String),
+    #[error("-d sets how long the run takes; remove --min-time")]
+    MinTimeWithDuration,
+    #[error("--rate sets how long -n requests take; remove --min-time")]
+    MinTimeWithRate,
     #[error("-n and -d both end the run; remove one of them")]
     TwoEnds,
     #[error(

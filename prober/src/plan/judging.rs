@@ -1,11 +1,16 @@
 //! How a run is judged: expectations, confidence, and when sampling stops. Pure.
 
+use std::time::Duration;
+
 use super::error::PlanError;
-use super::number::{fraction, within};
+use super::number::{fraction, instant, within};
 use crate::cli::{JudgeArgs, LoadArgs};
 use crate::expectation::{self, Expectation};
+use crate::verdict::sampling::DEPENDENCE;
 use crate::verdict::{CONFIDENCE, MIN_SHARE, Rules, Sampling};
 
+/// The default of `--min-time` for a sample until decided.
+const DEFAULT_MIN_TIME: Duration = Duration::from_secs(1);
 /// The default of `--max-requests`.
 const DEFAULT_MAX_REQUESTS: u64 = 20_000;
 /// Nobody waits for more.
@@ -13,7 +18,7 @@ const MOST_REQUESTS: u64 = 1_000_000_000;
 
 /// Without `--expect`, the expectation is `errors = 0`. Expectations about a fault are refused
 /// unless the run has events.
-pub(super) fn expectations(
+pub(crate) fn expectations(
     given: &[String],
     has_events: bool,
 ) -> Result<Vec<Expectation>, PlanError> {
@@ -48,10 +53,39 @@ pub(super) fn rules(
         confidence: args.confidence.as_deref().map_or(Ok(CONFIDENCE), confidence)?,
         min_share: args.min_share.as_deref().map_or(Ok(MIN_SHARE), min_share)?,
         sampling: if open && statistical { Sampling::UntilDecided } else { Sampling::Fixed },
+        dependence: args.dependence.map_or(Ok(DEPENDENCE), dependence)?,
         clusters: args.clusters.clone(),
         ..Rules::default()
     };
     Ok((rules, most))
+}
+
+/// How answers from a file are judged: expectations, rules, and the number of answers at which
+/// reading until decided gives up.
+pub(crate) fn of_file(
+    args: &JudgeArgs,
+    until_decided: bool,
+) -> Result<(Vec<Expectation>, Rules, u64), PlanError> {
+    let expectations = expectations(&args.expectations, true)?;
+    if let Some(one) = expectations.iter().find(|one| one.needs_timeline()) {
+        return Err(PlanError::NoFaultInFile(one.to_string()));
+    }
+    let given =
+        [("--max-requests", args.max_requests.is_some()), ("--min-time", args.min_time.is_some())];
+    if let Some((flag, _)) = given.iter().find(|(_, given)| *given && !until_decided) {
+        return Err(PlanError::NotUntilDecided(flag));
+    }
+    let (mut rules, most) = rules(args, &LoadArgs::default(), &expectations)?;
+    rules.sampling = if until_decided { Sampling::UntilDecided } else { Sampling::Fixed };
+    if until_decided {
+        rules.min_time = min_time(args.min_time.as_deref())?;
+    }
+    Ok((expectations, rules, most))
+}
+
+/// `--min-time` of a sample until decided.
+pub(super) fn min_time(given: Option<&str>) -> Result<Duration, PlanError> {
+    given.map_or(Ok(DEFAULT_MIN_TIME), |given| instant("--min-time", given))
 }
 
 /// The rules for judging a sample of fixed size, from the flags or their defaults.
@@ -67,6 +101,11 @@ pub(crate) fn fixed(confidence: Option<&str>, min_share: Option<&str>) -> Result
 pub(crate) fn confidence(given: &str) -> Result<f64, PlanError> {
     let right = "write a part of 1 from 0.5 to 0.999999999, or percent such as 99.9%";
     fraction("--confidence", given, 0.5..=0.999_999_999, right)
+}
+
+/// `--dependence`, in answers.
+fn dependence(given: u64) -> Result<f64, PlanError> {
+    Ok(within("--dependence", given, 1..=1_000_000)? as f64)
 }
 
 fn min_share(given: &str) -> Result<f64, PlanError> {

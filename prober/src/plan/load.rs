@@ -4,11 +4,13 @@
 use std::time::Duration;
 
 use super::error::PlanError;
-use super::number::{count, duration, optional_duration};
+use super::number::{count, duration, instant, optional_duration};
 use super::protocol::Protocol;
 use super::reuse::Reuse;
-use super::schedule::{Arrivals, End, MAX_REQUESTS, Schedule};
-use super::{DEFAULT_CONCURRENCY, DEFAULT_REQUESTS, MAX_CONCURRENCY, MAX_STREAMS};
+use super::schedule::{Arrivals, End, MAX_REQUESTS, Pace, Schedule};
+use super::{
+    DEFAULT_CONCURRENCY, DEFAULT_REQUESTS, MAX_CONCURRENCY, MAX_STREAMS, MIN_TIME_REQUESTS, judging,
+};
 use crate::cli::{ArrivalForm, LoadArgs};
 
 pub(super) fn streams(load: &LoadArgs, protocol: Protocol, reuse: Reuse) -> Result<u64, PlanError> {
@@ -40,7 +42,25 @@ pub(super) fn schedule(load: &LoadArgs) -> Result<Schedule, PlanError> {
         }
     };
     let warmup = optional_duration("--warmup", load.warmup.as_deref())?;
-    Ok(Schedule { end, arrivals, warmup: warmup.unwrap_or_default() })
+    Ok(Schedule { end, arrivals, warmup: warmup.unwrap_or_default(), pace: Pace::default() })
+}
+
+/// The pace of a closed loop. `until_decided` is the most requests of a run until decided.
+pub(super) fn pace(
+    load: &LoadArgs,
+    given: Option<&str>,
+    until_decided: Option<u64>,
+) -> Result<Pace, PlanError> {
+    if let Some(most) = until_decided {
+        return Ok(Pace { over: judging::min_time(given)?, requests: MIN_TIME_REQUESTS.min(most) });
+    }
+    let Some(given) = given else { return Ok(Pace::default()) };
+    let over = instant("--min-time", given)?;
+    match load.requests.unwrap_or(DEFAULT_REQUESTS) {
+        _ if load.duration.is_some() => Err(PlanError::MinTimeWithDuration),
+        _ if load.rate.is_some() => Err(PlanError::MinTimeWithRate),
+        requests => Ok(Pace { over, requests }),
+    }
 }
 
 /// The width of a timeline's bins.

@@ -12,6 +12,26 @@ pub struct Schedule {
     pub arrivals: Arrivals,
     /// Requests that start within this time are not counted.
     pub warmup: Duration,
+    /// The pace of a closed loop.
+    pub pace: Pace,
+}
+
+/// Spreads the first requests of a closed loop over a least time, so that a sample says more than
+/// how the target was for an instant.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pace {
+    /// Without the warm-up. Zero means without a pace.
+    pub over: Duration,
+    /// The most requests that start within that time.
+    pub requests: u64,
+}
+
+impl Pace {
+    /// Before when a request may not start, counted from the end of the warm-up.
+    fn not_before(self, sequence: u64) -> Option<Duration> {
+        let part = sequence as f64 / self.requests.max(1) as f64;
+        (!self.over.is_zero() && part < 1.0).then(|| self.over.mul_f64(part))
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +60,8 @@ pub(crate) struct Start {
     pub sequence: u64,
     /// When it should start, counted from the start of the run; `None` is now.
     pub due: Option<Duration>,
+    /// Before when it may not start, counted likewise.
+    pub not_before: Option<Duration>,
     pub warmup: bool,
 }
 
@@ -100,7 +122,7 @@ impl<'a> Share<'a> {
         if at < self.schedule.warmup {
             self.warmups += 1;
             let sequence = WARMUP_SEQUENCE + self.warmups * self.threads + self.thread;
-            return Some(Start { sequence, due, warmup: true });
+            return Some(Start { sequence, due, not_before: None, warmup: true });
         }
         if let End::After(duration) = self.schedule.end
             && at >= self.schedule.warmup + duration
@@ -113,7 +135,9 @@ impl<'a> Share<'a> {
         {
             return None;
         }
-        Some(Start { sequence, due, warmup: false })
+        let paced = self.schedule.pace.not_before(sequence).filter(|_| due.is_none());
+        let not_before = paced.map(|after| self.schedule.warmup + after);
+        Some(Start { sequence, due, not_before, warmup: false })
     }
 }
 
@@ -139,6 +163,7 @@ mod tests {
             end: End::Requests(1000),
             arrivals: Arrivals::Closed,
             warmup: Duration::ZERO,
+            pace: Pace::default(),
         };
         let counter = AtomicU64::new(0);
         let mut seen: Vec<u64> = std::thread::scope(|scope| {
@@ -165,6 +190,7 @@ mod tests {
             end: End::After(Duration::from_secs(2)),
             arrivals: Arrivals::Constant(100.0),
             warmup: Duration::ZERO,
+            pace: Pace::default(),
         };
         let mut due: Vec<_> = all(schedule, 3).iter().map(|start| start.due.unwrap()).collect();
         due.sort_unstable();
@@ -178,6 +204,7 @@ mod tests {
             end: End::After(Duration::from_secs(100)),
             arrivals: Arrivals::Poisson(100.0, 7),
             warmup: Duration::ZERO,
+            pace: Pace::default(),
         };
         let mut due: Vec<_> =
             all(schedule, 2).iter().map(|start| start.due.unwrap().as_secs_f64()).collect();
@@ -193,11 +220,28 @@ mod tests {
     }
 
     #[test]
+    fn a_paced_loop_spreads_its_first_requests_and_then_goes_on_freely() {
+        let schedule = Schedule {
+            end: End::Requests(150),
+            arrivals: Arrivals::Closed,
+            warmup: Duration::ZERO,
+            pace: Pace { over: Duration::from_secs(2), requests: 100 },
+        };
+        let starts = all(schedule, 2);
+        for start in starts {
+            let paced =
+                (start.sequence < 100).then(|| Duration::from_millis(20) * start.sequence as u32);
+            assert_eq!((start.due, start.not_before), (None, paced));
+        }
+    }
+
+    #[test]
     fn the_warm_up_comes_first_and_is_not_counted() {
         let schedule = Schedule {
             end: End::Requests(10),
             arrivals: Arrivals::Constant(10.0),
             warmup: Duration::from_secs(1),
+            pace: Pace::default(),
         };
         let starts = all(schedule, 1);
         assert_eq!(starts.iter().filter(|start| start.warmup).count(), 10);

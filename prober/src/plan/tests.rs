@@ -4,6 +4,7 @@ use super::*;
 use crate::cli::Cli;
 use clap::Parser as _;
 use proptest::prelude::*;
+use schedule::Pace;
 
 fn plan(args: &[&str]) -> Result<Vec<ProbePlan>, PlanError> {
     let words = ["prober"].iter().chain(args);
@@ -158,6 +159,11 @@ fn contradictions_are_refused_in_one_line() {
         (&["-t", "a", "--min-share", "100%"], "--min-share '100%'"),
         (&["-t", "a", "--max-requests", "0"], "--max-requests 0"),
         (&["-t", "a", "--max-requests", "9", "-n", "9"], "remove -n and -d"),
+        (&["-t", "a", "--min-time", "1s", "-d", "5"], "-d sets how long the run takes; remove"),
+        (&["-t", "a", "--min-time", "1s", "-n", "9", "--rate", "5"], "--rate sets how long -n"),
+        (&["-t", "a", "--min-time=-1s"], "--min-time '-1s'"),
+        (&["-t", "a", "--min-time", "25h"], "--min-time '25h': out of range"),
+        (&["-t", "a", "--dependence", "0"], "--dependence 0: write a number from 1 to 1000000"),
         (&["-t", "a", "-e", "failover < 5s"], "'failover < 5s' needs a fault"),
         (&["-t", "a", "-e", "lost <= 5"], "'lost <= 5' needs a fault"),
         (&["-t", "a", "-e", "shares a=90%,b=20% ± 3%"], "the shares sum to 110%"),
@@ -185,6 +191,52 @@ proptest! {
     fn no_header_and_no_time_panics(text in any::<String>()) {
         let _ = request::parse_header(&text);
         let _ = duration("-m", &text);
+    }
+}
+
+#[test]
+fn a_run_until_decided_takes_a_least_time_and_a_size_may_be_spread() {
+    let paced = |args: &[&str]| {
+        let plan = plan(args).unwrap().remove(0);
+        let Pace { over, requests } = plan.schedule.pace;
+        (over.as_millis(), requests, plan.rules.min_time.as_millis())
+    };
+    assert_eq!(paced(&["-t", "a", "-e", "only a"]), (1_000, 4_000, 1_000));
+    assert_eq!(paced(&["-t", "a", "-e", "only a", "--max-requests", "9"]), (1_000, 9, 1_000));
+    assert_eq!(paced(&["-t", "a", "-e", "only a", "--min-time", "0"]), (0, 4_000, 0));
+    assert_eq!(paced(&["-t", "a", "-n", "250"]).0, 0, "as fast as it can be");
+    assert_eq!(paced(&["-t", "a", "-n", "250", "--min-time", "2s"]), (2_000, 250, 0));
+    assert_eq!(paced(&["-t", "a", "--min-time", "500ms"]), (500, 100, 0));
+    let rules = |args: &[&str]| plan(args).unwrap().remove(0).rules;
+    assert_eq!(rules(&["-t", "a"]).dependence, 100.0);
+    assert_eq!(rules(&["-t", "a", "--dependence", "500"]).dependence, 500.0);
+}
+
+#[test]
+fn answers_from_a_file_are_judged_as_a_sample_of_their_size_unless_told_otherwise() {
+    use crate::cli::Command;
+    let judged = |words: &[&str]| {
+        let words = ["prober", "judge"].iter().chain(words);
+        match Cli::try_parse_from(words).unwrap().command {
+            Some(Command::Judge(args)) => judging::of_file(&args.judge, args.until_decided),
+            other => panic!("{other:?}"),
+        }
+    };
+    let (expectations, rules, _) = judged(&["f"]).unwrap();
+    assert_eq!((expectations.len(), rules.sampling), (1, Sampling::Fixed));
+    let (_, rules, most) = judged(&["--until-decided", "-e", "only a"]).unwrap();
+    assert_eq!(
+        (rules.sampling, rules.min_time.as_millis(), most),
+        (Sampling::UntilDecided, 1_000, 20_000)
+    );
+    for (words, part) in [
+        (&["--max-requests", "9"][..], "--max-requests limits answers that are read until decided"),
+        (&["--min-time", "1s"], "add --until-decided, or remove it"),
+        (&["-e", "lost <= 5"], "'lost <= 5' needs a fault during a run"),
+        (&["-e", "onyl a"], "expectation 'onyl a', column 1"),
+    ] {
+        let error = judged(words).expect_err(&format!("{words:?}")).to_string();
+        assert!(error.contains(part) && error.lines().count() == 1, "{words:?}: {error}");
     }
 }
 

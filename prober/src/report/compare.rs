@@ -1,20 +1,25 @@
 //! Compares two reports of the same targets: is the later one worse in shares, errors or latency,
 //! and do the samples prove it? Pure.
 //!
-//! A difference is proven if two exact bounds, each at half the risk, differ by more than the
-//! tolerance. This is conservative, and valid for any sample size.
+//! Each difference fails if the samples prove that it is more than tolerated, passes if they prove
+//! that it is not (a test of non-inferiority), and is inconclusive otherwise. That both look alike
+//! proves nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use thiserror::Error;
 
 use crate::report::{Report, Row, groups};
+use crate::stats::sequence::Sample;
+use crate::stats::two_samples::{Hits, Reference, above, below, needed};
 use crate::stats::{exact, homogeneity};
 use crate::tally::latency::Latency;
-use crate::tally::{Label, Tally};
-use crate::units::percent;
-use crate::verdict::{Evidence, Rules, Verdict};
+use crate::tally::sequence::Indicator;
+use crate::tally::{Label, Tally, is_unknown};
+use crate::units::{percent, shown_time};
+use crate::verdict::{Evidence, Rules, Verdict, Worth};
 
 #[derive(Debug, Error)]
 #[error("the reports have no source and target in common: {before} and {after}")]
@@ -41,7 +46,7 @@ pub(crate) struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         let (label, rules) = (Label::Cluster, Rules::default());
-        Self { shares: 0.05, latency: 0.1, errors: 0.0, label, rules }
+        Self { shares: 0.05, latency: 0.1, errors: 0.01, label, rules }
     }
 }
 
@@ -53,7 +58,7 @@ impl Limits {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Difference {
-    /// Fail if it is proven to be worse than tolerated, inconclusive if it only looks worse.
+    /// Pass if it is proven to be tolerated, fail if it is proven not to be.
     pub verdict: Verdict,
     /// What was compared, with its numbers.
     pub said: String,
@@ -84,7 +89,7 @@ impl Compared {
         out
     }
 
-    /// 0: nothing is worse than tolerated. 1: something is proven worse. 3: something looks worse.
+    /// 0: everything is proven to be tolerated. 1: something is proven not to be. 3: neither.
     #[must_use]
     pub(crate) fn exit_code(&self) -> u8 {
         let all = self.rows.iter().flat_map(|(_, differences)| differences);
@@ -144,34 +149,69 @@ fn fixed(verdict: Verdict, said: &str) -> Difference {
     Difference { verdict, said: said.to_owned() }
 }
 
-fn verdict(looks: bool, proven: bool) -> Verdict {
-    match (looks, proven) {
-        (_, true) => Verdict::Fail,
-        (true, false) => Verdict::Inconclusive,
-        (false, false) => Verdict::Pass,
+/// What two samples prove of a difference.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Proof {
+    /// It is more than tolerated.
+    Worse,
+    /// It is not.
+    NotWorse,
+    Neither,
+}
+
+impl Proof {
+    fn verdict(self) -> Verdict {
+        match self {
+            Self::Worse => Verdict::Fail,
+            Self::NotWorse => Verdict::Pass,
+            Self::Neither => Verdict::Inconclusive,
+        }
     }
+}
+
+/// Whole independent trials that a sample is worth: those of its effective size.
+fn independent(worth: Worth) -> Hits {
+    let trials = worth.independent().trials.floor();
+    Hits { hits: (worth.sample.share() * trials).round() as u64, trials: trials as u64 }
 }
 
 fn errors(before: &Tally, after: &Tally, limits: &Limits) -> Difference {
-    let of = |tally: &Tally| (tally.failed_requests() as f64, tally.requests() as f64);
-    let ((was, n_was), (is, n_is)) = (of(before), of(after));
-    let rate = |failed: f64, all: f64| if all > 0.0 { failed / all } else { 1.0 };
-    let half = limits.risk() / 2.0;
-    let least = exact::lower(is, n_is, half) - exact::upper(was, n_was, half);
-    let looks = rate(is, n_is) - rate(was, n_was) > limits.errors;
+    let of = |tally: &Tally| {
+        let (failed, all) = (tally.failed_requests() as f64, tally.requests() as f64);
+        let sample = Sample { hits: failed, trials: all };
+        independent(Evidence::new(tally, &limits.rules).worth_of(Indicator::Failed, sample))
+    };
+    let (was, is, tolerated) = (Reference::Sample(of(before)), of(after), limits.errors);
+    let edge = |share: f64| share + tolerated;
+    // One of the two tests may err with each risk: only one of them can be wrong.
+    let proof = if above(was, is, &edge, limits.risk()) {
+        Proof::Worse
+    } else if below(was, is, &edge, limits.risk()) {
+        Proof::NotWorse
+    } else {
+        Proof::Neither
+    };
     let said = format!(
-        "errors: {was} of {n_was} before, {is} of {n_is} after{}",
-        grown(least > limits.errors, least, " points", limits)
+        "errors: {} of {} before, {} of {} after: {}",
+        before.failed_requests(),
+        before.requests(),
+        after.failed_requests(),
+        after.requests(),
+        points(proof, tolerated, limits)
     );
-    Difference { verdict: verdict(looks, least > limits.errors), said }
+    Difference { verdict: proof.verdict(), said }
 }
 
-fn grown(proven: bool, least: f64, unit: &str, limits: &Limits) -> String {
-    if !proven {
-        return String::new();
+/// What is proven about a difference of at most so many points.
+fn points(proof: Proof, tolerated: f64, limits: &Limits) -> String {
+    let (points, sure) = (percent(tolerated), percent(limits.rules.confidence));
+    match proof {
+        Proof::Worse => format!("more than {points} points worse ({sure} % sure)"),
+        Proof::NotWorse => format!("at most {points} points worse ({sure} % sure)"),
+        Proof::Neither => {
+            format!("too few requests to tell whether it is more than {points} points worse")
+        }
     }
-    let sure = percent(limits.rules.confidence);
-    format!(": worse by at least {}{unit} ({sure} % sure)", percent(least))
 }
 
 /// A change of a share in either direction counts as worse.
@@ -182,34 +222,54 @@ fn shares(before: &Tally, after: &Tally, limits: &Limits) -> Option<Difference> 
     if after.answers() == 0 {
         return Some(fixed(Verdict::Fail, "shares: the later report has no answers"));
     }
-    let (was, is) = (before.answers_by(limits.label), after.answers_by(limits.label));
-    let names: BTreeSet<&str> = was.keys().chain(is.keys()).map(AsRef::as_ref).collect();
-    // Each share needs four bounds: two in each report.
-    let part = limits.risk() / (4.0 * names.len() as f64);
     let (old, new) = (Evidence::new(before, &limits.rules), Evidence::new(after, &limits.rules));
-    let (mut least, mut moved): (f64, Option<(f64, &str)>) = (0.0, None);
-    let mut list = Vec::new();
-    let mut table = Vec::new();
+    let (was, is) = (old.answers(limits.label), new.answers(limits.label));
+    let names: BTreeSet<&str> = was.keys().chain(is.keys()).map(String::as_str).collect();
+    let unknown = names.iter().any(|name| is_unknown(name));
+    let tolerated = limits.shares;
+    let (down, up) = (|share: f64| share - tolerated, |share: f64| share + tolerated);
+    // Any of the tests for a change may err; all of those against one must.
+    let each = limits.risk() / (2.0 * names.len() as f64);
+    let (mut worse, mut same) = (false, true);
+    let (mut list, mut table) = (Vec::new(), Vec::new());
     for name in names {
         let (a, b) = (old.worth(limits.label, name), new.worth(limits.label, name));
-        least = least.max(b.lower(part) - a.upper(part)).max(a.lower(part) - b.upper(part));
-        let (a, b) = (a.sample, b.sample);
-        let change = (b.share() - a.share()).abs();
-        if moved.is_none_or(|(most, _)| change > most) {
-            moved = Some((change, name));
-        }
-        list.push(format!("{name} {} % → {} %", percent(a.share()), percent(b.share())));
-        table.push((a.hits, b.hits));
+        let (first, second) = (independent(a), independent(b));
+        let reference = Reference::Sample(first);
+        worse |= above(reference, second, &up, each) || below(reference, second, &down, each);
+        same = same
+            && above(reference, second, &down, limits.risk())
+            && below(reference, second, &up, limits.risk());
+        let (a, b) = (a.sample.share(), b.sample.share());
+        list.push(format!("{name} {} % → {} %", percent(a), percent(b)));
+        table.push(vec![first.hits as f64, second.hits as f64]);
     }
-    let change = moved.map_or(0.0, |(change, _)| change);
-    let proven = least > limits.shares;
+    let proof = match (worse, same) {
+        _ if unknown => Proof::Neither,
+        (true, _) => Proof::Worse,
+        (false, true) => Proof::NotWorse,
+        (false, false) => Proof::Neither,
+    };
     let said = format!(
-        "shares: {}; if nothing changed, the chance of such a difference is {}{}",
+        "shares: {}: {}; if nothing changed, the chance of such a difference is {}",
         list.join(", "),
+        moved(proof, limits),
         chance(homogeneity::p_value(&table)),
-        grown(proven, least, " points", limits)
     );
-    Some(Difference { verdict: verdict(change > limits.shares, proven), said })
+    Some(Difference { verdict: proof.verdict(), said })
+}
+
+fn moved(proof: Proof, limits: &Limits) -> String {
+    let (points, sure) = (percent(limits.shares), percent(limits.rules.confidence));
+    match proof {
+        Proof::Worse => format!("moved by more than {points} points ({sure} % sure)"),
+        Proof::NotWorse => format!("moved by less than {points} points ({sure} % sure)"),
+        Proof::Neither => format!(
+            "too few independent answers to tell whether a share moved by {points} points; about {} \
+             are needed in each report",
+            needed(0.5, limits.shares.max(f64::EPSILON), limits.risk())
+        ),
+    }
 }
 
 fn chance(p: f64) -> String {
@@ -217,7 +277,9 @@ fn chance(p: f64) -> String {
 }
 
 /// Compares a quantile by bounds on its rank, from the binomial distribution of the number of
-/// answers below it (Conover 1999, 3.2).
+/// answers below it (Conover 1999, 3.2), each at half of the risk. Answers that depend on each
+/// other count as the independent ones that they are worth, by the order of those that reach the
+/// quantile.
 fn latency(before: &Tally, after: &Tally, quantile: f64, limits: &Limits) -> Difference {
     let name = format!("p{}", quantile * 100.0);
     let (old, new) = (groups::latency(before), groups::latency(after));
@@ -226,58 +288,82 @@ fn latency(before: &Tally, after: &Tally, quantile: f64, limits: &Limits) -> Dif
         return fixed(verdict, &format!("{name}: one of the reports has no latencies"));
     };
     let half = limits.risk() / 2.0;
-    let least = ranks(&new, quantile, half).0;
-    let most = ranks(&old, quantile, half).1;
+    let bounds = |tally: &Tally, latency: &Latency, at: Duration| {
+        let us = u32::try_from(at.as_micros()).unwrap_or(u32::MAX);
+        let all = latency.count() as f64;
+        let sample = Sample { hits: latency.at_least(at) as f64, trials: all };
+        let evidence = Evidence::new(tally, &limits.rules);
+        let time = evidence.worth_of(Indicator::Slow(us, None), sample).time;
+        ranks(latency, quantile, half, time)
+    };
+    let (old, new) = (bounds(before, &old, was), bounds(after, &new, is));
     let allowed = 1.0 + limits.latency;
-    let looks = is.as_secs_f64() > was.as_secs_f64() * allowed;
-    let proven = most.is_some_and(|most| {
-        least.is_some_and(|least| least.as_secs_f64() > most.as_secs_f64() * allowed)
-    });
-    let ms = |time: std::time::Duration| time.as_secs_f64() * 1e3;
-    let bound = |time: Option<std::time::Duration>| {
-        time.map_or_else(|| "?".to_owned(), |time| format!("{:.3}", ms(time)))
+    let beyond = |a: Option<Duration>, b: Option<Duration>| {
+        a.zip(b).map(|(a, b)| a.as_secs_f64() > b.as_secs_f64() * allowed)
+    };
+    let proof = match (beyond(new.0, old.1), beyond(new.1, old.0)) {
+        (Some(true), _) => Proof::Worse,
+        (_, Some(false)) => Proof::NotWorse,
+        _ => Proof::Neither,
+    };
+    let (more, sure) = (percent(limits.latency), percent(limits.rules.confidence));
+    let result = match proof {
+        Proof::Worse => format!("more than {more} % slower ({sure} % sure)"),
+        Proof::NotWorse => format!("at most {more} % slower ({sure} % sure)"),
+        Proof::Neither => {
+            format!("too few independent answers to tell whether it is more than {more} % slower")
+        }
     };
     let said = format!(
-        "{name}: {:.3} ms before (at most {}), {:.3} ms after (at least {})",
-        ms(was),
-        bound(most),
-        ms(is),
-        bound(least)
+        "{name}: {} before{}, {} after{}: {result}",
+        shown_time(Some(was)),
+        between(old),
+        shown_time(Some(is)),
+        between(new),
     );
-    Difference { verdict: verdict(looks, proven), said }
+    Difference { verdict: proof.verdict(), said }
 }
 
-/// The lower and upper bound of a quantile, each at `risk`; `None` if the sample is too small.
-fn ranks(
-    latency: &Latency,
-    quantile: f64,
-    risk: f64,
-) -> (Option<std::time::Duration>, Option<std::time::Duration>) {
+/// Bounds of a quantile; `None` if the sample is too small for one.
+type Bounds = (Option<Duration>, Option<Duration>);
+
+fn between((low, high): Bounds) -> String {
+    match (low, high) {
+        (Some(low), Some(high)) => {
+            format!(" ({} to {})", shown_time(Some(low)), shown_time(Some(high)))
+        }
+        (Some(low), None) => format!(" (at least {})", shown_time(Some(low))),
+        (None, Some(high)) => format!(" (at most {})", shown_time(Some(high))),
+        (None, None) => String::new(),
+    }
+}
+
+/// The lower and upper bound of a quantile, each at `risk`, where `time` answers are worth an
+/// independent one.
+fn ranks(latency: &Latency, quantile: f64, risk: f64, time: f64) -> Bounds {
     let n = latency.count() as f64;
-    let at = |rank: f64| latency.quantile((rank / n).clamp(0.0, 1.0));
-    // At `risk`, more than `low - 1` and fewer than `high` latencies lie below the quantile.
-    let (mut low, mut high) = (0.0, n + 1.0);
-    let (mut from, mut to) = (0.0, n);
+    let trials = (n / time).floor();
+    // The rank among independent answers, as one among all.
+    let at = |rank: f64| latency.quantile((rank / trials).clamp(0.0, 1.0));
+    // The largest rank below the quantile and the smallest above it, each but for the risk.
+    let below = last(trials, |rank| exact::at_most(rank - 1.0, trials, quantile) <= risk);
+    let before_above = last(trials, |rank| exact::at_least(rank, trials, quantile) > risk);
+    let above = before_above + 1.0;
+    (if below >= 1.0 { at(below) } else { None }, if above <= trials { at(above) } else { None })
+}
+
+/// The last of the ranks 1 to `most` for which `holds`, which holds up to some rank; 0 if none.
+fn last(most: f64, holds: impl Fn(f64) -> bool) -> f64 {
+    let (mut from, mut to) = (0.0, most);
     while from < to {
         let middle = ((from + to + 1.0) / 2.0).floor();
-        if exact::at_most(middle - 1.0, n, quantile) <= risk {
-            from = middle
+        if holds(middle) {
+            from = middle;
         } else {
-            to = middle - 1.0
+            to = middle - 1.0;
         }
     }
-    if from >= 1.0 {
-        low = from;
-    }
-    let (mut from, mut to) = (1.0, n + 1.0);
-    while from < to {
-        let middle = ((from + to) / 2.0).floor();
-        if exact::at_least(middle, n, quantile) <= risk { to = middle } else { from = middle + 1.0 }
-    }
-    if from <= n {
-        high = from;
-    }
-    (if low >= 1.0 { at(low) } else { None }, if high <= n { at(high) } else { None })
+    from
 }
 
 #[cfg(test)]

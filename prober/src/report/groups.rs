@@ -10,7 +10,7 @@ use echo_reply::Identity;
 use crate::report::Report;
 use crate::tally::latency::Latency;
 use crate::tally::{AddressTally, BackendTally, FailureGroup, Label, PassedOver, Tally};
-use crate::verdict::{Evidence, Rules, Sampling, Worth};
+use crate::verdict::{Evidence, Rules, Sampling, Why, Worth};
 
 /// The clusters with a colour. The palette has as many.
 pub(crate) const COLOURS: usize = 8;
@@ -110,7 +110,7 @@ impl<'a> Shares<'a> {
             answers,
             share: answers as f64 / self.total.max(1) as f64,
             between: self.evidence.interval(worth),
-            why: worth.why,
+            why: worth.why.map(Why::words),
         }
     }
 
@@ -149,6 +149,11 @@ pub(crate) fn backends(tally: &Tally) -> Vec<(&Identity, &BackendTally)> {
     let mut all: Vec<_> = tally.backends.iter().collect();
     all.sort_by_key(|(_, counted)| Reverse(counted.answers));
     all
+}
+
+/// How many answers the mesh retried, for a sentence.
+pub(crate) fn retries(known: Option<u64>) -> String {
+    known.map_or_else(|| "retries not reported".to_owned(), |n| format!("{n} retried by the mesh"))
 }
 
 /// The latencies of all answers.
@@ -226,11 +231,7 @@ fn reduced(tally: &Tally, rename: impl Fn(&Identity) -> Identity) -> Tally {
         sum.retried += counted.retried;
         sum.connections += counted.connections;
     }
-    for ((before, after), pairs) in &tally.order.pairs {
-        let sum = small.order.pairs.entry((rename(before), rename(after))).or_default();
-        sum.kept += pairs.kept;
-        sum.started += pairs.started;
-    }
+    small.order = tally.order.renamed(&rename);
     small
 }
 

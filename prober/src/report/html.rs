@@ -16,7 +16,7 @@ pub(crate) mod words;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use super::groups::Clusters;
+use super::groups::{self, Clusters};
 use super::{Report, Row, json};
 use crate::tally::Tally;
 use crate::units::percent;
@@ -168,6 +168,7 @@ fn outcome(row: &Row) -> String {
 fn masthead(report: &Report) -> Markup {
     let tallies = || report.rows.iter().filter_map(Row::tally);
     let sum = |of: fn(&Tally) -> u64| tallies().map(of).sum::<u64>();
+    let retried = tallies().filter_map(Tally::known_retries).reduce(|a, b| a + b);
     html! {
         header.masthead {
             p.eyebrow {
@@ -185,7 +186,7 @@ fn masthead(report: &Report) -> Markup {
                     (counted(sum(Tally::requests), "request")) " on "
                     (counted(sum(|tally| tally.connections), "connection")) ", "
                     (count(sum(Tally::failed_requests))) " failed, "
-                    (count(sum(Tally::retried))) " retried by the mesh."
+                    (groups::retries(retried)) "."
                 }
             }
         }
@@ -200,6 +201,7 @@ fn footer(report: &Report) -> Markup {
                 " % confidence. Requests on a reused connection are not independent samples, so they "
                 "widen the interval. Latency is measured from the scheduled start of a request."
             }
+            @if let Some(claim) = super::claim(report) { p { (claim) } }
             p {
                 "Made by prober " (env!("CARGO_PKG_VERSION"))
                 ". This page uses no network and runs no script. Its source contains the whole "

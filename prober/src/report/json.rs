@@ -2,6 +2,7 @@
 //! HdrHistogram V2 in base64, without loss.
 
 mod explanation;
+mod order;
 mod read;
 mod timeline;
 
@@ -29,6 +30,7 @@ use crate::tally::outcome::FailureKind;
 use crate::tally::{AddressTally, BackendTally, FailureGroup, PassedOver, Phases, Stopped, Tally};
 use crate::units::micros;
 use crate::verdict::{Judged, Verdict};
+use order::OrderEntry;
 
 pub(crate) const SCHEMA: &str = "prober/1";
 
@@ -61,6 +63,8 @@ struct Document<R> {
     schema: String,
     prober: String,
     started: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    run_id: Option<String>,
     interrupted: bool,
     verdict: Verdict,
     exit_code: u8,
@@ -132,15 +136,7 @@ struct Probed {
 enum StoppedWord {
     Decided,
     MaxRequests,
-}
-
-#[derive(Default, Serialize, Deserialize)]
-struct OrderEntry {
-    /// (previous backend, backend, pairs on the same connection, pairs by start of request).
-    /// Backends are indexes into the list of backends.
-    pairs: Vec<(usize, usize, u64, u64)>,
-    /// (answers at the distances 1, 2, …, those of the same backend).
-    lags: Vec<(u64, u64)>,
+    End,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -150,6 +146,8 @@ struct Backend {
     answers: u64,
     share: f64,
     retried: u64,
+    #[serde(default)]
+    attempts: u64,
     connections: u64,
     latency: LatencyEntry,
     /// The same answers, separated into those on fresh and on reused connections.
@@ -221,6 +219,7 @@ fn document(report: &Report) -> Document<RowDocument> {
         schema: SCHEMA.to_owned(),
         prober: env!("CARGO_PKG_VERSION").to_owned(),
         started: started.expect("the wall clock is between the years 0 and 9999"),
+        run_id: report.run_id.clone(),
         interrupted: report.interrupted,
         verdict: report.verdict(),
         exit_code: report.exit_code(),
@@ -246,18 +245,23 @@ fn row_document(row: &Row) -> RowDocument {
     RowDocument { head, probed, explanation: explanation::entry(row) }
 }
 
+fn backend(identity: &Identity, counted: &BackendTally, answers: u64) -> Backend {
+    Backend {
+        identity: identity.clone(),
+        answers: counted.answers,
+        share: counted.answers as f64 / answers.max(1) as f64,
+        retried: counted.retried,
+        attempts: counted.attempts,
+        connections: counted.connections,
+        latency: latency_entry(&counted.latency()),
+        fresh: (!counted.fresh.is_empty()).then(|| latency_entry(&counted.fresh)),
+        kept: (!counted.kept.is_empty()).then(|| latency_entry(&counted.kept)),
+    }
+}
+
 fn probed(tally: &Tally, verdicts: &[Judged]) -> Probed {
     let answers = tally.answers();
-    let backend = |(identity, backend): (&Identity, &BackendTally)| Backend {
-        identity: identity.clone(),
-        answers: backend.answers,
-        share: backend.answers as f64 / answers.max(1) as f64,
-        retried: backend.retried,
-        connections: backend.connections,
-        latency: latency_entry(&backend.latency()),
-        fresh: (!backend.fresh.is_empty()).then(|| latency_entry(&backend.fresh)),
-        kept: (!backend.kept.is_empty()).then(|| latency_entry(&backend.kept)),
-    };
+    let backend = |(who, counted): (&Identity, &BackendTally)| backend(who, counted, answers);
     let failure = |group: &FailureGroup| FailureEntry {
         kind: group.kind,
         what: group.what.clone(),
@@ -300,22 +304,11 @@ fn probed(tally: &Tally, verdicts: &[Judged]) -> Probed {
         stopped: tally.stopped.map(|stopped| match stopped {
             Stopped::Decided => StoppedWord::Decided,
             Stopped::Exhausted => StoppedWord::MaxRequests,
+            Stopped::Ended => StoppedWord::End,
         }),
-        order: order_entry(tally),
+        order: order::entry(tally),
         expectations: verdicts.to_vec(),
     }
-}
-
-fn order_entry(tally: &Tally) -> OrderEntry {
-    let places: BTreeMap<_, _> =
-        tally.backends.keys().enumerate().map(|(place, who)| (who, place)).collect();
-    let place = |who: &Identity| places.get(who).copied();
-    let pairs = tally.order.pairs.iter().filter_map(|((before, after), pairs)| {
-        Some((place(before)?, place(after)?, pairs.kept, pairs.started))
-    });
-    let lags = tally.order.lags.iter().map(|lag| (lag.pairs, lag.same));
-    let lags: Vec<_> = lags.take_while(|(pairs, _)| *pairs > 0).collect();
-    OrderEntry { pairs: pairs.collect(), lags }
 }
 
 /// The phases that occurred, by name.

@@ -38,9 +38,12 @@ pub(crate) fn render(report: &Report) -> Vec<u8> {
         if out.len() + part.len() + RESERVE > MOST {
             let left = count((rows.len() - place) as u64, "more row");
             let _ = writeln!(out, "\n{left} would not fit here; the JSON has all.");
-            break;
+            return out.into_bytes();
         }
         out.push_str(&part);
+    }
+    if let Some(claim) = super::claim(report) {
+        let _ = writeln!(out, "\n{claim}");
     }
     out.into_bytes()
 }
@@ -94,7 +97,7 @@ fn overview(out: &mut String, report: &Report) {
             None => "–".to_owned(),
         }));
         cells.push(tally.failed_requests().to_string());
-        cells.push(tally.retried().to_string());
+        cells.push(tally.known_retries().map_or_else(|| "–".to_owned(), |n| n.to_string()));
         cells.push(mark(row.verdict()));
         table.row(&cells);
     }
@@ -124,11 +127,11 @@ fn section(row: &Row) -> String {
             failures(&mut out, tally);
             let _ = writeln!(
                 out,
-                "\n{} on {}, {} failed, {} retried by the mesh, {}",
+                "\n{} on {}, {} failed, {}, {}",
                 count(tally.requests(), "request"),
                 count(tally.connections, "connection"),
                 tally.failed_requests(),
-                tally.retried(),
+                groups::retries(tally.known_retries()),
                 shown_time(Some(tally.elapsed)),
             );
         }

@@ -1,14 +1,17 @@
-//! Merges reports of the same rows into one: counts and histograms are added without loss, and the
-//! expectations are judged again on the sums. Pure.
+//! Merges reports of the same rows into one: counts and histograms are added without loss. The
+//! expectations are judged again on the sums only if these are one sample: reports that were planned
+//! together, or that somebody asks to judge so. Reports that are added until the sum passes are not a
+//! sample. Pure.
 
 use std::collections::BTreeSet;
 use std::time::SystemTime;
 
 use thiserror::Error;
 
+use crate::expectation::Expectation;
 use crate::report::{Report, Row, RowResult};
 use crate::tally::Tally;
-use crate::verdict::{self, Rules, Sampling};
+use crate::verdict::{self, Judged, Rules, Sampling};
 
 /// The largest count that a report may have, so that sums of many reports do not overflow.
 const MOST: u64 = 1 << 53;
@@ -45,27 +48,82 @@ pub enum MergeError {
 
 /// Merges reports, given with their file names. The result starts with the earliest report, takes
 /// as long as the longest, is interrupted if any is, and shows the first answers of the first
-/// file. Without reports, it has no rows.
-pub(crate) fn merge(reports: Vec<(String, Report)>, rules: &Rules) -> Result<Report, MergeError> {
+/// file. Without reports, it has no rows. `expectations` replace those of the reports.
+pub(crate) fn merge(
+    reports: Vec<(String, Report)>,
+    expectations: &[Expectation],
+    rules: &Rules,
+) -> Result<Report, MergeError> {
     for (n, (file, report)) in reports.iter().enumerate() {
         check(file, report)?;
         if let Some((other, _)) = reports[..n].iter().find(|(_, known)| known == report) {
             return Err(MergeError::Twice { file: file.clone(), other: other.clone() });
         }
     }
+    let id = reports.first().and_then(|(_, report)| report.run_id.clone());
+    let same_run = id.is_some() && reports.iter().all(|(_, report)| report.run_id == id);
+    let planned = same_run || reports.len() == 1 || !expectations.is_empty();
+    let mut parts: Vec<Vec<Tally>> = Vec::new();
+    for (_, report) in &reports {
+        parts.resize_with(report.rows.len().max(parts.len()), Vec::new);
+        for (tallies, row) in parts.iter_mut().zip(&report.rows) {
+            tallies.extend(row.tally().cloned());
+        }
+    }
     let mut reports = reports.into_iter();
     let Some((first, mut all)) = reports.next() else {
-        let started = SystemTime::UNIX_EPOCH;
-        return Ok(Report { started, interrupted: false, clusters: Vec::new(), rows: Vec::new() });
+        let (started, clusters, rows) = (SystemTime::UNIX_EPOCH, Vec::new(), Vec::new());
+        return Ok(Report { run_id: None, started, interrupted: false, clusters, rows });
     };
+    all.run_id = id.filter(|_| same_run);
     for (file, report) in reports {
         add(&mut all, &first, report, &file)?;
     }
     let rules = Rules { clusters: all.clusters.clone(), ..rules.clone() };
-    for row in &mut all.rows {
-        judge(row, &rules);
+    for (row, parts) in all.rows.iter_mut().zip(&parts) {
+        let RowResult::Probed { tally, verdicts } = &mut row.result else { continue };
+        if !expectations.is_empty() {
+            let open = |one: &Expectation| Judged::open(one.clone(), String::new());
+            *verdicts = expectations.iter().map(open).collect();
+        }
+        for judged in verdicts {
+            *judged = match planned {
+                true => judge(&judged.expectation, tally, parts, &rules),
+                false => unplanned(&judged.expectation, parts.len()),
+            };
+        }
     }
     Ok(all)
+}
+
+/// Not judged: the parts are not a sample.
+fn unplanned(expectation: &Expectation, parts: usize) -> Judged {
+    let reason = format!(
+        "not judged: {parts} reports that were not planned as one sample; give the runs the same \
+         --run-id, or merge with --expect"
+    );
+    Judged::open(expectation.clone(), reason)
+}
+
+/// The verdict on the sum of parts; inconclusive if they differ more than parts of a sample do.
+fn judge(expectation: &Expectation, sum: &Tally, parts: &[Tally], rules: &Rules) -> Judged {
+    // Runs that stopped at a verdict need the rules for sequential sampling.
+    let sampling = sum.stopped.map_or(rules.sampling, |_| Sampling::UntilDecided);
+    let rules = Rules { sampling, ..rules.clone() };
+    let judged = verdict::judge(sum, expectation, &rules);
+    if !expectation.is_statistical() {
+        return judged;
+    }
+    let chance = verdict::alike(parts, expectation, &rules);
+    if chance >= 1.0 - rules.confidence {
+        return judged;
+    }
+    let reason = format!(
+        "the reports differ from each other: the chance of that is {chance:.1e} if they are parts of \
+         one sample; judge each of them: {}",
+        judged.reason
+    );
+    Judged::open(expectation.clone(), reason)
 }
 
 fn check(file: &str, report: &Report) -> Result<(), MergeError> {
@@ -141,16 +199,6 @@ fn add(all: &mut Report, first: &str, report: Report, file: &str) -> Result<(), 
     Ok(())
 }
 
-fn judge(row: &mut Row, rules: &Rules) {
-    let RowResult::Probed { tally, verdicts } = &mut row.result else { return };
-    // Runs that stopped at a verdict need the rules for sequential sampling.
-    let sampling = tally.stopped.map_or(rules.sampling, |_| Sampling::UntilDecided);
-    let rules = Rules { sampling, ..rules.clone() };
-    for judged in verdicts {
-        *judged = verdict::judge(tally, &judged.expectation, &rules);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -166,8 +214,11 @@ mod tests {
         Report { started: report.started + Duration::from_secs(1), ..report }
     }
 
+    /// Parts of one run, with file names.
     fn named(reports: impl IntoIterator<Item = Report>) -> Vec<(String, Report)> {
-        let name = |(n, report): (usize, Report)| (format!("{}.json", n + 1), report);
+        let name = |(n, report): (usize, Report)| {
+            (format!("{}.json", n + 1), Report { run_id: Some("r".to_owned()), ..report })
+        };
         reports.into_iter().enumerate().map(name).collect()
     }
 
@@ -179,7 +230,7 @@ mod tests {
     fn counts_and_histograms_are_added_without_loss() {
         let one = samples::plain();
         let three = [one.clone(), later(one.clone()), later(later(one.clone()))];
-        let merged = merge(named(three), &Rules::default()).unwrap();
+        let merged = merge(named(three), &[], &Rules::default()).unwrap();
         assert_eq!(merged.started, one.started);
         let (sum, part) = (tally(&merged), tally(&one));
         assert_eq!(sum.requests(), 3 * part.requests());
@@ -210,17 +261,63 @@ mod tests {
         many.rows[0].result = RowResult::Probed { tally, verdicts };
         let parts = || named([few.clone(), later(many.clone())]);
         // The rules of the merge decide: 100 answers rule out 13 %, but not 1 %.
-        let merged = merge(parts(), &Rules { min_share: 0.13, ..Rules::default() }).unwrap();
+        let merged = merge(parts(), &[], &Rules { min_share: 0.13, ..Rules::default() }).unwrap();
         assert_eq!(merged.rows[0].verdict(), Verdict::Pass, "{:?}", merged.rows[0].result);
-        let stricter = merge(parts(), &Rules::default()).unwrap();
+        let stricter = merge(parts(), &[], &Rules::default()).unwrap();
         assert_eq!(stricter.rows[0].verdict(), Verdict::Inconclusive);
         assert_eq!(merged.clusters, ["kops", "gke1"]);
+    }
+
+    /// Reports that were not planned together are no sample: whoever adds reports until the sum
+    /// passes will see it pass.
+    #[test]
+    fn only_what_was_planned_as_one_sample_is_judged() {
+        let balanced = "balanced kops,gke1 ± 20%";
+        let part = |kops: u64, id: Option<&str>, later: u64| {
+            let who = |n: u64| if n * kops / 400 < (n + 1) * kops / 400 { "kops" } else { "gke1" };
+            let mut recorder = crate::tally::Recorder::default();
+            for n in 0..400 {
+                let identity = echo_reply::Identity::new("p", who(n));
+                let who = crate::tally::outcome::Who::Body(&identity);
+                let answer = crate::tally::outcome::Answer { who, attempt: None, text: None };
+                recorder.record(samples::outcome(n, Ok(answer)), 0);
+            }
+            let row = samples::row(None, "a", recorder.into_tally(), &[balanced]);
+            let started = SystemTime::UNIX_EPOCH + Duration::from_secs(later);
+            let run_id = id.map(str::to_owned);
+            (format!("{later}.json"), Report { run_id, started, ..samples::report(vec![row]) })
+        };
+        let judged = |parts: Vec<(String, Report)>, asked: &[&str]| {
+            let asked: Vec<_> =
+                asked.iter().map(|text| crate::expectation::parse(text).unwrap()).collect();
+            let merged = merge(parts, &asked, &Rules::default()).unwrap();
+            merged.rows[0].verdicts()[0].clone()
+        };
+        let of = |kops: [u64; 2], ids: [Option<&str>; 2]| {
+            vec![part(kops[0], ids[0], 1), part(kops[1], ids[1], 2)]
+        };
+        let one = judged(of([200, 210], [Some("r"), Some("r")]), &[]);
+        assert_eq!(one.verdict, Verdict::Pass, "{}", one.reason);
+        for ids in [[None, None], [Some("r"), None], [Some("r"), Some("s")]] {
+            let other = judged(of([200, 210], ids), &[]);
+            assert_eq!(other.verdict, Verdict::Inconclusive);
+            assert!(
+                other.reason.starts_with("not judged: 2 reports that were"),
+                "{}",
+                other.reason
+            );
+            let asked = judged(of([200, 210], ids), &[balanced]);
+            assert_eq!(asked.verdict, Verdict::Pass, "{}", asked.reason);
+        }
+        let mixed = judged(of([120, 280], [Some("r"), Some("r")]), &[]);
+        assert_eq!(mixed.verdict, Verdict::Inconclusive, "{}", mixed.reason);
+        assert!(mixed.reason.starts_with("the reports differ from each other"), "{}", mixed.reason);
     }
 
     #[test]
     fn reports_that_do_not_match_are_refused() {
         let refused = |reports: Vec<Report>, part: &str| {
-            let error = merge(named(reports), &Rules::default()).unwrap_err().to_string();
+            let error = merge(named(reports), &[], &Rules::default()).unwrap_err().to_string();
             assert!(error.starts_with("2.json: ") && error.contains(part), "{error}");
             assert!(!error.contains('\n'), "{error}");
         };
@@ -252,11 +349,11 @@ mod tests {
     fn an_interrupted_part_makes_the_whole_interrupted() {
         let one = samples::plain();
         let cut = Report { interrupted: true, ..later(one.clone()) };
-        let merged = merge(named([one, cut]), &Rules::default()).unwrap();
+        let merged = merge(named([one, cut]), &[], &Rules::default()).unwrap();
         assert!(merged.interrupted);
         assert_eq!(merged.exit_code(), 130);
         assert_eq!(
-            merge(Vec::new(), &Rules::default()).unwrap().exit_code(),
+            merge(Vec::new(), &[], &Rules::default()).unwrap().exit_code(),
             3,
             "no reports prove nothing"
         );
@@ -306,7 +403,7 @@ mod tests {
                 json::parse(&json::render(&part)).unwrap()
             });
             let rules = Rules { min_share: 0.13, ..Rules::default() };
-            let merged = merge(named(parts), &rules).unwrap();
+            let merged = merge(named(parts), &[], &rules).unwrap();
             let (sum, whole) = (tally(&merged), whole.tally().unwrap());
             proptest::prop_assert_eq!(&sum.backends, &whole.backends);
             proptest::prop_assert_eq!(&sum.addresses, &whole.addresses);

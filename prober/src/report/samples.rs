@@ -32,7 +32,7 @@ pub(crate) fn each() -> Report {
 pub(crate) fn matrix() -> Report {
     let well = tally(&[("kops", "echo1-5cf848bd89-lql9p", 100)]);
     let mut failing = Recorder::default();
-    answers(&mut failing, &[("kops", "echo2-64ddccc94f-xdfqr", 51)]);
+    answers(&mut failing, &[("kops", "echo2-64ddccc94f-xdfqr", 55)]);
     for n in 100..149 {
         let what = "503 Service Unavailable from istio-envoy: \"no healthy upstream\"";
         failing.record(outcome(n, Err(Failure::new(FailureKind::Status, what))), 4);
@@ -75,7 +75,7 @@ pub(crate) fn timeline() -> Report {
         let result = if broken && n % 2 == 1 && n < 230 {
             Err(Failure::new(FailureKind::Reset, "the connection was closed before an answer"))
         } else {
-            let attempt = (n == 231).then_some(2);
+            let attempt = Some(if n == 231 { 2 } else { 1 });
             Ok(Answer { who: Who::Body(who), attempt, text: None })
         };
         let mut outcome = outcome(n, result);
@@ -91,7 +91,7 @@ pub(crate) fn many_pods() -> Report {
     let mut recorder = Recorder::new(Some(Duration::from_millis(1)));
     for n in 0..300 {
         let who = Identity::new(format!("pod-{}", n % 100), "kops");
-        let answer = Answer { who: Who::Body(&who), attempt: None, text: None };
+        let answer = Answer { who: Who::Body(&who), attempt: Some(1), text: None };
         recorder.record_at(outcome(n, Ok(answer)), 0, || Duration::from_millis(17 * n));
     }
     report(vec![row(None, "a", recorder.into_tally(), &["only kops"])])
@@ -100,7 +100,7 @@ pub(crate) fn many_pods() -> Report {
 /// A report of these rows.
 pub(crate) fn report(rows: Vec<Row>) -> Report {
     let started = SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_000_000);
-    Report { started, interrupted: false, clusters: Vec::new(), rows }
+    Report { run_id: None, started, interrupted: false, clusters: Vec::new(), rows }
 }
 
 /// A row of this tally.
@@ -131,7 +131,7 @@ fn answers(recorder: &mut Recorder, backends: &[(&str, &str, u64)]) {
         let identity = Identity::new(*pod, *cluster);
         for n in 0..*answers {
             let text = format!("[URL: http://echo2:8080/] on [pod: {pod}] in [cluster: {cluster}]");
-            let attempt = (n == 7).then_some(2);
+            let attempt = Some(if n == 7 { 2 } else { 1 });
             let answer = Answer { who: Who::Body(&identity), attempt, text: Some(text) };
             // Interleaved: the first answers come from several backends.
             let place = n * backends.len() as u64 + first as u64;

@@ -89,6 +89,10 @@ pub(crate) fn render(report: &Report, style: Style) -> Vec<u8> {
         section(&mut out, row, &clusters, style);
         out.push('\n');
     }
+    if let Some(claim) = super::claim(report) {
+        out.push_str(&width::wrapped(&format!("{claim}\n"), style));
+        out.push('\n');
+    }
     if report.rows.len() > 1 {
         matrix(&mut out, report, style);
     }
@@ -269,13 +273,15 @@ fn summary(tally: &Tally, protocol: Protocol) -> String {
         other => format!(" over {}", other.name()),
     };
     let mut line = format!(
-        "{}{over} on {}, {} failed, {} retried by the mesh, {}",
+        "{}{over} on {}, {} failed, {}",
         count(tally.requests(), "request"),
         count(tally.connections, "connection"),
         tally.failed_requests(),
-        tally.retried(),
-        shown_time(Some(tally.elapsed)),
+        groups::retries(tally.known_retries()),
     );
+    if !tally.elapsed.is_zero() {
+        let _ = write!(line, ", {}", shown_time(Some(tally.elapsed)));
+    }
     if let Some(kept) = tally.punctuality {
         let _ = write!(
             line,
@@ -288,6 +294,7 @@ fn summary(tally: &Tally, protocol: Protocol) -> String {
     match tally.stopped {
         Some(Stopped::Decided) => line.push_str("; stopped when every verdict was decided"),
         Some(Stopped::Exhausted) => line.push_str("; stopped at --max-requests"),
+        Some(Stopped::Ended) => line.push_str("; undecided at the end of the answers"),
         None => {}
     }
     if tally.abandoned > 0 {
@@ -366,7 +373,9 @@ fn matrix(out: &mut String, report: &Report, style: Style) {
                     None => "–".into(),
                 }));
                 cells.push(tally.failed_requests().to_string().into());
-                cells.push(tally.retried().to_string().into());
+                let retried =
+                    tally.known_retries().map_or_else(|| "–".to_owned(), |n| n.to_string());
+                cells.push(retried.into());
                 cells.push(Cell::Painted(code(verdict), verdict.word().to_owned()));
             }
             None => {

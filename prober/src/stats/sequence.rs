@@ -10,7 +10,7 @@
 //! is `exp(λ·hits - n·ln(1 - p + p·e^λ))`, whose second term is concave in `p`, so that an
 //! average `p` bounds it (Jensen).
 
-use super::special::{bisect, ln_beta};
+use super::special::bisect;
 
 /// Hits among trials; neither need be whole.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -82,22 +82,59 @@ pub(crate) fn around(target: f64, null: f64, scale: f64) -> Vec<(f64, f64)> {
     all
 }
 
-/// Both ends of the confidence sequence of the beta-binomial mixture with the uniform
-/// prior (Robbins 1970): at confidence `1 - risk`, the share is between them, at all times
-/// together.
+/// Alternatives above a small `null` for one who knows nothing: twice as far each time. The
+/// evidence for an event that is `k` times as frequent is found after hardly more requests than
+/// if `k` had been known.
+#[must_use]
+pub(crate) fn more_often(null: f64) -> Vec<(f64, f64)> {
+    let mut all = Vec::new();
+    let mut share = null;
+    while all.len() < 24 {
+        share *= if all.len() < 2 { 1.5 } else { 2.0 };
+        if share >= 0.9 {
+            break;
+        }
+        all.push(share);
+    }
+    all.push(null + 0.9 * (1.0 - null));
+    // Near ones are harder to find, and get more.
+    let weights: Vec<f64> = (0..all.len()).map(|place| 0.8_f64.powi(place as i32)).collect();
+    let sum: f64 = weights.iter().sum();
+    all.into_iter().zip(weights).map(|(share, weight)| (share, weight / sum)).collect()
+}
+
+/// How far the grid of [`interval`] goes, in both directions: 0.01, 0.02, … 10.24.
+const TILTS: i32 = 11;
+
+/// Both ends of a confidence sequence: at confidence `1 - risk`, the average of the chances that
+/// the trials had is between them, at all times together, whatever the trials depend on.
+///
+/// For each tilt `t` the product of `exp(t·hit) / (1 - p + p·e^t)` over the trials, with the chance
+/// `p` of each given all before it, is a martingale; its logarithm is at least
+/// `t·hits - trials·ln(1 - m + m·e^t)` with the average `m` of the chances, since that is concave
+/// in the chance. So the mixture over a grid of tilts that does not depend on `m` bounds it
+/// (Howard, Ramdas, McAuliffe & Sekhon 2021; Waudby-Smith & Ramdas 2024). The beta-binomial mixture
+/// does so for one fixed chance only.
 #[must_use]
 pub(crate) fn interval(sample: Sample, risk: f64) -> (f64, f64) {
     let Sample { hits, trials } = sample;
     if trials <= 0.0 {
         return (0.0, 1.0);
     }
-    let mixed = ln_beta(hits + 1.0, trials - hits + 1.0);
-    let inside = |p: f64| {
-        let likelihood = term(hits, p, 1.0) + term(trials - hits, 1.0 - p, 1.0);
-        mixed - likelihood < -risk.ln()
+    let ln_evidence = |m: f64, sign: f64| {
+        let logs = (0..TILTS).map(|step| {
+            let tilt = sign * 0.01 * f64::from(1 << step);
+            tilt * hits - trials * (m * tilt.exp_m1()).ln_1p()
+        });
+        let logs: Vec<f64> = logs.collect();
+        let most = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        // Each direction has half of the weight.
+        let sum: f64 = logs.iter().map(|log| (log - most).exp()).sum();
+        most + (sum / f64::from(2 * TILTS)).ln()
     };
+    let inside = |m: f64, sign: f64| ln_evidence(m, sign) < -risk.ln();
     let share = sample.share();
-    let low = if hits <= 0.0 { 0.0 } else { bisect(0.0, share, |p| !inside(p)) };
-    let high = if hits >= trials { 1.0 } else { bisect(share, 1.0, inside) };
+    let low = if hits <= 0.0 { 0.0 } else { bisect(0.0, share, |m| !inside(m, 1.0)) };
+    let high = if hits >= trials { 1.0 } else { bisect(share, 1.0, |m| inside(m, -1.0)) };
     (low, high)
 }

@@ -15,17 +15,26 @@
 //! - *slow*: answers that ended after the fault and took more than twice as long as the slowest
 //!   answer before it.
 //! - *failover*: from the fault to the start of the first calm window that ends before the recovery
-//!   (or the end of the run). The stated shares are those of `--failover-to`.
+//!   (or the end of the run) and starts after the last request that was due by then and failed. The
+//!   stated shares are those of `--failover-to`.
 //! - *failback*: from the recovery to the start of the first calm window that ends before the end of
-//!   the run. The stated shares are the clusters' shares before the fault.
+//!   the run and starts after the last request that failed. The stated shares are the clusters'
+//!   shares before the fault.
 //! - *overshoot*: the most by which a cluster's share in a window after the recovery exceeded its
 //!   share before the fault, in percentage points. It includes the sampling error of a window.
 //! - *resolution*: the mean time between starts. No time above is more precise.
+//!
+//! These are the times that were seen. `verdict` judges what they prove, by the counts of
+//! [`samples`].
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+
+mod samples;
+
+pub(crate) use samples::{Course, SLICES, Samples, Slice};
 
 /// A run with more requests than this has no failover times.
 pub(crate) const MAX_ENTRIES: usize = 4_000_000;
@@ -140,6 +149,9 @@ pub struct Failover {
     pub overshoot: Option<f64>,
     /// The clusters' shares before the fault, as fractions of 1.
     pub before: BTreeMap<String, f64>,
+    /// The counts that verdicts rest on.
+    #[serde(default)]
+    pub samples: Samples,
 }
 
 /// Measures a run. `events` are the starts of its events and `end` is the end of the run, all from
@@ -171,6 +183,7 @@ pub(crate) fn measure(
     let failover = requests.calm(fault, recovery.unwrap_or(end), terms.hold, stated.as_ref());
     let failback =
         recovery.and_then(|at| requests.calm(at, end, terms.hold, usual_stated.as_ref()));
+    let samples = requests.samples((fault, recovery, end), &terms.shares, &is_slow);
     let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
     let since = |then: Duration, at: Duration| micros(at.saturating_sub(then));
     Some(Failover {
@@ -187,6 +200,7 @@ pub(crate) fn measure(
         failback_us: recovery.zip(failback).map(|(then, at)| since(then, at)),
         overshoot: recovery.and_then(|at| requests.overshoot(at, end, terms.hold, &usual)),
         before: usual,
+        samples,
     })
 }
 
@@ -194,8 +208,6 @@ pub(crate) fn measure(
 struct SortedRequests<'a> {
     trail: &'a Trail,
     entries: Vec<Entry>,
-    /// Failures among the first `i` entries.
-    failed: Vec<u64>,
     /// Answers of each cluster among the first `i` entries.
     answers: Vec<Vec<u64>>,
 }
@@ -220,11 +232,10 @@ impl<'a> SortedRequests<'a> {
             });
             std::iter::once(0).chain(later).collect::<Vec<_>>()
         };
-        let failed = sums(&|entry| entry.cluster.is_none());
         let answers = (0..trail.clusters.len())
             .map(|place| sums(&|entry| entry.cluster.is_some_and(|c| c as usize == place)))
             .collect();
-        Self { trail, failed, answers, entries }
+        Self { trail, answers, entries }
     }
 
     /// The index of the first request due at `instant` or later.
@@ -266,8 +277,14 @@ impl<'a> SortedRequests<'a> {
         Some(StatedShares { by_cluster, silent })
     }
 
-    /// The start of the first calm window in `from..to`: `from` itself, or just after a request that
-    /// rules out an earlier start.
+    /// The due time of the last request of `from..to` that failed.
+    fn last_failed(&self, from: Duration, to: Duration) -> Option<Duration> {
+        let mut entries = self.entries[self.index(from)..self.index(to)].iter().rev();
+        entries.find(|entry| entry.cluster.is_none()).map(|entry| entry.due)
+    }
+
+    /// The start of the first calm window in `from..to` after the last failure: `from` itself, or
+    /// just after a request that rules out an earlier start.
     fn calm(
         &self,
         from: Duration,
@@ -275,7 +292,9 @@ impl<'a> SortedRequests<'a> {
         hold: Duration,
         shares: Option<&StatedShares>,
     ) -> Option<Duration> {
-        let mut start = from;
+        // Nothing shorter than a nanosecond lies between.
+        let just_after = |instant: Duration| instant + Duration::from_nanos(1);
+        let mut start = self.last_failed(from, to).map_or(from, just_after);
         loop {
             let end = start.checked_add(hold)?;
             if end > to {
@@ -283,20 +302,14 @@ impl<'a> SortedRequests<'a> {
             }
             let first = self.index(start);
             let window = first..self.index(end);
-            // Continues after the last failure in the window, or else after its first request.
-            let failures = Self::count(&self.failed, &window);
-            let past = match failures {
-                0 => first,
-                _ => window.clone().rev().find(|i| self.entries[*i].cluster.is_none())?,
-            };
             let mut beginnings =
                 (0..=HALVINGS).map(|n| first..self.index(start + hold / 2_u32.pow(n)));
-            let calm = failures == 0 && !window.is_empty();
-            if calm && beginnings.all(|part| part.is_empty() || self.within(&part, shares)) {
+            if !window.is_empty()
+                && beginnings.all(|part| part.is_empty() || self.within(&part, shares))
+            {
                 return Some(self.all_answered(&window, shares).unwrap_or(start));
             }
-            // A nanosecond is the resolution of `Duration`.
-            start = self.entries.get(past)?.due.max(start) + Duration::from_nanos(1);
+            start = just_after(self.entries.get(first)?.due.max(start));
         }
     }
 
@@ -333,11 +346,15 @@ impl<'a> SortedRequests<'a> {
         hold: Duration,
         usual: &BTreeMap<String, f64>,
     ) -> Option<f64> {
+        let of = |name: &String| usual.get(name).copied().unwrap_or(0.0);
+        let usual: Vec<_> = self.trail.clusters.iter().map(of).collect();
         let mut most: Option<f64> = None;
         for at in self.index(from)..self.index(to.saturating_sub(hold)) {
             let window = at..self.index(self.entries[at].due + hold);
-            for (name, share) in self.shares(window) {
-                let over = (share - usual.get(&name).copied().unwrap_or(0.0)) * 100.0;
+            let counts = || self.answers.iter().map(|sums| Self::count(sums, &window));
+            let all = counts().sum::<u64>() as f64;
+            for (count, usual) in counts().zip(&usual).filter(|(count, _)| *count > 0) {
+                let over = (count as f64 / all - usual) * 100.0;
                 most = Some(most.map_or(over, |most| most.max(over)));
             }
         }

@@ -1,6 +1,15 @@
 //! The labels by which answers are grouped. Pure.
 
-use echo_reply::Identity;
+use echo_reply::{Identity, UNKNOWN_CLUSTER};
+
+/// The value of a label that the backend does not state.
+pub(crate) const UNKNOWN: &str = "<none>";
+
+/// Whether a label's value says that the backend did not state it.
+#[must_use]
+pub(crate) fn is_unknown(value: &str) -> bool {
+    value == UNKNOWN || value == UNKNOWN_CLUSTER
+}
 
 /// A label by which answers are grouped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +44,7 @@ impl Label {
         Self::ALL.iter().find(|(label, _)| *label == self).map_or("cluster", |(_, word)| word)
     }
 
-    /// The value of this label; `<none>` if the backend does not state it. No backend states a
+    /// The value of this label; [`UNKNOWN`] if the backend does not state it. No backend states a
     /// [`Label::Address`].
     #[must_use]
     pub fn of(self, identity: &Identity) -> &str {
@@ -49,6 +58,6 @@ impl Label {
             Self::Version => identity.version.as_ref(),
             Self::Address => None,
         };
-        stated.map_or("<none>", String::as_str)
+        stated.map_or(UNKNOWN, String::as_str)
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use echo_reply::Identity;
 
-use super::order::Follower;
+use super::collector::{Collector, Tracker};
 use super::timeline::Bins;
 use super::totals::{AddressTally, BackendTally, PassedOver, Tally};
 use crate::tally::failover::{Entry, Trail};
@@ -31,7 +31,10 @@ pub(crate) struct Recorder {
     last_index: usize,
     /// The key of the current answer; a field, so that its memory is reused.
     key: Vec<u8>,
-    follower: Follower,
+    /// The results in the order of their requests; a run has one order for all its threads.
+    tracker: Tracker,
+    /// Whether other recorders use the same [`Collector`].
+    shared: bool,
     /// The timeline, if requested.
     bins: Option<Bins>,
     /// The result of each request, if the run has events; clusters are indexes of `backends`.
@@ -43,6 +46,14 @@ impl Recorder {
     #[must_use]
     pub(crate) fn new(width: Option<Duration>) -> Self {
         Self { bins: width.map(Bins::new), ..Self::default() }
+    }
+
+    /// Gives the results to a collector, as the other threads of the run do. They are not in its
+    /// own tally then.
+    #[must_use]
+    pub(crate) fn handing_in(mut self, collector: &Collector) -> Self {
+        (self.tracker, self.shared) = (Tracker::of(collector.clone()), true);
+        self
     }
 
     /// Also keeps the result of each request, if `wanted`.
@@ -77,14 +88,16 @@ impl Recorder {
             Ok(mut answer) => {
                 let line = answer.text.take();
                 let place = self.answered(&answer, retried, &timings, wire);
-                self.follower.answered(lane, sequence, place, wire == Wire::Kept);
+                let us = u32::try_from(timings.total.as_micros()).unwrap_or(u32::MAX);
+                let on = (lane, sequence, wire == Wire::Kept);
+                self.tracker.answered(on, place, us, &self.backends[place].0);
                 if let Some(bins) = &mut self.bins {
                     bins.answered(when(), place, timings.total, retried);
                 }
                 (line, Some(place))
             }
             Err(failure) => {
-                self.follower.failed(lane);
+                self.tracker.failed(sequence);
                 if let Some(bins) = &mut self.bins {
                     bins.failed(when(), failure.kind);
                 }
@@ -111,8 +124,11 @@ impl Recorder {
 
     #[must_use]
     pub(crate) fn into_tally(mut self) -> Tally {
+        self.tracker.end();
         let mut tally = self.tally;
-        tally.order = self.follower.order(self.backends.iter().map(|(identity, _)| identity));
+        if !self.shared {
+            tally.order = self.tracker.collector().order(true);
+        }
         tally.timeline = self
             .bins
             .map(|bins| bins.into_timeline(self.backends.iter().map(|(identity, _)| identity)));
@@ -137,9 +153,12 @@ impl Recorder {
     /// if requested.
     #[must_use]
     pub(crate) fn so_far(&mut self, latencies: bool) -> Tally {
-        let order = self.follower.order(self.backends.iter().map(|(identity, _)| identity));
+        self.tracker.hand_in_all();
         let failures = self.tally.failures.clone();
-        let mut tally = Tally { failures, order, ..Tally::default() };
+        let mut tally = Tally { failures, ..Tally::default() };
+        if !self.shared {
+            tally.order = self.tracker.collector().order(true);
+        }
         for (address, counted) in self.addresses.iter().flatten() {
             tally.addresses.entry(*address).or_default().merge(*counted);
         }
@@ -177,6 +196,7 @@ impl Recorder {
         let (_, backend) = &mut self.backends[place];
         backend.answers += 1;
         backend.retried += u64::from(retried);
+        backend.attempts += u64::from(answer.attempt.is_some());
         if wire == Wire::Kept {
             backend.kept.record(timings.total);
         } else {

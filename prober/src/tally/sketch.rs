@@ -67,8 +67,8 @@ impl Sketch {
     }
 }
 
-/// The bucket of a latency: its octave, and its step of eight.
-fn bucket(us: u32) -> u8 {
+/// The bucket of a latency in µs: its octave, and its step of eight.
+pub(super) fn bucket(us: u32) -> u8 {
     let us = us.max(1);
     let zeros = us.leading_zeros();
     // The bits after the leading one, in 128ths.

@@ -234,10 +234,10 @@ proptest! {
 fn the_order_is_that_of_starts_and_of_connections() {
     let (kops, gke1) = (Identity::new("a", "kops"), Identity::new("b", "gke1"));
     let mut recorder = Recorder::default();
-    // Requests 0 to 3999 go to kops and gke1 in turn, each lane to one of them; gke1 answers
+    // Requests 0 to 2999 go to kops and gke1 in turn, each lane to one of them; gke1 answers
     // ten requests later.
     let mut late = std::collections::VecDeque::new();
-    for n in 0..4_000u64 {
+    for n in 0..3_000u64 {
         if n % 2 == 0 {
             recorder.record_on(0, answer(&kops, n), 0, || Duration::ZERO);
         } else {
@@ -250,12 +250,17 @@ fn the_order_is_that_of_starts_and_of_connections() {
     late.into_iter().for_each(|n| {
         recorder.record_on(1, answer(&gke1, n), 0, || Duration::ZERO);
     });
-    let order = recorder.into_tally().order;
-    let GroupChains { kept, started } = order.chains(Label::Cluster).groups["kops"];
-    // Every third of the test's requests comes on a kept connection.
-    assert_eq!((kept.hit_miss, kept.miss_hit), (0, 0));
-    assert!(kept.hit_hit > 600 && kept.miss_miss > 600, "{kept:?}");
-    assert_eq!((started.hit_hit, started.miss_miss), (0, 0), "{started:?}");
-    assert_eq!(started.hit_miss + started.miss_hit, 3_999);
+    let tally = recorder.into_tally();
+    let order = &tally.order;
+    // Every third of the test's requests comes on a kept connection, which has one backend.
+    let (on_each, groups) = order.by_connection.groups(Label::Cluster);
+    let alone = |(block, hits): &(u32, u32)| on_each[*block as usize] == *hits;
+    assert!(on_each.len() > 600 && groups["kops"].iter().all(alone), "{:?}", &on_each[..4]);
+    let next = order.lags[0];
+    assert_eq!((next.pairs, next.same), (2_999, 0));
+    // Blocks of two or four answers each have as many of one as of the other.
+    let (trials, groups) = order.sequence.groups(Label::Cluster);
+    let even = |(block, hits): &(u32, u32)| trials[*block as usize] == 2 * hits;
+    assert!(trials.len() > 500 && groups["kops"].iter().all(even), "{:?}", &trials[..4]);
     assert_eq!(order.period(), Some(2));
 }

@@ -30,6 +30,8 @@ pub struct BackendTally {
     pub answers: u64,
     /// Answers that were not the nearest Envoy's first attempt.
     pub retried: u64,
+    /// Answers that stated which attempt they are.
+    pub attempts: u64,
     /// Answers on connections that were opened for them, so also the connections.
     pub connections: u64,
     /// Time from a request's scheduled start to the end of its answer, on connections that were
@@ -52,13 +54,14 @@ impl BackendTally {
         if latencies {
             return self.clone();
         }
-        let Self { answers, retried, connections, .. } = *self;
-        Self { answers, retried, connections, ..Self::default() }
+        let Self { answers, retried, attempts, connections, .. } = *self;
+        Self { answers, retried, attempts, connections, ..Self::default() }
     }
 
     pub(super) fn merge(&mut self, other: &Self) {
         self.answers += other.answers;
         self.retried += other.retried;
+        self.attempts += other.attempts;
         self.connections += other.connections;
         self.fresh.merge(&other.fresh);
         self.kept.merge(&other.kept);
@@ -196,6 +199,8 @@ pub enum Stopped {
     Decided,
     /// The limit of requests or time was reached.
     Exhausted,
+    /// The answers that something else collected ended.
+    Ended,
 }
 
 impl Tally {
@@ -230,6 +235,9 @@ impl Tally {
 
     /// Adds the tally of another thread, or of another part of the same row.
     pub fn merge(&mut self, other: Self) {
+        // The order of a part says nothing about that of the whole.
+        let unknown = |tally: &Self| tally.order.sequence.is_empty() && tally.requests() > 0;
+        let order_unknown = unknown(self) || unknown(&other);
         for (identity, theirs) in other.backends {
             self.backends.entry(identity).or_default().merge(&theirs);
         }
@@ -270,6 +278,9 @@ impl Tally {
         self.failover = self.failover.take().xor(other.failover);
         self.elapsed = self.elapsed.max(other.elapsed);
         self.order.merge(other.order);
+        if order_unknown {
+            self.order = Order::default();
+        }
         self.stopped = self.stopped.or(other.stopped);
     }
 
@@ -306,7 +317,15 @@ impl Tally {
         self.failures.iter().map(|group| group.count).sum()
     }
 
-    /// Answers that were not the nearest Envoy's first attempt.
+    /// How many answers were not the nearest Envoy's first attempt; `None` if no answer says which
+    /// attempt it is.
+    #[must_use]
+    pub fn known_retries(&self) -> Option<u64> {
+        let stated = self.backends.values().any(|backend| backend.attempts > 0);
+        (stated || self.retried() > 0 || self.answers() == 0).then(|| self.retried())
+    }
+
+    /// Answers that were not the nearest Envoy's first attempt, as far as they say so.
     #[must_use]
     pub fn retried(&self) -> u64 {
         self.backends.values().map(|backend| backend.retried).sum()

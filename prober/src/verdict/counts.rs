@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-use super::{Evidence, Ruling, Verdict, Worth, all, nothing_ended};
+use super::{Evidence, Ruling, Verdict, Why, Worth, all, nothing_ended};
 use crate::expectation::{Group, Time};
-use crate::stats::sequence::Sample;
+use crate::stats::sequence::{self, Sample};
 use crate::tally::Tally;
+use crate::tally::latency::Latency;
+use crate::tally::sequence::Indicator;
 use crate::units::{count, percent};
 
 pub(super) fn no_errors(tally: &Tally) -> Ruling {
@@ -27,26 +29,37 @@ fn kinds(tally: &Tally) -> String {
     kinds.join(", ")
 }
 
-/// Requests are taken as independent of each other.
+/// The failed requests among all.
+pub(super) fn failed(evidence: &Evidence<'_>) -> Worth {
+    let (failed, requests) = (evidence.tally.failed_requests(), evidence.tally.requests());
+    let sample = Sample { hits: failed as f64, trials: requests as f64 };
+    evidence.worth_of(Indicator::Failed, sample)
+}
+
 pub(super) fn error_rate(evidence: &Evidence<'_>, most: f64) -> Ruling {
     let tally = evidence.tally;
     let (failed, requests) = (tally.failed_requests(), tally.requests());
-    let sample = Worth::of(Sample { hits: failed as f64, trials: requests as f64 });
+    let sample = self::failed(evidence);
     let seen = format!("{failed} of {} failed", count(requests, "request"));
     if tally.answers() == 0 {
         return (Verdict::Fail, format!("{seen}: {}", kinds(tally)));
     }
     let (risk, bound, sure) = (evidence.risk(), percent(most), evidence.sure());
-    if evidence.below(sample, most, Some(0.0), most, risk) {
-        return (Verdict::Pass, format!("{seen}: less than {bound} % ({sure})"));
+    let (note, limit) = (worth_note(&sample), evidence.limit_note());
+    if evidence.below(sample, most, |null| sequence::around(1.0, null, most), risk) {
+        let rare = evidence.rare_note();
+        return (Verdict::Pass, format!("{seen}: less than {bound} % ({sure}){note}{rare}"));
     }
-    if evidence.above(sample, most, None, most, risk) {
+    if evidence.above(sample, most, sequence::more_often, risk) {
         let kinds = kinds(tally);
-        return (Verdict::Fail, format!("{seen}: more than {bound} % ({sure}): {kinds}"));
+        return (
+            Verdict::Fail,
+            format!("{seen} ({kinds}): more than {bound} % ({sure}){note}{limit}"),
+        );
     }
     let (least, upper) = evidence.interval(sample);
     let said = format!(
-        "{seen}: between {} and {} % ({sure}), which has {bound} % in it",
+        "{seen}: between {} and {} % ({sure}), which has {bound} % in it{note}",
         percent(least),
         percent(upper)
     );
@@ -59,32 +72,83 @@ pub(super) fn no_retries(tally: &Tally) -> Ruling {
         let said = format!("the mesh retried {retried} of {}", count(answers, "answer"));
         return (Verdict::Fail, said);
     }
+    let stated: u64 = tally.backends.values().map(|backend| backend.attempts).sum();
+    if stated < answers {
+        let said = match stated {
+            0 => "unknown: no answer carried x-echo-attempt".to_owned(),
+            _ => format!("unknown: only {stated} of {answers} answers carried x-echo-attempt"),
+        };
+        return (
+            Verdict::Inconclusive,
+            format!(
+                "{said}; let Envoy count attempts (includeRequestAttemptCount: true in the \
+                 VirtualService)"
+            ),
+        );
+    }
     (Verdict::Pass, format!("{} came at the first attempt", all(answers, "answer")))
 }
 
+/// `; they are worth 10 independent ones: …`, where that is much less.
+fn worth_note(worth: &Worth) -> String {
+    let independent = worth.independent().trials;
+    let note =
+        |why: Why| format!("; they are worth {independent:.0} independent ones: {}", why.words());
+    worth.why.map(note).unwrap_or_default()
+}
+
+/// The latencies of a group, or of all answers.
+fn latencies(tally: &Tally, of: Option<&Group>) -> Latency {
+    let mut latency = Latency::default();
+    for (who, backend) in &tally.backends {
+        if of.is_none_or(|group| group.label.of(who) == group.name) {
+            latency.merge(&backend.latency());
+        }
+    }
+    latency
+}
+
+/// The answers of a group, or of all, that took at least as long as `below`.
+pub(super) fn slow(evidence: &Evidence<'_>, of: Option<&Group>, below: Duration) -> Worth {
+    slow_among(evidence, &latencies(evidence.tally, of), of, below)
+}
+
+fn slow_among(
+    evidence: &Evidence<'_>,
+    latency: &Latency,
+    of: Option<&Group>,
+    below: Duration,
+) -> Worth {
+    let sample = Sample { hits: latency.at_least(below) as f64, trials: latency.count() as f64 };
+    let least_us = u32::try_from(below.as_micros()).unwrap_or(u32::MAX);
+    let group = of.map(|group| (group.label, group.name.as_str()));
+    evidence.worth_of(Indicator::Slow(least_us, group), sample)
+}
+
 /// A quantile is below a time if fewer answers than the rest take that long: a test of that
-/// share, which is what the ranks of order statistics come to (Conover 1999, 3.2). Answers
-/// are taken as independent of each other; times are told apart to 0.1 %.
+/// share, which is what the ranks of order statistics come to (Conover 1999, 3.2). Times are told
+/// apart to 0.1 %.
 pub(super) fn latency(
     evidence: &Evidence<'_>,
     quantile: f64,
     of: Option<&Group>,
     below: Duration,
 ) -> Ruling {
-    let mut latency = crate::tally::latency::Latency::default();
-    for (who, backend) in &evidence.tally.backends {
-        if of.is_none_or(|group| group.label.of(who) == group.name) {
-            latency.merge(&backend.latency());
-        }
-    }
+    let latency = latencies(evidence.tally, of);
     let answers = latency.count();
+    let group_answers =
+        of.map_or(evidence.tally.answers(), |group| evidence.count(group.label, &group.name));
+    if answers < group_answers {
+        let said = "unknown: not every answer carried a latency; add latency_us to each of them";
+        return (Verdict::Inconclusive, said.to_owned());
+    }
     if answers == 0 {
         let whose = of.map(|group| format!(" of {}", group.name)).unwrap_or_default();
         let total = count(evidence.tally.answers(), "answer");
         return (Verdict::Inconclusive, format!("there is no answer{whose} among {total}"));
     }
-    let slow = latency.at_least(below);
-    let sample = Worth::of(Sample { hits: slow as f64, trials: answers as f64 });
+    let sample = slow_among(evidence, &latency, of, below);
+    let slow = sample.sample.hits;
     let allowed = (100.0 - quantile) / 100.0;
     let measured = latency.quantile(quantile / 100.0).unwrap_or_default();
     let (limit, sure) = (Time(below), evidence.sure());
@@ -94,15 +158,21 @@ pub(super) fn latency(
         count(answers, "answer"),
     );
     let risk = evidence.risk();
-    if evidence.below(sample, allowed, Some(0.0), allowed, risk) {
-        return (Verdict::Pass, format!("{seen}: below {limit} ({sure})"));
+    let (note, only) = (worth_note(&sample), evidence.limit_note());
+    if evidence.below(sample, allowed, |null| sequence::around(1.0, null, allowed), risk) {
+        let rare = evidence.rare_note();
+        return (Verdict::Pass, format!("{seen}: below {limit} ({sure}){note}{rare}"));
     }
-    if evidence.above(sample, allowed, None, allowed.min(1.0 - allowed), risk) {
-        return (Verdict::Fail, format!("{seen}: not below {limit} ({sure})"));
+    let slower = |null: f64| match null < 0.1 {
+        true => sequence::more_often(null),
+        false => sequence::beyond(null, allowed.min(1.0 - allowed)),
+    };
+    if evidence.above(sample, allowed, slower, risk) {
+        return (Verdict::Fail, format!("{seen}: not below {limit} ({sure}){note}{only}"));
     }
     let (least, most) = evidence.interval(sample);
     let said = format!(
-        "{seen}: between {} and {} % take so long ({sure}), and {} % may",
+        "{seen}: between {} and {} % take so long ({sure}), and {} % may{note}",
         percent(least),
         percent(most),
         percent(allowed)
@@ -120,7 +190,8 @@ fn rounded(time: Duration) -> Duration {
 pub(super) fn throughput(tally: &Tally, least: f64) -> Ruling {
     let seconds = tally.elapsed.as_secs_f64();
     if seconds <= 0.0 {
-        return (Verdict::Inconclusive, "the run took no time".to_owned());
+        let said = "unknown: the answers do not say how long they took; add at_us to each of them";
+        return (Verdict::Inconclusive, said.to_owned());
     }
     let measured = tally.answers() as f64 / seconds;
     let said = format!("{} in {seconds:.3} s: {measured:.1}/s", count(tally.answers(), "answer"));

@@ -4,34 +4,75 @@ use std::cell::OnceCell;
 use std::collections::BTreeMap;
 
 use super::{Rules, Sampling};
-use crate::stats::order::{self, Correlation};
+use crate::stats::dependence::Blocks;
 use crate::stats::sequence::{self, Sample};
 use crate::stats::{exact, unseen_share};
-use crate::tally::{GroupChains, Label, Tally};
+use crate::tally::sequence::{Hits, Indicator};
+use crate::tally::{Label, Tally, is_unknown};
+use crate::units;
 
-/// What a group's answers are worth as independent ones.
+/// A sample, and the number of independent answers that it is worth.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Worth {
-    /// The group's answers among all, in units of independent ones.
+    /// As counted.
     pub sample: Sample,
-    /// On how many kept connections they came, where they are worth more than one each: kinds
-    /// of connections that are not among these may answer differently.
+    /// How many answers count as one independent answer: at least 1.
+    pub time: f64,
+    /// The number of reused connections, if the sample is worth more than one answer for each.
+    /// Connections of other kinds may answer differently.
     pub connections: Option<u64>,
-    /// Why they are worth less than they are many; `None` if they are not.
-    pub why: Option<&'static str>,
+    /// Why the answers are not independent; `None` if they nearly are.
+    pub why: Option<Why>,
 }
+
+/// Why answers are not independent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Why {
+    /// One connection's answers may all come from one backend.
+    Connections,
+    /// Equal answers follow each other.
+    Runs,
+    /// A connection has one address.
+    Address,
+    /// Name look-ups chose the addresses, so one look-up may determine all of them.
+    LookUps,
+}
+
+impl Why {
+    pub(crate) const ALL: [Self; 4] = [Self::Connections, Self::Runs, Self::Address, Self::LookUps];
+
+    /// The reason, for a sentence.
+    #[must_use]
+    pub(crate) fn words(self) -> &'static str {
+        match self {
+            Self::Connections => "kept connections may be pinned",
+            Self::Runs => "answers of a kind follow each other",
+            Self::Address => "a connection has one address",
+            Self::LookUps => "look-ups chose the addresses",
+        }
+    }
+}
+
+/// A larger [`Worth::time`] is mentioned.
+const NOTABLE: f64 = 3.0;
 
 impl Worth {
     /// Independent answers.
     #[must_use]
     pub(crate) const fn of(sample: Sample) -> Self {
-        Self { sample, connections: None, why: None }
+        Self { sample, time: 1.0, connections: None, why: None }
     }
 
     /// The same, misses for hits.
     #[must_use]
     pub(crate) fn mirrored(self) -> Self {
         Self { sample: self.sample.mirrored(), ..self }
+    }
+
+    /// The sample, scaled to independent answers.
+    #[must_use]
+    pub(crate) fn independent(&self) -> Sample {
+        Sample { hits: self.sample.hits / self.time, trials: self.sample.trials / self.time }
     }
 
     /// The risk that is left for the answers, and the part of all connections that may be of
@@ -47,31 +88,21 @@ impl Worth {
         }
     }
 
-    /// The share is above this, of a sample whose size was fixed before.
+    /// The lower bound of the share, for a sample of fixed size: the smaller one of Chernoff's, which
+    /// holds for any dependence, and Clopper & Pearson's for the independent answers.
     #[must_use]
     pub(crate) fn lower(&self, risk: f64) -> f64 {
         let (risk, unseen) = self.unseen_kinds(risk);
-        exact::lower(self.sample.hits, self.sample.trials, risk) * (1.0 - unseen)
+        let (all, some) = (self.sample, self.independent());
+        let least = exact::chernoff_lower(all.hits, all.trials, risk);
+        least.min(exact::lower(some.hits, some.trials, risk)) * (1.0 - unseen)
     }
 
-    /// The share is below this, of a sample whose size was fixed before.
+    /// The upper bound of the share, for a sample of fixed size.
     #[must_use]
     pub(crate) fn upper(&self, risk: f64) -> f64 {
-        let (risk, unseen) = self.unseen_kinds(risk);
-        let seen = exact::upper(self.sample.hits, self.sample.trials, risk);
-        seen + (1.0 - seen) * unseen
+        1.0 - self.mirrored().lower(risk)
     }
-}
-
-/// A tally and the rules by which it is judged. The evidence of a label is computed once.
-#[derive(Debug)]
-pub(crate) struct Evidence<'a> {
-    /// What was counted.
-    pub tally: &'a Tally,
-    /// How it is judged.
-    pub rules: &'a Rules,
-    /// In the order of [`Label::ALL`].
-    labels: [OnceCell<Groups>; Label::ALL.len()],
 }
 
 /// The groups of a label.
@@ -79,27 +110,39 @@ pub(crate) struct Evidence<'a> {
 struct Groups {
     answers: BTreeMap<String, u64>,
     worths: BTreeMap<String, Worth>,
-    /// Of a group that did not answer, by the order of the others' answers.
-    unseen: Worth,
-    /// The same, worth no more than the answers of any group.
+    /// The evidence about a group without answers.
     absent: Worth,
 }
 
-/// All answers, and all connections that were opened for them.
-#[derive(Clone, Copy, Debug)]
-struct Totals {
-    answers: u64,
-    connections: u64,
+/// The hits of a group, by block.
+fn of<'a>(groups: &'a BTreeMap<&str, Hits>, name: &str) -> &'a [(u32, u32)] {
+    groups.get(name).map_or(&[], Vec::as_slice)
 }
 
-/// With less than this part of the answers' worth, it is said.
-const NOTABLE: f64 = 0.9;
+/// A tally and the rules for judging it. The evidence of a label is computed once.
+#[derive(Debug)]
+pub(crate) struct Evidence<'a> {
+    /// What was counted.
+    pub tally: &'a Tally,
+    /// How it is judged.
+    pub rules: &'a Rules,
+    /// Whether reasons are left out, as during a run.
+    pub silent: bool,
+    /// In the order of [`Label::ALL`].
+    groups: [OnceCell<Groups>; Label::ALL.len()],
+}
 
 impl<'a> Evidence<'a> {
     /// A tally under rules.
     #[must_use]
     pub(crate) fn new(tally: &'a Tally, rules: &'a Rules) -> Self {
-        Self { tally, rules, labels: Default::default() }
+        Self { tally, rules, silent: false, groups: Default::default() }
+    }
+
+    /// Leaves out reasons.
+    #[must_use]
+    pub(crate) fn silent(self) -> Self {
+        Self { silent: true, ..self }
     }
 
     /// The risk of being wrong.
@@ -110,7 +153,7 @@ impl<'a> Evidence<'a> {
 
     /// `99.9 % sure`.
     pub(super) fn sure(&self) -> String {
-        format!("{} % sure", crate::units::percent(self.rules.confidence))
+        format!("{} % sure", units::percent(self.rules.confidence))
     }
 
     /// How many answers each group gave, by name.
@@ -119,17 +162,30 @@ impl<'a> Evidence<'a> {
         &self.groups(label).answers
     }
 
-    /// What the answers of one group among all are worth. Answers on a connection of their own are
-    /// independent, unless their order shows otherwise. Answers on reused connections are as
-    /// dependent as their order cannot rule out: the connections of a group may be pinned to it.
+    /// How many answers a group gave.
+    #[must_use]
+    pub(crate) fn count(&self, label: Label, name: &str) -> u64 {
+        self.answers(label).get(name).copied().unwrap_or(0)
+    }
+
+    /// How many answers do not state the label.
+    #[must_use]
+    pub(crate) fn unknown(&self, label: Label) -> u64 {
+        let all = self.answers(label).iter();
+        let known: u64 = all.filter(|(name, _)| !is_unknown(name)).map(|(_, count)| count).sum();
+        // Answers without an address are in no group.
+        self.tally.answers().saturating_sub(known)
+    }
+
+    /// What the answers of one group among all are worth.
     #[must_use]
     pub(crate) fn worth(&self, label: Label, name: &str) -> Worth {
         let groups = self.groups(label);
-        groups.worths.get(name).copied().unwrap_or(groups.unseen)
+        groups.worths.get(name).copied().unwrap_or(groups.absent)
     }
 
-    /// What is known of a group that did not answer. A reused connection may be pinned to it, so
-    /// that no more answers count than there are connections.
+    /// The evidence about a group without answers: all answers, worth as few as those of any other
+    /// group. A reused connection may be pinned, so it counts once.
     #[must_use]
     pub(crate) fn absent(&self, label: Label) -> Worth {
         self.groups(label).absent
@@ -137,172 +193,182 @@ impl<'a> Evidence<'a> {
 
     fn groups(&self, label: Label) -> &Groups {
         let place = Label::ALL.iter().position(|(known, _)| *known == label).unwrap_or(0);
-        self.labels[place].get_or_init(|| {
+        self.groups[place].get_or_init(|| {
             let counted = self.tally.answers_by(label).into_iter();
-            let answers: BTreeMap<_, _> = counted.map(|(name, n)| (name.into_owned(), n)).collect();
-            let (worths, unseen) = match label {
-                Label::Address => self.worths_of_addresses(&answers),
-                _ => self.worths(label, &answers),
-            };
-            let trials = |worth: &&Worth| worth.sample.trials;
-            let least = worths.values().min_by(|a, b| trials(a).total_cmp(&trials(b)));
-            let least = least.copied().unwrap_or(Worth::of(Sample { hits: 0.0, trials: 0.0 }));
-            let most = least.connections.map_or(f64::INFINITY, |connections| connections as f64);
-            let trials = least.sample.trials.min(most);
-            let absent = Worth { why: least.why, ..Worth::of(Sample { hits: 0.0, trials }) };
-            Groups { answers, worths, unseen, absent }
+            let answers = counted.map(|(name, n)| (name.into_owned(), n)).collect();
+            match label {
+                Label::Address => self.addresses(answers),
+                _ => self.backends(label, answers),
+            }
         })
     }
 
-    fn totals(&self) -> Totals {
-        let connections = self.tally.backends.values().map(|backend| backend.connections).sum();
-        Totals { answers: self.tally.answers(), connections }
-    }
-
-    /// What each group's answers are worth, and those of one that did not answer.
-    fn worths(
-        &self,
-        label: Label,
-        answers: &BTreeMap<String, u64>,
-    ) -> (BTreeMap<String, Worth>, Worth) {
-        let totals = self.totals();
-        let mut opened: BTreeMap<&str, u64> = BTreeMap::new();
-        for (who, backend) in &self.tally.backends {
-            *opened.entry(label.of(who)).or_default() += backend.connections;
+    fn backends(&self, label: Label, counted: BTreeMap<String, u64>) -> Groups {
+        let answers = self.tally.answers();
+        let opened: u64 = self.tally.backends.values().map(|backend| backend.connections).sum();
+        let opened = opened.max(1);
+        let kept = opened < answers;
+        let (trials, hits) = self.tally.order.sequence.groups(label);
+        let (on_each, by_connection) = self.tally.order.by_connection.groups(label);
+        let (blocks, on_each) = (Blocks::new(trials), Blocks::new(on_each));
+        let each = answers as f64 / opened as f64;
+        // Connections of different lengths, each pinned, are worth less than their mean says.
+        let longest = on_each.mean_length().map_or(each, |length| length.max(each));
+        let mut worths = BTreeMap::new();
+        let mut other = None;
+        for (name, count) in &counted {
+            let count = *count;
+            let sample = Sample { hits: count as f64, trials: answers as f64 };
+            // Of two groups, one has what the other has not: their order says the same.
+            let runs = match other {
+                Some(runs) if counted.len() == 2 => runs,
+                _ => blocks.time(of(&hits, name)).unwrap_or(1.0),
+            };
+            other = Some(runs);
+            // Of connections of which nothing more is known, each may be pinned.
+            let within = match kept {
+                true if count == answers => longest,
+                true => on_each.design_effect(of(&by_connection, name)).unwrap_or(longest),
+                false => 1.0,
+            };
+            let within = within.min(longest);
+            let time = runs.max(within).max(1.0);
+            let connections = (kept && answers as f64 / time > opened as f64).then_some(opened);
+            let cause = if runs > within { Why::Runs } else { Why::Connections };
+            let why = (time > NOTABLE).then_some(cause);
+            worths.insert(name.clone(), Worth { sample, time, connections, why });
         }
-        let chains = self.tally.order.chains(label);
-        let worth = |(name, hits): (&String, &u64)| {
-            let opened = opened.get(name.as_str()).copied().unwrap_or(0);
-            let chains = chains.groups.get(name.as_str()).unwrap_or(&chains.absent);
-            (name.clone(), worth_of_group(totals, *hits, opened, chains))
-        };
-        let unseen = worth_of_group(totals, 0, 0, &chains.absent);
-        (answers.iter().map(worth).collect(), unseen)
-    }
-
-    fn worths_of_addresses(
-        &self,
-        answers: &BTreeMap<String, u64>,
-    ) -> (BTreeMap<String, Worth>, Worth) {
-        let totals = self.totals();
-        let mut connections: BTreeMap<String, u64> = BTreeMap::new();
-        for (address, counted) in &self.tally.addresses {
-            *connections.entry(address.ip().to_string()).or_default() += counted.connections;
+        let most = worths.values().max_by(|a, b| a.time.total_cmp(&b.time)).copied();
+        let sample = Sample { hits: 0.0, trials: answers as f64 };
+        let mut absent = Worth { sample, ..most.unwrap_or(Worth::of(sample)) };
+        if kept && absent.time < longest {
+            let why = Some(Why::Connections).filter(|_| longest > NOTABLE);
+            (absent.time, absent.why) = (longest, why);
         }
-        let worth = |(name, hits): (&String, &u64)| {
-            let opened = connections.get(name).copied().unwrap_or(0);
-            (name.clone(), self.worth_of_address(totals, *hits, opened))
-        };
-        let unseen = self.worth_of_address(totals, 0, 0);
-        (answers.iter().map(worth).collect(), unseen)
+        absent.connections = None;
+        Groups { answers: counted, worths, absent }
     }
 
-    /// A connection has one address, for which all of its answers count once; where a look-up
-    /// chose it, all connections may owe theirs to one order of one answer.
-    fn worth_of_address(&self, totals: Totals, hits: u64, opened: u64) -> Worth {
-        let Totals { answers, connections: fresh } = totals;
-        let mut share = if answers > 0 { hits as f64 / answers as f64 } else { 0.0 };
-        let (mut worth, mut why) = (answers, None);
-        if fresh < answers {
-            let all: u64 = self.tally.addresses.values().map(|counted| counted.connections).sum();
-            share = opened as f64 / all.max(1) as f64;
-            (worth, why) = (fresh, Some("a connection has one address"));
+    /// All answers of a connection come from one address, so they count once. If look-ups choose the
+    /// addresses, one look-up may determine the address of every connection.
+    fn addresses(&self, counted: BTreeMap<String, u64>) -> Groups {
+        let tally = self.tally;
+        let answers = tally.answers() as f64;
+        let fresh: u64 = tally.backends.values().map(|backend| backend.connections).sum();
+        let (mut independent, mut why) = (answers, None);
+        if (fresh as f64) < answers {
+            (independent, why) = (fresh as f64, Some(Why::Address));
         }
         if !self.rules.addresses_drawn {
-            (worth, why) = (worth.min(1), Some("look-ups chose the addresses"));
+            (independent, why) = (independent.min(1.0), Some(Why::LookUps));
         }
-        let why = why.filter(|_| (worth as f64) < answers as f64 * NOTABLE);
-        let sample = Sample { hits: share * worth as f64, trials: worth as f64 };
-        Worth { why, ..Worth::of(sample) }
+        let time = if independent > 0.0 { (answers / independent).max(1.0) } else { 1.0 };
+        let why = why.filter(|_| time > NOTABLE);
+        let of = |hits: f64| Worth { time, why, ..Worth::of(Sample { hits, trials: answers }) };
+        let worths = counted.iter().map(|(name, n)| (name.clone(), of(*n as f64))).collect();
+        Groups { answers: counted, worths, absent: of(0.0) }
     }
 
-    /// The largest share that a group can have which did not answer.
+    /// The evidence about failures or slow answers, by their order. How they depend on connections is
+    /// not known.
     #[must_use]
-    pub(crate) fn unseen(&self, label: Label) -> f64 {
-        unseen_share(self.absent(label).sample.trials.floor() as u64, self.rules.confidence)
+    pub(crate) fn worth_of(&self, indicator: Indicator<'_>, sample: Sample) -> Worth {
+        let counts = self.tally.order.sequence.counts(indicator);
+        let blocks = Blocks::new(counts.trials);
+        let time = blocks.time(&counts.hits).unwrap_or(1.0).max(1.0);
+        let why = (time > NOTABLE).then_some(Why::Runs);
+        Worth { sample, time, connections: None, why }
     }
 
-    /// Whether the share is above `null`, at a risk that several tests share. `around` is the
-    /// share that is hoped for, if any, and `scale` is what a difference worth finding is like.
+    /// The largest share of a group without answers, if there are `names` such groups (Boole's
+    /// inequality).
+    #[must_use]
+    pub(crate) fn unseen(&self, label: Label, names: usize) -> f64 {
+        let risk = self.risk() / names.max(1) as f64;
+        let trials = self.absent(label).independent().trials;
+        unseen_share(trials.floor() as u64, 1.0 - risk)
+    }
+
+    /// Whether the share is proven to be above `null`. A sample that is looked at while it grows is
+    /// tested against `alternatives`.
     #[must_use]
     pub(crate) fn above(
         &self,
         worth: Worth,
         null: f64,
-        around: Option<f64>,
-        scale: f64,
+        alternatives: impl Fn(f64) -> Vec<(f64, f64)>,
         risk: f64,
     ) -> bool {
         if null < 0.0 {
             return true;
         }
         let (risk, unseen) = worth.unseen_kinds(risk);
-        let (sample, null) = (worth.sample, null / (1.0 - unseen));
-        if null >= 1.0 || sample.trials <= 0.0 || sample.share() <= null {
+        let (all, some, null) = (worth.sample, worth.independent(), null / (1.0 - unseen));
+        if null >= 1.0 || all.trials <= 0.0 || all.share() <= null {
             return false;
         }
         match self.rules.sampling {
-            Sampling::Fixed => exact::at_least(sample.hits, sample.trials, null) <= risk,
+            Sampling::Fixed => {
+                exact::chernoff(all.hits, all.trials, null) <= risk
+                    && exact::at_least(some.hits, some.trials, null) <= risk
+            }
             Sampling::UntilDecided => {
-                let alternatives = match around {
-                    Some(target) => sequence::around(target, null, scale),
-                    None => sequence::beyond(null, scale),
-                };
-                sequence::ln_evidence_above(sample, null, &alternatives) >= -risk.ln()
+                sequence::ln_evidence_above(some, null, &alternatives(null)) >= -risk.ln()
             }
         }
     }
 
-    /// Whether the share is below `null`; as [`Self::above`].
+    /// Whether the share is proven to be below `null`; `alternatives` are those for misses.
     #[must_use]
     pub(crate) fn below(
         &self,
         worth: Worth,
         null: f64,
-        around: Option<f64>,
-        scale: f64,
+        alternatives: impl Fn(f64) -> Vec<(f64, f64)>,
         risk: f64,
     ) -> bool {
-        self.above(worth.mirrored(), 1.0 - null, around.map(|target| 1.0 - target), scale, risk)
+        self.above(worth.mirrored(), 1.0 - null, alternatives, risk)
     }
 
-    /// Between which shares the true one is.
+    /// The interval of the share, for a reason.
     #[must_use]
     pub(crate) fn interval(&self, worth: Worth) -> (f64, f64) {
+        if self.silent {
+            return (0.0, 1.0);
+        }
         if self.rules.sampling == Sampling::Fixed {
             return (worth.lower(self.risk() / 2.0), worth.upper(self.risk() / 2.0));
         }
         let (risk, unseen) = worth.unseen_kinds(self.risk());
-        let (low, high) = sequence::interval(worth.sample, risk);
+        let (low, high) = sequence::interval(worth.independent(), risk);
         (low * (1.0 - unseen), high + (1.0 - high) * unseen)
     }
-}
 
-/// Of a group with so many answers, on so many connections that were opened for them.
-fn worth_of_group(totals: Totals, hits: u64, opened: u64, chains: &GroupChains) -> Worth {
-    let answers = totals.answers as f64;
-    let connections = totals.connections.max(1) as f64;
-    let share = if answers > 0.0 { hits as f64 / answers } else { 0.0 };
-    let (mut worth, mut share, mut why) = (answers, share, None);
-    let mut of_connections = None;
-    if connections < answers {
-        let within = Correlation::of(&chains.kept).map_or(1.0, |correlation| correlation.upper());
-        worth = order::worth_of_connections(answers, answers / connections, within);
-        why = Some("kept connections may be pinned");
-        if worth < connections * 1.5 {
-            // The first answer of each: what the balancer decided, once for each.
-            (worth, share) = (connections, opened as f64 / connections);
-        } else {
-            of_connections = Some(connections as u64);
-        }
+    /// The fewest requests for a claim about the mesh beyond the run; see [`super::sampling`].
+    #[must_use]
+    pub(crate) fn least(&self) -> u64 {
+        super::sampling::least(self.rules.dependence, self.risk())
     }
-    if let Some(order) = Correlation::of(&chains.started).filter(Correlation::clusters) {
-        let chained = order::worth_of_chain(answers, order.upper());
-        if chained < worth {
-            (worth, why) = (chained, Some("answers of a kind follow each other"));
+
+    /// A note if a sample of fixed size does not show anything beyond its own run: it is too small, or
+    /// the order of its answers is not known.
+    pub(super) fn limit_note(&self) -> String {
+        let least = self.least();
+        if self.tally.order.sequence.is_empty() {
+            return "; about this run only: the order of its answers is not known".to_owned();
         }
+        if self.rules.sampling == Sampling::UntilDecided || self.tally.requests() >= least {
+            return String::new();
+        }
+        format!("; about this run only: fewer than {least} requests")
     }
-    let why = why.filter(|_| worth < answers * NOTABLE);
-    let sample = Sample { hits: share * worth, trials: worth };
-    Worth { sample, connections: of_connections, why }
+
+    /// [`Self::limit_note`], or else how rare an event must be to be missed, if the run's time is known.
+    pub(super) fn rare_note(&self) -> String {
+        let (limit, elapsed) = (self.limit_note(), self.tally.elapsed);
+        if !limit.is_empty() || elapsed.is_zero() {
+            return limit;
+        }
+        format!("; what comes less than once in {} is not seen", units::shown_time(Some(elapsed)))
+    }
 }

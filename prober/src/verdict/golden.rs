@@ -5,15 +5,14 @@ use std::fmt::Write as _;
 use std::ops::Range;
 use std::time::Duration;
 
-use super::tests::{ruling, tally};
+use super::tests::{recorded, ruling, tally};
 use super::{Sampling, Verdict};
 use crate::expectation::FORMS;
 use crate::tally::Tally;
 use crate::tally::failover::{self, Entry, Terms, Trail};
-use crate::tally::latency::Latency;
 
-/// Requests every 10 ms for 6 s, of which those that start at the given times, in ms, fail. The
-/// fault is at 1 s, the recovery at 4 s.
+/// Requests every 10 ms for 8 s, of which those that start at the given times, in ms, fail. The
+/// fault is at 2 s, the recovery at 5 s.
 fn faulty(times: &[Range<u64>]) -> Tally {
     let entry = |ms: u64| Entry {
         due: Duration::from_millis(ms),
@@ -21,31 +20,26 @@ fn faulty(times: &[Range<u64>]) -> Tally {
         cluster: (!times.iter().any(|failing| failing.contains(&ms))).then_some(0),
         retried: false,
     };
-    let entries: Vec<_> = (0..600).map(|n| entry(10 * n)).collect();
+    let entries: Vec<_> = (0..800).map(|n| entry(10 * n)).collect();
     let failures = entries.iter().filter(|entry| entry.cluster.is_none()).count() as u64;
     let trail = Trail { clusters: vec!["kops".to_owned()], entries, cut: false };
     let seconds = Duration::from_secs;
-    let events = [seconds(1), seconds(4)];
-    let failover = failover::measure(&trail, &events, seconds(6), &Terms::default());
+    let events = [seconds(2), seconds(5)];
+    let failover = failover::measure(&trail, &events, seconds(8), &Terms::default());
     assert!(failover.is_some());
-    Tally { failover, ..tally(&[("kops", 600 - failures)], failures) }
+    Tally { failover, ..tally(&[("kops", 800 - failures)], failures) }
 }
 
 /// The same answers, each in a tenth of a second.
 fn slow(answers: &[(&str, u64)]) -> Tally {
-    let mut tally = tally(answers, 0);
-    for backend in tally.backends.values_mut() {
-        backend.fresh = Latency::default();
-        (0..backend.answers).for_each(|_| backend.fresh.record(Duration::from_millis(100)));
-    }
-    tally
+    recorded(answers, 0, u64::MAX, Duration::from_millis(100))
 }
 
 /// A form, and tallies of which it passes, fails and stays open.
 fn samples() -> Vec<(&'static str, [Tally; 3])> {
     let t = tally;
-    let until = |end: u64| 1_000..end;
-    let half = || until(1_500);
+    let until = |end: u64| 2_000..end;
+    let half = || until(2_500);
     let retried = |answers: &[(&str, u64)]| {
         let mut tally = t(answers, 0);
         tally.backends.values_mut().for_each(|backend| backend.retried = 2);
@@ -59,10 +53,13 @@ fn samples() -> Vec<(&'static str, [Tally; 3])> {
     let many: &[(&str, u64)] = &[("kops", 3_000)];
     vec![
         ("errors = 0", [t(ten, 0), t(ten, 3), t(&[], 0)]),
-        ("error-rate <= 1%", [t(many, 0), t(ten, 9), t(ten, 0)]),
+        ("error-rate <= 1%", [t(many, 0), t(&[("kops", 900)], 90), t(ten, 0)]),
         ("retried = 0", [t(ten, 0), retried(few), t(&[], 0)]),
-        ("p99 < 80ms", [t(many, 0), slow(ten), t(ten, 0)]),
-        ("p99{cluster=kops} < 80ms", [t(even, 0), slow(few), t(&[("gke1", 9)], 0)]),
+        ("p99 < 80ms", [t(many, 0), slow(&[("kops", 900)]), t(ten, 0)]),
+        (
+            "p99{cluster=kops} < 80ms",
+            [t(even, 0), slow(&[("kops", 900), ("gke1", 10)]), t(&[("gke1", 9)], 0)],
+        ),
         ("throughput >= 10/s", [t(ten, 0), t(&[("kops", 9)], 0), instant]),
         ("only kops", [t(many, 0), t(few, 0), t(ten, 0)]),
         ("reaches kops,gke1", [t(few, 0), t(many, 0), t(ten, 0)]),
@@ -72,10 +69,18 @@ fn samples() -> Vec<(&'static str, [Tally; 3])> {
         ("shares kops=80%,gke1=20% ± 5%", [t(skewed, 0), t(even, 0), t(few, 0)]),
         ("share{cluster=gke1} >= 30%", [t(even, 0), t(skewed, 0), t(few, 0)]),
         ("share{cluster=gke1} <= 30%", [t(skewed, 0), t(even, 0), t(few, 0)]),
-        ("failover < 1s", [faulty(&[half()]), faulty(&[until(4_000)]), t(ten, 0)]),
-        ("failover < 1s", [faulty(&[half()]), faulty(&[until(2_500)]), faulty(&[until(2_000)])]),
-        ("failback < 1s", [faulty(&[half()]), faulty(&[half(), 4_000..6_000]), t(ten, 0)]),
-        ("lost <= 50", [faulty(&[half()]), faulty(&[half(), 4_000..4_010]), t(ten, 0)]),
+        ("failover < 1s", [faulty(&[half()]), faulty(&[until(5_000)]), faulty(&[])]),
+        ("failover < 1s", [faulty(&[half()]), faulty(&[until(3_500)]), faulty(&[until(3_000)])]),
+        (
+            "failover < 2500ms",
+            [faulty(&[half()]), faulty(&[until(5_000)]), faulty(&[until(4_000)])],
+        ),
+        ("failback < 1s", [faulty(&[half()]), faulty(&[half(), 5_000..8_000]), t(ten, 0)]),
+        (
+            "failback < 1500ms",
+            [faulty(&[half()]), faulty(&[half(), 7_800..7_810]), faulty(&[half(), 5_000..5_500])],
+        ),
+        ("lost <= 50", [faulty(&[half()]), faulty(&[half(), 5_000..5_010]), t(ten, 0)]),
     ]
 }
 

@@ -1,6 +1,6 @@
 //! How many requests prove what. Pure.
 
-use crate::stats::exact;
+use crate::stats::{dependence, exact};
 
 /// Samples beyond this are not looked for.
 pub(crate) const MOST: u64 = 1_000_000_000;
@@ -22,8 +22,9 @@ pub(crate) struct Question {
 
 impl Question {
     /// The chance that `n` requests prove every share inside the tolerance, at least, if each
-    /// is what it should be: for each share the exact chance that both one-sided binomial tests
-    /// (Clopper–Pearson) succeed, failures added up over the shares (Bonferroni).
+    /// is what it should be and answers are independent: for each share the exact chance that both
+    /// one-sided tests succeed, failures added up over the shares (Bonferroni). A test is Chernoff's
+    /// bound on the answers, and the binomial one on as many as they are judged to be worth.
     #[must_use]
     pub(crate) fn power_of(&self, n: u64) -> f64 {
         let trials = n as f64;
@@ -59,15 +60,18 @@ impl Question {
         };
         // The least count that proves more than `low`, and the least that no longer proves
         // less than `high`.
-        let least = if low <= 0.0 {
-            0.0
-        } else {
-            whole(0.0, trials + 1.0, &|hits| exact::at_least(hits, trials, low) <= self.risk)
+        let time = dependence::of_independent(trials, share);
+        let above = |hits: f64, limit: f64| {
+            exact::chernoff(hits, trials, limit) <= self.risk
+                && exact::at_least(hits / time, trials / time, limit) <= self.risk
         };
-        let beyond = if high >= 1.0 {
-            trials + 1.0
-        } else {
-            whole(0.0, trials + 1.0, &|hits| exact::at_most(hits, trials, high) > self.risk)
+        let least = match low <= 0.0 {
+            true => 0.0,
+            false => whole(0.0, trials + 1.0, &|hits| hits > trials || above(hits, low)),
+        };
+        let beyond = match high >= 1.0 {
+            true => trials + 1.0,
+            false => whole(0.0, trials + 1.0, &|hits| !above(trials - hits, 1.0 - high)),
         };
         if beyond <= least {
             return 0.0;

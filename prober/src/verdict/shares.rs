@@ -6,11 +6,14 @@
 
 use std::collections::BTreeSet;
 
-use super::{Evidence, Ruling, Verdict, Worth, both, who};
-use crate::expectation::{Group, Side};
-use crate::stats::sequence::Sample;
+use super::{Evidence, Ruling, Verdict, Worth, all, both, who};
+use crate::expectation::{Form, Group, Side};
+use crate::stats::sequence::{self, Sample};
 use crate::tally::Label;
 use crate::units::{count, percent};
+
+/// A group with less than this part of an even share is a stray.
+const STRAY: f64 = 0.25;
 
 /// A group, its share, and where it may be.
 struct Claim {
@@ -28,32 +31,42 @@ pub(super) fn balanced(
     tolerance: f64,
 ) -> Ruling {
     let mut names = names.to_vec();
-    if names.is_empty() {
+    let named = !names.is_empty();
+    if !named {
         if label == Label::Cluster {
             names.extend(evidence.rules.clusters.iter().cloned());
         }
+        // A group that gave less than counts as answering is a stray, not a member that should
+        // have an even share. With many groups, an even share may be that small.
+        let groups = evidence.answers(label).len().max(1) as f64;
+        let least = evidence.rules.min_share.min(STRAY / groups) * evidence.tally.answers() as f64;
         let known: BTreeSet<_> = names.iter().cloned().collect();
-        let seen = evidence.answers(label).keys().filter(|name| !known.contains(*name));
-        names.extend(seen.cloned());
+        let counted =
+            |(name, count): &(&String, &u64)| **count as f64 >= least && !known.contains(*name);
+        names.extend(evidence.answers(label).iter().filter(counted).map(|(name, _)| name.clone()));
     }
     if let [name] = names.as_slice() {
-        return alone(evidence, label, name);
+        return alone(evidence, label, name, named);
     }
     let even = 1.0 / names.len() as f64;
     let shares: Vec<_> = names.into_iter().map(|name| (name, even)).collect();
     self::shares(evidence, &shares, label, tolerance)
 }
 
-/// One group was seen, and nobody said which others there are.
-fn alone(evidence: &Evidence<'_>, label: Label, name: &str) -> Ruling {
-    let bound = evidence.unseen(label);
+/// One group was seen, and nobody said which others there are; or one was named.
+fn alone(evidence: &Evidence<'_>, label: Label, name: &str, named: bool) -> Ruling {
+    if named {
+        return who::judge(evidence, Form::Only, label, &[name.to_owned()]);
+    }
+    let bound = evidence.unseen(label, 1);
+    let given = evidence.count(label, name);
+    let word = label.word();
     let said = format!(
-        "only {name} gave all {}, others less than {} % ({}), so there is nothing to be balanced; \
-         name the {}s that should answer: balanced {name},…",
-        count(evidence.tally.answers(), "answer"),
+        "only {name} gave {}, other {word}s less than {} % ({}), so there is nothing to be balanced; \
+         name the {word}s that should answer: balanced {name},…",
+        all(given, "answer"),
         percent(bound),
         evidence.sure(),
-        label.word(),
     );
     let proven = bound <= evidence.rules.min_share;
     (if proven { Verdict::Fail } else { Verdict::Inconclusive }, said)
@@ -82,39 +95,50 @@ pub(super) fn shares(
         .filter(|claim| claim.target > 0.0 && claim.low <= 0.0)
         .map(|claim| claim.name.clone())
         .collect();
-    let missing = wanted.iter().any(|name| !evidence.answers(label).contains_key(name.as_str()));
+    let missing = wanted.iter().any(|name| evidence.count(label, name) == 0);
     if missing { both(who::reaches(evidence, label, &wanted), ruling) } else { ruling }
 }
 
 fn within(evidence: &Evidence<'_>, claims: &[Claim], label: Label, tolerance: f64) -> Ruling {
     let risk = evidence.risk();
     let seen = shown(evidence, claims, label);
-    // With two groups, the one above is the other below.
+    // With two groups, the one above is the other below. Half of the risk is for a group that is
+    // missing altogether.
     let tests = if claims.len() == 2 { 2.0 } else { 2.0 * claims.len() as f64 + 1.0 };
+    let reaches = claims.iter().any(|claim| claim.target > 0.0 && claim.low <= 0.0);
+    let tests = if reaches { 2.0 * tests } else { tests };
+    let far = |null: f64| sequence::beyond(null, tolerance);
     for Claim { name, low, high, worth, .. } in claims {
-        let said = if evidence.above(*worth, *high, None, tolerance, risk / tests) {
+        let said = if evidence.above(*worth, *high, far, risk / tests) {
             format!("above {} %", percent(*high))
-        } else if *low > 0.0 && evidence.below(*worth, *low, None, tolerance, risk / tests) {
+        } else if *low > 0.0 && evidence.below(*worth, *low, far, risk / tests) {
             format!("below {} %", percent(*low))
         } else {
             continue;
         };
         let (note, sure) = (worth_note(evidence, worth), evidence.sure());
-        return (Verdict::Fail, format!("{seen}: {name} is {said} ({sure}){note}"));
+        let limit = limit_note(evidence, label);
+        return (Verdict::Fail, format!("{seen}: {name} is {said} ({sure}){note}{limit}"));
     }
-    if let Some(ruling) = strangers(evidence, claims, label, (tolerance, risk / tests), &seen) {
-        return ruling;
-    }
+    let strays = match strangers(evidence, claims, label, (tolerance, risk / tests), &seen) {
+        (Verdict::Pass, strays) => strays,
+        ruling => return ruling,
+    };
     let open = claims.iter().find(|Claim { target, low, high, worth, .. }| {
-        let around = Some(*target);
-        let above = *low <= 0.0 || evidence.above(*worth, *low, around, tolerance, risk);
-        let below = *high >= 1.0 || evidence.below(*worth, *high, around, tolerance, risk);
+        let from_below = |null: f64| sequence::around(*target, null, tolerance);
+        let from_above = |null: f64| sequence::around(1.0 - target, null, tolerance);
+        let above = *low <= 0.0 || evidence.above(*worth, *low, from_below, risk);
+        let below = *high >= 1.0 || evidence.below(*worth, *high, from_above, risk);
         !(above && below)
     });
     let Some(Claim { name, low, high, worth, .. }) = open else {
         let (sure, points) = (evidence.sure(), percent(tolerance));
-        let note = claims.first().map(|c| worth_note(evidence, &c.worth)).unwrap_or_default();
-        let said = format!("{seen}: each within {points} points of its share ({sure}){note}");
+        let longest = claims.iter().max_by(|a, b| a.worth.time.total_cmp(&b.worth.time));
+        let note = longest.map(|c| worth_note(evidence, &c.worth)).unwrap_or_default();
+        let limit = limit_note(evidence, label);
+        let said = format!(
+            "{seen}: each within {points} points of its share ({sure}){strays}{note}{limit}"
+        );
         return (Verdict::Pass, said);
     };
     let (least, most) = evidence.interval(*worth);
@@ -130,54 +154,56 @@ fn within(evidence: &Evidence<'_>, claims: &[Claim], label: Label, tolerance: f6
     (Verdict::Inconclusive, said)
 }
 
-/// Those that nobody named have no share: together they may give up to the tolerance.
+/// Groups that are not named may give up to the tolerance together. A pass lists them.
 fn strangers(
     evidence: &Evidence<'_>,
     claims: &[Claim],
     label: Label,
     (tolerance, risk): (f64, f64),
     seen: &str,
-) -> Option<Ruling> {
+) -> Ruling {
     let named: BTreeSet<_> = claims.iter().map(|claim| claim.name.as_str()).collect();
     let others = evidence.answers(label).keys().map(String::as_str);
     let others: Vec<_> = others.filter(|name| !named.contains(name)).collect();
     if others.is_empty() {
-        return None;
+        return (Verdict::Pass, String::new());
     }
     let parts: Vec<_> = others.iter().map(|name| evidence.worth(label, name)).collect();
-    let trials = parts.iter().map(|part| part.sample.trials).fold(f64::INFINITY, f64::min);
-    let hits = parts.iter().map(|part| part.sample.share() * trials).sum::<f64>().min(trials);
+    let hits = parts.iter().map(|part| part.sample.hits).sum::<f64>();
+    let trials = evidence.tally.answers() as f64;
+    let time = parts.iter().map(|part| part.time).fold(1.0, f64::max);
     let connections = parts.iter().find_map(|part| part.connections);
-    let together = Worth { connections, ..Worth::of(Sample { hits, trials }) };
-    let names = others.join(", ");
+    let together = Worth { connections, time, ..Worth::of(Sample { hits, trials }) };
+    let (names, points) = (others.join(", "), percent(tolerance));
     let sure = evidence.sure();
-    if evidence.above(together, tolerance, None, tolerance, risk) {
-        let said = format!("{seen}: {names} is above {} % unasked ({sure})", percent(tolerance));
-        return Some((Verdict::Fail, said));
+    let far = |null: f64| sequence::beyond(null, tolerance);
+    if evidence.above(together, tolerance, far, risk) {
+        let said = format!("{seen}: {names} is above {points} % unasked ({sure})");
+        return (Verdict::Fail, said);
     }
-    if evidence.below(together, tolerance, Some(0.0), tolerance, evidence.risk()) {
-        return None;
+    let none = |null: f64| sequence::around(1.0, null, tolerance);
+    if evidence.below(together, tolerance, none, evidence.risk()) {
+        let gave = count(hits as u64, "answer");
+        return (Verdict::Pass, format!("; strays: {names} gave {gave}"));
     }
-    let said = format!(
-        "{seen}: {names}, which was not named, may give more than {} %",
-        percent(tolerance)
-    );
-    Some((Verdict::Inconclusive, said))
+    let said = format!("{seen}: {names}, which was not named, may give more than {points} %");
+    (Verdict::Inconclusive, said)
 }
 
 pub(super) fn share(evidence: &Evidence<'_>, group: &Group, side: Side, bound: f64) -> Ruling {
     let risk = evidence.risk();
     let worth = evidence.worth(group.label, &group.name);
     let scale = bound.min(1.0 - bound) / 4.0;
-    let above = evidence.above(worth, bound, None, scale, risk);
-    let below = evidence.below(worth, bound, None, scale, risk);
-    let hits = evidence.answers(group.label).get(&group.name).copied();
+    let far = |null: f64| sequence::beyond(null, scale);
+    let above = evidence.above(worth, bound, far, risk);
+    let below = evidence.below(worth, bound, far, risk);
+    let hits = evidence.count(group.label, &group.name);
     let seen = format!(
         "{} gave {} of {}, {} %",
         group.name,
-        hits.unwrap_or(0),
+        hits,
         count(evidence.tally.answers(), "answer"),
-        percent(hits.unwrap_or(0) as f64 / evidence.tally.answers() as f64),
+        percent(hits as f64 / evidence.tally.answers() as f64),
     );
     let (note, sure) = (worth_note(evidence, &worth), evidence.sure());
     let (met, missed, word) = match side {
@@ -186,7 +212,8 @@ pub(super) fn share(evidence: &Evidence<'_>, group: &Group, side: Side, bound: f
     };
     if met || missed {
         let verdict = if met { Verdict::Pass } else { Verdict::Fail };
-        return (verdict, format!("{seen}: {word} {} % ({sure}){note}", percent(bound)));
+        let limit = limit_note(evidence, group.label);
+        return (verdict, format!("{seen}: {word} {} % ({sure}){note}{limit}", percent(bound)));
     }
     let (least, most) = evidence.interval(worth);
     let said = format!(
@@ -198,13 +225,20 @@ pub(super) fn share(evidence: &Evidence<'_>, group: &Group, side: Side, bound: f
     (Verdict::Inconclusive, said)
 }
 
+/// What the verdict does not cover. Equal answers do not show their dependence.
+fn limit_note(evidence: &Evidence<'_>, label: Label) -> String {
+    match evidence.answers(label).len() {
+        1 => evidence.rare_note(),
+        _ => evidence.limit_note(),
+    }
+}
+
 /// `kops 50.3 %, gke1 49.7 % of 1890 answers`.
 fn shown(evidence: &Evidence<'_>, claims: &[Claim], label: Label) -> String {
     /// More would fill the line.
     const MOST: usize = 6;
     let total = evidence.tally.answers();
-    let answers = evidence.answers(label);
-    let share = |name: &str| answers.get(name).copied().unwrap_or(0) as f64 / total as f64;
+    let share = |name: &str| evidence.count(label, name) as f64 / total as f64;
     let listed = claims.iter().take(MOST);
     let mut list: Vec<_> =
         listed.map(|c| format!("{} {} %", c.name, percent(share(&c.name)))).collect();
@@ -224,7 +258,8 @@ fn worth_note(evidence: &Evidence<'_>, worth: &Worth) -> String {
     const NOTABLE: f64 = 0.01;
     let mut note = String::new();
     if let Some(why) = worth.why {
-        note = format!("; they are worth {:.0} independent ones: {why}", worth.sample.trials);
+        let independent = worth.independent().trials;
+        note = format!("; they are worth {independent:.0} independent ones: {}", why.words());
     }
     let (_, unseen) = worth.unseen_kinds(evidence.risk());
     if let Some(connections) = worth.connections.filter(|_| unseen > NOTABLE) {

@@ -1,15 +1,17 @@
 //! Runs of the sampling rule on made-up answers, seeded: what a decision takes. Pure.
 
+use std::time::Duration;
+
 use echo_reply::Identity;
 
 use crate::expectation::Expectation;
 use crate::stats::random::Random;
-use crate::tally::{BackendTally, Label, Tally};
-use crate::verdict::sampling::pause;
-use crate::verdict::{self, Rules, Sampling};
+use crate::tally::outcome::{Answer, Outcome, Timings, Who, Wire};
+use crate::tally::{Label, Recorder};
+use crate::verdict::{self, Rules, Sampling, Verdict, sampling};
 
 /// How many runs are made.
-const RUNS: u64 = 200;
+const RUNS: u64 = 100;
 /// Beyond so many requests a simulation takes too long to wait for.
 const LONGEST: u64 = 40_000;
 
@@ -22,19 +24,6 @@ pub(crate) struct Sizes {
     pub most: u64,
     /// How many runs there were.
     pub runs: u64,
-}
-
-/// A tally of independent answers, each on a connection of its own, one pod in each cluster.
-#[must_use]
-pub(crate) fn tally(counts: &[(String, u64)]) -> Tally {
-    let mut tally = Tally::default();
-    for (name, answers) in counts.iter().filter(|(_, answers)| *answers > 0) {
-        let backend =
-            BackendTally { answers: *answers, connections: *answers, ..BackendTally::default() };
-        tally.backends.insert(Identity::new(name.clone(), name.clone()), backend);
-        tally.connections += answers;
-    }
-    tally
 }
 
 /// What it takes to decide that groups have their `targets`, where their shares are `truth`;
@@ -55,7 +44,7 @@ pub(crate) fn balance(
         Rules { confidence: 1.0 - risk, sampling: Sampling::UntilDecided, ..Rules::default() };
     let many = targets.len() as u64;
     (about < LONGEST && many <= 64)
-        .then(|| sizes(&expectation, &rules, truth, RUNS / many.clamp(1, 8)))
+        .then(|| sizes(&expectation, &rules, truth, RUNS / many.clamp(1, 5)))
 }
 
 fn sizes(expectation: &Expectation, rules: &Rules, truth: &[f64], runs: u64) -> Sizes {
@@ -68,18 +57,30 @@ fn sizes(expectation: &Expectation, rules: &Rules, truth: &[f64], runs: u64) -> 
 
 fn one(expectation: &Expectation, rules: &Rules, truth: &[f64], seed: u64) -> u64 {
     let mut random = Random::new(seed);
-    let mut counts: Vec<_> = (0..truth.len()).map(|n| (format!("c{n}"), 0)).collect();
+    let who: Vec<_> =
+        (0..truth.len()).map(|n| Identity::new(format!("c{n}"), format!("c{n}"))).collect();
+    let mut recorder = Recorder::default();
+    let least = sampling::least(rules.dependence, 1.0 - rules.confidence);
     let mut n = 0;
     while n < 10 * LONGEST {
-        let until = n + pause(n);
-        while n < until {
-            counts[random.pick(truth)].1 += 1;
-            n += 1;
+        let until = sampling::next(n, least);
+        for sequence in n..until {
+            recorder
+                .record_on(0, outcome(sequence, &who[random.pick(truth)]), 0, || Duration::ZERO);
         }
-        let judged = verdict::judge(&tally(&counts), expectation, rules);
-        if judged.verdict != verdict::Verdict::Inconclusive {
+        n = until;
+        let undecided = Verdict::Inconclusive;
+        if n >= least && verdict::verdict(&recorder.so_far(false), expectation, rules) != undecided
+        {
             break;
         }
     }
     n
+}
+
+/// An answer on a connection of its own.
+fn outcome(sequence: u64, who: &Identity) -> Outcome<'_> {
+    let answer = Answer { who: Who::Body(who), attempt: None, text: None };
+    let (timings, wire) = (Timings::default(), Wire::Fresh);
+    Outcome { sequence, result: Ok(answer), timings, wire, remote: None, passed_over: Vec::new() }
 }

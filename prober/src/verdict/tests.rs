@@ -4,26 +4,47 @@ use std::time::Duration;
 
 use super::*;
 use crate::expectation::parse;
-use crate::tally::outcome::FailureKind;
-use crate::tally::{AddressTally, BackendTally, FailureGroup, Pairs};
+use crate::tally::outcome::{Answer, Failure, FailureKind, Outcome, Timings, Who, Wire};
+use crate::tally::{AddressTally, BackendTally, Recorder};
 use echo_reply::Identity;
 
-/// One pod in each cluster; each answer on a connection of its own, in 10 ms.
+/// One pod in each cluster; each answer on a connection of its own, in 10 ms, evenly mixed.
 pub(super) fn tally(answers: &[(&str, u64)], failures: u64) -> Tally {
-    let mut tally = Tally { elapsed: Duration::from_secs(1), ..Tally::default() };
-    for (cluster, n) in answers {
-        let mut backend = BackendTally { answers: *n, connections: *n, ..BackendTally::default() };
-        for _ in 0..*n {
-            backend.fresh.record(Duration::from_millis(10));
-        }
-        tally.backends.insert(Identity::new("p", *cluster), backend);
+    recorded(answers, failures, u64::MAX, Duration::from_millis(10))
+}
+
+/// The same with so many connections, on each of which all answer; in so much time.
+pub(super) fn recorded(
+    answers: &[(&str, u64)],
+    failures: u64,
+    connections: u64,
+    total: Duration,
+) -> Tally {
+    let mut groups: Vec<_> =
+        answers.iter().map(|(cluster, n)| (Some(Identity::new("p", *cluster)), *n, 0)).collect();
+    groups.push((None, failures, 0));
+    let all: u64 = groups.iter().map(|(_, n, _)| n).sum();
+    let lanes = connections.min(all.max(1));
+    let mut recorder = Recorder::default();
+    for sequence in 0..all {
+        // Whose turn it is most.
+        let due = |(_, n, had): &(Option<Identity>, u64, u64)| {
+            (*n as u128 * u128::from(sequence + 1)) as i128 - (*had as i128) * i128::from(all)
+        };
+        let place = (0..groups.len()).max_by_key(|place| due(&groups[*place])).unwrap();
+        groups[place].2 += 1;
+        let failure = || Failure::new(FailureKind::Status, "503");
+        let answer = |who| Answer { who: Who::Body(who), attempt: Some(1), text: None };
+        let result = groups[place].0.as_ref().map(answer).ok_or_else(failure);
+        let timings = Timings { total, service: total, ..Timings::default() };
+        let wire = if sequence < lanes { Wire::Fresh } else { Wire::Kept };
+        let outcome =
+            Outcome { sequence, result, timings, wire, remote: None, passed_over: Vec::new() };
+        // Not always the same on a lane.
+        let lane = (sequence + sequence / lanes) % lanes;
+        recorder.record_on(lane as usize, outcome, 0, || Duration::ZERO);
     }
-    if failures > 0 {
-        let what = "503".to_owned();
-        let kind = FailureKind::Status;
-        tally.failures.push(FailureGroup { kind, what, count: failures });
-    }
-    tally
+    Tally { elapsed: Duration::from_secs(1), ..recorder.into_tally() }
 }
 
 pub(super) fn ruling(text: &str, tally: &Tally, sampling: Sampling) -> Judged {
@@ -62,15 +83,15 @@ fn each_form_passes_fails_and_stays_open() {
         ("only kops", &[], 0, Inconclusive),
         ("reaches kops,gke1", &[("kops", 99), ("gke1", 1)], 0, Pass),
         ("reaches kops,gke1", &[("kops", 1), ("gke1", 1), ("x", 1)], 0, Pass),
-        ("reaches kops,gke1", &[("kops", 700)], 0, Fail),
+        ("reaches kops,gke1", &[("kops", 800)], 0, Fail),
         ("reaches kops,gke1", &[("kops", 600)], 0, Inconclusive),
         ("reaches kops,gke1", &[], 10, Fail),
-        ("exactly kops,gke1", &[("kops", 350), ("gke1", 350)], 0, Pass),
+        ("exactly kops,gke1", &[("kops", 400), ("gke1", 400)], 0, Pass),
         ("exactly kops,gke1", &[("kops", 5), ("gke1", 5)], 0, Inconclusive),
         ("exactly kops,gke1", &[("kops", 5), ("gke1", 5), ("x", 1)], 0, Fail),
-        ("exactly kops,gke1", &[("kops", 700)], 0, Fail),
+        ("exactly kops,gke1", &[("kops", 800)], 0, Fail),
         ("exactly kops,gke1", &[("kops", 3), ("x", 1)], 0, Fail),
-        ("exactly p by pod", &[("kops", 350), ("gke1", 350)], 0, Pass),
+        ("exactly p by pod", &[("kops", 400), ("gke1", 400)], 0, Pass),
         ("balanced ± 5%", &[("kops", 2_000), ("gke1", 2_000)], 0, Pass),
         ("balanced ± 5%", &[("kops", 50), ("gke1", 50)], 0, Inconclusive),
         ("balanced ± 5%", &[("kops", 1_400), ("gke1", 600)], 0, Fail),
@@ -98,8 +119,14 @@ fn each_form_passes_fails_and_stays_open() {
         for sampling in [Sampling::Fixed, Sampling::UntilDecided] {
             let judged = ruling(text, &tally, sampling);
             let reason = &judged.reason;
+            let proven = sampling == Sampling::Fixed || tally.requests() >= 783;
+            let one_is_enough = answers.is_empty()
+                || !judged.expectation.is_statistical()
+                || matches!((&text[..4], verdict), ("only", Fail) | ("reac", Pass))
+                || answers.iter().any(|(name, _)| *name == "x");
+            let wanted = if proven || one_is_enough { verdict } else { Inconclusive };
             assert_eq!(
-                judged.verdict, verdict,
+                judged.verdict, wanted,
                 "{text} {answers:?} {failures} {sampling:?}: {reason}"
             );
             assert_eq!(judged.expectation.to_string(), text);
@@ -128,15 +155,18 @@ fn a_cluster_that_a_matrix_names_cannot_hide() {
 
 /// Ten kept connections, each with 400 answers of one cluster.
 fn pinned() -> Tally {
-    let mut tally = tally(&[("kops", 2_000), ("gke1", 2_000)], 0);
-    for backend in tally.backends.values_mut() {
-        backend.connections = 5;
+    let who = ["kops", "gke1"].map(|cluster| Identity::new("p", cluster));
+    let mut recorder = Recorder::default();
+    for sequence in 0..4_000 {
+        let lane = (sequence % 10) as usize;
+        let answer = Answer { who: Who::Body(&who[lane % 2]), attempt: None, text: None };
+        let (result, timings) = (Ok(answer), Timings::default());
+        let wire = if sequence < 10 { Wire::Fresh } else { Wire::Kept };
+        let outcome =
+            Outcome { sequence, result, timings, wire, remote: None, passed_over: Vec::new() };
+        recorder.record_on(lane, outcome, 0, || Duration::ZERO);
     }
-    for cluster in ["kops", "gke1"] {
-        let who = Identity::new("p", cluster);
-        tally.order.pairs.insert((who.clone(), who), Pairs { kept: 1_995, started: 0 });
-    }
-    tally
+    recorder.into_tally()
 }
 
 #[test]
@@ -198,19 +228,7 @@ fn addresses_are_judged_by_connections_that_drew_theirs() {
 
 /// Answers on so many connections, on which one says nothing of the next.
 fn mixed(kops: u64, gke1: u64, connections: u64) -> Tally {
-    let mut tally = tally(&[("kops", kops), ("gke1", gke1)], 0);
-    for backend in tally.backends.values_mut() {
-        backend.connections = connections * backend.answers / (kops + gke1);
-    }
-    let chance = (kops + gke1 - connections) as f64 / ((kops + gke1) as f64).powi(2);
-    for (a, x) in [("kops", kops), ("gke1", gke1)] {
-        for (b, y) in [("kops", kops), ("gke1", gke1)] {
-            let pair = (Identity::new("p", a), Identity::new("p", b));
-            let kept = (x as f64 * y as f64 * chance) as u64;
-            tally.order.pairs.insert(pair, Pairs { kept, started: 0 });
-        }
-    }
-    tally
+    recorded(&[("kops", kops), ("gke1", gke1)], 0, connections, Duration::from_millis(10))
 }
 
 #[test]
@@ -218,14 +236,14 @@ fn kept_connections_that_mix_are_worth_more() {
     let tally = mixed(2_000, 2_000, 400);
     let rules = Rules::default();
     let worth = Evidence::new(&tally, &rules).worth(crate::tally::Label::Cluster, "kops");
-    assert!((2_500.0..3_000.0).contains(&worth.sample.trials), "{worth:?}");
+    assert!((3_000.0..4_000.0).contains(&worth.independent().trials), "{worth:?}");
 }
 
 #[test]
 fn few_connections_leave_out_what_others_would_show() {
     for sampling in [Sampling::Fixed, Sampling::UntilDecided] {
-        // All ten may have gone through the one of two gateways that prefers kops.
-        let judged = ruling("balanced ± 5%", &mixed(8_000, 2_000, 10), sampling);
+        // All ten may have gone through the one of several gateways that has no preference.
+        let judged = ruling("balanced ± 5%", &mixed(5_000, 5_000, 10), sampling);
         assert_eq!(judged.verdict, Verdict::Inconclusive, "{}", judged.reason);
         // 1 - 0.0005^(1/10)
         let part = "10 kept connections may have missed kinds of connections that are up to 53.2 %";
@@ -248,16 +266,18 @@ fn few_connections_leave_out_what_others_would_show() {
 
 #[test]
 fn answers_that_come_in_clusters_are_worth_less_though_each_has_its_connection() {
-    let mut tally = tally(&[("kops", 2_000), ("gke1", 2_000)], 0);
-    let mut pair = |a: &str, b: &str, started| {
-        let pair = (Identity::new("p", a), Identity::new("p", b));
-        tally.order.pairs.insert(pair, Pairs { kept: 0, started });
-    };
-    pair("kops", "kops", 1_900);
-    pair("gke1", "gke1", 1_900);
-    pair("kops", "gke1", 100);
-    pair("gke1", "kops", 99);
-    let judged = ruling("balanced ± 5%", &tally, Sampling::Fixed);
+    let who = ["kops", "gke1"].map(|cluster| Identity::new("p", cluster));
+    let mut recorder = Recorder::default();
+    for sequence in 0..4_000 {
+        // Twenty in a row.
+        let place = (sequence / 20 % 2) as usize;
+        let answer = Answer { who: Who::Body(&who[place]), attempt: None, text: None };
+        let (result, timings) = (Ok(answer), Timings::default());
+        let (remote, wire, passed_over) = (None, Wire::Fresh, Vec::new());
+        let outcome = Outcome { sequence, result, timings, wire, remote, passed_over };
+        recorder.record(outcome, 0);
+    }
+    let judged = ruling("balanced ± 5%", &recorder.into_tally(), Sampling::Fixed);
     assert_eq!(judged.verdict, Verdict::Inconclusive, "{}", judged.reason);
     assert!(judged.reason.contains("follow each other"), "{}", judged.reason);
 }
@@ -269,15 +289,15 @@ fn reasons_carry_the_numbers() {
             "exactly kops,gke1",
             &[("kops", 600), ("gke1", 400)][..],
             0,
-            "kops 600, gke1 400 of 1000 answers; others give less than 0.69 % (99.9 % sure)",
+            "kops 600, gke1 400 of 1000 answers; others give less than 0.71 % (99.9 % sure); what comes less than once in 1.00 s is not seen",
         ),
         ("only kops", &[("kops", 60), ("gke1", 40)], 0, "gke1 gave 40 of 100 answers"),
         (
             "reaches kops,gke1",
             &[("kops", 4)],
             0,
-            "gke1 gave none of 4 answers: less than 82.2 % (99.9 % sure), and 1 % must be ruled \
-             out: it takes 688 independent answers, or a larger --min-share",
+            "gke1 gave none of 4 answers: less than 85 % (99.9 % sure), and 1 % must be ruled out: it \
+             takes 757 independent answers, or a larger --min-share",
         ),
         ("errors = 0", &[("kops", 97)], 3, "3 of 100 requests failed: 3 status"),
         (
@@ -296,20 +316,20 @@ fn reasons_carry_the_numbers() {
             "balanced kops,gke1 ± 5%",
             &[("kops", 60), ("gke1", 40)],
             0,
-            "kops 60 %, gke1 40 % of 100 answers: kops is between 43.1 and 75.4 % (99.9 % sure), which \
+            "kops 60 %, gke1 40 % of 100 answers: kops is between 40.6 and 77.4 % (99.9 % sure), which \
              neither proves nor excludes 45 to 55 %",
         ),
         (
             "p99 < 80ms",
             &[("kops", 2_000)],
             0,
-            "p99 is 10ms, 0 of 2000 answers took 80ms or longer: below 80ms (99.9 % sure)",
+            "p99 is 10ms, 0 of 2000 answers took 80ms or longer: below 80ms (99.9 % sure); what comes less than once in 1.00 s is not seen",
         ),
         (
             "error-rate <= 1%",
             &[("kops", 2_000)],
             0,
-            "0 of 2000 requests failed: less than 1 % (99.9 % sure)",
+            "0 of 2000 requests failed: less than 1 % (99.9 % sure); what comes less than once in 1.00 s is not seen",
         ),
         ("throughput >= 50/s", &[("kops", 100)], 0, "100 answers in 1.000 s: 100.0/s"),
     ] {

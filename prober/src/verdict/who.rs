@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::{Evidence, Ruling, Verdict, all, both};
 use crate::expectation::Form;
 use crate::stats::answers_to_miss;
-use crate::tally::Label;
+use crate::tally::{Label, is_unknown};
 use crate::units::{count, percent};
 
 pub(super) fn judge(evidence: &Evidence<'_>, form: Form, label: Label, names: &[String]) -> Ruling {
@@ -16,20 +16,26 @@ pub(super) fn judge(evidence: &Evidence<'_>, form: Form, label: Label, names: &[
     }
 }
 
-/// Passes once others give less than the share that must be ruled out.
+/// Passes when all others together are proven to give less than the share that must be ruled out.
 fn only(evidence: &Evidence<'_>, label: Label, names: &[String]) -> Ruling {
-    let answers = evidence.answers(label);
-    let total: u64 = answers.values().sum();
+    let total = evidence.tally.answers();
     let wanted: BTreeSet<_> = names.iter().collect();
-    let others: Vec<_> = answers
+    let others: Vec<_> = evidence
+        .answers(label)
         .iter()
-        .filter(|(name, _)| !wanted.contains(name))
+        .filter(|(name, _)| !wanted.contains(name) && !is_unknown(name))
         .map(|(name, n)| format!("{name} gave {n}"))
         .collect();
     if !others.is_empty() {
         return (Verdict::Fail, format!("{} of {}", others.join(", "), count(total, "answer")));
     }
-    let bound = evidence.unseen(label);
+    let nameless = evidence.unknown(label);
+    if nameless > 0 {
+        let word = label.word();
+        let said = format!("{nameless} of {} say no {word}", count(total, "answer"));
+        return (Verdict::Inconclusive, said);
+    }
+    let bound = evidence.unseen(label, 1);
     let said = format!(
         "{} came from {}; others give less than {} % ({})",
         all(total, "answer"),
@@ -38,22 +44,22 @@ fn only(evidence: &Evidence<'_>, label: Label, names: &[String]) -> Ruling {
         evidence.sure(),
     );
     if bound <= evidence.rules.min_share {
-        return (Verdict::Pass, said);
+        return (Verdict::Pass, format!("{said}{}", evidence.rare_note()));
     }
-    (Verdict::Inconclusive, format!("{said}, {}", more(evidence, label)))
+    (Verdict::Inconclusive, format!("{said}, {}", more(evidence, label, 1)))
 }
 
-/// Fails once a missing one is proven to give less than the share that counts.
+/// Fails when a missing group is proven to give less than the share that counts. Each named group could
+/// be missed by chance (Boole's inequality).
 pub(super) fn reaches(evidence: &Evidence<'_>, label: Label, names: &[String]) -> Ruling {
-    let answers = evidence.answers(label);
-    let total: u64 = answers.values().sum();
-    let gave = |name: &String| answers.get(name.as_str()).copied().unwrap_or(0);
+    let total = evidence.tally.answers();
+    let gave = |name: &String| evidence.count(label, name);
     let missing: Vec<_> = names.iter().filter(|name| gave(name) == 0).map(String::as_str).collect();
     if missing.is_empty() {
         let list: Vec<_> = names.iter().map(|name| format!("{name} {}", gave(name))).collect();
         return (Verdict::Pass, format!("{} of {}", list.join(", "), count(total, "answer")));
     }
-    let bound = evidence.unseen(label);
+    let bound = evidence.unseen(label, names.len());
     let said = format!(
         "{} gave none of {}: less than {} % ({})",
         missing.join(", "),
@@ -61,19 +67,28 @@ pub(super) fn reaches(evidence: &Evidence<'_>, label: Label, names: &[String]) -
         percent(bound),
         evidence.sure(),
     );
-    if bound <= evidence.rules.min_share {
-        return (Verdict::Fail, said);
+    let nameless = evidence.unknown(label);
+    if nameless > 0 {
+        let said = format!("{said}, but {nameless} say no {}", label.word());
+        return (Verdict::Inconclusive, said);
     }
-    (Verdict::Inconclusive, format!("{said}, {}", more(evidence, label)))
+    if bound <= evidence.rules.min_share {
+        return (Verdict::Fail, format!("{said}{}", evidence.rare_note()));
+    }
+    (Verdict::Inconclusive, format!("{said}, {}", more(evidence, label, names.len())))
 }
 
-/// What it takes to rule a share out, for one who has not done it.
-pub(super) fn more(evidence: &Evidence<'_>, label: Label) -> String {
+/// How many answers would rule out the share for this many names.
+fn more(evidence: &Evidence<'_>, label: Label, names: usize) -> String {
     let share = evidence.rules.min_share;
-    let needed = answers_to_miss(share, evidence.risk());
+    let needed = answers_to_miss(share, evidence.risk() / names.max(1) as f64);
     let worth = evidence.absent(label);
+    let independent = worth.independent().trials.floor();
     let less = match worth.why {
-        Some(why) => format!("and these are worth {:.0}: {why}", worth.sample.trials),
+        Some(why) => format!("and these are worth {independent}: {}", why.words()),
+        None if independent >= needed as f64 * 0.5 => {
+            format!("and these may be worth only {independent}; or a larger --min-share")
+        }
         None => "or a larger --min-share".to_owned(),
     };
     format!(

@@ -104,7 +104,7 @@ impl State {
     pub(crate) fn report(&self) -> Report {
         let rows = self.rows.iter().map(|row| row.row.clone()).collect();
         let (started, clusters) = (self.started, self.clusters.clone());
-        Report { started, interrupted: false, clusters, rows }
+        Report { run_id: None, started, interrupted: false, clusters, rows }
     }
 
     /// The metrics for Prometheus.

@@ -13,6 +13,9 @@ use crate::tally::latency::Latency;
 /// Bins per window. A round may leave the window too early by at most the length of a bin.
 const BINS: u32 = 60;
 
+/// The most entries of the order of results in a bin.
+const MAX_ORDER: usize = 4_096;
+
 /// The tallies of rounds, by the time of their end. Times have a common, arbitrary origin.
 #[derive(Debug)]
 pub(crate) struct Window {
@@ -89,6 +92,7 @@ struct Packed {
 
 impl Packed {
     fn pack(mut tally: Tally) -> Self {
+        tally.order = mem::take(&mut tally.order).bounded(MAX_ORDER);
         let histograms = latencies(&mut tally).map(pack).collect();
         Self { tally, histograms }
     }

@@ -97,6 +97,8 @@ pub(super) struct Entry {
     confidence: Option<Scalar>,
     min_share: Option<Scalar>,
     max_requests: Option<u64>,
+    min_time: Option<Scalar>,
+    dependence: Option<u64>,
     concurrency: Option<u64>,
     threads: Option<u64>,
     duration: Option<Time>,
@@ -184,10 +186,16 @@ impl Entry {
     }
 
     /// The prober's flags for this entry. A single value is its own, otherwise the default. Headers and
-    /// overrides add up, ordered so that for the prober those of the entry win.
-    pub(super) fn flags(&self, defaults: &Self, source: Option<&SourceEntry>) -> Vec<String> {
+    /// overrides add up, ordered so that for the prober those of the entry win. With `spread`, a
+    /// fixed number of requests is spread over the usual `min-time`.
+    pub(super) fn flags(
+        &self,
+        defaults: &Self,
+        source: Option<&SourceEntry>,
+        spread: bool,
+    ) -> Vec<String> {
         let mut words = Vec::new();
-        self.single_flags(defaults, &mut words);
+        self.single_flags(defaults, spread, &mut words);
         let lists: [(&str, [&[String]; 3]); 3] = [
             ("--header", [&defaults.headers, &[], &self.headers]),
             ("--resolve", [&defaults.resolve, of(source, |s| &s.resolve), &self.resolve]),
@@ -233,7 +241,7 @@ impl Entry {
         self.select.as_ref().or(defaults.select.as_ref())
     }
 
-    fn single_flags(&self, defaults: &Self, words: &mut Vec<String>) {
+    fn single_flags(&self, defaults: &Self, spread: bool, words: &mut Vec<String>) {
         let mut flag = |flag: &str, value: Option<String>| {
             words.extend(value.map(|value| format!("{flag}={value}")));
         };
@@ -255,6 +263,14 @@ impl Entry {
         };
         flag("--confidence", scalar(&self.confidence, &defaults.confidence));
         flag("--min-share", scalar(&self.min_share, &defaults.min_share));
+        let timed = self.duration.is_some() || defaults.duration.is_some();
+        let paced = timed || (!open && self.rate.or(defaults.rate).is_some());
+        // Rows of a fixed size are spread over the time that other rows take at least.
+        let spread = spread.then(|| "1s".to_owned()).filter(|_| !open);
+        let of_all = defaults.min_time.as_ref().map(Scalar::to_string).or(spread);
+        let min_time = self.min_time.as_ref().map(Scalar::to_string);
+        flag("--min-time", min_time.or(of_all.filter(|_| !paced)));
+        flag("--dependence", number(self.dependence, defaults.dependence));
         flag("--duration", scalar(&self.duration, &defaults.duration));
         flag("--warmup", scalar(&self.warmup, &defaults.warmup));
         let lifetime = scalar(&self.connection_lifetime, &defaults.connection_lifetime);

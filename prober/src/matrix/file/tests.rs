@@ -39,7 +39,7 @@ fn the_short_form_expands_to_kubectl_exec() {
     assert_eq!(
         row.origin.words(&row.arguments).join(" "),
         "kubectl exec --context=kops --namespace=istio-disabled --container=prober deploy/sleep -- \
-         prober --target=echo1:8080 --requests=40 --show=2 --header=a: b --expect=errors = 0 \
+         prober --target=echo1:8080 --requests=40 --show=2 --min-time=1s --header=a: b --expect=errors = 0 \
          --expect=exactly kops --output=json --quiet"
     );
     let far = &matrix.rows[3];
@@ -300,4 +300,23 @@ fn a_row_of_rounds_has_a_size_that_is_given() {
     let planned: Vec<_> = rows.iter().map(|row| row.plan.planned()).collect();
     assert_eq!(planned, [Some(7), Some(3), None]);
     assert!(rows.iter().all(|row| row.plan.rules.sampling == Sampling::Fixed));
+}
+
+/// Rows of a fixed size take a second, unless something else sets their time.
+#[test]
+fn rows_of_a_fixed_size_are_spread_over_a_second() {
+    let of = |keys: &str, overrides: &Overrides| {
+        let text = format!("defaults: {{requests: 50}}\ntargets: [{{url: a{keys}}}]\n");
+        let matrix = parse("m.yaml", &text, overrides).unwrap();
+        matrix.rows[0].arguments.iter().find(|word| word.starts_with("--min-time")).cloned()
+    };
+    let plain = Overrides::default();
+    let second = Some("--min-time=1s".to_owned());
+    assert_eq!(of("", &plain), second);
+    assert_eq!(of(", requests: 9", &plain), second);
+    assert_eq!(of(", min-time: 0", &plain), Some("--min-time=0".to_owned()));
+    assert_eq!(of(", min-time: 5s", &plain), Some("--min-time=5s".to_owned()));
+    assert_eq!(of(", rate: 10", &plain), None, "the rate sets the time");
+    let rounds = Overrides { round: Some(7), ..plain };
+    assert_eq!(of("", &rounds), None, "a round of a watch is one of many");
 }

@@ -5,39 +5,28 @@ use crate::expectation::{Expectation, Form, Group};
 use crate::report::Row;
 use crate::tally::{Label, Stopped, Tally};
 use crate::units::count;
-use crate::verdict::{Judged, Verdict};
+use crate::verdict::{Judged, Verdict, Why};
 
 pub(super) fn of(judged: &Judged, row: &Row, tally: &Tally) -> Option<String> {
     let what = match judged.verdict {
         Verdict::Pass => return None,
         // Without answers, only the failures give advice.
         _ if tally.answers() == 0 => return None,
-        Verdict::Inconclusive => open(judged, tally),
+        Verdict::Inconclusive => open(judged, tally)?,
         Verdict::Fail => missed(&judged.expectation, row, tally)?,
     };
     Some(format!("{}: '{}': {what}", row.heading(), judged.expectation))
 }
 
-fn open(judged: &Judged, tally: &Tally) -> String {
-    if judged.reason.contains("kept connections may be pinned") {
-        return format!(
-            "{} came over {}, and a load balancer may pin each connection to one backend. Run \
-             prober again with --reuse never",
-            count(tally.answers(), "answer"),
-            count(tally.connections, "connection"),
-        );
+fn open(judged: &Judged, tally: &Tally) -> Option<String> {
+    // Such a reason has its own remedy.
+    if judged.reason.starts_with("unknown: ") {
+        return None;
     }
-    if judged.reason.contains("answers of a kind follow each other") {
-        return "The backend that answers changes slowly, so consecutive requests are not \
-                independent samples. Spread the requests over more time: --rate 10 -d 10m"
-            .to_owned();
+    if let Some(why) = Why::ALL.into_iter().find(|why| judged.reason.contains(why.words())) {
+        return Some(dependent(why, tally));
     }
-    if judged.reason.contains("look-ups chose the addresses") {
-        return "All connections use the first address of a DNS answer. Run prober again with \
-                --select random"
-            .to_owned();
-    }
-    match tally.stopped {
+    Some(match tally.stopped {
         Some(Stopped::Exhausted) => {
             "The true share is too close to the limit. Send more requests: raise --max-requests"
                 .to_owned()
@@ -47,6 +36,29 @@ fn open(judged: &Judged, tally: &Tally) -> String {
              verdict is decided",
             count(tally.requests(), "request")
         ),
+    })
+}
+
+/// Advice if answers depend on each other.
+fn dependent(why: Why, tally: &Tally) -> String {
+    match why {
+        Why::Connections => format!(
+            "{} came over {}, and a load balancer may pin each connection to one backend. Run \
+             prober again with --reuse never",
+            count(tally.answers(), "answer"),
+            count(tally.connections, "connection"),
+        ),
+        Why::Runs => "The backend that answers changes slowly, so consecutive requests are not \
+                independent samples. Spread the requests over more time: --rate 10 -d 10m"
+            .to_owned(),
+        Why::Address => {
+            "A connection has one address. Run prober again with --reuse never".to_owned()
+        }
+        Why::LookUps => {
+            "All connections use the first address of a DNS answer. Run prober again with \
+                --select random"
+                .to_owned()
+        }
     }
 }
 

@@ -96,7 +96,7 @@ fn line(place: usize, row: &Row, clusters: &Clusters<'_>) -> Markup {
                         (cell(total - named.sum::<u64>(), total, "c0"))
                     }
                     td.number.bad[tally.failed_requests() > 0] { (count(tally.failed_requests())) }
-                    td.number { (count(tally.retried())) }
+                    td.number { (tally.known_retries().map_or_else(|| "–".to_owned(), count)) }
                 }
             }
         }

@@ -63,13 +63,15 @@ fn facts(tally: &Tally, protocol: Protocol) -> Markup {
     let ended = tally.stopped.map(|stopped| match stopped {
         Stopped::Decided => "when every verdict was decided",
         Stopped::Exhausted => "at --max-requests",
+        Stopped::Ended => "at the end of the answers",
     });
     let kept = tally.punctuality;
+    let retried = tally.known_retries().map_or_else(|| "not reported".to_owned(), count);
     let all = [
         Some(("Requests", count(tally.requests()))),
         Some(("Answers", count(tally.answers()))),
         Some(("Failed", count(tally.failed_requests()))),
-        Some(("Retried by the mesh", count(tally.retried()))),
+        Some(("Retried by the mesh", retried)),
         Some(("Connections", count(tally.connections))),
         Some(("Duration", shown_time(Some(tally.elapsed)))),
         (rate > 0.0).then(|| ("Requests per second", count(rate.round() as u64))),

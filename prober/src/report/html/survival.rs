@@ -62,7 +62,7 @@ fn failover(times: &Failover) -> Markup {
             "Fault at " (shown_us(times.fault_us))
             @if let Some(recovery) = times.recovery_us { ", recovery at " (shown_us(recovery)) }
             ". Failover is the time from the fault to the first window of " (shown_us(times.hold_us))
-            " without failures and with the expected shares."
+            " with the expected shares after which no request failed."
             @if recovered { " Failback is the same time from the recovery." }
             @if let Some(from) = times.slow_from_us {
                 " Slow answers took longer than " (shown_us(from))

@@ -78,7 +78,6 @@ fn hostile(evil: &str) -> Report {
                 let mut who = Identity::new(evil, evil);
                 who.zone = Some(evil.to_owned());
                 tally.backends.insert(who, counted);
-                tally.order.pairs.clear();
                 tally.failures.iter_mut().for_each(|group| group.what = evil.to_owned());
                 tally.passed_over.values_mut().for_each(|over| over.why = evil.to_owned());
                 tally.shown.values_mut().for_each(|line| *line = evil.to_owned());

@@ -16,15 +16,14 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::{
-    AddressEntry, Backend, Document, FailureEntry, JsonError, LatencyEntry, OrderEntry,
-    PassedOverEntry, Probed, RowHead, SCHEMA, StoppedWord, explanation, timeline,
+    AddressEntry, Backend, Document, FailureEntry, JsonError, LatencyEntry, PassedOverEntry,
+    Probed, RowHead, SCHEMA, StoppedWord, explanation, order, timeline,
 };
 use crate::report::{Report, Row, RowResult};
 use crate::tally::EventRecord;
 use crate::tally::latency::Latency;
 use crate::tally::{
-    AddressTally, Agreement, BackendTally, FailureGroup, LAGS, Order, Pairs, PassedOver, Phases,
-    Punctuality, Stopped, Tally,
+    AddressTally, BackendTally, FailureGroup, PassedOver, Phases, Punctuality, Stopped, Tally,
 };
 
 pub fn parse(bytes: &[u8]) -> Result<Report, JsonError> {
@@ -48,6 +47,7 @@ pub fn parse(bytes: &[u8]) -> Result<Report, JsonError> {
     let rows: Result<Vec<_>, _> = rows.collect();
     Ok(Report {
         started: started.into(),
+        run_id: document.run_id.map(|id| plain(&id)),
         interrupted: document.interrupted,
         clusters: document.clusters,
         rows: rows?,
@@ -92,20 +92,6 @@ fn row(raw: &str) -> Result<Row, JsonError> {
 /// Replaces control characters, which could control a terminal or fake a line.
 pub(super) fn plain(text: &str) -> String {
     text.replace(char::is_control, "?")
-}
-
-fn order(entry: &OrderEntry, backends: &[Identity]) -> Result<Order, JsonError> {
-    let wrong = || JsonError::Counts("the order has a backend that is not listed");
-    let mut order = Order::default();
-    for (before, after, kept, started) in &entry.pairs {
-        let who = |place: &usize| backends.get(*place).cloned().ok_or_else(wrong);
-        let pairs = Pairs { kept: *kept, started: *started };
-        order.pairs.insert((who(before)?, who(after)?), pairs);
-    }
-    for (lag, (pairs, same)) in order.lags.iter_mut().zip(entry.lags.iter().take(LAGS)) {
-        *lag = Agreement { pairs: *pairs, same: *same };
-    }
-    Ok(order)
 }
 
 /// Checks that all sums match their parts: verdicts depend on both.
@@ -166,6 +152,7 @@ fn tally(probed: Probed) -> Result<Tally, JsonError> {
     let stopped = probed.stopped.map(|stopped| match stopped {
         StoppedWord::Decided => Stopped::Decided,
         StoppedWord::MaxRequests => Stopped::Exhausted,
+        StoppedWord::End => Stopped::Ended,
     });
     let punctuality = probed.schedule.map(|entry| Punctuality {
         late: entry.late,
@@ -173,7 +160,7 @@ fn tally(probed: Probed) -> Result<Tally, JsonError> {
         worst: Duration::from_micros(entry.worst_us),
     });
     let tally = Tally {
-        order: order(&probed.order, &listed)?,
+        order: order::read(&probed.order, &listed)?,
         backends: backends(probed.backends)?,
         failures: probed.failures.into_iter().map(failure).collect(),
         connections: probed.connections,
@@ -207,12 +194,14 @@ fn backends(entries: Vec<Backend>) -> Result<BTreeMap<Identity, BackendTally>, J
         let counted = BackendTally {
             answers: backend.answers,
             retried: backend.retried,
+            attempts: backend.attempts,
             connections: backend.connections,
             fresh: maybe_latency(backend.fresh.as_ref())?,
             kept: maybe_latency(backend.kept.as_ref())?,
         };
-        if counted.latency().count() != counted.answers {
-            return Err(JsonError::Counts("a backend has not one latency per answer"));
+        // Answers that something else collected may have no latency.
+        if counted.latency().count() > counted.answers {
+            return Err(JsonError::Counts("a backend has more latencies than answers"));
         }
         if backends.insert(backend.identity, counted).is_some() {
             return Err(JsonError::Counts("a backend is listed twice"));

@@ -55,8 +55,8 @@ fn a_cluster_that_should_answer_has_a_share_of_zero_and_a_bound() {
     };
     assert_eq!(of("prober_share_ratio"), 0.0);
     assert_eq!(of("prober_share_lower_bound_ratio"), 0.0);
-    // The exact bound of none of 51, both sides sharing the risk of 0.1 %.
-    let bound = 1.0 - 0.0005_f64.powf(1.0 / 51.0);
+    // The exact bound of none of 55, both sides sharing the risk of 0.1 %.
+    let bound = 1.0 - 0.0005_f64.powf(1.0 / 55.0);
     assert!((of("prober_share_upper_bound_ratio") - bound).abs() < 1e-6);
 }
 
