@@ -77,12 +77,15 @@ impl Deadline {
 #[derive(Debug, Default)]
 pub(super) struct Deadlines {
     all: RefCell<Vec<Rc<Deadline>>>,
+    /// Whether the run stops.
+    stopped: Cell<bool>,
 }
 
 impl Deadlines {
-    /// Adds the deadline of one more lane.
+    /// Adds the deadline of one more lane. The run may have stopped before the lane started.
     pub(super) fn add(&self) -> Rc<Deadline> {
         let deadline = Rc::new(Deadline::default());
+        deadline.rung.set(self.stopped.get().then_some(Rung::Stop));
         self.all.borrow_mut().push(Rc::clone(&deadline));
         deadline
     }
@@ -95,6 +98,7 @@ impl Deadlines {
             tokio::select! {
                 () = tokio::time::sleep(tick) => {}
                 () = stop.cancelled() => {
+                    self.stopped.set(true);
                     self.all.borrow().iter().for_each(|deadline| deadline.ring(Rung::Stop));
                     std::future::pending::<()>().await;
                 }
@@ -106,5 +110,24 @@ impl Deadlines {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lane_that_starts_after_the_stop_does_not_start() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        runtime.block_on(async {
+            let (deadlines, stop) = (Deadlines::default(), CancellationToken::new());
+            let before = deadlines.add();
+            stop.cancel();
+            let enforcing = deadlines.enforce(Duration::from_secs(1), &stop);
+            let enforced = tokio::time::timeout(Duration::from_millis(1), enforcing).await;
+            assert!(enforced.is_err(), "it never returns");
+            assert!(before.stopped() && deadlines.add().stopped());
+        });
     }
 }
