@@ -134,6 +134,7 @@ impl Source {
             Mesh::Levels(mean, more, each) => {
                 self.draw_for(each, 0.5);
                 let share = if self.state.0 == 0 { mean + more } else { mean - more };
+                self.chances += share;
                 self.first_or_other(share)
             }
             _ => 0,
