@@ -44,10 +44,7 @@ fn in_words(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::NotFound => "there is no such file; name a file, or - for stdin".to_owned(),
         io::ErrorKind::IsADirectory => "it is a folder; name a file in it".to_owned(),
-        _ => {
-            let text = error.to_string();
-            text.split(" (os error ").next().unwrap_or_default().to_owned()
-        }
+        _ => usage::system_error(error),
     }
 }
 
@@ -78,7 +75,7 @@ impl<'a> Collection<'a> {
     /// Reads a file to its end. Without headings, it is read only until everything is decided.
     ///
     /// # Errors
-    /// If it cannot be read, if a line is not an answer, or if there is none.
+    /// If the file cannot be read, a line is not an answer, or the file has no answers.
     pub(crate) fn read(
         &mut self,
         name: &str,

@@ -22,7 +22,6 @@ pub(crate) mod each_address;
 pub(crate) mod events;
 mod http1;
 mod http2;
-mod io_error;
 mod lane;
 mod pacer;
 mod response;

@@ -102,6 +102,12 @@ impl Expectation {
         matches!(self, Self::Failover(_) | Self::Failback(_) | Self::Lost { .. })
     }
 
+    /// Whether it is about latencies, so that histograms are needed to judge it.
+    #[must_use]
+    pub fn needs_latencies(&self) -> bool {
+        matches!(self, Self::Latency { .. })
+    }
+
     /// The label whose values it is about, if it is about who answers.
     #[must_use]
     pub fn label(&self) -> Option<Label> {

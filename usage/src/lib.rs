@@ -49,6 +49,18 @@ pub fn why_not_listening(error: &io::Error) -> String {
     }
 }
 
+/// The system's message without its error number: `No route to host`.
+#[must_use]
+pub fn system_error(error: &io::Error) -> String {
+    let mut text = error.to_string();
+    if error.raw_os_error().is_some()
+        && let Some(end) = text.rfind(" (os error ")
+    {
+        text.truncate(end);
+    }
+    text
+}
+
 /// An error of the system in words. Says what to do if this process (EMFILE) or the machine
 /// (ENFILE) has no file descriptor left.
 #[must_use]
@@ -118,6 +130,12 @@ mod tests {
 
     fn line_for(args: &[&str]) -> String {
         one_line(&Sample::command().try_get_matches_from(args).unwrap_err())
+    }
+
+    #[test]
+    fn error_numbers_are_left_out() {
+        assert_eq!(system_error(&io::Error::from_raw_os_error(113)), "No route to host");
+        assert_eq!(system_error(&io::Error::other("odd (os error 1)")), "odd (os error 1)");
     }
 
     #[test]

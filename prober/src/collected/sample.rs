@@ -121,7 +121,7 @@ impl<'a> Sample<'a> {
     /// Judges what was counted so far, as a run does.
     fn look(&mut self) {
         let Judging { expectations, rules, most } = self.judging;
-        let latencies = expectations.iter().any(|one| matches!(one, Expectation::Latency { .. }));
+        let latencies = expectations.iter().any(Expectation::needs_latencies);
         let so_far = self.recorder.so_far(latencies);
         let tally = self.known(so_far);
         let least = sampling::least(rules.dependence, 1.0 - rules.confidence);

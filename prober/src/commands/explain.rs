@@ -123,8 +123,8 @@ fn need(expectation: &Expectation, rules: &Rules, groups: u64) -> String {
             let missing = if *form == Form::Only { 1 } else { names.len() };
             format!(
                 "It takes {} independent answers to rule out that a group with a share of {} % \
-             (--min-share) goes unseen: the least n with (1 - share)^n <= 1 - confidence, divided by the \
-             number of groups that could be missing.",
+                 (--min-share) goes unseen: the least n with (1 - share)^n <= 1 - confidence, divided \
+                 by the number of groups that could be missing.",
                 answers_to_miss(rules.min_share, (1.0 - rules.confidence) / missing as f64),
                 percent(rules.min_share)
             )

@@ -21,7 +21,6 @@ fn merged(args: &MergeArgs) -> Result<Report, Error> {
     let read = |file: &PathBuf| Ok((file.to_string_lossy().into_owned(), read_report(file)?));
     let rules = judging::fixed(args.confidence.as_deref(), args.min_share.as_deref())?;
     let reports: Result<Vec<_>, Error> = args.files.iter().map(read).collect();
-    let expectations = judging::expectations(&args.expectations, true)?;
-    let asked = if args.expectations.is_empty() { &[][..] } else { &expectations };
-    Ok(merge::merge(reports?, asked, &rules)?)
+    let expectations = judging::given(&args.expectations, true)?;
+    Ok(merge::merge(reports?, &expectations, &rules)?)
 }

@@ -13,7 +13,6 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock;
-use crate::engine::io_error;
 use crate::plan::Event;
 use crate::tally::{EventEnding, EventRecord};
 use crate::units::micros;
@@ -46,7 +45,9 @@ pub(crate) fn run(
                 Ok(thread) => {
                     thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
                 }
-                Err(error) => not_started(event, EventEnding::NotStarted(io_error::words(&error))),
+                Err(error) => {
+                    not_started(event, EventEnding::NotStarted(usage::system_error(&error)))
+                }
             })
             .collect()
     })
@@ -97,7 +98,7 @@ fn run_one(
             });
             (end, text.unwrap_or_default())
         }
-        Err(error) => (EventEnding::NotStarted(io_error::words(&error)), String::new()),
+        Err(error) => (EventEnding::NotStarted(usage::system_error(&error)), String::new()),
     };
     EventRecord {
         began_us: Some(micros(began.saturating_duration_since(start))),
@@ -130,7 +131,7 @@ fn wait(mut child: Child, deadline: Instant, stop: &CancellationToken) -> EventE
         match child.try_wait() {
             Ok(Some(status)) => return ended(status),
             Ok(None) => {}
-            Err(error) => return EventEnding::NotStarted(io_error::words(&error)),
+            Err(error) => return EventEnding::NotStarted(usage::system_error(&error)),
         }
         let interrupted = stop.is_cancelled();
         if interrupted || clock::now() >= deadline {

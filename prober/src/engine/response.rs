@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use tokio_rustls::rustls;
 
+use super::tls_error;
 use super::wire::{Ending, Head};
-use super::{io_error, tls_error};
 use crate::tally::outcome::{Failure, FailureKind};
 
 /// The longest response head that is read, in bytes.
@@ -90,7 +90,7 @@ pub(super) fn broken(error: &io::Error, in_body: Option<usize>) -> Failure {
         // TLS ended without close_notify, or the other side no longer reads.
         io::ErrorKind::UnexpectedEof | io::ErrorKind::BrokenPipe => "closed",
         _ => {
-            let what = format!("the connection failed: {}", io_error::words(error));
+            let what = format!("the connection failed: {}", usage::system_error(error));
             return Failure::new(FailureKind::Reset, what);
         }
     };

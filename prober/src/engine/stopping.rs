@@ -34,8 +34,7 @@ impl<'a> StoppingRule<'a> {
         if plan.rules.sampling == Sampling::Fixed {
             return None;
         }
-        let latencies =
-            plan.expectations.iter().any(|one| matches!(one, Expectation::Latency { .. }));
+        let latencies = plan.expectations.iter().any(Expectation::needs_latencies);
         // The collector has the order of all results, also of those from before.
         let mut counted = before.for_verdicts(latencies);
         counted.order = Order::default();

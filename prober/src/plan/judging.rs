@@ -10,7 +10,7 @@ use crate::verdict::sampling::DEPENDENCE;
 use crate::verdict::{CONFIDENCE, MIN_SHARE, Rules, Sampling};
 
 /// The default of `--min-time` for a sample until decided.
-const DEFAULT_MIN_TIME: Duration = Duration::from_secs(1);
+pub(crate) const DEFAULT_MIN_TIME: Duration = Duration::from_secs(1);
 /// The default of `--max-requests`.
 const DEFAULT_MAX_REQUESTS: u64 = 20_000;
 /// Nobody waits for more.
@@ -18,13 +18,18 @@ const MOST_REQUESTS: u64 = 1_000_000_000;
 
 /// Without `--expect`, the expectation is `errors = 0`. Expectations about a fault are refused
 /// unless the run has events.
-pub(crate) fn expectations(
+pub(super) fn expectations(
     given: &[String],
     has_events: bool,
 ) -> Result<Vec<Expectation>, PlanError> {
     if given.is_empty() {
         return Ok(vec![Expectation::NoErrors]);
     }
+    self::given(given, has_events)
+}
+
+/// The expectations of `--expect`.
+pub(crate) fn given(given: &[String], has_events: bool) -> Result<Vec<Expectation>, PlanError> {
     let read = |text: &String| {
         let expectation = expectation::parse(text)?;
         if expectation.needs_timeline() && !has_events {

@@ -156,6 +156,11 @@ pub(crate) fn retries(known: Option<u64>) -> String {
     known.map_or_else(|| "retries not reported".to_owned(), |n| format!("{n} retried by the mesh"))
 }
 
+/// The same for a cell of a table.
+pub(crate) fn retries_cell(known: Option<u64>) -> String {
+    known.map_or_else(|| "–".to_owned(), |n| n.to_string())
+}
+
 /// The latencies of all answers.
 pub(crate) fn latency(tally: &Tally) -> Latency {
     let mut all = Latency::default();

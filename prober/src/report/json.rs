@@ -2,6 +2,7 @@
 //! HdrHistogram V2 in base64, without loss.
 
 mod explanation;
+mod leb128;
 mod order;
 mod read;
 mod timeline;

@@ -97,7 +97,7 @@ fn overview(out: &mut String, report: &Report) {
             None => "–".to_owned(),
         }));
         cells.push(tally.failed_requests().to_string());
-        cells.push(tally.known_retries().map_or_else(|| "–".to_owned(), |n| n.to_string()));
+        cells.push(groups::retries_cell(tally.known_retries()));
         cells.push(mark(row.verdict()));
         table.row(&cells);
     }

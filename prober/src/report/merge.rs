@@ -63,13 +63,15 @@ pub(crate) fn merge(
     let id = reports.first().and_then(|(_, report)| report.run_id.clone());
     let same_run = id.is_some() && reports.iter().all(|(_, report)| report.run_id == id);
     let planned = same_run || reports.len() == 1 || !expectations.is_empty();
-    let mut parts: Vec<Vec<Tally>> = Vec::new();
-    for (_, report) in &reports {
-        parts.resize_with(report.rows.len().max(parts.len()), Vec::new);
-        for (tallies, row) in parts.iter_mut().zip(&report.rows) {
-            tallies.extend(row.tally().cloned());
-        }
-    }
+    let number = reports.len();
+    let rows = reports.first().map_or(0, |(_, report)| report.rows.len());
+    // Only a sample is compared with its parts.
+    let of_row = |place: usize| reports.iter().filter_map(move |(_, r)| r.rows.get(place)?.tally());
+    let part = |place: usize| match planned {
+        true => of_row(place).cloned().collect(),
+        false => Vec::new(),
+    };
+    let parts: Vec<Vec<Tally>> = (0..rows).map(part).collect();
     let mut reports = reports.into_iter();
     let Some((first, mut all)) = reports.next() else {
         let (started, clusters, rows) = (SystemTime::UNIX_EPOCH, Vec::new(), Vec::new());
@@ -89,7 +91,7 @@ pub(crate) fn merge(
         for judged in verdicts {
             *judged = match planned {
                 true => judge(&judged.expectation, tally, parts, &rules),
-                false => unplanned(&judged.expectation, parts.len()),
+                false => unplanned(&judged.expectation, number),
             };
         }
     }

@@ -373,9 +373,7 @@ fn matrix(out: &mut String, report: &Report, style: Style) {
                     None => "–".into(),
                 }));
                 cells.push(tally.failed_requests().to_string().into());
-                let retried =
-                    tally.known_retries().map_or_else(|| "–".to_owned(), |n| n.to_string());
-                cells.push(retried.into());
+                cells.push(groups::retries_cell(tally.known_retries()).into());
                 cells.push(Cell::Painted(code(verdict), verdict.word().to_owned()));
             }
             None => {

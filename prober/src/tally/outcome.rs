@@ -175,6 +175,23 @@ pub(crate) struct Outcome<'a> {
     pub passed_over: Vec<(SocketAddr, String)>,
 }
 
+impl<'a> Outcome<'a> {
+    /// The outcome of a request on a connection of its own, in no time.
+    #[must_use]
+    pub(crate) fn fresh(sequence: u64, result: Result<Answer<'a>, Failure>) -> Self {
+        let (timings, wire, passed_over) = (Timings::default(), Wire::Fresh, Vec::new());
+        Self { sequence, result, timings, wire, remote: None, passed_over }
+    }
+}
+
+impl<'a> Answer<'a> {
+    /// An answer that states who gave it, and nothing else.
+    #[must_use]
+    pub(crate) fn of(identity: &'a Identity) -> Self {
+        Self { who: Who::Body(identity), attempt: None, text: None }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

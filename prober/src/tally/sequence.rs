@@ -130,10 +130,26 @@ impl Sequence {
         self.entries.extend(entries.map(|(who, count)| Entry { block, who, bucket: 0, count }));
     }
 
-    /// Closes the last block: sorts and joins its entries. Halves the number of blocks if there are too
-    /// many.
+    /// Closes the last block. Halves the number of blocks if there are too many.
     pub(super) fn close(&mut self) {
-        let from = self.joined;
+        self.join_from(self.joined);
+        while self.requests.len() >= MAX_BLOCKS
+            || (self.entries.len() > MAX_ENTRIES && self.requests.len() > 1)
+        {
+            self.halve();
+        }
+    }
+
+    /// Joins each block with its neighbour.
+    fn halve(&mut self) {
+        self.length = self.length.saturating_mul(2);
+        self.requests = self.requests.chunks(2).map(|pair| pair.iter().sum()).collect();
+        self.entries.iter_mut().for_each(|entry| entry.block /= 2);
+        self.join_from(0);
+    }
+
+    /// Sorts the entries from this index on, and joins equal ones.
+    fn join_from(&mut self, from: usize) {
         self.entries[from..].sort_unstable();
         let mut kept = from;
         for place in from..self.entries.len() {
@@ -150,33 +166,6 @@ impl Sequence {
         }
         self.entries.truncate(kept);
         self.joined = kept;
-        while self.requests.len() >= MAX_BLOCKS
-            || (self.entries.len() > MAX_ENTRIES && self.requests.len() > 1)
-        {
-            self.halve();
-        }
-    }
-
-    /// Joins each block with its neighbour.
-    fn halve(&mut self) {
-        self.length = self.length.saturating_mul(2);
-        self.requests = self.requests.chunks(2).map(|pair| pair.iter().sum()).collect();
-        self.entries.iter_mut().for_each(|entry| entry.block /= 2);
-        self.joined = 0;
-        self.close_joined();
-    }
-
-    /// Sorts and joins all entries.
-    fn close_joined(&mut self) {
-        self.entries.sort_unstable();
-        self.entries.dedup_by(|next, last| {
-            let same = (next.block, next.who, next.bucket) == (last.block, last.who, last.bucket);
-            if same {
-                last.count += next.count;
-            }
-            same
-        });
-        self.joined = self.entries.len();
     }
 
     /// The requests of each block, and their results; `place` returns the place of a backend.
@@ -217,7 +206,7 @@ impl Sequence {
         if !fits || sequence.requests.len() > MAX_BLOCKS {
             return None;
         }
-        sequence.close_joined();
+        sequence.join_from(0);
         Some(sequence)
     }
 
@@ -234,7 +223,7 @@ impl Sequence {
         for entry in renamed.entries.iter_mut().filter(|entry| entry.who != FAILED) {
             entry.who = places[usize::from(entry.who)];
         }
-        renamed.close_joined();
+        renamed.join_from(0);
         renamed
     }
 

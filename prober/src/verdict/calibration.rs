@@ -12,7 +12,7 @@ use echo_reply::Identity;
 
 use crate::expectation::{self, Expectation};
 use crate::stats::exact;
-use crate::tally::outcome::{Answer, Failure, FailureKind, Outcome, Timings, Who, Wire};
+use crate::tally::outcome::{Answer, Failure, FailureKind, Outcome, Timings, Wire};
 use crate::tally::{Recorder, Tally};
 use crate::verdict::sampling;
 use crate::verdict::{self, MIN_SHARE, Rules, Sampling, Verdict};
@@ -116,6 +116,11 @@ impl Case {
         Self { decidable: true, ..self }
     }
 
+    /// The same, where the average of the run's chances counts: it holds between these.
+    fn on_average(self, low: f64, high: f64) -> Self {
+        Self { truth: Truth::Average(low, high), ..self }
+    }
+
     /// The same with a fixed number of requests.
     fn of(self, size: u64) -> Self {
         Self { size: Some(size), ..self }
@@ -177,7 +182,7 @@ impl Case {
         let rules = Rules { sampling, min_share: self.min_share, ..Rules::default() };
         let most = self.size.unwrap_or(MOST);
         let mut source = Source::new(self.mesh, seed);
-        let latencies = matches!(expectation, Expectation::Latency { .. });
+        let latencies = expectation.needs_latencies();
         let mut recorder = Recorder::default();
         let who: Vec<_> =
             (0..BACKENDS).map(|n| Identity::new(format!("c{n}"), format!("c{n}"))).collect();
@@ -248,17 +253,12 @@ impl Case {
 
 fn outcome<'a>(sequence: u64, made_up: MadeUp, backends: &'a [Identity]) -> Outcome<'a> {
     let MadeUp { who, kept, slow, .. } = made_up;
-    let answer = |who: usize| Answer { who: Who::Body(&backends[who]), attempt: None, text: None };
     let failed = || Failure::new(FailureKind::Status, "503");
+    let result = who.map(|who| Answer::of(&backends[who])).ok_or_else(failed);
     let total = Duration::from_millis(if slow { 100 } else { 10 });
-    Outcome {
-        sequence,
-        result: who.map(answer).ok_or_else(failed),
-        timings: Timings { total, ..Timings::default() },
-        wire: if kept { Wire::Kept } else { Wire::Fresh },
-        remote: None,
-        passed_over: Vec::new(),
-    }
+    let timings = Timings { total, ..Timings::default() };
+    let wire = if kept { Wire::Kept } else { Wire::Fresh };
+    Outcome { timings, wire, ..Outcome::fresh(sequence, result) }
 }
 
 /// An expectation for a table: of many names the first two and the last.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Evidence, Ruling, Verdict, Why, Worth, all, nothing_ended};
+use super::{Evidence, Ruling, Verdict, Worth, all, nothing_ended};
 use crate::expectation::{Group, Time};
 use crate::stats::sequence::{self, Sample};
 use crate::tally::Tally;
@@ -45,7 +45,7 @@ pub(super) fn error_rate(evidence: &Evidence<'_>, most: f64) -> Ruling {
         return (Verdict::Fail, format!("{seen}: {}", kinds(tally)));
     }
     let (risk, bound, sure) = (evidence.risk(), percent(most), evidence.sure());
-    let (note, limit) = (worth_note(&sample), evidence.limit_note());
+    let (note, limit) = (sample.note(), evidence.limit_note());
     if evidence.below(sample, most, |null| sequence::around(1.0, null, most), risk) {
         let rare = evidence.rare_note();
         return (Verdict::Pass, format!("{seen}: less than {bound} % ({sure}){note}{rare}"));
@@ -87,14 +87,6 @@ pub(super) fn no_retries(tally: &Tally) -> Ruling {
         );
     }
     (Verdict::Pass, format!("{} came at the first attempt", all(answers, "answer")))
-}
-
-/// `; they are worth 10 independent ones: …`, where that is much less.
-fn worth_note(worth: &Worth) -> String {
-    let independent = worth.independent().trials;
-    let note =
-        |why: Why| format!("; they are worth {independent:.0} independent ones: {}", why.words());
-    worth.why.map(note).unwrap_or_default()
 }
 
 /// The latencies of a group, or of all answers.
@@ -158,7 +150,7 @@ pub(super) fn latency(
         count(answers, "answer"),
     );
     let risk = evidence.risk();
-    let (note, only) = (worth_note(&sample), evidence.limit_note());
+    let (note, only) = (sample.note(), evidence.limit_note());
     if evidence.below(sample, allowed, |null| sequence::around(1.0, null, allowed), risk) {
         let rare = evidence.rare_note();
         return (Verdict::Pass, format!("{seen}: below {limit} ({sure}){note}{rare}"));

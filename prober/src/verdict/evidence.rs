@@ -75,6 +75,16 @@ impl Worth {
         Sample { hits: self.sample.hits / self.time, trials: self.sample.trials / self.time }
     }
 
+    /// `; they are worth 10 independent ones: …`, if they are not independent.
+    #[must_use]
+    pub(super) fn note(&self) -> String {
+        let independent = self.independent().trials;
+        let note = |why: Why| {
+            format!("; they are worth {independent:.0} independent ones: {}", why.words())
+        };
+        self.why.map(note).unwrap_or_default()
+    }
+
     /// The risk that is left for the answers, and the part of all connections that may be of
     /// kinds which are not among those seen. Whatever those answer, a share above `low` among
     /// the kinds seen is one above `low · (1 - part)` among all. That all of `n` connections

@@ -251,16 +251,11 @@ fn shown(evidence: &Evidence<'_>, claims: &[Claim], label: Label) -> String {
     format!("{} of {}", list.join(", "), count(total, "answer"))
 }
 
-/// `; they are worth 10 independent ones: …`, where that is much less, and what kept
-/// connections cannot say, where it matters.
+/// [`Worth::note`], and what reused connections cannot show, if it matters.
 fn worth_note(evidence: &Evidence<'_>, worth: &Worth) -> String {
     /// Of all connections: less than any tolerance that is worth its name.
     const NOTABLE: f64 = 0.01;
-    let mut note = String::new();
-    if let Some(why) = worth.why {
-        let independent = worth.independent().trials;
-        note = format!("; they are worth {independent:.0} independent ones: {}", why.words());
-    }
+    let mut note = worth.note();
     let (_, unseen) = worth.unseen_kinds(evidence.risk());
     if let Some(connections) = worth.connections.filter(|_| unseen > NOTABLE) {
         let (connections, most) = (count(connections, "kept connection"), percent(unseen));

@@ -6,7 +6,7 @@ use echo_reply::Identity;
 
 use crate::expectation::Expectation;
 use crate::stats::random::Random;
-use crate::tally::outcome::{Answer, Outcome, Timings, Who, Wire};
+use crate::tally::outcome::{Answer, Outcome};
 use crate::tally::{Label, Recorder};
 use crate::verdict::{self, Rules, Sampling, Verdict, sampling};
 
@@ -65,8 +65,8 @@ fn one(expectation: &Expectation, rules: &Rules, truth: &[f64], seed: u64) -> u6
     while n < 10 * LONGEST {
         let until = sampling::next(n, least);
         for sequence in n..until {
-            recorder
-                .record_on(0, outcome(sequence, &who[random.pick(truth)]), 0, || Duration::ZERO);
+            let answer = Answer::of(&who[random.pick(truth)]);
+            recorder.record_on(0, Outcome::fresh(sequence, Ok(answer)), 0, || Duration::ZERO);
         }
         n = until;
         let undecided = Verdict::Inconclusive;
@@ -76,11 +76,4 @@ fn one(expectation: &Expectation, rules: &Rules, truth: &[f64], seed: u64) -> u6
         }
     }
     n
-}
-
-/// An answer on a connection of its own.
-fn outcome(sequence: u64, who: &Identity) -> Outcome<'_> {
-    let answer = Answer { who: Who::Body(who), attempt: None, text: None };
-    let (timings, wire) = (Timings::default(), Wire::Fresh);
-    Outcome { sequence, result: Ok(answer), timings, wire, remote: None, passed_over: Vec::new() }
 }

@@ -8,7 +8,6 @@ use tokio::time::timeout;
 
 use super::opening::{Opening, Wait};
 use crate::clock;
-use crate::engine::io_error;
 use crate::plan::{ProbePlan, Select};
 use crate::resolve::Names;
 use crate::tally::outcome::{Failure, FailureKind};
@@ -115,7 +114,7 @@ fn refused(address: SocketAddr, error: &std::io::Error) -> String {
         }
         _ => match error.kind() {
             std::io::ErrorKind::ConnectionRefused => format!("{address} refused the connection"),
-            _ => format!("{address}: {}", io_error::words(error)),
+            _ => format!("{address}: {}", usage::system_error(error)),
         },
     }
 }

@@ -16,7 +16,7 @@ use tokio_rustls::rustls::{
     self, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
 };
 
-use crate::engine::{io_error, tls_error};
+use crate::engine::tls_error;
 use crate::plan::{Protocol, TlsPlan};
 
 /// Why TLS cannot be set up. `Display` is one line that names the file.
@@ -102,7 +102,7 @@ fn read(flag: &'static str, file: &Path) -> Result<Vec<u8>, TlsError> {
     std::fs::read(file).map_err(|error| TlsError::Unreadable {
         flag,
         file: file.to_owned(),
-        reason: io_error::words(&error),
+        reason: usage::system_error(&error),
     })
 }
 
@@ -123,7 +123,7 @@ pub(crate) fn handshake_failure(error: &std::io::Error) -> String {
     let why = match (tls, error.kind()) {
         (Some(tls), _) => tls_error::words(tls),
         (None, std::io::ErrorKind::UnexpectedEof) => "the server closed the connection".to_owned(),
-        (None, _) => io_error::words(error),
+        (None, _) => usage::system_error(error),
     };
     format!("the TLS handshake failed: {why}")
 }

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_saphyr::Spanned;
 
+use crate::plan::judging::DEFAULT_MIN_TIME;
+
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct File {
@@ -266,7 +268,8 @@ impl Entry {
         let timed = self.duration.is_some() || defaults.duration.is_some();
         let paced = timed || (!open && self.rate.or(defaults.rate).is_some());
         // Rows of a fixed size are spread over the time that other rows take at least.
-        let spread = spread.then(|| "1s".to_owned()).filter(|_| !open);
+        let usual = || usage::duration::format(DEFAULT_MIN_TIME);
+        let spread = (spread && !open).then(usual);
         let of_all = defaults.min_time.as_ref().map(Scalar::to_string).or(spread);
         let min_time = self.min_time.as_ref().map(Scalar::to_string);
         flag("--min-time", min_time.or(of_all.filter(|_| !paced)));

@@ -16,7 +16,7 @@ use flate2::read::ZlibDecoder;
 use flate2::write::ZlibEncoder;
 use serde::{Deserialize, Serialize};
 
-use super::JsonError;
+use super::{JsonError, leb128};
 use crate::tally::sequence::{MAX_BLOCKS, MAX_ENTRIES};
 use crate::tally::{Agreement, LAGS, Order, Sequence, Tally};
 
@@ -72,14 +72,14 @@ fn packed(sequence: &Sequence, places: &BTreeMap<&Identity, usize>) -> Option<St
     }
     let (requests, results) = sequence.export(|who| places.get(who).copied());
     let mut numbers = Vec::new();
-    put(&mut numbers, requests.len() as u64);
-    requests.iter().for_each(|n| put(&mut numbers, u64::from(*n)));
+    leb128::write(&mut numbers, requests.len() as u64);
+    requests.iter().for_each(|n| leb128::write(&mut numbers, u64::from(*n)));
     let mut last = 0;
     for (block, who, bucket, count) in results {
-        put(&mut numbers, u64::from(block - last));
-        put(&mut numbers, who.map_or(0, |place| place as u64 + 1));
-        put(&mut numbers, u64::from(bucket));
-        put(&mut numbers, u64::from(count));
+        leb128::write(&mut numbers, u64::from(block - last));
+        leb128::write(&mut numbers, who.map_or(0, |place| place as u64 + 1));
+        leb128::write(&mut numbers, u64::from(bucket));
+        leb128::write(&mut numbers, u64::from(count));
         last = block;
     }
     let mut zlib = ZlibEncoder::new(Vec::new(), Compression::best());
@@ -97,42 +97,19 @@ fn unpacked(packed: &str, backends: &[Identity]) -> Option<Sequence> {
         return None;
     }
     let mut numbers = numbers.as_slice();
-    let blocks = usize::try_from(get(&mut numbers)?).ok().filter(|n| *n <= MAX_BLOCKS)?;
+    let blocks = usize::try_from(leb128::read(&mut numbers)?).ok().filter(|n| *n <= MAX_BLOCKS)?;
     let requests: Option<Vec<u32>> =
-        (0..blocks).map(|_| u32::try_from(get(&mut numbers)?).ok()).collect();
+        (0..blocks).map(|_| u32::try_from(leb128::read(&mut numbers)?).ok()).collect();
     let mut results = Vec::new();
     let mut block = 0_u32;
     while !numbers.is_empty() {
-        block = block.checked_add(u32::try_from(get(&mut numbers)?).ok()?)?;
-        let who = usize::try_from(get(&mut numbers)?).ok()?.checked_sub(1);
-        let bucket = u8::try_from(get(&mut numbers)?).ok()?;
-        let count = u32::try_from(get(&mut numbers)?).ok()?;
+        block = block.checked_add(u32::try_from(leb128::read(&mut numbers)?).ok()?)?;
+        let who = usize::try_from(leb128::read(&mut numbers)?).ok()?.checked_sub(1);
+        let bucket = u8::try_from(leb128::read(&mut numbers)?).ok()?;
+        let count = u32::try_from(leb128::read(&mut numbers)?).ok()?;
         results.push((block, who, bucket, count));
     }
     Sequence::import(requests?, &results, backends)
-}
-
-/// Appends an unsigned LEB128 number.
-fn put(bytes: &mut Vec<u8>, mut n: u64) {
-    while n >= 0x80 {
-        bytes.push(n as u8 | 0x80);
-        n >>= 7;
-    }
-    bytes.push(n as u8);
-}
-
-/// Takes an unsigned LEB128 number off the front; `None` if there is none of at most 35 bits.
-fn get(bytes: &mut &[u8]) -> Option<u64> {
-    let mut n = 0;
-    for shift in [0, 7, 14, 21, 28] {
-        let (byte, rest) = bytes.split_first()?;
-        *bytes = rest;
-        n |= u64::from(byte & 0x7f) << shift;
-        if byte & 0x80 == 0 {
-            return Some(n);
-        }
-    }
-    None
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use super::JsonError;
+use super::leb128;
 use crate::tally::Tally;
 use crate::tally::outcome::FailureKind;
 use crate::tally::sketch::Sketch;
@@ -96,10 +97,10 @@ fn padded<T: Clone + Default>(values: impl Iterator<Item = T>, bins: usize) -> V
 fn cells_entry(cells: &[Cell], bins: usize) -> CellsEntry {
     let mut bytes = Vec::new();
     for cell in cells {
-        write_number(&mut bytes, cell.sketch.entries().count() as u64);
+        leb128::write(&mut bytes, cell.sketch.entries().count() as u64);
         for (bucket, count) in cell.sketch.entries() {
             bytes.push(bucket);
-            write_number(&mut bytes, count.into());
+            leb128::write(&mut bytes, count.into());
         }
     }
     let max = |cell: &Cell| (cell.answers > 0).then_some(cell.max_us);
@@ -226,36 +227,14 @@ fn trim<T>(bins: &mut Vec<T>, empty: impl Fn(&T) -> bool) {
 }
 
 fn read_sketch(bytes: &mut &[u8]) -> Option<Sketch> {
-    let entries = read_number(bytes)?;
+    let entries = leb128::read(bytes)?;
     let mut read = Vec::new();
     for _ in 0..entries {
         let (bucket, rest) = bytes.split_first()?;
         *bytes = rest;
-        read.push((*bucket, u32::try_from(read_number(bytes)?).ok()?));
+        read.push((*bucket, u32::try_from(leb128::read(bytes)?).ok()?));
     }
     Sketch::from_entries(&read)
-}
-
-fn write_number(bytes: &mut Vec<u8>, mut number: u64) {
-    while number >= 0x80 {
-        bytes.push(number as u8 | 0x80);
-        number >>= 7;
-    }
-    bytes.push(number as u8);
-}
-
-/// A number of at most 35 bits, the longest that occurs.
-fn read_number(bytes: &mut &[u8]) -> Option<u64> {
-    let mut number = 0;
-    for shift in (0..35).step_by(7) {
-        let (byte, rest) = bytes.split_first()?;
-        *bytes = rest;
-        number |= u64::from(byte & 0x7f) << shift;
-        if byte & 0x80 == 0 {
-            return Some(number);
-        }
-    }
-    None
 }
 
 #[cfg(test)]
@@ -323,9 +302,9 @@ mod tests {
         #[test]
         fn numbers_come_back(number in 0u64..1 << 35) {
             let mut bytes = Vec::new();
-            write_number(&mut bytes, number);
+            leb128::write(&mut bytes, number);
             let mut rest = bytes.as_slice();
-            prop_assert_eq!(read_number(&mut rest), Some(number));
+            prop_assert_eq!(leb128::read(&mut rest), Some(number));
             prop_assert!(rest.is_empty());
         }
 

@@ -77,9 +77,8 @@ fn connections() -> Vec<Case> {
     ]
 }
 
+/// What lasts for longer than 100 answers, such as levels, counts by the run's average.
 fn sticky() -> Vec<Case> {
-    // Their dependence lasts for longer than 100 answers, or their levels do.
-    let average = |case: Case, low, high| Case { truth: Truth::Average(low, high), ..case };
     vec![
         holds("next equals last with 0.75", Sticky(0.5, 0.5), BALANCED),
         fails("next equals last with 0.75, on the edge", Sticky(0.55, 0.5), BALANCED),
@@ -90,9 +89,9 @@ fn sticky() -> Vec<Case> {
         holds("next equals last with 0.98", Sticky(0.5, 0.96), BALANCED),
         fails("next equals last with 0.98, on the edge", Sticky(0.55, 0.96), BALANCED),
         fails("next equals last with 0.98, share", Sticky(0.5, 0.96), MOSTLY),
-        average(holds("next equals last with 0.99", Sticky(0.5, 0.98), BALANCED), 0.45, 0.55),
-        average(holds("next equals last with 0.99, share", Sticky(0.5, 0.98), MOSTLY), 0.7, 1.0),
-        average(holds("next equals last with 0.995", Sticky(0.5, 0.99), BALANCED), 0.45, 0.55),
+        holds("next equals last with 0.99", Sticky(0.5, 0.98), BALANCED).on_average(0.45, 0.55),
+        holds("next equals last with 0.99, share", Sticky(0.5, 0.98), MOSTLY).on_average(0.7, 1.0),
+        holds("next equals last with 0.995", Sticky(0.5, 0.99), BALANCED).on_average(0.45, 0.55),
         holds("batches of 8", Batches(8, 0.5), BALANCED),
         fails("batches of 8, on the edge", Batches(8, 0.55), BALANCED),
         holds("batches of 32", Batches(32, 0.5), BALANCED),
@@ -101,41 +100,33 @@ fn sticky() -> Vec<Case> {
         fails("batches of 64, on the edge", Batches(64, 0.55), BALANCED),
         holds("one silent for 200 answers, then even", Silent(200, 0.5), BALANCED),
         fails("one silent for 200 answers, then 60/40", Silent(200, 0.6), BALANCED),
-        average(
-            holds("40 and 60 %, 100 answers each", Levels(0.5, 0.1, 100), BALANCED),
-            0.45,
-            0.55,
-        ),
-        average(
-            holds("45 and 65 %, 100 answers each", Levels(0.55, 0.1, 100), BALANCED),
-            0.45,
-            0.55,
-        ),
+        holds("40 and 60 %, 100 answers each", Levels(0.5, 0.1, 100), BALANCED)
+            .on_average(0.45, 0.55),
+        holds("45 and 65 %, 100 answers each", Levels(0.55, 0.1, 100), BALANCED)
+            .on_average(0.45, 0.55),
         holds("30 and 70 %, 50 answers each", Levels(0.5, 0.2, 50), BALANCED),
         fails("35 and 75 %, 50 answers each", Levels(0.55, 0.2, 50), BALANCED),
-        average(
-            holds("drifting from 35 to 65 %", Drifting(0.35, 0.65, 4_000), BALANCED),
-            0.45,
-            0.55,
-        ),
-        average(holds("drifting from 50 to 70 %", Drifting(0.5, 0.7, 4_000), BALANCED), 0.45, 0.55),
+        holds("drifting from 35 to 65 %", Drifting(0.35, 0.65, 4_000), BALANCED)
+            .on_average(0.45, 0.55),
+        holds("drifting from 50 to 70 %", Drifting(0.5, 0.7, 4_000), BALANCED)
+            .on_average(0.45, 0.55),
     ]
 }
 
+/// A run may have none of some bursts, and then speaks for itself alone: by its average.
 fn failures_and_latency() -> Vec<Case> {
-    // A run may have none of their bursts, and then speaks for itself alone.
-    let average = |case: Case, most| Case { truth: Truth::Average(-1.0, most), ..case };
     vec![
         fails("errors 1 %", Failing(0.01, 1), FEW_ERRORS).decided(),
         fails("errors 5 %", Failing(0.05, 1), FEW_ERRORS).decided(),
         holds("errors 0.05 %, ten in a row", Failing(0.0005, 10), FEW_ERRORS),
-        average(fails("errors 0.11 %, ten in a row", Failing(0.0011, 10), FEW_ERRORS), 0.001),
+        fails("errors 0.11 %, ten in a row", Failing(0.0011, 10), FEW_ERRORS)
+            .on_average(-1.0, 0.001),
         holds("errors 0.5 %, 32 in a row", Failing(0.005, 32), ERRORS),
         holds("errors 0.9 %, ten in a row", Failing(0.009, 10), ERRORS),
-        average(fails("errors 1.1 %, ten in a row", Failing(0.011, 10), ERRORS), 0.01),
+        fails("errors 1.1 %, ten in a row", Failing(0.011, 10), ERRORS).on_average(-1.0, 0.01),
         holds("errors 0.8 %, bursts of 40", FailingInBursts(0.008, 40.0), ERRORS),
         holds("0.8 % slow, 8 in a row of 1,000", Slow(8, 1_000), FAST),
-        average(fails("1.2 % slow, 12 in a row of 1,000", Slow(12, 1_000), FAST), 0.01),
+        fails("1.2 % slow, 12 in a row of 1,000", Slow(12, 1_000), FAST).on_average(-1.0, 0.01),
         fails("1.5 % slow, 3 in a row of 200", Slow(3, 200), FAST),
     ]
 }

@@ -26,7 +26,7 @@ fn a_plan_is_kept() {
     use crate::expectation::parse;
     use crate::stats::random::Random;
     use crate::tally::Recorder;
-    use crate::tally::outcome::{Answer, Outcome, Timings, Who, Wire};
+    use crate::tally::outcome::{Answer, Outcome};
     use crate::verdict::{Rules, Verdict, verdict};
     use echo_reply::Identity;
 
@@ -39,11 +39,8 @@ fn a_plan_is_kept() {
     let passed = (0..400).filter(|_| {
         let mut recorder = Recorder::default();
         for sequence in 0..n {
-            let who = Who::Body(&who[random.pick(&[0.5, 0.5])]);
-            let result = Ok(Answer { who, attempt: None, text: None });
-            let (timings, wire, passed_over) = (Timings::default(), Wire::Fresh, Vec::new());
-            let outcome = Outcome { sequence, result, timings, wire, remote: None, passed_over };
-            recorder.record(outcome, 0);
+            let answer = Answer::of(&who[random.pick(&[0.5, 0.5])]);
+            recorder.record(Outcome::fresh(sequence, Ok(answer)), 0);
         }
         verdict(&recorder.into_tally(), &expectation, &Rules::default()) == Verdict::Pass
     });
