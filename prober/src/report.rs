@@ -191,8 +191,8 @@ pub(crate) fn claim(report: &Report) -> Option<&'static str> {
     let mut sure = all.filter(|judged| judged.verdict != Verdict::Inconclusive);
     sure.any(|judged| judged.expectation.is_statistical()).then_some(
         "A verdict holds for the average of the run's own requests. Unless it says 'about this run \
-         only', it also holds beyond the run if an answer depends on at most 100 others \
-         (--dependence).",
+         only', it also holds beyond the run if an answer depends on at most \
+         --dependence others (100 by default).",
     )
 }
 
