@@ -4,6 +4,7 @@
 pub(crate) mod collector;
 mod events;
 pub(crate) mod failover;
+mod failures;
 mod label;
 pub(crate) mod latency;
 pub(crate) mod meter;
@@ -16,12 +17,13 @@ pub(crate) mod timeline;
 mod totals;
 
 pub(crate) use events::{EventEnding, EventRecord};
+pub(crate) use failures::FailureGroup;
 pub(crate) use label::{Label, is_unknown};
 pub(crate) use order::{Agreement, LAGS, Order};
 pub(crate) use recorder::Recorder;
 pub(crate) use sequence::Sequence;
 pub(crate) use totals::{
-    AddressTally, BackendTally, FailureGroup, PassedOver, Phases, Punctuality, Stopped, Tally,
+    AddressTally, BackendTally, PassedOver, Phases, Punctuality, Stopped, Tally,
 };
 
 #[cfg(test)]

@@ -152,7 +152,7 @@ fn a_failure_has_a_kind_where_its_words_name_one() {
         ("true", FailureKind::Unidentified, "no reason given"),
         ("a\u{1b}[31m\tb", FailureKind::Unidentified, "a [31m b"),
     ] {
-        let failed = Err(Failure { kind, what: what.to_owned() });
+        let failed = Err(Failure::new(kind, what));
         assert_eq!(entry(&json!({"failed": words, "pod": "p"}).to_string()).result, failed);
         if !words.contains(char::is_control) {
             assert_eq!(entry(&format!("failed\n{words}")).result, failed);

@@ -13,7 +13,7 @@ use crate::engine::response::{Buffers, Response};
 use crate::engine::wire::Field;
 use crate::plan::identify::Patterns;
 use crate::plan::{ProbePlan, Protocol};
-use crate::tally::outcome::{Answer, Failure, FailureKind, Who};
+use crate::tally::outcome::{self, Answer, Code, Failure, FailureKind, Who};
 
 /// Reads who answered from a complete response.
 pub(super) struct ResponseReader<'a> {
@@ -38,10 +38,11 @@ impl<'a> ResponseReader<'a> {
         }
         if response.cut {
             let what = format!("the body is longer than {} bytes (--max-body)", body.len());
-            return Err(Failure::new(FailureKind::Protocol, what));
+            return Err(Failure::new(FailureKind::Protocol, what).by(self.failing(body)));
         }
         if let Protocol::Grpc(service) = plan.protocol {
-            self.grpc(body).check(service)?;
+            let checked = self.grpc(body).check(service);
+            checked.map_err(|failure| failure.by(self.failing(body)))?;
         }
         let text = show.then(|| self.shown(body));
         if let Some(patterns) = &plan.identify {
@@ -62,7 +63,7 @@ impl<'a> ResponseReader<'a> {
         }
         let claim = identity::from_body(body).ok_or_else(|| {
             let what = format!("{}, but not an echo: {}", response.head.status, quoted(body));
-            Failure::new(FailureKind::Unidentified, what)
+            Failure::new(FailureKind::Unidentified, what).with(self.code())
         })?;
         self.is_ours(claim.probe.as_deref().map(str::as_bytes))?;
         let who = Who::Body(identity.insert(claim.identity));
@@ -95,7 +96,7 @@ impl<'a> ResponseReader<'a> {
         let stated = head.identity(self.buffers.buffer());
         patterns.identify(body, stated, |name| self.header(name)).map_err(|nobody| {
             let what = format!("{}, but {nobody}: {}", head.status, quoted(body));
-            Failure::new(FailureKind::Unidentified, what)
+            Failure::new(FailureKind::Unidentified, what).with(self.code())
         })
     }
 
@@ -122,7 +123,7 @@ impl<'a> ResponseReader<'a> {
             return Ok(());
         }
         let what = "the answer belongs to another request (its x-echo-probe differs)";
-        Err(Failure::new(FailureKind::Unidentified, what))
+        Err(Failure::copied(what).with(self.code()))
     }
 
     fn bad_status(&self, body: &[u8]) -> Failure {
@@ -137,7 +138,24 @@ impl<'a> ResponseReader<'a> {
             (_, _, Some(server)) => format!("{status} from {server}: {}", quoted(body)),
             _ => format!("{status}: {}", quoted(body)),
         };
-        Failure::new(FailureKind::Status, what)
+        Failure::new(FailureKind::Status, what).with(self.code()).by(self.failing(body))
+    }
+
+    fn code(&self) -> Code {
+        Code::Http(self.response.head.status)
+    }
+
+    /// The backend that an error response names.
+    fn failing(&self, body: &[u8]) -> Option<Identity> {
+        let stated = self.response.head.identity(self.buffers.buffer());
+        if let Some(patterns) = &self.plan.identify {
+            return patterns.identify(body, stated, |name| self.header(name)).ok();
+        }
+        if self.field(Field::Pod).is_some() && self.field(Field::Cluster).is_some() {
+            let named = outcome::identity(stated);
+            return named.is_printable().then_some(named);
+        }
+        identity::from_body(body).map(|claim| claim.identity)
     }
 }
 

@@ -27,7 +27,7 @@ use crate::plan::Protocol;
 use crate::tally::EventRecord;
 use crate::tally::failover::Failover;
 use crate::tally::latency::Latency;
-use crate::tally::outcome::FailureKind;
+use crate::tally::outcome::{Code, FailureKind};
 use crate::tally::{AddressTally, BackendTally, FailureGroup, PassedOver, Phases, Stopped, Tally};
 use crate::units::micros;
 use crate::verdict::{Judged, Verdict};
@@ -121,6 +121,9 @@ struct Probed {
     #[serde(default)]
     addresses: Vec<AddressEntry>,
     failures: Vec<FailureEntry>,
+    /// The backends that failures name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    failed_by: Vec<FailedByEntry>,
     passed_over: Vec<PassedOverEntry>,
     #[serde(default)]
     passed_over_further: u64,
@@ -177,8 +180,21 @@ struct LatencyEntry {
 #[derive(Serialize, Deserialize)]
 struct FailureEntry {
     kind: FailureKind,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    status: Option<u16>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    grpc_status: Option<u16>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    copy: bool,
     what: String,
     count: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct FailedByEntry {
+    #[serde(flatten)]
+    identity: Identity,
+    failed: u64,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -260,13 +276,22 @@ fn backend(identity: &Identity, counted: &BackendTally, answers: u64) -> Backend
     }
 }
 
+fn failure(group: &FailureGroup) -> FailureEntry {
+    let (status, grpc_status) = match group.code {
+        Some(Code::Http(code)) => (Some(code), None),
+        Some(Code::Grpc(code)) => (None, Some(code)),
+        None => (None, None),
+    };
+    let FailureGroup { kind, copy, what, count, .. } = group.clone();
+    FailureEntry { kind, status, grpc_status, copy, what, count }
+}
+
 fn probed(tally: &Tally, verdicts: &[Judged]) -> Probed {
     let answers = tally.answers();
     let backend = |(who, counted): (&Identity, &BackendTally)| backend(who, counted, answers);
-    let failure = |group: &FailureGroup| FailureEntry {
-        kind: group.kind,
-        what: group.what.clone(),
-        count: group.count,
+    let failed_by = |(identity, failed): (&Identity, &u64)| FailedByEntry {
+        identity: identity.clone(),
+        failed: *failed,
     };
     let passed_over = |(address, over): (&SocketAddr, &PassedOver)| PassedOverEntry {
         address: *address,
@@ -299,6 +324,7 @@ fn probed(tally: &Tally, verdicts: &[Judged]) -> Probed {
         backends: tally.backends.iter().map(backend).collect(),
         addresses: tally.addresses.iter().map(address).collect(),
         failures: tally.failures.iter().map(failure).collect(),
+        failed_by: tally.failed_by.iter().map(failed_by).collect(),
         passed_over: tally.passed_over.iter().map(passed_over).collect(),
         passed_over_further: tally.passed_over_further,
         shown: tally.shown.clone(),

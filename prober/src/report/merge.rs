@@ -366,7 +366,7 @@ mod tests {
 
     fn tallied<'a>(asked: impl Iterator<Item = (usize, &'a Asked)>) -> Tally {
         use crate::tally::Recorder;
-        use crate::tally::outcome::{Answer, Failure, FailureKind, Who};
+        use crate::tally::outcome::{Answer, Code, Failure, FailureKind, Who};
         let mut recorder = Recorder::default();
         for (n, (who, us, _)) in asked {
             let identity = echo_reply::Identity::new(format!("pod-{who}"), ["a", "b"][who % 2]);
@@ -377,7 +377,11 @@ mod tests {
                     text: None,
                 }),
                 4 => Err(Failure::new(FailureKind::Timeout, "too slow")),
-                _ => Err(Failure::new(FailureKind::Status, format!("50{}", us % 3))),
+                _ => {
+                    let code = 500 + (us % 3) as u16;
+                    let failure = Failure::new(FailureKind::Status, code.to_string());
+                    Err(failure.with(Code::Http(code)).by(Some(identity.clone())))
+                }
             };
             let mut outcome = samples::outcome(n as u64, result);
             outcome.timings.total = Duration::from_micros(*us);
@@ -417,6 +421,7 @@ mod tests {
                 groups
             };
             proptest::prop_assert_eq!(failures(sum), failures(whole));
+            proptest::prop_assert_eq!(&sum.failed_by, &whole.failed_by);
             proptest::prop_assert_eq!(sum.requests(), asked.len() as u64);
             // Verdicts on counts are the same.
             let errors = |report: &Report| match &report.rows[0].result {

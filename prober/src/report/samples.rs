@@ -7,7 +7,9 @@ use echo_reply::Identity;
 use super::{Report, Row, RowResult};
 use crate::expectation;
 use crate::plan::Protocol;
-use crate::tally::outcome::{Answer, Failure, FailureKind, Outcome, Remote, Timings, Who, Wire};
+use crate::tally::outcome::{
+    Answer, Code, Failure, FailureKind, Outcome, Remote, Timings, Who, Wire,
+};
 use crate::tally::{Recorder, Tally};
 use crate::verdict;
 
@@ -35,7 +37,9 @@ pub(crate) fn matrix() -> Report {
     answers(&mut failing, &[("kops", "echo2-64ddccc94f-xdfqr", 55)]);
     for n in 100..149 {
         let what = "503 Service Unavailable from istio-envoy: \"no healthy upstream\"";
-        failing.record(outcome(n, Err(Failure::new(FailureKind::Status, what))), 4);
+        let failure = Failure::new(FailureKind::Status, what).with(Code::Http(503));
+        let who = (n < 103).then(|| Identity::new("echo2-64ddccc94f-xdfqr", "kops"));
+        failing.record(outcome(n, Err(failure.by(who))), 4);
     }
     let dead = "127.10.1.9:8080".parse().unwrap();
     let mut over = outcome(200, Err(Failure::new(FailureKind::Reset, "gone")));

@@ -166,6 +166,7 @@ mod tests {
     use echo_reply::Identity;
 
     use super::*;
+    use crate::tally::outcome::Failure;
     use crate::tally::outcome::FailureKind;
     use crate::tally::{BackendTally, FailureGroup};
 
@@ -208,7 +209,7 @@ mod tests {
             tally.backends.insert(Identity::new(pod, cluster), backend);
         }
         let (kind, what) = (FailureKind::Reset, "gone".to_owned());
-        tally.failures.push(FailureGroup { kind, what, count: 50 });
+        tally.failures.push(FailureGroup::new(Failure::new(kind, what), 50));
         meter.count_all(&tally);
         let counted = meter.counted(Duration::ZERO);
         assert_eq!((counted.answers[..2].to_vec(), counted.failed), (vec![104, 50], 50));

@@ -64,12 +64,34 @@ impl fmt::Display for FailureKind {
     }
 }
 
+/// The status code of a response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Code {
+    Http(u16),
+    /// `grpc-status`, in a response whose HTTP status is 2xx.
+    Grpc(u16),
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Http(code) => write!(f, "{code}"),
+            Self::Grpc(code) => write!(f, "grpc-status {code}"),
+        }
+    }
+}
+
 /// A request that no echo answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Failure {
     pub kind: FailureKind,
-    /// What happened: one line without parts that differ from request to request, so that equal
-    /// failures are counted together.
+    /// The status code of the response, if there was a response.
+    pub code: Option<Code>,
+    /// Whether the answer is a copy, such as from a cache, of one that another request got.
+    pub copy: bool,
+    /// The backend that failed, if the response names it.
+    pub who: Option<Box<Identity>>,
+    /// What happened, in one line.
     pub what: String,
 }
 
@@ -77,7 +99,25 @@ impl Failure {
     /// A failure; `what` is reduced to one bounded line.
     #[must_use]
     pub(crate) fn new(kind: FailureKind, what: impl Into<String>) -> Self {
-        Self { kind, what: one_line(&what.into()) }
+        Self { kind, code: None, copy: false, who: None, what: one_line(&what.into()) }
+    }
+
+    /// An answer that is a copy of one that another request got.
+    #[must_use]
+    pub(crate) fn copied(what: impl Into<String>) -> Self {
+        Self { copy: true, ..Self::new(FailureKind::Unidentified, what) }
+    }
+
+    /// The same with the status code of the response.
+    #[must_use]
+    pub(crate) fn with(self, code: Code) -> Self {
+        Self { code: Some(code), ..self }
+    }
+
+    /// The same of a backend.
+    #[must_use]
+    pub(crate) fn by(self, who: Option<Identity>) -> Self {
+        Self { who: who.map(Box::new), ..self }
     }
 }
 
@@ -110,6 +150,25 @@ pub(crate) enum Who<'a> {
     Values([&'a [u8]; IDENTITY_VALUES]),
     /// Read from the body.
     Body(&'a Identity),
+}
+
+/// The identity with these values; bytes that are not UTF-8 are replaced.
+#[must_use]
+pub(crate) fn identity(values: [&[u8]; IDENTITY_VALUES]) -> Identity {
+    let mut values = values
+        .into_iter()
+        .map(|value| (!value.is_empty()).then(|| String::from_utf8_lossy(value).into_owned()));
+    let mut next = || values.next().flatten();
+    Identity {
+        pod: next().unwrap_or_default(),
+        cluster: next().unwrap_or_default(),
+        namespace: next(),
+        node: next(),
+        region: next(),
+        zone: next(),
+        network: next(),
+        version: next(),
+    }
 }
 
 /// A request that an echo answered.

@@ -11,7 +11,9 @@ use super::collector::{Collector, Tracker};
 use super::timeline::Bins;
 use super::totals::{AddressTally, BackendTally, PassedOver, Tally};
 use crate::tally::failover::{Entry, Trail};
-use crate::tally::outcome::{Answer, IDENTITY_VALUES, Outcome, Remote, Timings, Who, Wire};
+use crate::tally::outcome::{
+    Answer, IDENTITY_VALUES, Outcome, Remote, Timings, Who, Wire, identity,
+};
 
 /// Separates the values of a key; header values cannot contain it.
 const SEPARATOR: u8 = 0;
@@ -253,23 +255,5 @@ impl Recorder {
         self.last_key.clone_from(&self.key);
         self.last_index = place;
         place
-    }
-}
-
-/// The identity with these values; bytes that are not UTF-8 are replaced.
-fn identity(values: [&[u8]; IDENTITY_VALUES]) -> Identity {
-    let mut values = values
-        .into_iter()
-        .map(|value| (!value.is_empty()).then(|| String::from_utf8_lossy(value).into_owned()));
-    let mut next = || values.next().flatten();
-    Identity {
-        pod: next().unwrap_or_default(),
-        cluster: next().unwrap_or_default(),
-        namespace: next(),
-        node: next(),
-        region: next(),
-        zone: next(),
-        network: next(),
-        version: next(),
     }
 }

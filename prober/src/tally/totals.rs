@@ -11,16 +11,13 @@ use echo_reply::Identity;
 
 use super::events::EventRecord;
 use super::failover::{Failover, Trail};
+use super::failures::{self, FailureGroup};
 use super::label::Label;
 use super::latency::Latency;
 use super::order::Order;
-use super::outcome::{Failure, FailureKind};
+use super::outcome::{Code, Failure, FailureKind};
 use super::timeline::Timeline;
 
-/// Failures that are counted separately; further ones are counted by kind.
-pub(super) const MAX_FAILURE_GROUPS: usize = 32;
-/// The text of further failures of a kind.
-const FURTHER: &str = "other failures of this kind";
 /// Addresses that were passed over and are counted separately.
 pub(super) const MAX_PASSED_OVER: usize = 64;
 
@@ -140,14 +137,6 @@ pub struct Punctuality {
     pub worst: Duration,
 }
 
-/// Equal failures, counted.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FailureGroup {
-    pub kind: FailureKind,
-    pub what: String,
-    pub count: u64,
-}
-
 /// An address that was tried and failed before another of the same name was used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PassedOver {
@@ -160,8 +149,10 @@ pub struct PassedOver {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Tally {
     pub backends: BTreeMap<Identity, BackendTally>,
-    /// Equal failures together, in the order in which they first happened.
+    /// Failures that are the same together, in the order in which they first happened.
     pub failures: Vec<FailureGroup>,
+    /// Failures whose response names the backend that gave it.
+    pub failed_by: BTreeMap<Identity, u64>,
     /// TCP connections that were opened.
     pub connections: u64,
     pub addresses: BTreeMap<SocketAddr, AddressTally>,
@@ -205,23 +196,13 @@ pub enum Stopped {
 
 impl Tally {
     /// Counts a failure and returns its line.
-    pub(super) fn failed(&mut self, failure: Failure) -> String {
+    pub(super) fn failed(&mut self, mut failure: Failure) -> String {
         let line = format!("[failed: {}] {}", failure.kind, failure.what);
-        self.add_failures(FailureGroup { kind: failure.kind, what: failure.what, count: 1 });
+        if let Some(who) = failure.who.take() {
+            *self.failed_by.entry(*who).or_default() += 1;
+        }
+        failures::add(&mut self.failures, FailureGroup::new(failure, 1));
         line
-    }
-
-    fn add_failures(&mut self, mut group: FailureGroup) {
-        let full = self.failures.len() >= MAX_FAILURE_GROUPS;
-        let known = |g: &FailureGroup, what: &str| g.kind == group.kind && g.what == what;
-        if full && !self.failures.iter().any(|g| known(g, &group.what)) {
-            FURTHER.clone_into(&mut group.what);
-        }
-        let same = self.failures.iter_mut().find(|g| g.kind == group.kind && g.what == group.what);
-        match same {
-            Some(same) => same.count += group.count,
-            None => self.failures.push(group),
-        }
     }
 
     pub(super) fn pass_over(&mut self, address: SocketAddr, more: PassedOver) {
@@ -242,7 +223,10 @@ impl Tally {
             self.backends.entry(identity).or_default().merge(&theirs);
         }
         for group in other.failures {
-            self.add_failures(group);
+            failures::add(&mut self.failures, group);
+        }
+        for (identity, count) in other.failed_by {
+            *self.failed_by.entry(identity).or_default() += count;
         }
         for (address, more) in other.passed_over {
             self.pass_over(address, more);
@@ -336,6 +320,32 @@ impl Tally {
     pub fn failures_by_kind(&self) -> Vec<(FailureKind, u64)> {
         let count = |kind| self.failures.iter().filter(|g| g.kind == kind).map(|g| g.count).sum();
         FailureKind::ALL.into_iter().map(|k| (k, count(k))).filter(|(_, n)| *n > 0).collect()
+    }
+
+    /// Failures by the status code of their responses, as far as they had one.
+    #[must_use]
+    pub fn failures_by_code(&self) -> BTreeMap<Code, u64> {
+        let mut codes = BTreeMap::new();
+        for (code, count) in self.failures.iter().filter_map(|g| Some((g.code?, g.count))) {
+            *codes.entry(code).or_default() += count;
+        }
+        codes
+    }
+
+    /// Copies of answers, such as from a cache. They are among the failures.
+    #[must_use]
+    pub fn copies(&self) -> u64 {
+        self.failures.iter().filter(|group| group.copy).map(|group| group.count).sum()
+    }
+
+    /// Failures by the value of a label, as far as their responses name a backend.
+    #[must_use]
+    pub fn failures_by(&self, label: Label) -> BTreeMap<&str, u64> {
+        let mut groups = BTreeMap::new();
+        for (identity, count) in &self.failed_by {
+            *groups.entry(label.of(identity)).or_default() += count;
+        }
+        groups
     }
 
     /// Answers by remote address, all ports together. They add up to all answers.

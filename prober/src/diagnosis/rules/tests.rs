@@ -10,6 +10,7 @@ use crate::diagnosis::evidence::{Change, Endpoint, Place, Role, Upstream};
 use crate::diagnosis::finding::{Cause, Layer};
 use crate::expectation;
 use crate::tally::latency::Latency;
+use crate::tally::outcome::Failure;
 use crate::tally::outcome::FailureKind;
 use crate::tally::{BackendTally, FailureGroup};
 use crate::verdict::Judged;
@@ -129,7 +130,7 @@ impl Asked {
             tally.backends.insert(who, backend);
         }
         for (kind, what, count) in self.failures {
-            tally.failures.push(FailureGroup { kind, what: what.to_owned(), count });
+            tally.failures.push(FailureGroup::new(Failure::new(kind, what), count));
         }
         (tally, self.verdicts)
     }

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use percent_encoding::percent_decode;
 
 use crate::cli::GrpcService;
-use crate::tally::outcome::{Failure, FailureKind};
+use crate::tally::outcome::{Code, Failure, FailureKind};
 
 /// The names of the status codes, from 0.
 const CODES: [&str; 17] = [
@@ -62,7 +62,9 @@ impl GrpcResponse<'_> {
             Some(code) => {
                 let name = CODES.get(code).unwrap_or(&"unknown code");
                 let said = self.message.map_or(Cow::Borrowed("no message"), decoded);
-                return failed(FailureKind::Status, format!("grpc-status {code} {name}: {said}"));
+                let what = format!("grpc-status {code} {name}: {said}");
+                let code = Code::Grpc(u16::try_from(code).unwrap_or(u16::MAX));
+                return Err(Failure::new(FailureKind::Status, what).with(code));
             }
             None => {
                 return failed(FailureKind::Protocol, "the grpc-status is not a number".to_owned());

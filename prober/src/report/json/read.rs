@@ -16,12 +16,13 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::{
-    AddressEntry, Backend, Document, FailureEntry, JsonError, LatencyEntry, PassedOverEntry,
-    Probed, RowHead, SCHEMA, StoppedWord, explanation, order, timeline,
+    AddressEntry, Backend, Document, FailedByEntry, FailureEntry, JsonError, LatencyEntry,
+    PassedOverEntry, Probed, RowHead, SCHEMA, StoppedWord, explanation, order, timeline,
 };
 use crate::report::{Report, Row, RowResult};
 use crate::tally::EventRecord;
 use crate::tally::latency::Latency;
+use crate::tally::outcome::{Code, Failure};
 use crate::tally::{
     AddressTally, BackendTally, FailureGroup, PassedOver, Phases, Punctuality, Stopped, Tally,
 };
@@ -98,6 +99,9 @@ pub(super) fn plain(text: &str) -> String {
 fn check_counts(probed: &Probed) -> Result<(), JsonError> {
     let sum = |counts: &mut dyn Iterator<Item = u64>| -> u128 { counts.map(u128::from).sum() };
     let backends = &probed.backends;
+    if sum(&mut probed.failed_by.iter().map(|f| f.failed)) > u128::from(probed.failed) {
+        return Err(JsonError::Counts("more failures of backends than failures"));
+    }
     for (whole, parts, what) in [
         (
             probed.requests,
@@ -163,6 +167,7 @@ fn tally(probed: Probed) -> Result<Tally, JsonError> {
         order: order::read(&probed.order, &listed)?,
         backends: backends(probed.backends)?,
         failures: probed.failures.into_iter().map(failure).collect(),
+        failed_by: failed_by(probed.failed_by)?,
         connections: probed.connections,
         addresses: addresses(probed.addresses)?,
         passed_over: probed.passed_over.into_iter().map(passed_over).collect(),
@@ -221,8 +226,23 @@ fn addresses(entries: Vec<AddressEntry>) -> Result<BTreeMap<SocketAddr, AddressT
 }
 
 fn failure(entry: FailureEntry) -> FailureGroup {
-    let FailureEntry { kind, what, count } = entry;
-    FailureGroup { kind, what: plain(&what), count }
+    let FailureEntry { kind, status, grpc_status, copy, what, count } = entry;
+    let code = status.map(Code::Http).or(grpc_status.map(Code::Grpc));
+    let failure = Failure { code, copy, ..Failure::new(kind, plain(&what)) };
+    FailureGroup::new(failure, count)
+}
+
+fn failed_by(entries: Vec<FailedByEntry>) -> Result<BTreeMap<Identity, u64>, JsonError> {
+    let mut failed_by = BTreeMap::new();
+    for FailedByEntry { identity, failed } in entries {
+        if !identity.is_printable() {
+            return Err(JsonError::Name);
+        }
+        if failed_by.insert(identity, failed).is_some() {
+            return Err(JsonError::Counts("a backend that failed is listed twice"));
+        }
+    }
+    Ok(failed_by)
 }
 
 fn passed_over(entry: PassedOverEntry) -> (SocketAddr, PassedOver) {

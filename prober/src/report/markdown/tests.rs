@@ -6,6 +6,7 @@ use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
 use super::*;
 use crate::report::samples;
 use crate::tally::FailureGroup;
+use crate::tally::outcome::Failure;
 use crate::tally::outcome::FailureKind;
 
 fn text(report: &Report) -> String {
@@ -73,9 +74,8 @@ fn what_comes_from_elsewhere_stays_text() {
     for name in HOSTILE {
         tally.backends.insert(Identity::new(name, "kops"), some.clone());
     }
-    tally.failures = HOSTILE
-        .map(|what| FailureGroup { kind: FailureKind::Status, what: what.to_owned(), count: 5 })
-        .to_vec();
+    tally.failures =
+        HOSTILE.map(|what| FailureGroup::new(Failure::new(FailureKind::Status, what), 5)).to_vec();
     report.rows[0].source = Some(HOSTILE.concat());
     report.rows[2].target = HOSTILE[3].to_owned();
     let markdown = text(&report);

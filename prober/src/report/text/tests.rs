@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use super::*;
 use crate::report::samples;
-use crate::tally::outcome::FailureKind;
+use crate::tally::FailureGroup;
+use crate::tally::outcome::{Failure, FailureKind};
 
 #[test]
 fn a_plain_run() {
@@ -96,7 +97,7 @@ fn every_kind_of_failure_has_a_word_in_the_table() {
     let mut report = samples::plain();
     let RowResult::Probed { tally, .. } = &mut report.rows[0].result else { unreachable!() };
     for kind in FailureKind::ALL {
-        tally.failures.push(crate::tally::FailureGroup { kind, what: "x".into(), count: 1 });
+        tally.failures.push(FailureGroup::new(Failure::new(kind, "x"), 1));
     }
     let text = String::from_utf8(render(&report, Style::PLAIN)).unwrap();
     for kind in FailureKind::ALL {
