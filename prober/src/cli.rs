@@ -130,7 +130,7 @@ pub struct RunArgs {
     pub envoys: EnvoyArgs,
     #[command(flatten)]
     pub judge: JudgeArgs,
-    /// Print the first N answers as they were received [default: 4]
+    /// Print the first N answers as they were received
     #[arg(long, value_name = "N", help_heading = "Output")]
     pub show: Option<u64>,
     /// Write this id into the JSON report: 'prober merge' judges reports with the same id

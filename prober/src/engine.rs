@@ -1,7 +1,7 @@
 //! The only engine: sends a schedule's requests on a few threads. Each thread has its own runtime
 //! and tally; the tallies are merged at the end.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -264,9 +264,10 @@ impl SendingThread<'_> {
         let counted_from =
             (start + schedule.warmup).checked_sub(segment.elapsed_before).unwrap_or(start);
         runtime.block_on(async {
-            let (tls, remotes) = (run.tls.clone(), RefCell::default());
+            let tls = run.tls.clone();
+            let (remotes, addresses) = (RefCell::default(), Cell::default());
             let context = LaneContext {
-                sender: Sender { plan, names, tls, run_id, next_connection, remotes },
+                sender: Sender { plan, names, tls, run_id, next_connection, remotes, addresses },
                 share: RefCell::new(Share::new(schedule, number, threads, next_request)),
                 recorder: RefCell::new(
                     Recorder::new(plan.timeline)
@@ -290,7 +291,8 @@ impl SendingThread<'_> {
                 () = context.pacer.run() => {}
                 () = context.deadlines.enforce(plan.limits.total, stop) => {}
             }
-            context.recorder.into_inner().into_tally()
+            let tally = context.recorder.into_inner().into_tally();
+            Tally { resolved: context.sender.addresses.get() as u64, ..tally }
         })
     }
 }

@@ -8,7 +8,8 @@ use std::io::{self, Write};
 use std::sync::Arc;
 
 use crate::cli::{OutputArgs, OutputForm};
-use crate::report::{Report, advice};
+use crate::report::text::Style;
+use crate::report::{Report, advice, text};
 use crate::tally::meter::Meter;
 use delivery::{Delivery, DeliveryError};
 use progress::view::Goal;
@@ -49,8 +50,11 @@ pub(crate) fn finish(
 ) -> Result<u8, DeliveryError> {
     delivery.deliver(report, out)?;
     if !args.quiet {
+        let style = style(args.color, args.verbose, args.ascii, columns(&io::stderr()));
+        // `note` writes the name of the program first.
+        let style = Style { width: style.width - "prober: ".len(), ..style };
         for line in advice::of(report) {
-            note(&format!("advice: {line}"));
+            note(text::wrapped(&format!("advice: {line}"), style).trim_end());
         }
     }
     Ok(report.exit_code())

@@ -44,8 +44,6 @@ use target::Target;
 pub(crate) const DEFAULT_REQUESTS: u64 = 100;
 /// The default of `-c`: wrk's.
 const DEFAULT_CONCURRENCY: u64 = 10;
-/// The default of `--show`: the number of requests of the original `make echo-status`.
-const DEFAULT_SHOW: u64 = 4;
 /// The most requests of a run until decided within `--min-time`: most expectations need fewer.
 const MIN_TIME_REQUESTS: u64 = 4_000;
 /// With more connections, one process runs out of ports and file descriptors.
@@ -105,6 +103,14 @@ impl ProbePlan {
             End::Requests(requests) => Some(requests),
             End::After(_) => None,
         }
+    }
+
+    /// The `Host` header, if `-H` sets another one than the URL's.
+    #[must_use]
+    pub(crate) fn own_host(&self) -> Option<String> {
+        let sent = self.request.headers.get(http::header::HOST)?;
+        let sent = String::from_utf8_lossy(sent.as_bytes());
+        (sent != self.target.authority).then(|| sent.into_owned())
     }
 
     /// The most requests that can be in flight.
@@ -270,7 +276,7 @@ fn common(args: &RunArgs, target: Target) -> Result<ProbePlan, PlanError> {
         identify: Patterns::parse(&args.identify)?,
         expectations,
         rules,
-        show: args.show.unwrap_or(DEFAULT_SHOW),
+        show: args.show.unwrap_or(0),
         timeline: load.timeline.as_deref().map(load::timeline).transpose()?,
         events: events::read(events, schedule)?,
         marks: events.marks,

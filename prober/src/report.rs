@@ -15,6 +15,7 @@ pub(crate) mod rounds;
 #[cfg(test)]
 pub(crate) mod samples;
 pub(crate) mod text;
+pub(crate) mod warnings;
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -49,6 +50,8 @@ pub struct Row {
     pub target: String,
     /// The URL of the requests.
     pub url: String,
+    /// The `Host` header, if `-H` sets another one than the URL's.
+    pub host: Option<String>,
     pub protocol: Protocol,
     /// The only address of this row, if each address of a name has a row.
     pub address: Option<IpAddr>,
@@ -77,6 +80,7 @@ impl Row {
             source,
             target: target.given.clone(),
             url: target.url.clone(),
+            host: plan.own_host(),
             protocol: plan.protocol,
             address: plan.select.only(),
             result,
@@ -129,6 +133,29 @@ impl Row {
         }
     }
 
+    /// Whether it meets its expectations: `misses 1 of 2 expectations`.
+    #[must_use]
+    pub(crate) fn outcome(&self) -> String {
+        if self.tally().is_none() {
+            return "could not be probed".to_owned();
+        }
+        let verdicts = self.verdicts();
+        let all = match verdicts.len() {
+            1 => "its expectation".to_owned(),
+            n => format!("all {n} expectations"),
+        };
+        let with = |verdict| verdicts.iter().filter(|judged| judged.verdict == verdict).count();
+        let of = |some: usize| match verdicts.len() {
+            1 => "its expectation".to_owned(),
+            n => format!("{some} of {n} expectations"),
+        };
+        match (with(Verdict::Fail), with(Verdict::Inconclusive)) {
+            (0, 0) => format!("meets {all}"),
+            (0, open) => format!("leaves {} undecided", of(open)),
+            (missed, _) => format!("misses {}", of(missed)),
+        }
+    }
+
     /// The worst verdict of the row: a fail if the source could not probe, inconclusive without
     /// expectations.
     #[must_use]
@@ -143,6 +170,13 @@ impl Row {
 }
 
 impl Report {
+    /// Whether it compares places, as `make echo-status` does: a matrix file names clusters or sources.
+    #[must_use]
+    pub(crate) fn is_matrix(&self) -> bool {
+        let named = self.rows.iter().any(|row| row.source.is_some());
+        !self.clusters.is_empty() || (named && self.rows.len() > 1)
+    }
+
     /// The clusters of the report, then all other clusters that answered, by name.
     #[must_use]
     pub fn all_clusters(&self) -> Vec<String> {

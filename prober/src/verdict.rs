@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use crate::expectation::{Expectation, Form};
 use crate::tally::{Label, Tally, is_unknown};
 use crate::units::count;
-pub(crate) use evidence::{Evidence, Why, Worth};
+pub(crate) use evidence::{Evidence, THIS_RUN, Why, Worth};
 pub(crate) use parts::alike;
 pub(crate) use sampling::Sampling;
 

@@ -56,7 +56,9 @@ fn mesh_readme_prober_commands_work() {
         let line = format!("{line} --connect-to ::{gateway}:{}", topology.ingress_port);
         let said = run_line(&line);
         assert_eq!(said.code, 0, "{line}: {said:?}");
-        assert!(said.stdout.contains("in [cluster: "), "{line}: {said:?}");
+        assert!(said.stdout.starts_with("PASS  curl "), "{line}: {said:?}");
+        let clusters = ["kops", "gke1"].map(|name| format!("\n  {name}     echo2-{name}-1 "));
+        assert!(clusters.iter().all(|line| said.stdout.contains(line)), "{line}: {said:?}");
     }
 }
 

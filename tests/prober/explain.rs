@@ -172,6 +172,7 @@ fn explain_goes_on_where_there_is_no_envoy_and_says_so_in_one_line() {
         assert!(begin.elapsed() < Duration::from_secs(60), "{part}");
         assert_eq!(said.code, 0, "the run itself is well: {said:?}");
         let why = said.stdout.split_once("  WHY\n").expect(part).1;
+        let why = why.split_once("\n\n").expect("the table follows").0;
         assert_eq!(why.lines().count(), 1, "{why}");
         assert!(
             why.contains("cannot tell: client was not read: ") && why.contains(part),

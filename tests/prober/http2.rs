@@ -205,7 +205,7 @@ fn echo() -> (Background, String) {
 #[test]
 fn http2_is_measured_as_http1_is() {
     let (_echo, target) = echo();
-    let common = ["-t", &target, "-n", "40", "-c", "2", "--threads", "1"];
+    let common = ["-t", &target, "-n", "40", "-c", "2", "--threads", "1", "--show", "1"];
     for (reuse, streams, connections) in [
         ("never", "1", 40..=40),
         ("always", "1", 2..=2),
@@ -230,7 +230,7 @@ fn http2_headers_are_those_of_curl() {
     let (_echo, target) = echo();
     let host = ["-H", "Host: echo2.example:81", "-H", "Connection: close", "-H", "te: gzip"];
     let flags = ["-t", &target, "-n", "1", "--http2-prior-knowledge", "-X", "PUT"];
-    let json = ["-H", "accept: application/json"];
+    let json = ["-H", "accept: application/json", "--show", "1"];
     let (_, row) = row(&[&flags[..], &host, &json].concat());
     let shown: Value =
         serde_json::from_str(row["shown"]["0"].as_str().expect("shown")).expect("JSON");
@@ -245,7 +245,8 @@ fn http2_bodies_go_out_whole() {
     let (_echo, target) = echo();
     let body = "x".repeat(65_000);
     let flags = ["--http2-prior-knowledge", "--reuse", "always", "--streams", "4", "-n", "20"];
-    let sent = ["-t", &target, "--data", &body, "-H", "accept: application/json"];
+    let json = ["-H", "accept: application/json", "--show", "1"];
+    let sent = [&["-t", &target, "--data", &body][..], &json].concat();
     let (code, row) = row(&[&sent[..], &flags].concat());
     assert_eq!((code, &row["answers"]), (0, &20.into()), "{row}");
     let shown = row["shown"]["0"].as_str().expect("shown");
@@ -351,7 +352,7 @@ fn grpc_of_the_echo_says_who_answered() {
     for (service, path) in
         [("--grpc", "/echo.v1.EchoService/Echo"), ("--grpc=health", "/grpc.health.v1.Health/Check")]
     {
-        let kept = ["-n", "20", "-c", "1", "--reuse", "always", "--streams", "4"];
+        let kept = ["-n", "20", "-c", "1", "--reuse", "always", "--streams", "4", "--show", "1"];
         let (code, row) = row(&[&["-t", &target, service], &kept[..]].concat());
         assert_eq!((code, &row["answers"]), (0, &20.into()), "{row}");
         assert_eq!((&row["connections"], &row["backends"][0]["pod"]), (&1.into(), &"p1".into()));

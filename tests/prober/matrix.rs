@@ -101,8 +101,8 @@ fn sections_come_in_order_and_a_row_that_cannot_be_reached_fails_alone() {
     has(
         "the source could not probe: kubectl: error: context \"mars\" does not exist (exit status: 1)",
     );
-    has("  PASS  exactly kops: kops 20 of 20 answers");
-    has("  PASS  only gke1: all 20 answers came from gke1");
+    has("  PASS  errors = 0; exactly kops: kops 100.0% of 20 answers");
+    has("  PASS  only gke1: gke1 100.0% of 20 answers");
     has("1 of 3 rows miss their expectations");
     assert_eq!(said.stdout.matches("[pod: a]").count(), 2, "two answers are shown of each row");
     // One command for each source and target, not one for each request.
@@ -215,7 +215,7 @@ targets: [{{url: '{}', requests: 3}}, {{from: slow, url: x}}]\n",
     assert_eq!(prober.wait(), 130);
     assert!(start.elapsed() < Duration::from_secs(5));
     let said = prober.said_all();
-    assert!(said.contains("INTERRUPTED") && said.contains("  kops     a"), "{said}");
+    assert!(said.contains("INTERRUPTED") && said.contains("kops 100.0% of 3 answers"), "{said}");
     assert!(said.contains("could not probe: interrupted"), "{said}");
     let process = PathBuf::from(format!("/proc/{}", pid.trim()));
     crate::harness::wait_until("the command is gone", || {
@@ -238,9 +238,9 @@ targets: [{from: 'kops:a', url: 'echo1:8080', expect: ['only kops']}, {url: b}]\
         said.stdout,
         "# from kops:a: curl echo1:8080\n\
          kubectl exec '--context=kops' deploy/sleep -- prober '--target=echo1:8080' \
-         '--expect=only kops' '--output=json' --quiet\n\
+         '--show=4' '--expect=only kops' '--output=json' --quiet\n\
          # curl b\n\
-         prober '--target=b' '--output=json' --quiet\n"
+         prober '--target=b' '--show=4' '--output=json' --quiet\n"
     );
 }
 

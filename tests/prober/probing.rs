@@ -327,7 +327,7 @@ fn an_envoys_503_is_quoted_once_with_a_count() {
     let said = run("prober", ["-t", &server.target(), "-n", "50", "--show=0"]);
     assert_eq!(said.code, 1);
     assert_eq!(said.stdout.matches("no healthy upstream").count(), 1, "{}", said.stdout);
-    assert!(said.stdout.contains("  status      50  503"), "{}", said.stdout);
+    assert!(said.stdout.contains("  status 503     50  503"), "{}", said.stdout);
     assert!(said.stderr.contains("advice: "), "{}", said.stderr);
 }
 

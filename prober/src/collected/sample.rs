@@ -180,6 +180,7 @@ impl<'a> Sample<'a> {
             source: self.source,
             target: self.target,
             url,
+            host: None,
             protocol: Protocol::Http1,
             address: None,
             result: RowResult::Probed { tally, verdicts },

@@ -82,6 +82,7 @@ pub(super) async fn open(
     let (host, port) = plan.overrides.connect_to(&plan.target.host, plan.target.port);
     // A look-up keeps to the limit by itself, and its own message says what it waited for.
     let addresses = dial::addresses(plan, names, &host, port, opening.number).await?;
+    opening.addresses = addresses.len();
     let found = clock::now();
     opening.dns = Some(found - start);
     let left = limit.saturating_sub(found - start);

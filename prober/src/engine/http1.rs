@@ -106,7 +106,8 @@ impl Connection {
             if read == 0 {
                 return Err(closed(None));
             }
-            match Head::read(&self.buffers.buffer, to_head).map_err(|error| invalid(&error))? {
+            let head = Head::read(&self.buffers.buffer, to_head);
+            match head.map_err(|error| other_protocol(&self.buffers.buffer, &error))? {
                 Some(head) => return Ok((head, now)),
                 None if self.buffers.buffer.len() > MAX_HEAD => {
                     let what = format!("the response headers are larger than {MAX_HEAD} bytes");
@@ -184,6 +185,18 @@ impl Connection {
             }
         }
     }
+}
+
+/// The failure of a response whose first bytes may be those of another protocol.
+fn other_protocol(start: &[u8], error: &WireError) -> Failure {
+    let what = match start {
+        // A TLS record of the type alert (RFC 8446, 5.1).
+        [0x15, 0x03, ..] => "the server answers with a TLS alert: it expects TLS on this port",
+        // The frame SETTINGS or GOAWAY of the stream 0 (RFC 9113, 4.1).
+        [_, _, _, 0x04 | 0x07, _, 0, 0, 0, 0, ..] => "the server speaks HTTP/2 only on this port",
+        _ => return invalid(error),
+    };
+    Failure::new(FailureKind::Protocol, what)
 }
 
 fn invalid(error: &WireError) -> Failure {

@@ -37,6 +37,8 @@ pub(super) struct Sender<'a> {
     pub next_connection: &'a AtomicU64,
     /// The index of each remote address of this thread, in the order of first use.
     pub remotes: RefCell<HashMap<SocketAddr, usize>>,
+    /// The most addresses of the target that a connection could choose from.
+    pub addresses: Cell<usize>,
 }
 
 /// What a lane keeps from one request to the next.
@@ -291,7 +293,9 @@ impl Sender<'_> {
     /// Opens the run's next connection.
     async fn open(&self, opening: &mut Opening) -> Result<connect::Stream, Failure> {
         opening.number = self.next_connection.fetch_add(1, Ordering::Relaxed);
-        connect::open(self.plan, &self.names, self.tls.as_ref(), opening).await
+        let opened = connect::open(self.plan, &self.names, self.tls.as_ref(), opening).await;
+        self.addresses.set(self.addresses.get().max(opening.addresses));
+        opened
     }
 
     /// Sends a request and reads the response within the time limit; `None` if the run stopped.

@@ -16,7 +16,7 @@ fn a_target_alone_is_a_whole_plan() {
     let plans = plan(&["--target", "istio1.xiaowenx.com/echo2"]).unwrap();
     assert_eq!(plans.len(), 1);
     let plan = &plans[0];
-    assert_eq!((plan.planned(), plan.concurrency, plan.show), (Some(100), 10, 4));
+    assert_eq!((plan.planned(), plan.concurrency, plan.show), (Some(100), 10, 0));
     assert_eq!((plan.reuse, plan.schedule.arrivals), (Reuse::NEVER, Arrivals::Closed));
     assert_eq!(plan.expectations, [Expectation::NoErrors]);
     assert_eq!(plan.limits.total, Duration::from_secs(15));

@@ -1,112 +1,76 @@
 //! All advice in one place: what the numbers of a report suggest to do next. Each piece names one
 //! remedy and one command. Pure; printed on stderr after the report.
 
+mod failures;
 mod verdicts;
 
-use crate::report::{Report, Row};
+use std::collections::BTreeSet;
+
+use crate::report::{Report, Row, groups};
 use crate::tally::Tally;
-use crate::tally::outcome::FailureKind;
 use crate::units::count;
 use crate::verdict::Verdict;
 
-/// The advice on a report: one line each, without duplicates.
+/// The advice on a report: one line for each remedy, with the rows that it is for.
 #[must_use]
 pub(crate) fn of(report: &Report) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
+    let mut all: Vec<(String, Vec<String>)> = Vec::new();
     for row in &report.rows {
-        for line in of_row(row) {
-            if !lines.contains(&line) {
-                lines.push(line);
+        for remedy in of_row(row) {
+            match all.iter_mut().find(|(known, _)| *known == remedy) {
+                Some((_, headings)) => headings.push(row.heading()),
+                None => all.push((remedy, vec![row.heading()])),
             }
         }
     }
-    lines
+    let line = |(remedy, headings): (String, Vec<String>)| match headings.as_slice() {
+        [first, others @ ..] if !others.is_empty() => {
+            format!("{first} and {}: {remedy}", count(others.len() as u64, "more row"))
+        }
+        _ => format!("{}: {remedy}", headings.concat()),
+    };
+    all.into_iter().map(line).collect()
 }
 
-/// The advice on one row.
+/// The advice on one row: failures first, since they also explain shares.
 #[must_use]
 pub(crate) fn of_row(row: &Row) -> Vec<String> {
     let Some(tally) = row.tally() else { return Vec::new() };
-    let mut lines = Vec::new();
-    for (kind, _) in tally.failures_by_kind() {
-        lines.extend(of_kind(kind, row, tally));
-    }
+    let mut lines: Vec<String> = Vec::new();
+    let failures = groups::failures(tally);
+    lines.extend(failures.into_iter().filter_map(|group| failures::of(group, row, tally)));
     lines.extend(row.verdicts().iter().filter_map(|judged| verdicts::of(judged, row, tally)));
-    lines.extend(pinned(row, tally));
+    lines.extend(pinned(tally));
     // Retries hide most of such failures, but not all: a retry may fail, too.
     if row.verdict() == Verdict::Fail && tally.retried() > tally.failed_requests() {
         lines.push(format!(
-            "{}: The mesh retried {} of {}: a backend fails, and retries hide it. Check the \
-             east-west gateway and the root certificates of both clusters: run 'certs show'",
-            row.heading(),
+            "The mesh retried {} of {}: attempts fail, and retries hide it. Check the east-west \
+             gateway and the root certificates of both clusters: run 'certs show'",
             tally.retried(),
             count(tally.answers(), "answer"),
         ));
     }
+    let mut seen = BTreeSet::new();
+    lines.retain(|line| seen.insert(line.clone()));
     lines
 }
 
 /// With fewer connections, all of them may reach the same backend.
 const ENOUGH_CONNECTIONS: u64 = 10;
 
-/// A few reused connections say little about an L4 load balancer.
-fn pinned(row: &Row, tally: &Tally) -> Option<String> {
+/// A few reused connections say little about an L4 load balancer, unless one of them was answered by
+/// several pods: then it chooses a backend for each request.
+fn pinned(tally: &Tally) -> Option<String> {
     let answers = tally.answers();
     let connections = tally.backends.values().map(|backend| backend.connections).sum::<u64>();
-    (connections < answers && connections < ENOUGH_CONNECTIONS).then(|| {
+    let few = connections < answers && connections < ENOUGH_CONNECTIONS;
+    (few && !tally.has_mixed_connections()).then(|| {
         format!(
-            "{}: All {answers} answers came over {}. An L4 load balancer chooses a backend once per \
+            "All {answers} answers came over {}. An L4 load balancer chooses a backend once per \
              connection. Run prober again with --reuse never",
-            row.heading(),
             count(connections, "connection"),
         )
     })
-}
-
-fn of_kind(kind: FailureKind, row: &Row, tally: &Tally) -> Option<String> {
-    let said = |text: &str| tally.failures.iter().any(|g| g.kind == kind && g.what.contains(text));
-    let url = &row.url;
-    let remedy = match kind {
-        FailureKind::Dns => {
-            "The host name does not resolve. Run prober again with its address: --resolve \
-             HOST:PORT:ADDRESS"
-                .to_owned()
-        }
-        FailureKind::Unidentified if said("x-echo-probe") => {
-            format!(
-                "Some answers belong to other requests: a cache is on the path. Look for its response \
-                 headers: run 'curl -i {url}'"
-            )
-        }
-        FailureKind::Unidentified if said("--identify") => {
-            format!(
-                "The answers do not name a pod as --identify expects. Look at one answer: run 'curl \
-                 -i {url}'"
-            )
-        }
-        FailureKind::Unidentified => format!(
-            "The answers do not come from an echo. Check the path of the target and the routes of \
-             the ingress: run 'curl -i {url}'. To test another service, add --identify"
-        ),
-        FailureKind::Status if said("no healthy upstream") || said("upstream connect error") => {
-            "An Envoy has no healthy endpoint for some requests. Check that the application runs in \
-             every cluster: run 'istioctl proxy-config endpoint POD' with a pod of the source"
-                .to_owned()
-        }
-        FailureKind::Status if said("404 ") => {
-            "No route matches this host name and path. Check the Gateway and the VirtualService: \
-             run 'istioctl analyze'"
-                .to_owned()
-        }
-        FailureKind::Connect | FailureKind::Timeout if tally.answers() == 0 => {
-            format!(
-                "Nothing answers at this address. Check that the service runs there and that no \
-                 firewall blocks it: run 'curl -v {url}'"
-            )
-        }
-        _ => return None,
-    };
-    Some(format!("{}: {remedy}", row.heading()))
 }
 
 #[cfg(test)]
@@ -133,7 +97,7 @@ mod tests {
             for (backend, connections) in tally.backends.values_mut().zip(connections) {
                 backend.connections = connections;
             }
-            let line = pinned(&samples::plain().rows[0], tally);
+            let line = pinned(tally);
             assert_eq!(line.is_some(), said.is_some(), "{line:?}");
             if let Some((line, said)) = line.zip(said) {
                 assert!(line.contains(said) && line.contains("--reuse never"), "{line}");

@@ -3,11 +3,11 @@
 
 use echo_reply::Identity;
 
-use super::{Report, Row, RowResult};
-use crate::tally::BackendTally;
+use super::{Report, Row, RowResult, groups};
+use crate::tally::{BackendTally, Tally};
 
 /// The columns: first those of the row, then those of the backend.
-const HEAD: [&str; 25] = [
+const HEAD: [&str; 27] = [
     "source",
     "target",
     "url",
@@ -33,10 +33,14 @@ const HEAD: [&str; 25] = [
     "p90_us",
     "p99_us",
     "max_us",
+    "failures",
+    "backend_failed",
 ];
 
 /// The number of columns of the row. Each line of the row repeats them.
 const OF_ROW: usize = 9;
+/// The number of columns of the backend, between those of the row and the last ones.
+const OF_BACKEND: usize = HEAD.len() - OF_ROW - 2;
 
 #[must_use]
 pub(crate) fn render(report: &Report) -> Vec<u8> {
@@ -48,15 +52,18 @@ pub(crate) fn render(report: &Report) -> Vec<u8> {
     write(&HEAD.map(str::to_owned));
     for row in &report.rows {
         let of_row = of_row(row);
-        let backends = row.tally().map(|tally| (tally.answers(), &tally.backends));
-        let Some((answers, backends)) = backends.filter(|(_, backends)| !backends.is_empty())
-        else {
-            // A row without answers has one line.
-            write(&[of_row, vec![String::new(); HEAD.len() - OF_ROW]].concat());
-            continue;
-        };
-        for (who, backend) in backends {
-            write(&[of_row.clone(), of_backend(who, backend, answers)].concat());
+        let failures = row.tally().map(Tally::failures_in_words).unwrap_or_default();
+        let mut backends = row.tally().map(groups::known_backends).unwrap_or_default();
+        backends.sort_by_key(|(who, ..)| *who);
+        if backends.is_empty() {
+            // A row without backends has one line.
+            let none = vec![String::new(); OF_BACKEND];
+            write(&[of_row.clone(), none, vec![failures.clone(), String::new()]].concat());
+        }
+        let answers = row.tally().map_or(0, Tally::answers);
+        for (who, backend, failed) in backends {
+            let last = vec![failures.clone(), failed.to_string()];
+            write(&[of_row.clone(), of_backend(who, backend, answers), last].concat());
         }
     }
     writer.into_inner().expect("memory takes all")

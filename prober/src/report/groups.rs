@@ -4,6 +4,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::sync::LazyLock;
 
 use echo_reply::Identity;
 
@@ -32,7 +33,7 @@ impl<'a> Clusters<'a> {
     pub(super) fn of(report: &'a Report) -> Self {
         let mut answers: BTreeMap<&str, u64> = BTreeMap::new();
         for tally in report.rows.iter().filter_map(|row| row.tally()) {
-            for (who, backend) in &tally.backends {
+            for (who, backend, _) in known_backends(tally) {
                 *answers.entry(&who.cluster).or_default() += backend.answers;
             }
         }
@@ -137,10 +138,22 @@ pub(super) fn passed_over(tally: &Tally) -> Vec<(&SocketAddr, &PassedOver)> {
     all
 }
 
-/// The failures by kind, the most frequent of each kind first.
-pub(super) fn failures(tally: &Tally) -> Vec<&FailureGroup> {
+/// The failures, the most frequent first.
+pub(crate) fn failures(tally: &Tally) -> Vec<&FailureGroup> {
     let mut all: Vec<_> = tally.failures.iter().collect();
-    all.sort_by_key(|group| (group.kind, Reverse(group.count)));
+    all.sort_by_key(|group| (Reverse(group.count), group.class()));
+    all
+}
+
+/// The backends with the most answers first, with those that are only known by their failures.
+pub(super) fn known_backends(tally: &Tally) -> Vec<(&Identity, &BackendTally, u64)> {
+    static SILENT: LazyLock<BackendTally> = LazyLock::new(BackendTally::default);
+    let failed = |who: &Identity| tally.failed_by.get(who).copied().unwrap_or(0);
+    let answered = tally.backends.iter().map(|(who, counted)| (who, counted, failed(who)));
+    let silent = tally.failed_by.iter().filter(|(who, _)| !tally.backends.contains_key(*who));
+    let mut all: Vec<_> =
+        answered.chain(silent.map(|(who, failed)| (who, &*SILENT, *failed))).collect();
+    all.sort_by_key(|(_, counted, failed)| Reverse((counted.answers, *failed)));
     all
 }
 
@@ -174,6 +187,8 @@ pub(super) struct Backend<'a> {
     pub(super) who: &'a Identity,
     pub(super) counted: &'a BackendTally,
     pub(super) share: Share,
+    /// Requests that it answered with an error that names it.
+    pub(super) failed: u64,
 }
 
 /// The backends and clusters of a row.
@@ -185,19 +200,20 @@ pub(super) struct Groups<'a> {
     pub(super) folded: usize,
     pub(super) folded_answers: u64,
     pub(super) folded_connections: u64,
+    pub(super) folded_failed: u64,
     /// The clusters that answered this row, each with its place. Other clusters are last.
     pub(super) clusters: Vec<(usize, Share)>,
 }
 
 impl<'a> Groups<'a> {
     pub(super) fn of(tally: &'a Tally, clusters: &Clusters<'_>) -> Self {
-        let mut all = backends(tally);
+        let mut all = known_backends(tally);
         let rest = all.split_off(all.len().min(MOST_BACKENDS));
-        all.sort_by_key(|(who, counted)| {
+        all.sort_by_key(|(who, counted, _)| {
             (clusters.place(&who.cluster), &who.cluster, Reverse(counted.answers))
         });
         let places: BTreeMap<&Identity, usize> =
-            all.iter().enumerate().map(|(place, (who, _))| (*who, place)).collect();
+            all.iter().enumerate().map(|(place, (who, ..))| (*who, place)).collect();
         let small = reduced(tally, |who| {
             let pod = places.get(who).map_or_else(|| OTHERS.to_owned(), usize::to_string);
             Identity::new(pod, clusters.place(&who.cluster).to_string())
@@ -208,9 +224,10 @@ impl<'a> Groups<'a> {
         };
         let of_pods = Shares::new(&small, &rules, Label::Pod);
         let of_clusters = Shares::new(&small, &rules, Label::Cluster);
-        let backends = all.into_iter().enumerate().map(|(place, (who, counted))| Backend {
+        let backends = all.into_iter().enumerate().map(|(place, (who, counted, failed))| Backend {
             who,
             counted,
+            failed,
             share: of_pods.of(&place.to_string()),
         });
         let seen: BTreeSet<usize> =
@@ -219,8 +236,9 @@ impl<'a> Groups<'a> {
         Self {
             backends: backends.collect(),
             folded: rest.len(),
-            folded_answers: rest.iter().map(|(_, counted)| counted.answers).sum(),
-            folded_connections: rest.iter().map(|(_, counted)| counted.connections).sum(),
+            folded_answers: rest.iter().map(|(_, counted, _)| counted.answers).sum(),
+            folded_failed: rest.iter().map(|(.., failed)| failed).sum(),
+            folded_connections: rest.iter().map(|(_, counted, _)| counted.connections).sum(),
             clusters: by_cluster.collect(),
         }
     }

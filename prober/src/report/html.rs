@@ -60,7 +60,7 @@ fn compose(report: &Report, json: &str) -> Markup {
                     main id="report" {
                         @if several { (matrix::render(report, &clusters)) }
                         @for (place, row) in report.rows.iter().enumerate() {
-                            (row::render(place, row, &clusters, several))
+                            (row::render(place, report, row, &clusters))
                         }
                     }
                     (footer(report))
@@ -134,34 +134,12 @@ fn textures() -> Markup {
 fn headline(report: &Report) -> String {
     match report.rows.as_slice() {
         [] => "No targets were probed".to_owned(),
-        [row] => format!("{} {}", row.target_shown(), outcome(row)),
+        [row] => format!("{} {}", row.target_shown(), row.outcome()),
         _ => {
             let said = report.summary();
             let mut chars = said.chars();
             chars.next().into_iter().flat_map(char::to_uppercase).chain(chars).collect()
         }
-    }
-}
-
-/// How one target meets its expectations.
-fn outcome(row: &Row) -> String {
-    if row.tally().is_none() {
-        return "could not be probed".to_owned();
-    }
-    let verdicts = row.verdicts();
-    let all = match verdicts.len() {
-        1 => "its expectation".to_owned(),
-        n => format!("all {n} expectations"),
-    };
-    let with = |verdict| verdicts.iter().filter(|judged| judged.verdict == verdict).count();
-    let of = |some: usize| match verdicts.len() {
-        1 => "its expectation".to_owned(),
-        n => format!("{some} of {n} expectations"),
-    };
-    match (with(Verdict::Fail), with(Verdict::Inconclusive)) {
-        (0, 0) => format!("meets {all}"),
-        (0, open) => format!("leaves {} undecided", of(open)),
-        (missed, _) => format!("misses {}", of(missed)),
     }
 }
 

@@ -22,7 +22,7 @@ use thiserror::Error;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::{Report, Row, RowResult};
+use super::{Report, Row, RowResult, warnings};
 use crate::plan::Protocol;
 use crate::tally::EventRecord;
 use crate::tally::failover::Failover;
@@ -79,6 +79,8 @@ struct RowHead {
     source: Option<String>,
     target: String,
     url: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    host: Option<String>,
     protocol: Protocol,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     address: Option<IpAddr>,
@@ -93,6 +95,9 @@ struct RowDocument {
     head: RowHead,
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     probed: Option<Probed>,
+    /// Derived from the rest, so that it is not read back.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     explanation: Option<explanation::Entry>,
 }
@@ -127,6 +132,9 @@ struct Probed {
     passed_over: Vec<PassedOverEntry>,
     #[serde(default)]
     passed_over_further: u64,
+    /// Absent in reports of older probers.
+    #[serde(default)]
+    resolved: u64,
     shown: BTreeMap<u64, String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     stopped: Option<StoppedWord>,
@@ -241,11 +249,11 @@ fn document(report: &Report) -> Document<RowDocument> {
         verdict: report.verdict(),
         exit_code: report.exit_code(),
         clusters: report.clusters.clone(),
-        rows: report.rows.iter().map(row_document).collect(),
+        rows: report.rows.iter().map(|row| row_document(report, row)).collect(),
     }
 }
 
-fn row_document(row: &Row) -> RowDocument {
+fn row_document(report: &Report, row: &Row) -> RowDocument {
     let (unreachable, probed) = match &row.result {
         RowResult::Unreachable { reason } => (Some(reason.clone()), None),
         RowResult::Probed { tally, verdicts } => (None, Some(probed(tally, verdicts))),
@@ -254,12 +262,14 @@ fn row_document(row: &Row) -> RowDocument {
         source: row.source.clone(),
         target: row.target.clone(),
         url: row.url.clone(),
+        host: row.host.clone(),
         protocol: row.protocol,
         address: row.address,
         verdict: row.verdict(),
         unreachable,
     };
-    RowDocument { head, probed, explanation: explanation::entry(row) }
+    let warnings = warnings::of(report, row);
+    RowDocument { head, probed, warnings, explanation: explanation::entry(row) }
 }
 
 fn backend(identity: &Identity, counted: &BackendTally, answers: u64) -> Backend {
@@ -327,6 +337,7 @@ fn probed(tally: &Tally, verdicts: &[Judged]) -> Probed {
         failed_by: tally.failed_by.iter().map(failed_by).collect(),
         passed_over: tally.passed_over.iter().map(passed_over).collect(),
         passed_over_further: tally.passed_over_further,
+        resolved: tally.resolved,
         shown: tally.shown.clone(),
         stopped: tally.stopped.map(|stopped| match stopped {
             Stopped::Decided => StoppedWord::Decided,

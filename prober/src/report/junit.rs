@@ -50,7 +50,7 @@ fn document(xml: &mut Xml, report: &Report) -> io::Result<()> {
     xml.create_element("testsuites").write_inner_content(|xml| {
         let clusters = Clusters::of(report);
         for (id, row) in report.rows.iter().enumerate() {
-            suite(xml, report, &Suite::of(row, &clusters, id))?;
+            suite(xml, report, &Suite::of((report, row), &clusters, id))?;
         }
         if report.interrupted {
             suite(xml, report, &Suite::interrupted(report.rows.len()))?;
@@ -73,7 +73,7 @@ struct Suite<'a> {
 }
 
 impl<'a> Suite<'a> {
-    fn of(row: &'a Row, clusters: &Clusters<'_>, id: usize) -> Self {
+    fn of((report, row): (&Report, &'a Row), clusters: &Clusters<'_>, id: usize) -> Self {
         let cases = match &row.result {
             RowResult::Probed { verdicts, .. } => verdicts
                 .iter()
@@ -95,7 +95,8 @@ impl<'a> Suite<'a> {
             seconds: row.tally().map_or(Duration::ZERO, |tally| tally.elapsed).as_secs_f64(),
             properties: properties(row),
             cases,
-            out: String::from_utf8_lossy(&text::row(clusters, row, Style::PLAIN)).into_owned(),
+            out: String::from_utf8_lossy(&text::row((report, row), clusters, Style::PLAIN))
+                .into_owned(),
             err: advice::of_row(row).iter().map(|line| format!("advice: {line}\n")).collect(),
         }
     }
@@ -152,13 +153,15 @@ fn counts(tally: &Tally) -> Vec<(String, String)> {
         ("backends", tally.backends.len() as u64),
     ];
     let counts = counts.map(|(name, count)| (name.to_owned(), count.to_string()));
+    let failures = tally.failures_by_class().into_iter();
+    let failures = failures.map(|(class, n)| (format!("failed.{class}"), n.to_string()));
     let clusters = tally.answers_by(Label::Cluster);
     let clusters = clusters.into_iter().take(MAX_CLUSTERS);
     let shares = clusters.map(|(cluster, answers)| {
         let share = answers as f64 / tally.answers().max(1) as f64;
         (format!("share.{cluster}"), format!("{share:.6}"))
     });
-    counts.into_iter().chain(shares).collect()
+    counts.into_iter().chain(failures).chain(shares).collect()
 }
 
 fn suite(xml: &mut Xml, report: &Report, suite: &Suite<'_>) -> io::Result<()> {

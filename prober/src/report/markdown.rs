@@ -6,7 +6,7 @@ use std::cmp::Reverse;
 use std::fmt::Write as _;
 
 use super::groups;
-use super::{Report, Row, RowResult};
+use super::{Report, Row, RowResult, warnings};
 use crate::tally::{Label, Tally};
 use crate::units::{count, rounded_percent, shown_time};
 use crate::verdict::{Judged, Verdict};
@@ -34,7 +34,7 @@ pub(crate) fn render(report: &Report) -> Vec<u8> {
     // The sort is stable: rows with the same verdict keep their order.
     rows.sort_by_key(|row| Reverse(row.verdict()));
     for (place, row) in rows.iter().enumerate() {
-        let part = section(row);
+        let part = section(report, row);
         if out.len() + part.len() + RESERVE > MOST {
             let left = count((rows.len() - place) as u64, "more row");
             let _ = writeln!(out, "\n{left} would not fit here; the JSON has all.");
@@ -108,7 +108,7 @@ fn overview(out: &mut String, report: &Report) {
 }
 
 /// A section about a row, unfolded unless it passed.
-fn section(row: &Row) -> String {
+fn section(report: &Report, row: &Row) -> String {
     let open = if row.verdict() == Verdict::Pass { "" } else { " open" };
     // A summary is HTML: it may have entities, but no Markdown.
     let heading = html(&shortened(&row.heading(), 2 * MAX_NAME));
@@ -123,6 +123,9 @@ fn section(row: &Row) -> String {
         }
         RowResult::Probed { tally, verdicts } => {
             expectations(&mut out, verdicts);
+            for line in warnings::of(report, row) {
+                let _ = writeln!(out, "\n⚠️ {}", html(&shortened(&line, MAX_TEXT)));
+            }
             backends(&mut out, tally);
             failures(&mut out, tally);
             let _ = writeln!(
@@ -153,23 +156,27 @@ fn expectations(out: &mut String, verdicts: &[Judged]) {
 }
 
 fn backends(out: &mut String, tally: &Tally) {
-    if tally.backends.is_empty() {
+    if tally.backends.is_empty() && tally.failed_by.is_empty() {
         return;
     }
-    let heads = ["cluster", "pod", "answers", "share", "p50", "p99"];
-    let mut table = Table::new(&heads, 2..6);
-    let all = groups::backends(tally);
-    let total = tally.answers() as f64;
-    for (who, backend) in all.iter().take(MAX_BACKENDS) {
+    let failures = !tally.failed_by.is_empty();
+    let mut heads = vec!["cluster", "pod", "answers"];
+    heads.extend(failures.then_some("failed"));
+    heads.extend(["share", "p50", "p99"]);
+    let mut table = Table::new(&heads, 2..heads.len());
+    let all = groups::known_backends(tally);
+    let total = tally.answers().max(1) as f64;
+    for (who, backend, failed) in all.iter().take(MAX_BACKENDS) {
         let latency = backend.latency();
-        table.row(&[
-            name_cell(&who.cluster),
-            name_cell(&who.pod),
-            backend.answers.to_string(),
+        let names = [name_cell(&who.cluster), name_cell(&who.pod)];
+        let mut cells = [&names[..], &[backend.answers.to_string()]].concat();
+        cells.extend(failures.then(|| failed.to_string()));
+        cells.extend([
             rounded_percent(backend.answers as f64 / total),
             shown_time(latency.quantile(0.5)),
             shown_time(latency.quantile(0.99)),
         ]);
+        table.row(&cells);
     }
     out.push_str(&table.0);
     and_more(out, all.len(), MAX_BACKENDS, "backend");
@@ -179,11 +186,12 @@ fn failures(out: &mut String, tally: &Tally) {
     if tally.failures.is_empty() {
         return;
     }
+    let _ = writeln!(out, "\nfailed: {}", tally.failures_in_words());
     let mut table = Table::new(&["failure", "count", "example"], 1..2);
     let groups = groups::failures(tally);
     for group in groups.iter().take(MAX_FAILURES) {
         let example = code_cell(&shortened(&group.what, MAX_TEXT));
-        table.row(&[group.kind.to_string(), group.count.to_string(), example]);
+        table.row(&[group.class().to_string(), group.count.to_string(), example]);
     }
     out.push_str(&table.0);
     and_more(out, groups.len(), MAX_FAILURES, "failure group");

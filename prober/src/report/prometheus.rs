@@ -202,6 +202,13 @@ fn requests(text: &mut Exposition, rows: &[Named<'_>]) {
             family.sample(&with(name, [("kind", kind.word())]), count);
         }
     }
+    let help = "Failed requests whose response has a status code, by that code.";
+    let mut family = text.family("prober_failed_responses_total", Kind::Counter, help);
+    for (name, series) in rows {
+        for (code, count) in &series.counts.codes {
+            family.sample(&with(name, [("code", code.as_str())]), *count);
+        }
+    }
     let help = "Answers that needed a retry by an Envoy.";
     let mut family = text.family("prober_retried_answers_total", Kind::Counter, help);
     for (name, series) in rows {
@@ -223,6 +230,15 @@ fn answers(text: &mut Exposition, rows: &[Named<'_>]) {
             let who =
                 [("backend_cluster", backend.cluster.as_str()), ("backend_pod", &backend.pod)];
             family.sample(&with(name, who), answers.count);
+        }
+    }
+    let help = "Failed requests whose response names its backend, by cluster and pod.";
+    let mut family = text.family("prober_backend_failures_total", Kind::Counter, help);
+    for (name, series) in rows {
+        for (backend, answers) in series.counts.backends.iter().filter(|(_, a)| a.failed > 0) {
+            let who =
+                [("backend_cluster", backend.cluster.as_str()), ("backend_pod", &backend.pod)];
+            family.sample(&with(name, who), answers.failed);
         }
     }
     let help = "Time from the scheduled start of a request to the end of its answer, by cluster and \

@@ -59,6 +59,7 @@ pub(crate) fn matrix() -> Report {
         source: from("gke1:istio-disabled"),
         target: "echo1:8080".to_owned(),
         url: "http://echo1:8080/".to_owned(),
+        host: None,
         protocol: Protocol::Http1,
         address: None,
         result: RowResult::Unreachable { reason },
@@ -121,7 +122,8 @@ pub(crate) fn row(
     let url = format!("http://{target}");
     let result = RowResult::Probed { tally, verdicts };
     let target = target.to_owned();
-    Row { source, target, url, protocol: Protocol::Http1, address: None, result, readings: None }
+    let (host, address, readings) = (None, None, None);
+    Row { source, target, url, host, protocol: Protocol::Http1, address, result, readings }
 }
 
 fn tally(backends: &[(&str, &str, u64)]) -> Tally {

@@ -1,12 +1,35 @@
 //! Failures that are the same, counted together: the same kind, status code and text, except for what
 //! differs from request to request. Pure.
 
+use std::fmt;
+
 use super::outcome::{Code, Failure, FailureKind};
 
 /// So many texts of a kind and status code are counted separately; further ones are counted together.
 pub(super) const MAX_TEXTS: usize = 8;
 /// The text of further failures of a kind and status code.
 const FURTHER: &str = "other failures of this kind";
+
+/// What kind of failure it is, with the status code if that tells failures of a kind apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct FailureClass {
+    pub kind: FailureKind,
+    /// Of [`FailureKind::Status`] only.
+    pub code: Option<Code>,
+    /// Whether the answers are copies, such as from a cache.
+    pub copy: bool,
+}
+
+impl fmt::Display for FailureClass {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.copy, self.code) {
+            (true, _) => f.write_str("copy"),
+            (false, Some(Code::Http(code))) => write!(f, "{} {code}", self.kind.word()),
+            (false, Some(Code::Grpc(code))) => write!(f, "grpc-status {code}"),
+            (false, None) => f.write_str(self.kind.word()),
+        }
+    }
+}
 
 /// Failures that are the same, counted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +52,12 @@ impl FailureGroup {
         let Failure { kind, code, copy, what, .. } = failure;
         let common = (what != FURTHER).then(|| common(kind, &what));
         Self { kind, code, copy, what, count, common }
+    }
+
+    #[must_use]
+    pub fn class(&self) -> FailureClass {
+        let code = self.code.filter(|_| self.kind == FailureKind::Status);
+        FailureClass { kind: self.kind, code, copy: self.copy }
     }
 
     fn has_text_of(&self, other: &Self) -> bool {
@@ -112,7 +141,7 @@ fn is_part_of_word(c: char) -> bool {
     c.is_alphanumeric() || c == '_' || c == '-'
 }
 
-/// The fewest letters of a word that is taken for an id if its letters are in no order of case.
+/// The fewest letters of a word that counts as an id if its letters are in no order of case.
 const LONG_WORD: usize = 12;
 
 /// Whether a word may be different the next time: one with a digit, the day or month of a date, or

@@ -94,6 +94,12 @@ impl Sequence {
         self.requests.is_empty()
     }
 
+    /// Whether each block is as it was added: there were never too many.
+    #[must_use]
+    pub(super) fn is_unjoined(&self) -> bool {
+        self.length <= 1
+    }
+
     /// Adds a new backend and returns its place.
     pub(super) fn add(&mut self, who: &Identity) -> u16 {
         if self.backends.len() < MAX_BACKENDS {

@@ -11,11 +11,11 @@ use echo_reply::Identity;
 
 use super::events::EventRecord;
 use super::failover::{Failover, Trail};
-use super::failures::{self, FailureGroup};
+use super::failures::{self, FailureClass, FailureGroup};
 use super::label::Label;
 use super::latency::Latency;
 use super::order::Order;
-use super::outcome::{Code, Failure, FailureKind};
+use super::outcome::{Failure, FailureKind};
 use super::timeline::Timeline;
 
 /// Addresses that were passed over and are counted separately.
@@ -160,6 +160,8 @@ pub struct Tally {
     pub passed_over: BTreeMap<SocketAddr, PassedOver>,
     /// How often further addresses were passed over, beyond the bound of the map.
     pub passed_over_further: u64,
+    /// The most addresses that the target's name resolved to; 0 if that is not known.
+    pub resolved: u64,
     /// The first outcomes as printed lines, by request number.
     pub shown: BTreeMap<u64, String>,
     /// Requests in flight when the run was interrupted: neither answered nor failed.
@@ -235,6 +237,7 @@ impl Tally {
         for (address, theirs) in other.addresses {
             self.addresses.entry(address).or_default().merge(theirs);
         }
+        self.resolved = self.resolved.max(other.resolved);
         self.connections += other.connections;
         self.shown.extend(other.shown);
         self.abandoned += other.abandoned;
@@ -322,14 +325,31 @@ impl Tally {
         FailureKind::ALL.into_iter().map(|k| (k, count(k))).filter(|(_, n)| *n > 0).collect()
     }
 
-    /// Failures by the status code of their responses, as far as they had one.
+    /// Failures by kind and status code, in the order of [`FailureKind::ALL`]. They add up to all
+    /// failures.
     #[must_use]
-    pub fn failures_by_code(&self) -> BTreeMap<Code, u64> {
-        let mut codes = BTreeMap::new();
-        for (code, count) in self.failures.iter().filter_map(|g| Some((g.code?, g.count))) {
-            *codes.entry(code).or_default() += count;
+    pub fn failures_by_class(&self) -> BTreeMap<FailureClass, u64> {
+        let mut classes = BTreeMap::new();
+        for group in &self.failures {
+            *classes.entry(group.class()).or_default() += group.count;
         }
-        codes
+        classes
+    }
+
+    /// The same as words: `1 reset, 49 status 503`.
+    #[must_use]
+    pub fn failures_in_words(&self) -> String {
+        let classes = self.failures_by_class().into_iter();
+        classes.map(|(class, n)| format!("{n} {class}")).collect::<Vec<_>>().join(", ")
+    }
+
+    /// Whether several pods answered on one connection, so that whatever is on the path chooses a
+    /// backend for each request.
+    #[must_use]
+    pub fn has_mixed_connections(&self) -> bool {
+        let (answers, pods) = self.order.by_connection.groups(Label::Pod);
+        let mixed = |(block, hits): &(u32, u32)| answers[*block as usize] != *hits;
+        self.order.by_connection.is_unjoined() && pods.values().flatten().any(mixed)
     }
 
     /// Copies of answers, such as from a cache. They are among the failures.

@@ -15,18 +15,11 @@ pub(super) fn no_errors(tally: &Tally) -> Ruling {
     if requests == 0 {
         return nothing_ended();
     }
-    let kinds = kinds(tally);
-    if kinds.is_empty() {
+    if tally.failed_requests() == 0 {
         return (Verdict::Pass, format!("{} answered", all(requests, "request")));
     }
-    let failed = tally.failed_requests();
+    let (failed, kinds) = (tally.failed_requests(), tally.failures_in_words());
     (Verdict::Fail, format!("{failed} of {} failed: {kinds}", count(requests, "request")))
-}
-
-fn kinds(tally: &Tally) -> String {
-    let kinds: Vec<_> =
-        tally.failures_by_kind().iter().map(|(kind, n)| format!("{n} {kind}")).collect();
-    kinds.join(", ")
 }
 
 /// The failed requests among all.
@@ -42,7 +35,7 @@ pub(super) fn error_rate(evidence: &Evidence<'_>, most: f64) -> Ruling {
     let sample = self::failed(evidence);
     let seen = format!("{failed} of {} failed", count(requests, "request"));
     if tally.answers() == 0 {
-        return (Verdict::Fail, format!("{seen}: {}", kinds(tally)));
+        return (Verdict::Fail, format!("{seen}: {}", tally.failures_in_words()));
     }
     let (risk, bound, sure) = (evidence.risk(), percent(most), evidence.sure());
     let (note, limit) = (sample.note(), evidence.limit_note());
@@ -51,7 +44,7 @@ pub(super) fn error_rate(evidence: &Evidence<'_>, most: f64) -> Ruling {
         return (Verdict::Pass, format!("{seen}: less than {bound} % ({sure}){note}{rare}"));
     }
     if evidence.above(sample, most, sequence::more_often, risk) {
-        let kinds = kinds(tally);
+        let kinds = tally.failures_in_words();
         return (
             Verdict::Fail,
             format!("{seen} ({kinds}): more than {bound} % ({sure}){note}{limit}"),

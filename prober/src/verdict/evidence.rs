@@ -11,6 +11,9 @@ use crate::tally::sequence::{Hits, Indicator};
 use crate::tally::{Label, Tally, is_unknown};
 use crate::units;
 
+/// What a reason says if the verdict holds for the requests of the run only.
+pub(crate) const THIS_RUN: &str = "about this run only";
+
 /// A sample, and the number of independent answers that it is worth.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Worth {
@@ -365,12 +368,12 @@ impl<'a> Evidence<'a> {
     pub(super) fn limit_note(&self) -> String {
         let least = self.least();
         if self.tally.order.sequence.is_empty() {
-            return "; about this run only: the order of its answers is not known".to_owned();
+            return format!("; {THIS_RUN}: the order of its answers is not known");
         }
         if self.rules.sampling == Sampling::UntilDecided || self.tally.requests() >= least {
             return String::new();
         }
-        format!("; about this run only: fewer than {least} requests")
+        format!("; {THIS_RUN}: fewer than {least} requests")
     }
 
     /// [`Self::limit_note`], or else how rare an event must be to be missed, if the run's time is known.

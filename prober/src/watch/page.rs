@@ -153,12 +153,15 @@ fn judged(verdicts: &[Judged]) -> Markup {
     }
 }
 
+/// The most groups of failures of a target that are shown.
+const MOST_FAILURES: usize = 12;
+
 fn failures(tally: &Tally) -> Markup {
     html! {
         @if !tally.failures.is_empty() {
             ul.failures {
-                @for group in &tally.failures {
-                    li { (count(group.count)) " × " b { (group.kind) } " " (name(&group.what)) }
+                @for group in groups::failures(tally).into_iter().take(MOST_FAILURES) {
+                    li { (count(group.count)) " × " b { (group.class()) } " " (name(&group.what)) }
                 }
             }
         }

@@ -119,7 +119,10 @@ fn same_failures(row: &Value, asked: &Value) {
     };
     assert_eq!(list(&shown["rows"]).len(), failures.len());
     for failure in failures {
-        let wanted = [text(&failure["kind"]), text(&failure["what"])];
+        let status = failure.get("status").filter(|_| failure["kind"] == "status");
+        let status = status.map(|code| format!(" {code}")).unwrap_or_default();
+        let class = format!("{}{status}", text(&failure["kind"]));
+        let wanted = [class.as_str(), text(&failure["what"])];
         let line =
             list(&shown["rows"]).iter().find(|line| [text(&line[0]), text(&line[3])] == wanted);
         let line = line.unwrap_or_else(|| panic!("{failure} is missing: {shown}"));

@@ -16,6 +16,8 @@ pub(in crate::engine) struct Opening {
     pub tls: Option<Duration>,
     /// Addresses that were tried first and failed, and why.
     pub passed_over: Vec<(SocketAddr, String)>,
+    /// How many addresses there are to choose from.
+    pub addresses: usize,
     /// The connection's number in the run, from 0; `--select` may choose by it.
     pub number: u64,
     /// The address that accepted.

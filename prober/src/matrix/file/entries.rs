@@ -7,6 +7,9 @@ use serde_saphyr::Spanned;
 
 use crate::plan::judging::DEFAULT_MIN_TIME;
 
+/// The default of `show`: the number of requests of the original `make echo-status`.
+const DEFAULT_SHOW: u64 = 4;
+
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct File {
@@ -258,7 +261,8 @@ impl Entry {
         flag("--threads", number(self.threads, defaults.threads));
         flag("--seed", number(self.seed, defaults.seed));
         flag("--select", self.selected(defaults).map(|select| select.value.clone()));
-        flag("--show", number(self.show, defaults.show));
+        let show = self.show.or(defaults.show).unwrap_or(DEFAULT_SHOW);
+        flag("--show", Some(show.to_string()));
         flag("--max-body", number(self.max_body, defaults.max_body));
         let scalar = |own: &Option<Time>, default: &Option<Time>| {
             own.as_ref().or(default.as_ref()).map(Scalar::to_string)

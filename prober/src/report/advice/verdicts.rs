@@ -15,7 +15,7 @@ pub(super) fn of(judged: &Judged, row: &Row, tally: &Tally) -> Option<String> {
         Verdict::Inconclusive => open(judged, tally)?,
         Verdict::Fail => missed(&judged.expectation, row, tally)?,
     };
-    Some(format!("{}: '{}': {what}", row.heading(), judged.expectation))
+    Some(format!("'{}': {what}", judged.expectation))
 }
 
 fn open(judged: &Judged, tally: &Tally) -> Option<String> {
@@ -135,6 +135,9 @@ fn skewed(label: Label, row: &Row, tally: &Tally) -> String {
         let only: String = answers.keys().map(AsRef::as_ref).collect();
         return missing(&format!("Only the {} {only} answered", label.word()), row, tally);
     }
+    if tally.failed_requests() > 0 {
+        return blurred(tally);
+    }
     if tally.retried() > 0 {
         return format!(
             "The mesh retried {}: a failing backend loses its share to others. Check the pods with \
@@ -142,7 +145,7 @@ fn skewed(label: Label, row: &Row, tally: &Tally) -> String {
             count(tally.retried(), "answer")
         );
     }
-    if tally.connections < tally.answers() {
+    if tally.connections < tally.answers() && !tally.has_mixed_connections() {
         return "Connections were reused, and an L4 load balancer chooses a backend once per \
                 connection. Run prober again with --reuse never"
             .to_owned();
@@ -151,6 +154,21 @@ fn skewed(label: Label, row: &Row, tally: &Tally) -> String {
      that. Compare the replicas of the clusters: run prober again with --expect 'balanced by pod ± \
      5%'"
     .to_owned()
+}
+
+/// Advice if requests failed: a share is one of the answers, so that failures change it.
+fn blurred(tally: &Tally) -> String {
+    let mut failing: Vec<_> = tally.failures_by(Label::Cluster).into_iter().collect();
+    failing.sort_by_key(|(_, failed)| std::cmp::Reverse(*failed));
+    let by = match failing.first() {
+        Some((cluster, failed)) => format!(", {failed} of them in {cluster}"),
+        None => String::new(),
+    };
+    format!(
+        "Shares are those of answers, and {} failed{by}: a backend that fails seems to have a smaller \
+         share. Mend the failures first, then judge the shares again",
+        count(tally.failed_requests(), "request"),
+    )
 }
 
 /// The backends that are slower than allowed, if not all are.

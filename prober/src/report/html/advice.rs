@@ -7,14 +7,13 @@ use crate::report::Row;
 use crate::report::advice;
 
 pub(super) fn render(row: &Row) -> Markup {
-    let heading = format!("{}: ", row.heading());
     let lines = advice::of_row(row);
     html! {
         @if !lines.is_empty() {
             h3 { "What to do" }
             ul.advice {
                 @for line in &lines {
-                    li { (name(line.strip_prefix(&heading).unwrap_or(line))) }
+                    li { (name(line)) }
                 }
             }
         }

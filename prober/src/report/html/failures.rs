@@ -13,9 +13,10 @@ pub(super) fn render(tally: &Tally) -> Markup {
     html! {
         @if !groups.is_empty() {
             h3 { "What failed" }
+            p { (tally.failures_in_words()) }
             div.scroll role="region" aria-label="Failures by kind" tabindex="0" {
                 table.failures {
-                    caption { "Failures by kind, with an example of each" }
+                    caption { "Failures that are the same, with the first of each" }
                     thead {
                         tr {
                             th scope="col" { "Kind" }
@@ -27,7 +28,7 @@ pub(super) fn render(tally: &Tally) -> Markup {
                     tbody {
                         @for group in groups {
                             tr {
-                                th scope="row" { (group.kind) }
+                                th scope="row" { (group.class()) }
                                 td.number { (count(group.count)) }
                                 td.number { (rounded_percent(group.count as f64 / requests)) }
                                 td.wide { code { (name(&group.what)) } }

@@ -6,12 +6,13 @@ use super::words::{badge, class, count, name};
 use super::{advice, details, failures, latency, matrix, survival, timeline, who};
 use crate::plan::Protocol;
 use crate::report::groups::{Clusters, Groups};
-use crate::report::{Row, RowResult};
+use crate::report::{Report, Row, RowResult, warnings};
 use crate::tally::{Stopped, Tally};
 use crate::units::shown_time;
 use crate::verdict::Judged;
 
-pub(super) fn render(place: usize, row: &Row, clusters: &Clusters<'_>, several: bool) -> Markup {
+pub(super) fn render(place: usize, report: &Report, row: &Row, clusters: &Clusters<'_>) -> Markup {
+    let several = report.rows.len() > 1;
     let id = matrix::id(place);
     let heading = format!("{id}-heading");
     html! {
@@ -29,24 +30,19 @@ pub(super) fn render(place: usize, row: &Row, clusters: &Clusters<'_>, several: 
                 RowResult::Unreachable { reason } => {
                     p.notice { strong { "The source could not probe." } " " (name(reason)) }
                 }
-                RowResult::Probed { tally, verdicts } => (probed(&id, row, tally, verdicts, clusters)),
+                RowResult::Probed { tally, .. } => (probed(&id, report, row, tally, clusters)),
             }
         }
     }
 }
 
 /// A probed row: verdicts first, then the evidence.
-fn probed(
-    id: &str,
-    row: &Row,
-    tally: &Tally,
-    verdicts: &[Judged],
-    clusters: &Clusters<'_>,
-) -> Markup {
+fn probed(id: &str, report: &Report, row: &Row, tally: &Tally, clusters: &Clusters<'_>) -> Markup {
     let groups = Groups::of(tally, clusters);
     html! {
         (facts(tally, row.protocol))
-        (judged(verdicts))
+        (judged(row.verdicts()))
+        (warned(&warnings::of(report, row)))
         (advice::render(row))
         (timeline::render(id, tally, clusters))
         (survival::render(tally))
@@ -89,6 +85,13 @@ fn facts(tally: &Tally, protocol: Protocol) -> Markup {
                 div { dt { (term) } dd { (value) } }
             }
         }
+    }
+}
+
+/// What was not judged, and what looks wrong.
+fn warned(warnings: &[String]) -> Markup {
+    html! {
+        @for line in warnings { p.notice { (name(line)) } }
     }
 }
 

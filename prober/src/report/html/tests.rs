@@ -40,7 +40,7 @@ fn the_headline_counts_missed_and_undecided_rows() {
     assert_eq!(headline(&samples::plain()), "istio1.xiaowenx.com/echo2 meets its expectation");
     let mut report = samples::matrix();
     assert_eq!(headline(&report), "2 of 4 rows miss their expectations, 1 inconclusive");
-    let said = |row: &Row| outcome(row);
+    let said = Row::outcome;
     let all: Vec<_> = report.rows.iter().map(said).collect();
     assert_eq!(all[0], "meets all 2 expectations");
     assert_eq!(all[1], "misses 2 of 2 expectations");

@@ -11,9 +11,8 @@ use crate::units::{decimal, rounded_percent, shown_time};
 pub(super) fn render(tally: &Tally, groups: &Groups<'_>, clusters: &Clusters<'_>) -> Markup {
     html! {
         h3 { "Who answered" }
-        @if groups.backends.is_empty() {
-            p { "No answers." }
-        } @else {
+        @if tally.answers() == 0 { p { "No answers." } }
+        @if !groups.backends.is_empty() {
             (by_cluster(groups, clusters))
             (by_backend(tally, groups, clusters))
         }
@@ -92,6 +91,8 @@ fn bar(label: &str, share: &Share, colour: &str) -> Markup {
 fn by_backend(tally: &Tally, groups: &Groups<'_>, clusters: &Clusters<'_>) -> Markup {
     let zones = groups.backends.iter().any(|backend| backend.who.zone.is_some());
     let retried = tally.retried() > 0;
+    let failed = !tally.failed_by.is_empty();
+    let shown = Shown { zones, retried, failed };
     html! {
         div.scroll role="region" aria-label="Answers and latency per backend" tabindex="0" {
             table.backends {
@@ -104,34 +105,44 @@ fn by_backend(tally: &Tally, groups: &Groups<'_>, clusters: &Clusters<'_>) -> Ma
                         th.number scope="col" { "Answers" }
                         @if retried { th.number scope="col" { "Retried" } }
                         th.number scope="col" { "Conns" }
+                        @if failed { th.number scope="col" { "Failed" } }
                         th.number scope="col" { "Share" }
                         th.middle scope="col" { "Interval" }
                         @for head in ["p50", "p90", "p99", "max"] { th.number scope="col" { (head) } }
                     }
                 }
                 tbody {
-                    @for backend in &groups.backends { (line(backend, zones, retried, clusters)) }
+                    @for backend in &groups.backends { (line(backend, shown, clusters)) }
                 }
                 @if groups.folded > 0 {
-                    tfoot { (folded(tally, groups, zones, retried)) }
+                    tfoot { (folded(tally, groups, shown)) }
                 }
             }
         }
     }
 }
 
-fn line(backend: &Backend<'_>, zones: bool, retried: bool, clusters: &Clusters<'_>) -> Markup {
-    let Backend { who, counted, share } = backend;
+/// The columns that not every table has.
+#[derive(Clone, Copy)]
+struct Shown {
+    zones: bool,
+    retried: bool,
+    failed: bool,
+}
+
+fn line(backend: &Backend<'_>, shown: Shown, clusters: &Clusters<'_>) -> Markup {
+    let Backend { who, counted, share, failed } = backend;
     let latency = counted.latency();
     let colour = clusters.class(&who.cluster);
     html! {
         tr {
             th.pod scope="row" { (name(&who.pod)) }
             td { span.{ "key " (colour) } aria-hidden="true" {} (name(&who.cluster)) }
-            @if zones { td { (name(who.zone.as_deref().unwrap_or("–"))) } }
+            @if shown.zones { td { (name(who.zone.as_deref().unwrap_or("–"))) } }
             td.number { (count(counted.answers)) }
-            @if retried { td.number { (count(counted.retried)) } }
+            @if shown.retried { td.number { (count(counted.retried)) } }
             td.number { (count(counted.connections)) }
+            @if shown.failed { td.number { (count(*failed)) } }
             td.number { (rounded_percent(share.share)) }
             td.middle { (bar(&who.pod, share, &colour)) }
             @for q in [0.5, 0.9, 0.99] { td.number { (shown_time(latency.quantile(q))) } }
@@ -141,17 +152,18 @@ fn line(backend: &Backend<'_>, zones: bool, retried: bool, clusters: &Clusters<'
 }
 
 /// The sum of the backends that are not shown.
-fn folded(tally: &Tally, groups: &Groups<'_>, zones: bool, retried: bool) -> Markup {
+fn folded(tally: &Tally, groups: &Groups<'_>, columns: Shown) -> Markup {
     let share = groups.folded_answers as f64 / tally.answers().max(1) as f64;
     let shown: u64 = groups.backends.iter().map(|backend| backend.counted.retried).sum();
     html! {
         tr {
-            th scope="row" colspan=(2 + u8::from(zones)) {
+            th scope="row" colspan=(2 + u8::from(columns.zones)) {
                 "and " (counted(groups.folded as u64, "more pod")) "; the JSON in this page has all"
             }
             td.number { (count(groups.folded_answers)) }
-            @if retried { td.number { (count(tally.retried() - shown)) } }
+            @if columns.retried { td.number { (count(tally.retried() - shown)) } }
             td.number { (count(groups.folded_connections)) }
+            @if columns.failed { td.number { (count(groups.folded_failed)) } }
             td.number { (rounded_percent(share)) }
             td colspan="5" {}
         }

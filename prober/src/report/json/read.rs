@@ -75,7 +75,7 @@ fn row(raw: &str) -> Result<Row, JsonError> {
     struct Explained {
         explanation: Option<serde_json::Value>,
     }
-    let RowHead { source, target, url, protocol, address, unreachable, .. } =
+    let RowHead { source, target, url, host, protocol, address, unreachable, .. } =
         serde_json::from_str(raw)?;
     let Explained { explanation } = serde_json::from_str(raw)?;
     let readings = explanation.map(explanation::readings).transpose()?;
@@ -87,7 +87,7 @@ fn row(raw: &str) -> Result<Row, JsonError> {
             RowResult::Probed { tally: tally(probed)?, verdicts }
         }
     };
-    Ok(Row { source, target, url, protocol, address, result, readings })
+    Ok(Row { source, target, url, host, protocol, address, result, readings })
 }
 
 /// Replaces control characters, which could control a terminal or fake a line.
@@ -172,6 +172,7 @@ fn tally(probed: Probed) -> Result<Tally, JsonError> {
         addresses: addresses(probed.addresses)?,
         passed_over: probed.passed_over.into_iter().map(passed_over).collect(),
         passed_over_further: probed.passed_over_further,
+        resolved: probed.resolved,
         shown: probed.shown.into_iter().map(|(n, line)| (n, plain(&line))).collect(),
         abandoned: probed.abandoned,
         warmed_up: probed.warmed_up,

@@ -4,6 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use echo_reply::Identity;
+
 use crate::tally::latency::{Class, Latency};
 use crate::tally::outcome::FailureKind;
 use crate::tally::{Label, Tally};
@@ -12,7 +14,9 @@ use crate::tally::{Label, Tally};
 pub(crate) const MOST_PODS: usize = 30;
 /// The most clusters of a row that have counters of their own.
 pub(crate) const MOST_CLUSTERS: usize = 20;
-/// The name of all other pods or clusters.
+/// The most status codes of a row that have counters of their own.
+pub(crate) const MOST_CODES: usize = 20;
+/// The name of all other pods, clusters or status codes.
 pub(crate) const OTHER: &str = "other";
 /// The length at which remote names are cut, in characters.
 const LONGEST_NAME: usize = 128;
@@ -32,6 +36,8 @@ pub(crate) struct Backend {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Answers {
     pub count: u64,
+    /// Requests that the backend answered with an error that names it.
+    pub failed: u64,
     /// Answers up to each of [`BOUNDS`], and one bucket for longer ones. Each answer is in one
     /// bucket.
     pub buckets: [u64; BOUNDS.len() + 1],
@@ -44,6 +50,8 @@ pub(crate) struct Counts {
     pub answered: u64,
     /// Failed requests, in the order of [`FailureKind::ALL`].
     pub failures: [u64; FailureKind::ALL.len()],
+    /// Failed requests by the status code of the response; beyond [`MOST_CODES`] together.
+    pub codes: BTreeMap<String, u64>,
     /// Answers that needed a retry by an Envoy.
     pub retried: u64,
     pub connections: u64,
@@ -53,6 +61,7 @@ pub(crate) struct Counts {
 impl Answers {
     pub(crate) fn add(&mut self, other: &Self) {
         self.count += other.count;
+        self.failed += other.failed;
         self.sum += other.sum;
         for (own, more) in self.buckets.iter_mut().zip(other.buckets) {
             *own += more;
@@ -68,7 +77,20 @@ impl Answers {
     }
 }
 
+impl Backend {
+    fn of(identity: &Identity) -> Self {
+        let name = |label: Label| name(label.of(identity));
+        Self { cluster: name(Label::Cluster), pod: name(Label::Pod) }
+    }
+}
+
 impl Counts {
+    fn add_code(&mut self, code: Option<String>, count: u64) {
+        let Some(code) = code else { return };
+        let room = self.codes.len() < MOST_CODES || self.codes.contains_key(&code);
+        *self.codes.entry(if room { code } else { OTHER.to_owned() }).or_default() += count;
+    }
+
     /// The counters of a tally, with all backends.
     #[must_use]
     pub(crate) fn of(tally: &Tally) -> Self {
@@ -81,10 +103,14 @@ impl Counts {
         for group in &tally.failures {
             counts.failures[kind(group.kind)] += group.count;
         }
+        for (class, count) in tally.failures_by_class() {
+            counts.add_code(class.code.map(|code| code.to_string()), count);
+        }
+        for (identity, failed) in &tally.failed_by {
+            counts.backends.entry(Backend::of(identity)).or_default().failed += failed;
+        }
         for (identity, tally) in &tally.backends {
-            let name = |label: Label| name(label.of(identity));
-            let backend = Backend { cluster: name(Label::Cluster), pod: name(Label::Pod) };
-            let answers = counts.backends.entry(backend).or_default();
+            let answers = counts.backends.entry(Backend::of(identity)).or_default();
             answers.count += tally.answers;
             answers.latency(&tally.fresh);
             answers.latency(&tally.kept);
@@ -99,6 +125,9 @@ impl Counts {
         self.connections += other.connections;
         for (own, more) in self.failures.iter_mut().zip(other.failures) {
             *own += more;
+        }
+        for (code, count) in &other.codes {
+            self.add_code(Some(code.clone()), *count);
         }
     }
 

@@ -1,7 +1,6 @@
 //! Aligned columns that fit the width: too wide columns shrink (bars before names), then columns
 //! with a low rank are left out.
 
-use comfy_table::{CellAlignment, ContentArrangement, Table as Grid, presets};
 use unicode_width::UnicodeWidthStr as _;
 
 use super::Style;
@@ -20,12 +19,14 @@ pub(super) struct Column {
     least: Option<usize>,
     /// Columns with a rank are left out if there is no room, the lowest rank first.
     rank: Option<usize>,
+    /// The colour of the head.
+    colour: Option<&'static str>,
 }
 
 impl Column {
     /// A column that is never cut or left out, aligned left.
     pub(super) fn new(head: impl Into<String>) -> Self {
-        Self { head: head.into(), right: false, least: None, rank: None }
+        Self { head: head.into(), right: false, least: None, rank: None, colour: None }
     }
 
     pub(super) fn right(self) -> Self {
@@ -35,6 +36,11 @@ impl Column {
     /// May shrink to `least` characters.
     pub(super) fn shrinks(self, least: usize) -> Self {
         Self { least: Some(least), ..self }
+    }
+
+    /// The head has this colour.
+    pub(super) fn in_colour(self, colour: &'static str) -> Self {
+        Self { colour: Some(colour), ..self }
     }
 
     /// May be left out; lower ranks go first.
@@ -48,8 +54,8 @@ pub(super) enum Cell {
     Text(String),
     /// Text in a colour, given as the number of its escape sequence (SGR).
     Painted(&'static str, String),
-    /// A bar as wide as the column.
-    Bar(Share),
+    /// A bar as wide as the column, in a colour.
+    Bar(Share, &'static str),
 }
 
 impl<T: Into<String>> From<T> for Cell {
@@ -62,15 +68,16 @@ impl Cell {
     fn width(&self) -> usize {
         match self {
             Self::Text(text) | Self::Painted(_, text) => text.width(),
-            Self::Bar(_) => bar::WIDEST,
+            Self::Bar(..) => bar::WIDEST,
         }
     }
 
-    fn shown(&self, width: usize, style: Style) -> String {
+    /// The text without its colour, and its colour.
+    fn shown(&self, width: usize, style: Style) -> (String, Option<&'static str>) {
         match self {
-            Self::Text(text) => shortened(text, width, style.unicode),
-            Self::Painted(code, text) => style.paint(code, &shortened(text, width, style.unicode)),
-            Self::Bar(share) => bar::interval(*share, width, style.unicode),
+            Self::Text(text) => (shortened(text, width, style.unicode), None),
+            Self::Painted(code, text) => (shortened(text, width, style.unicode), Some(code)),
+            Self::Bar(share, code) => (bar::interval(*share, width, style.unicode), Some(code)),
         }
     }
 }
@@ -80,11 +87,24 @@ impl Cell {
 pub(super) struct Table {
     columns: Vec<Column>,
     rows: Vec<Vec<Cell>>,
+    /// The least width of each column, so that it is as wide as in other tables.
+    floors: Vec<usize>,
+}
+
+/// Makes each column as wide in all of the tables. They have the same columns.
+pub(super) fn align(tables: &mut [&mut Table]) {
+    let places = tables.iter().map(|table| table.columns.len()).max().unwrap_or(0);
+    let widest = |place: usize| {
+        let natural = tables.iter().filter(|table| place < table.columns.len());
+        natural.map(|table| table.natural(place)).max().unwrap_or(0)
+    };
+    let floors: Vec<_> = (0..places).map(widest).collect();
+    tables.iter_mut().for_each(|table| table.floors.clone_from(&floors));
 }
 
 impl Table {
     pub(super) fn new(columns: Vec<Column>) -> Self {
-        Self { columns, rows: Vec::new() }
+        Self { columns, rows: Vec::new(), floors: Vec::new() }
     }
 
     /// Adds a line with one cell per column.
@@ -95,31 +115,54 @@ impl Table {
     /// The lines, indented, without trailing spaces.
     pub(super) fn render(&self, indent: &str, style: Style) -> String {
         let kept = self.fit(style.width.saturating_sub(indent.len()));
-        let mut grid = Grid::new();
-        grid.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
-        grid.set_header(
-            kept.iter()
-                .map(|(place, width)| shortened(&self.columns[*place].head, *width, style.unicode)),
-        );
-        for ((place, _), column) in kept.iter().zip(grid.column_iter_mut()) {
-            column.set_padding((0, GAP as u16));
-            if self.columns[*place].right {
-                column.set_cell_alignment(CellAlignment::Right);
-            }
-        }
+        let head = |place: usize| {
+            let Column { head, colour, .. } = self.columns[place].clone();
+            colour
+                .map_or_else(|| Cell::Text(head.clone()), |code| Cell::Painted(code, head.clone()))
+        };
+        let mut out = self.line(&kept, indent, style, head);
         for row in &self.rows {
-            grid.add_row(kept.iter().map(|(place, width)| row[*place].shown(*width, style)));
+            out.push_str(&self.line(&kept, indent, style, |place| row[place].clone()));
         }
-        grid.lines().map(|line| format!("{indent}{}\n", line.trim_end())).collect()
+        out
+    }
+
+    /// A line of the columns at these places with these widths.
+    fn line(
+        &self,
+        kept: &[(usize, usize)],
+        indent: &str,
+        style: Style,
+        cell: impl Fn(usize) -> Cell,
+    ) -> String {
+        let (mut line, mut gap) = (indent.to_owned(), 0);
+        for (place, width) in kept {
+            let (text, code) = cell(*place).shown(*width, style);
+            let room = width.saturating_sub(text.width());
+            let (before, after) = if self.columns[*place].right { (room, 0) } else { (0, room) };
+            if !text.is_empty() {
+                line.push_str(&" ".repeat(gap + before));
+                line.push_str(&code.map_or_else(|| text.clone(), |code| style.paint(code, &text)));
+                gap = 0;
+            } else {
+                gap += before;
+            }
+            gap += after + GAP;
+        }
+        line.push('\n');
+        line
+    }
+
+    /// The width that a column needs.
+    fn natural(&self, place: usize) -> usize {
+        let cells = self.rows.iter().map(|row| row[place].width());
+        let floor = self.floors.get(place).copied().unwrap_or(0);
+        cells.chain([self.columns[place].head.width(), floor]).max().unwrap_or(0)
     }
 
     /// The places of the columns that are shown, and their widths.
     fn fit(&self, width: usize) -> Vec<(usize, usize)> {
-        let natural = |place: usize| {
-            let cells = self.rows.iter().map(|row| row[place].width());
-            cells.chain([self.columns[place].head.width()]).max().unwrap_or(0)
-        };
-        let mut kept: Vec<_> = (0..self.columns.len()).map(|n| (n, natural(n))).collect();
+        let mut kept: Vec<_> = (0..self.columns.len()).map(|n| (n, self.natural(n))).collect();
         loop {
             let all: usize = kept.iter().map(|(_, wide)| wide + GAP).sum();
             let over = (all.saturating_sub(GAP)).saturating_sub(width);
@@ -130,7 +173,7 @@ impl Table {
                 self.columns[*place].least.is_some_and(|least| *wide > least)
             };
             let bar = |place: usize| {
-                self.rows.first().is_some_and(|row| matches!(row[place], Cell::Bar(_)))
+                self.rows.first().is_some_and(|row| matches!(row[place], Cell::Bar(..)))
             };
             // Shrinks the bar first, then the widest column, one character at a time.
             let widest = kept
@@ -145,7 +188,7 @@ impl Table {
             let Some((_, gone)) = least else { return kept };
             kept.retain(|(place, _)| *place != gone);
             // The other columns may use the new room.
-            kept.iter_mut().for_each(|(place, wide)| *wide = natural(*place));
+            kept.iter_mut().for_each(|(place, wide)| *wide = self.natural(*place));
         }
     }
 }

@@ -69,8 +69,9 @@ fn colour_only_adds_codes() {
     let mut colored =
         String::from_utf8(render(&report, Style { color: true, ..Style::PLAIN })).unwrap();
     assert_ne!(colored, plain);
-    for code in ["0", "1", "31", "32", "33"] {
-        colored = colored.replace(&format!("\u{1b}[{code}m"), "");
+    while let Some((before, code)) = colored.split_once('\u{1b}') {
+        let after = code.split_once('m').unwrap().1;
+        colored = format!("{before}{after}");
     }
     assert_eq!(colored, plain);
 }
@@ -120,7 +121,7 @@ fn addresses_are_listed_if_there_are_several_or_the_style_is_verbose() {
     let two = text(2, false);
     assert!(two.find("10.0.0.2:80").unwrap() < two.find("10.0.0.1:80").unwrap(), "{two}");
     let many = text(18, false);
-    assert_eq!(many.matches("10.0.0.").count(), MAX_ADDRESSES);
+    assert_eq!(many.matches("10.0.0.").count(), backends::MAX_ADDRESSES);
     assert!(many.contains("\n  and 2 more addresses with 3 answers\n"), "{many}");
 }
 

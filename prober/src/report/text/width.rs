@@ -29,7 +29,7 @@ fn fitting(chars: impl Iterator<Item = char>, width: usize) -> impl Iterator<Ite
 }
 
 /// Wraps lines to the width of the style. Continuation lines are indented further.
-pub(super) fn wrapped(lines: &str, style: Style) -> String {
+pub(crate) fn wrapped(lines: &str, style: Style) -> String {
     if !style.wrap {
         return lines.to_owned();
     }

@@ -1,0 +1,649 @@
+//! Advice on failures: for each group of failures that are the same, the cause that its status code
+//! and text show, one remedy, and one command. What the text leaves open is said to be open. Pure.
+
+use std::net::IpAddr;
+
+use url::Url;
+
+use crate::report::Row;
+use crate::tally::outcome::{Code, FailureKind};
+use crate::tally::{FailureGroup, Tally};
+use crate::units::count;
+
+/// The advice on a group of failures of a row.
+pub(super) fn of(group: &FailureGroup, row: &Row, tally: &Tally) -> Option<String> {
+    let group = Group { what: &group.what, row, tally, count: group.count, all: group };
+    if group.all.copy {
+        return Some(group.copied());
+    }
+    match group.all.kind {
+        FailureKind::Dns => Some(
+            "The host name does not resolve. Run prober again with its address: --resolve \
+             HOST:PORT:ADDRESS"
+                .to_owned(),
+        ),
+        FailureKind::Unidentified => Some(group.unidentified()),
+        FailureKind::Status => group.status(),
+        FailureKind::Tls => group.tls(),
+        FailureKind::Reset | FailureKind::Protocol => group.broken(),
+        FailureKind::Connect | FailureKind::Timeout => group.unreachable(),
+    }
+}
+
+struct Group<'a> {
+    what: &'a str,
+    row: &'a Row,
+    tally: &'a Tally,
+    count: u64,
+    all: &'a FailureGroup,
+}
+
+impl Group<'_> {
+    fn says(&self, text: &str) -> bool {
+        self.what.contains(text)
+    }
+
+    /// The URL, quoted for a shell.
+    fn url(&self) -> String {
+        format!("'{}'", self.row.url)
+    }
+
+    /// The URL with another scheme.
+    fn with_scheme(&self, scheme: &str) -> String {
+        let rest = self.row.url.split_once("://").map_or(self.row.url.as_str(), |(_, rest)| rest);
+        format!("{scheme}://{rest}")
+    }
+
+    fn is_https(&self) -> bool {
+        self.row.url.starts_with("https:")
+    }
+
+    fn host(&self) -> Option<String> {
+        Url::parse(&self.row.url).ok()?.host_str().map(str::to_owned)
+    }
+
+    fn copied(&self) -> String {
+        format!(
+            "A cache or a mirror on the path gives answers of other requests, which prove nothing \
+             about the backends. Look at its response headers, and let it pass these requests on: \
+             run 'curl -i {}'",
+            self.row.url
+        )
+    }
+
+    fn unidentified(&self) -> String {
+        let url = &self.row.url;
+        if self.says("--identify") {
+            return format!(
+                "The answers do not name a pod as --identify expects. Look at one answer: run 'curl \
+                 -i {url}'"
+            );
+        }
+        if self.says("no grpc-status") {
+            return "The answers do not come from a gRPC service. Check the path and the protocol of \
+                    the target, or run prober again without --grpc"
+                .to_owned();
+        }
+        format!(
+            "The answers do not come from an echo. Check the path of the target and the routes of \
+             the ingress: run 'curl -i {url}'. To test another service, add --identify"
+        )
+    }
+
+    fn status(&self) -> Option<String> {
+        let text = match self.all.code? {
+            Code::Grpc(code) => return self.grpc(code),
+            Code::Http(code) => match code {
+                300..400 => self.redirected(),
+                401 => format!(
+                    "The target asks for credentials. Run prober again with them: prober {} -H \
+                     'Authorization: Bearer TOKEN'",
+                    self.url()
+                ),
+                403 => self.forbidden(),
+                404 => self.not_found(),
+                421 => self.misdirected(),
+                426 => format!(
+                    "The server requires another protocol than HTTP/1.1. Run prober again with \
+                     HTTP/2: prober {} --http2-prior-knowledge",
+                    self.url()
+                ),
+                400 if self.says("HTTPS port") || self.says("HTTP request to an HTTPS") => {
+                    self.needs_tls()
+                }
+                429 => self.rate_limited(),
+                502..=504 => return self.unavailable(code),
+                500.. => return self.errors(),
+                _ => return None,
+            },
+        };
+        Some(text)
+    }
+
+    fn grpc(&self, code: u16) -> Option<String> {
+        Some(match code {
+            12 => {
+                "The server does not have this gRPC method. Check that the target is an echo, or \
+                   ask its health service: run prober again with --grpc=health"
+                    .to_owned()
+            }
+            14 => return self.unavailable(503),
+            7 => self.forbidden(),
+            16 => format!(
+                "The target asks for credentials. Run prober again with them: prober {} --grpc -H \
+                 'Authorization: Bearer TOKEN'",
+                self.url()
+            ),
+            8 => self.rate_limited(),
+            _ => return self.errors(),
+        })
+    }
+
+    /// Where a redirect leads.
+    fn location(&self) -> Option<Url> {
+        let (_, rest) = self.what.split_once(" to ")?;
+        let given = rest.split_once(" (redirects").map_or(rest, |(given, _)| given);
+        Url::parse(&self.row.url).ok()?.join(given).ok()
+    }
+
+    fn redirected(&self) -> String {
+        let Some(location) = self.location() else {
+            return format!(
+                "The target redirects, and prober does not follow redirects. See where it leads: run \
+                 'curl -i {}'",
+                self.row.url
+            );
+        };
+        let host = location.host_str().unwrap_or_default().to_owned();
+        let same = self.host().as_deref() == Some(host.as_str());
+        if same && location.scheme() == "https" && !self.is_https() {
+            return format!(
+                "The target redirects to https, and prober does not follow redirects. Probe the https \
+                 URL: run 'prober {location}'"
+            );
+        }
+        if is_sign_in(&location) {
+            return format!(
+                "The target redirects to a sign-in page at {host}. Run prober again with credentials \
+                 that it accepts: prober {} -H 'Authorization: Bearer TOKEN' or -H 'Cookie: NAME=VALUE'",
+                self.url()
+            );
+        }
+        format!(
+            "The target redirects, and prober does not follow redirects. Probe where it leads: run \
+             'prober {location}'"
+        )
+    }
+
+    fn forbidden(&self) -> String {
+        if self.says("RBAC") {
+            return "An Istio AuthorizationPolicy refuses the requests (RBAC). See which one applies to \
+                    this source: run 'kubectl get authorizationpolicy -A'"
+                .to_owned();
+        }
+        format!(
+            "The server refuses these requests. See what it says: run 'curl -i {}'",
+            self.row.url
+        )
+    }
+
+    fn not_found(&self) -> String {
+        if self.says("envoy") && self.says("no body") {
+            return "An Envoy has no route for this host name and path. Check the hosts of the Gateway \
+                    and the VirtualService: run 'istioctl analyze -A'"
+                .to_owned();
+        }
+        format!(
+            "No route or page matches this host name and path. Check the path of the target and the \
+             hosts of the Gateway and the VirtualService: run 'curl -i {}'",
+            self.row.url
+        )
+    }
+
+    /// The name in the TLS handshake and the Host header differ.
+    fn two_names(&self) -> Option<String> {
+        let (host, header) = (self.host()?, self.row.host.as_deref()?);
+        let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
+        let sent = match address {
+            Ok(_) => "no server name (SNI)".to_owned(),
+            Err(_) => format!("the server name (SNI) {host}"),
+        };
+        let port = Url::parse(&self.row.url).ok()?.port_or_known_default()?;
+        Some(format!(
+            "TLS sends {sent}, but the Host header is {header}. Write the name in the URL and the \
+             address in --resolve: prober https://{header} --resolve '{header}:{port}:ADDRESS'"
+        ))
+    }
+
+    fn misdirected(&self) -> String {
+        self.two_names().unwrap_or_else(|| {
+            format!(
+                "The server does not serve this host name on this connection. Compare the names of \
+                 its certificate and of the Gateway: run 'curl -v {}'",
+                self.row.url
+            )
+        })
+    }
+
+    fn rate_limited(&self) -> String {
+        let by = if self.says("local_rate_limited") {
+            "An Envoy's local rate limit"
+        } else {
+            "A rate limit"
+        };
+        let seconds = self.tally.elapsed.as_secs_f64();
+        let answered = self.tally.answers() as f64 / seconds;
+        let rate = match seconds > 0.0 && answered >= 1.0 {
+            true => format!("{}", (answered * 0.8).floor().max(1.0)),
+            false => "1".to_owned(),
+        };
+        format!(
+            "{by} refuses requests. The shares are those of the requests that it let through. Send \
+             fewer requests: prober {} --rate {rate} -d 60s",
+            self.url()
+        )
+    }
+
+    fn unavailable(&self, code: u16) -> Option<String> {
+        let endpoints = "run 'istioctl proxy-config endpoint POD' with a pod of the source";
+        Some(if self.says("no healthy upstream") {
+            format!(
+                "An Envoy has no healthy endpoint for some requests. Check that the application runs \
+                 in every cluster: {endpoints}"
+            )
+        } else if self.says("CERTIFICATE_VERIFY_FAILED") || self.says("TLS_error") {
+            "Envoys do not trust each other's certificates. Compare the root certificates of the \
+             clusters: run 'certs show'"
+                .to_owned()
+        } else if self.says("reset reason: overflow") {
+            "A circuit breaker of an Envoy is open: too many connections or requests at once. Send \
+             fewer at once (-c), or raise connectionPool: run 'kubectl get destinationrule -A -o yaml'"
+                .to_owned()
+        } else if self.says("protocol error") {
+            "An Envoy cannot understand its upstream: for instance, it speaks HTTP/2 to an \
+             HTTP/1 application, or the response headers are too large. Check the name and appProtocol \
+             of the service's port: run 'kubectl get service -o yaml'"
+                .to_owned()
+        } else if self.says("upstream request timeout") {
+            "The answer takes longer than the route allows. Check the timeout: run 'kubectl get \
+             virtualservice -A -o yaml'"
+                .to_owned()
+        } else if self.says("upstream connect error") {
+            format!(
+                "An Envoy cannot reach an endpoint. Check that the application runs and listens in every \
+                 cluster: {endpoints}"
+            )
+        } else if code == 504 {
+            format!(
+                "A gateway on the path gave up waiting for its upstream. Find out which backend is slow: \
+                 run 'curl -i {}'",
+                self.row.url
+            )
+        } else if code == 502 {
+            format!(
+                "A gateway on the path got no valid response from its upstream. See which server says \
+                 so: run 'curl -i {}'",
+                self.row.url
+            )
+        } else {
+            return self.errors();
+        })
+    }
+
+    /// Errors of the application, with the backends that they name.
+    fn errors(&self) -> Option<String> {
+        let mut failing: Vec<_> = self.tally.failed_by.iter().collect();
+        failing.sort_by_key(|(_, failed)| std::cmp::Reverse(**failed));
+        let (who, failed) = *failing.first()?;
+        let answers = self.tally.backends.get(who).map_or(0, |backend| backend.answers);
+        let others = match failing.len() - 1 {
+            0 => String::new(),
+            more => format!(", and {} failed some", count(more as u64, "other pod")),
+        };
+        Some(format!(
+            "{} in {} failed {failed} of its {}{others}. Look at its log: run 'kubectl logs {}'",
+            who.pod,
+            who.cluster,
+            count(answers + failed, "request"),
+            who.pod
+        ))
+    }
+
+    fn needs_tls(&self) -> String {
+        format!(
+            "The server expects TLS on this port. Probe the https URL: run 'prober {}'",
+            self.with_scheme("https")
+        )
+    }
+
+    fn tls(&self) -> Option<String> {
+        let ended = ["closed the connection", "reset", "unrecognized_name", "host name of the URL"];
+        if ended.iter().any(|text| self.says(text))
+            && let Some(advice) = self.two_names()
+        {
+            return Some(advice);
+        }
+        if self.says("does not speak TLS") {
+            return Some(format!(
+                "The server does not speak TLS on this port. Probe the http URL: run 'prober {}'",
+                self.with_scheme("http")
+            ));
+        }
+        if self.says("has expired") {
+            let host = self.host().unwrap_or_default();
+            return Some(format!(
+                "The server's certificate has expired, so that no client trusts it. Renew it; see its \
+                 dates: run 'openssl s_client -connect {host}:{} -servername {host}'",
+                self.port()
+            ));
+        }
+        let no_name = self.host()?.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
+        let closed = self.says("closed the connection") || self.says("reset");
+        if closed && no_name {
+            return Some(format!(
+                "The URL has an address, so that TLS sends no server name (SNI), and the server may need \
+                 one. Write the name in the URL: prober https://NAME --resolve 'NAME:{}:ADDRESS'",
+                self.port()
+            ));
+        }
+        closed.then(|| {
+            format!(
+                "The server ended the TLS handshake. It may not know this server name (SNI): check the \
+                 hosts of the Gateway, and run 'curl -v {}'",
+                self.row.url
+            )
+        })
+    }
+
+    fn port(&self) -> u16 {
+        let url = Url::parse(&self.row.url).ok();
+        url.and_then(|url| url.port_or_known_default()).unwrap_or(443)
+    }
+
+    fn broken(&self) -> Option<String> {
+        if self.says("TLS alert") {
+            return Some(self.needs_tls());
+        }
+        if self.says("HTTP/2 only") {
+            return Some(format!(
+                "The server speaks only HTTP/2 on this port. Run prober again with it: prober {} \
+                 --http2-prior-knowledge",
+                self.url()
+            ));
+        }
+        let closed = self.says("closed before an answer") || self.says("reset before an answer");
+        let never = self.tally.answers() == 0 && self.count == self.tally.requests();
+        (closed && never).then(|| {
+            let tls = if self.is_https() { "" } else { "TLS (https://), " };
+            format!(
+                "The server ends every connection before it answers. It may expect {tls}a PROXY \
+                 protocol header, which prober does not send, or mutual TLS: run 'curl -v {}'",
+                self.row.url
+            )
+        })
+    }
+
+    fn unreachable(&self) -> Option<String> {
+        (self.tally.answers() == 0).then(|| {
+            format!(
+                "Nothing answers at this address. Check that the service runs there and that no \
+                 firewall blocks it: run 'curl -v {}'",
+                self.row.url
+            )
+        })
+    }
+}
+
+/// Whether a URL looks like the sign-in page of an identity provider.
+fn is_sign_in(location: &Url) -> bool {
+    const WORDS: [&str; 9] =
+        ["login", "signin", "sign_in", "sign-in", "oauth", "oidc", "auth", "sso", "saml"];
+    let query = location.query().unwrap_or_default();
+    let place = format!("{}{}", location.host_str().unwrap_or_default(), location.path());
+    let place = place.to_ascii_lowercase();
+    WORDS.iter().any(|word| place.contains(word))
+        || ["client_id=", "SAMLRequest="].iter().any(|key| query.contains(key))
+}
+
+#[cfg(test)]
+mod tests {
+    use echo_reply::Identity;
+
+    use super::*;
+    use crate::report::samples;
+    use crate::tally::outcome::Failure;
+
+    /// The advice on failures without answers.
+    fn advice(kind: FailureKind, code: Option<u16>, what: &str, url: &str, host: &str) -> String {
+        let mut row = samples::plain().rows.remove(0);
+        row.url = url.to_owned();
+        row.host = (!host.is_empty()).then(|| host.to_owned());
+        let failure = Failure::new(kind, what);
+        let failure = code.into_iter().fold(failure, |one, code| one.with(Code::Http(code)));
+        let group = FailureGroup::new(failure, 7);
+        let tally = Tally { failures: vec![group.clone()], ..Tally::default() };
+        of(&group, &row, &tally).unwrap_or_default()
+    }
+
+    #[test]
+    fn each_failure_that_users_meet_has_its_cause_its_remedy_and_a_command() {
+        use FailureKind::{Protocol, Reset, Status, Tls};
+        let envoy = "from istio-envoy: no body";
+        let redirect = |to: &str| format!("302 Found to {to} (redirects are not followed)");
+        type Case<'a> = (FailureKind, u16, String, &'a str, &'a str, [&'a str; 2]);
+        let cases: [Case<'_>; 23] = [
+            (
+                Status,
+                301,
+                redirect("https://a/x"),
+                "http://a/x",
+                "",
+                ["to https", "'prober https://a/x'"],
+            ),
+            (
+                Status,
+                302,
+                redirect("https://sso.b/auth?state=1"),
+                "http://a/",
+                "",
+                ["a sign-in page at sso.b", "-H 'Auth"],
+            ),
+            (
+                Status,
+                302,
+                redirect("/login"),
+                "http://a/x",
+                "",
+                ["a sign-in page at a", "-H 'Cookie"],
+            ),
+            (
+                Status,
+                302,
+                redirect("/other"),
+                "http://a/x",
+                "",
+                ["where it leads", "'prober http://a/other'"],
+            ),
+            (
+                Status,
+                401,
+                "401".into(),
+                "http://a/",
+                "",
+                ["asks for credentials", "-H 'Authorization"],
+            ),
+            (
+                Status,
+                403,
+                "403 from istio-envoy: \"RBAC: access denied\"".into(),
+                "http://a/",
+                "",
+                ["AuthorizationPolicy", "kubectl get authorizationpolicy"],
+            ),
+            (
+                Status,
+                403,
+                "403: \"no\"".into(),
+                "http://a/",
+                "",
+                ["refuses these", "'curl -i http://a/'"],
+            ),
+            (
+                Status,
+                404,
+                format!("404 Not Found {envoy}"),
+                "http://a/",
+                "",
+                ["An Envoy has no route", "istioctl analyze"],
+            ),
+            (
+                Status,
+                404,
+                "404 from nginx: \"nope\"".into(),
+                "http://a/",
+                "",
+                ["Check the path", "curl -i"],
+            ),
+            (
+                Status,
+                421,
+                "421".into(),
+                "https://10.0.0.1/",
+                "b.example",
+                ["no server name (SNI)", "prober https://b.example --resolve 'b.example:443:"],
+            ),
+            (
+                Status,
+                426,
+                "426".into(),
+                "http://a/",
+                "",
+                ["another protocol", "--http2-prior-knowledge"],
+            ),
+            (
+                Status,
+                429,
+                "429: \"local_rate_limited\"".into(),
+                "http://a/",
+                "",
+                ["An Envoy's local rate limit", "--rate 1 "],
+            ),
+            (
+                Status,
+                503,
+                "503: \"reset reason: overflow\"".into(),
+                "http://a/",
+                "",
+                ["circuit breaker", "destinationrule"],
+            ),
+            (
+                Status,
+                503,
+                format!("503 {envoy} \"no healthy upstream\""),
+                "http://a/",
+                "",
+                ["no healthy endpoint", "istioctl"],
+            ),
+            (
+                Status,
+                502,
+                "502 from nginx".into(),
+                "http://a/",
+                "",
+                ["no valid response", "curl -i"],
+            ),
+            (
+                Status,
+                504,
+                "504: \"upstream request timeout\"".into(),
+                "http://a/",
+                "",
+                ["longer than the route allows", "virtualservice"],
+            ),
+            (
+                Status,
+                400,
+                "400: \"The plain HTTP request was sent to HTTPS port\"".into(),
+                "http://a:8443/",
+                "",
+                ["expects TLS", "'prober https://a:8443/'"],
+            ),
+            (
+                Tls,
+                0,
+                "the TLS handshake failed: the server closed the connection".into(),
+                "https://10.0.0.1/",
+                "",
+                ["no server name (SNI)", "--resolve 'NAME:443:"],
+            ),
+            (
+                Tls,
+                0,
+                "the TLS handshake failed: the server closed the connection".into(),
+                "https://a/",
+                "b",
+                ["the server name (SNI) a, but the Host header is b", "prober https://b"],
+            ),
+            (
+                Tls,
+                0,
+                "the server does not speak TLS on this port".into(),
+                "https://a:80/",
+                "",
+                ["does not speak TLS", "'prober http://a:80/'"],
+            ),
+            (
+                Protocol,
+                0,
+                "the server answers with a TLS alert".into(),
+                "http://a/",
+                "",
+                ["expects TLS", "'prober https://a/'"],
+            ),
+            (
+                Protocol,
+                0,
+                "the server speaks HTTP/2 only on this port".into(),
+                "http://a/",
+                "",
+                ["only HTTP/2", "--http2-prior-knowledge"],
+            ),
+            (
+                Reset,
+                0,
+                "the connection was closed before an answer".into(),
+                "http://a/",
+                "",
+                ["PROXY protocol", "curl -v"],
+            ),
+        ];
+        for (kind, code, what, url, host, said) in cases {
+            let line = advice(kind, (code > 0).then_some(code), &what, url, host);
+            assert!(said.iter().all(|part| line.contains(part)), "{what}: {line}");
+            assert!(line.chars().next().is_some_and(char::is_uppercase), "{line}");
+        }
+        let expired = "the server's certificate has expired";
+        let line = advice(Tls, None, expired, "https://a:8443/", "");
+        assert!(
+            line.contains("expired") && line.contains("openssl s_client -connect a:8443"),
+            "{line}"
+        );
+    }
+
+    #[test]
+    fn errors_name_the_pod_that_failed_most() {
+        let row = samples::plain().rows.remove(0);
+        let group =
+            FailureGroup::new(Failure::new(FailureKind::Status, "500").with(Code::Http(500)), 12);
+        let failed_by = [(Identity::new("a-1", "c1"), 3), (Identity::new("a-2", "c2"), 9)].into();
+        let tally = Tally { failures: vec![group.clone()], failed_by, ..Tally::default() };
+        let line = of(&group, &row, &tally).unwrap();
+        assert!(
+            line.contains("a-2 in c2 failed 9 of its 9 requests, and 1 other pod failed some"),
+            "{line}"
+        );
+        assert!(line.contains("'kubectl logs a-2'"), "{line}");
+        let unnamed = Tally { failures: vec![group.clone()], ..Tally::default() };
+        assert_eq!(of(&group, &row, &unnamed), None, "nothing is known");
+    }
+}

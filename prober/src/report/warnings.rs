@@ -1,0 +1,215 @@
+//! What a verdict does not say: what was not judged, and what looks wrong although no expectation
+//! asks about it. Pure.
+
+use super::groups::Shares;
+use super::{Report, Row};
+use crate::expectation::{Expectation, Form};
+use crate::tally::{Label, Tally, is_unknown};
+use crate::units::{count, percent, rounded_percent};
+use crate::verdict::Rules;
+
+/// The warnings about a row, one line each.
+#[must_use]
+pub(crate) fn of(report: &Report, row: &Row) -> Vec<String> {
+    let Some(tally) = row.tally().filter(|tally| tally.answers() > 0) else { return Vec::new() };
+    let judged = row.verdicts().iter().map(|judged| &judged.expectation);
+    let distribution = judged.clone().any(judges_the_distribution);
+    let retries = judged.clone().any(|one| *one == Expectation::NoRetries);
+    let mut lines = Vec::new();
+    if !distribution {
+        lines.push(not_judged(tally, &report.clusters));
+        lines.extend(skewed(tally));
+        lines.extend(one_of_many(tally));
+    }
+    if !retries && tally.retried() > 0 {
+        lines.push(format!(
+            "the mesh retried {} of {}: attempts fail, and retries hide it; add --expect 'retried = \
+             0' to judge it",
+            tally.retried(),
+            count(tally.answers(), "answer"),
+        ));
+    }
+    lines
+}
+
+/// Whether an expectation is about who answers.
+fn judges_the_distribution(expectation: &Expectation) -> bool {
+    !matches!(expectation, Expectation::Latency { .. }) && expectation.label().is_some()
+}
+
+/// That nobody asked who should answer, and how to ask.
+fn not_judged(tally: &Tally, clusters: &[String]) -> String {
+    let answers = tally.answers_by(Label::Cluster);
+    if answers.keys().all(|cluster| is_unknown(cluster)) {
+        return "distribution not judged: add --expect 'balanced by pod ± 5%'".to_owned();
+    }
+    let seen: Vec<&str> = answers.keys().map(AsRef::as_ref).collect();
+    // The clusters of a matrix are known, answering or not.
+    let silent = clusters.iter().map(String::as_str).filter(|name| !answers.contains_key(*name));
+    let all: Vec<&str> = seen.iter().copied().chain(silent).collect();
+    match (seen.as_slice(), all.as_slice()) {
+        ([only], [_]) => format!(
+            "distribution not judged: all {} came from {only}; add --expect 'exactly {only}', or \
+             name every cluster that should answer",
+            count(tally.answers(), "answer"),
+        ),
+        _ => {
+            let names = all.into_iter().map(str::to_owned).collect();
+            let wanted = Expectation::Who { form: Form::Exactly, label: Label::Cluster, names };
+            format!("distribution not judged: add --expect '{wanted}'")
+        }
+    }
+}
+
+/// That clusters, or the pods of the only cluster, surely do not share evenly.
+fn skewed(tally: &Tally) -> Option<String> {
+    let several = tally.answers_by(Label::Cluster).len() > 1;
+    let label = if several { Label::Cluster } else { Label::Pod };
+    let rules = Rules::default();
+    let shares = Shares::new(tally, &rules, label);
+    let names: Vec<&String> = shares.answers().keys().collect();
+    let even = 1.0 / names.len().max(1) as f64;
+    let mut all: Vec<_> = names.into_iter().map(|name| (name, shares.of(name))).collect();
+    all.sort_by_key(|(_, share)| std::cmp::Reverse(share.answers));
+    let is_uneven = all.iter().any(|(_, share)| share.between.0 > even || share.between.1 < even);
+    let ((most, first), (least, last)) = (all.first()?, all.last()?);
+    (is_uneven && all.len() > 1).then(|| {
+        format!(
+            "the {}s share unevenly: {most} {}, {least} {} ({} % sure)",
+            label.word(),
+            rounded_percent(first.share),
+            rounded_percent(last.share),
+            percent(rules.confidence),
+        )
+    })
+}
+
+/// That all answers came from one pod, although the name has several addresses.
+fn one_of_many(tally: &Tally) -> Option<String> {
+    let used = tally.answers_by_address().len() as u64;
+    let addresses = tally.resolved.max(used + tally.passed_over.len() as u64);
+    let (who, _) = tally.backends.first_key_value()?;
+    (tally.backends.len() == 1 && addresses > 1).then(|| {
+        let all = count(tally.answers(), "answer");
+        let each = if used < addresses { "; test each of them with --select each" } else { "" };
+        format!(
+            "all {all} came from the pod {}, although the name has {addresses} addresses{each}",
+            who.pod
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::{RowResult, samples};
+    use crate::tally::outcome::{Answer, Outcome};
+    use crate::tally::{PassedOver, Recorder};
+    use echo_reply::Identity;
+
+    /// The warnings of a row with these answers of clusters, each with one pod.
+    fn warnings(
+        answers: &[(&str, u64)],
+        expectations: &[&str],
+        clusters: &[&str],
+        change: impl FnOnce(&mut Tally),
+    ) -> Vec<String> {
+        let all: Vec<_> = answers
+            .iter()
+            .map(|(name, n)| (Identity::new(format!("pod-{name}"), *name), *n))
+            .collect();
+        let most = all.iter().map(|(_, n)| *n).max().unwrap_or(0);
+        let mut recorder = Recorder::default();
+        // Interleaved: the answers of each are spread over the run.
+        let mut sequence = 0;
+        for turn in 0..most {
+            for (who, n) in &all {
+                if turn * n / most < (turn + 1) * n / most {
+                    recorder.record(Outcome::fresh(sequence, Ok(Answer::of(who))), 0);
+                    sequence += 1;
+                }
+            }
+        }
+        let mut tally = recorder.into_tally();
+        change(&mut tally);
+        let row = samples::row(None, "a", tally, expectations);
+        let mut report = samples::report(vec![row]);
+        report.clusters = clusters.iter().map(|name| (*name).to_owned()).collect();
+        of(&report, &report.rows[0])
+    }
+
+    #[test]
+    fn a_distribution_that_nobody_asked_about_is_said_to_be_not_judged() {
+        let only = ["errors = 0"];
+        let even = [("kops", 400), ("gke1", 400)];
+        let lines = warnings(&even, &only, &[], |_| {});
+        assert_eq!(lines, ["distribution not judged: add --expect 'exactly gke1,kops'"]);
+        let one = warnings(&[("kops", 100)], &only, &[], |_| {});
+        assert_eq!(
+            one,
+            [
+                "distribution not judged: all 100 answers came from kops; add --expect 'exactly kops', \
+              or name every cluster that should answer"
+            ]
+        );
+        let named = warnings(&[("kops", 100)], &only, &["gke1", "kops"], |_| {});
+        assert_eq!(named, ["distribution not judged: add --expect 'exactly kops,gke1'"]);
+        let unknown = warnings(&[(echo_reply::UNKNOWN_CLUSTER, 9)], &only, &[], |_| {});
+        assert_eq!(unknown, ["distribution not judged: add --expect 'balanced by pod ± 5%'"]);
+        for judged in ["exactly kops,gke1", "balanced ± 5%", "share{pod=a} >= 1%", "reaches kops"]
+        {
+            assert_eq!(warnings(&even, &[judged], &[], |_| {}), Vec::<String>::new(), "{judged}");
+        }
+        for other in ["p99 < 1s", "p99{cluster=kops} < 1s", "retried = 0", "throughput >= 1/s"] {
+            assert_eq!(warnings(&even, &[other], &[], |_| {}).len(), 1, "{other}");
+        }
+        assert_eq!(warnings(&[], &only, &[], |_| {}), Vec::<String>::new(), "nothing answered");
+    }
+
+    #[test]
+    fn a_skew_is_named_if_it_is_sure() {
+        let lines = warnings(&[("kops", 900), ("gke1", 300)], &["errors = 0"], &[], |_| {});
+        assert_eq!(lines[1], "the clusters share unevenly: kops 75.0%, gke1 25.0% (99.9 % sure)");
+        let few = warnings(&[("kops", 6), ("gke1", 4)], &["errors = 0"], &[], |_| {});
+        assert_eq!(few.len(), 1, "{few:?}");
+    }
+
+    #[test]
+    fn retries_are_named_unless_they_are_judged() {
+        let retried = |tally: &mut Tally| {
+            tally.backends.values_mut().for_each(|backend| backend.retried = 62);
+        };
+        let judged = ["exactly kops"];
+        let line = warnings(&[("kops", 100)], &judged, &[], retried).concat();
+        assert!(line.starts_with("the mesh retried 62 of 100 answers: attempts fail"), "{line}");
+        let both = ["exactly kops", "retried = 0"];
+        assert_eq!(warnings(&[("kops", 100)], &both, &[], retried), Vec::<String>::new());
+    }
+
+    #[test]
+    fn one_pod_behind_a_name_with_several_addresses_is_named() {
+        let one = [("kops", 100)];
+        let last =
+            |change: fn(&mut Tally)| warnings(&one, &["errors = 0"], &[], change).pop().unwrap();
+        let line = last(|tally| tally.resolved = 3);
+        assert_eq!(
+            line,
+            "all 100 answers came from the pod pod-kops, although the name has 3 addresses; test each \
+             of them with --select each"
+        );
+        let line = last(|tally| {
+            let over = PassedOver { count: 1, why: "refused".into() };
+            tally.passed_over.insert("10.0.0.1:80".parse().unwrap(), over);
+            tally.passed_over.insert(
+                "10.0.0.2:80".parse().unwrap(),
+                PassedOver { count: 1, why: "refused".into() },
+            );
+        });
+        assert!(line.contains("has 2 addresses"), "{line}");
+        assert!(!last(|tally| tally.resolved = 1).contains("addresses"));
+        let mut report = samples::plain();
+        let RowResult::Probed { tally, .. } = &mut report.rows[0].result else { unreachable!() };
+        tally.resolved = 3;
+        assert!(!of(&report, &report.rows[0]).concat().contains("addresses"), "two pods");
+    }
+}
