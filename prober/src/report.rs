@@ -56,6 +56,9 @@ pub struct Row {
     /// The only address of this row, if each address of a name has a row.
     pub address: Option<IpAddr>,
     pub result: RowResult,
+    /// The clusters that answered this row in the earlier report that this one replaces, and do not
+    /// answer now.
+    pub gone: Vec<String>,
     /// The configuration and counters of the Envoys on the path; `None` without `--explain`.
     pub readings: Option<Readings>,
 }
@@ -84,6 +87,7 @@ impl Row {
             protocol: plan.protocol,
             address: plan.select.only(),
             result,
+            gone: Vec::new(),
             readings: None,
         }
     }
@@ -175,6 +179,20 @@ impl Report {
     pub(crate) fn is_matrix(&self) -> bool {
         let named = self.rows.iter().any(|row| row.source.is_some());
         !self.clusters.is_empty() || (named && self.rows.len() > 1)
+    }
+
+    /// Notes the clusters that answered in earlier reports and do not answer now.
+    pub(crate) fn remember(&mut self, earlier: &[Self]) {
+        for row in &mut self.rows {
+            let same = |one: &&Row| (&one.source, &one.target) == (&row.source, &row.target);
+            let before = earlier.iter().flat_map(|report| &report.rows).filter(same);
+            let clusters = |row: &Row| {
+                let known = row.tally().into_iter().flat_map(|tally| tally.backends.keys());
+                known.map(|who| who.cluster.clone()).collect::<BTreeSet<_>>()
+            };
+            let before: BTreeSet<_> = before.flat_map(clusters).collect();
+            row.gone = before.difference(&clusters(row)).cloned().collect();
+        }
     }
 
     /// The clusters of the report, then all other clusters that answered, by name.

@@ -184,6 +184,7 @@ impl<'a> Sample<'a> {
             protocol: Protocol::Http1,
             address: None,
             result: RowResult::Probed { tally, verdicts },
+            gone: Vec::new(),
             readings: None,
         }
     }

@@ -31,7 +31,9 @@ pub(crate) fn run(
     matrix::check(&matrix.rows)?;
     let meter = Arc::new(Meter::default());
     let probe = || probe(matrix, &args.output, stop, &meter);
-    let report = output::streaming(&args.output, &meter, out, probe);
+    let earlier = delivery.earlier();
+    let mut report = output::streaming(&args.output, &meter, out, probe);
+    report.remember(&earlier);
     Ok(output::finish(&report, &delivery, &args.output, out)?)
 }
 

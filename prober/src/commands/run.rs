@@ -29,7 +29,9 @@ pub(crate) fn run(
     read_expectations(&mut args.judge)?;
     read_data(&mut args.request)?;
     let meter = Arc::new(Meter::default());
-    let report = output::streaming(&args.output, &meter, out, || probe(&args, stop, &meter))?;
+    let earlier = delivery.earlier();
+    let mut report = output::streaming(&args.output, &meter, out, || probe(&args, stop, &meter))?;
+    report.remember(&earlier);
     Ok(output::finish(&report, &delivery, &args.output, out)?)
 }
 

@@ -14,6 +14,7 @@ use thiserror::Error;
 use crate::cli::OutputArgs;
 use crate::report::Report;
 use crate::report::format::Format;
+use crate::report::json;
 use crate::report::text::Style;
 
 /// The environment variable with the path of the summary of a GitHub step.
@@ -91,6 +92,17 @@ impl Delivery {
         }
         let summary = args.summary.then(|| summary(std::env::var_os(SUMMARY))).transpose()?;
         Ok(Self { stdout: args.output.into(), style, files, summary })
+    }
+
+    /// The reports of earlier runs that this one will replace. A file that is no report is skipped.
+    #[must_use]
+    pub(crate) fn earlier(&self) -> Vec<Report> {
+        let json = self.files.iter().filter(|(_, format)| *format == Format::Json);
+        let read = |(path, _): &(PathBuf, Format)| {
+            fs::metadata(path).ok().filter(fs::Metadata::is_file)?;
+            json::parse(&fs::read(path).ok()?).ok()
+        };
+        json.filter_map(read).collect()
     }
 
     /// Writes the report to all destinations, also after one fails.

@@ -85,6 +85,8 @@ struct RowHead {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     address: Option<IpAddr>,
     verdict: Verdict,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    gone: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     unreachable: Option<String>,
 }
@@ -266,6 +268,7 @@ fn row_document(report: &Report, row: &Row) -> RowDocument {
         protocol: row.protocol,
         address: row.address,
         verdict: row.verdict(),
+        gone: row.gone.clone(),
         unreachable,
     };
     let warnings = warnings::of(report, row);
@@ -386,7 +389,12 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_back_without_loss() {
-        for report in [samples::plain(), samples::matrix(), samples::each(), samples::timeline()] {
+        let mut gone = samples::plain();
+        gone.rows[0].gone = vec!["mars".to_owned()];
+        gone.rows[0].host = Some("a.example".to_owned());
+        let each =
+            [samples::plain(), samples::matrix(), samples::each(), samples::timeline(), gone];
+        for report in each {
             let bytes = render(&report);
             let read = parse(&bytes).unwrap();
             assert_eq!(read, report);

@@ -63,6 +63,7 @@ pub(crate) fn matrix() -> Report {
         protocol: Protocol::Http1,
         address: None,
         result: RowResult::Unreachable { reason },
+        gone: Vec::new(),
         readings: None,
     });
     let mut report = report(rows);
@@ -123,7 +124,8 @@ pub(crate) fn row(
     let result = RowResult::Probed { tally, verdicts };
     let target = target.to_owned();
     let (host, address, readings) = (None, None, None);
-    Row { source, target, url, host, protocol: Protocol::Http1, address, result, readings }
+    let (protocol, gone) = (Protocol::Http1, Vec::new());
+    Row { source, target, url, host, protocol, address, result, gone, readings }
 }
 
 fn tally(backends: &[(&str, &str, u64)]) -> Tally {

@@ -17,7 +17,12 @@ pub(crate) fn of(report: &Report, row: &Row) -> Vec<String> {
     let retries = judged.clone().any(|one| *one == Expectation::NoRetries);
     let mut lines = Vec::new();
     if !distribution {
-        lines.push(not_judged(tally, &report.clusters));
+        if !row.gone.is_empty() {
+            let names = row.gone.join(", ");
+            lines.push(format!("{names} answered in the earlier report, and not in this run"));
+        }
+        let known: Vec<_> = report.clusters.iter().chain(&row.gone).cloned().collect();
+        lines.push(not_judged(tally, &known));
         lines.extend(skewed(tally));
         lines.extend(one_of_many(tally));
     }
@@ -44,7 +49,7 @@ fn not_judged(tally: &Tally, clusters: &[String]) -> String {
         return "distribution not judged: add --expect 'balanced by pod ± 5%'".to_owned();
     }
     let seen: Vec<&str> = answers.keys().map(AsRef::as_ref).collect();
-    // The clusters of a matrix are known, answering or not.
+    // The clusters of a matrix and of an earlier report are known, answering or not.
     let silent = clusters.iter().map(String::as_str).filter(|name| !answers.contains_key(*name));
     let all: Vec<&str> = seen.iter().copied().chain(silent).collect();
     match (seen.as_slice(), all.as_slice()) {
@@ -164,6 +169,29 @@ mod tests {
             assert_eq!(warnings(&even, &[other], &[], |_| {}).len(), 1, "{other}");
         }
         assert_eq!(warnings(&[], &only, &[], |_| {}), Vec::<String>::new(), "nothing answered");
+    }
+
+    #[test]
+    fn a_cluster_that_answered_in_an_earlier_report_is_missed() {
+        let before = samples::plain();
+        let mut report = samples::plain();
+        let RowResult::Probed { tally, verdicts } = &mut report.rows[0].result else {
+            unreachable!()
+        };
+        tally.backends.retain(|who, _| who.cluster == "kops");
+        verdicts.clear();
+        report.remember(std::slice::from_ref(&before));
+        let lines = of(&report, &report.rows[0]);
+        assert_eq!(
+            lines[..2],
+            [
+                "gke1 answered in the earlier report, and not in this run",
+                "distribution not judged: add --expect 'exactly kops,gke1'"
+            ]
+        );
+        report.rows[0].target = "another".to_owned();
+        report.remember(&[before]);
+        assert_eq!(report.rows[0].gone, Vec::<String>::new(), "another target");
     }
 
     #[test]

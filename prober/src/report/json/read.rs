@@ -75,7 +75,7 @@ fn row(raw: &str) -> Result<Row, JsonError> {
     struct Explained {
         explanation: Option<serde_json::Value>,
     }
-    let RowHead { source, target, url, host, protocol, address, unreachable, .. } =
+    let RowHead { source, target, url, host, protocol, address, gone, unreachable, .. } =
         serde_json::from_str(raw)?;
     let Explained { explanation } = serde_json::from_str(raw)?;
     let readings = explanation.map(explanation::readings).transpose()?;
@@ -87,7 +87,8 @@ fn row(raw: &str) -> Result<Row, JsonError> {
             RowResult::Probed { tally: tally(probed)?, verdicts }
         }
     };
-    Ok(Row { source, target, url, host, protocol, address, result, readings })
+    let gone = gone.iter().map(|name| plain(name)).collect();
+    Ok(Row { source, target, url, host, protocol, address, result, gone, readings })
 }
 
 /// Replaces control characters, which could control a terminal or fake a line.
