@@ -4,6 +4,7 @@ mod addresses;
 mod engine;
 mod explain;
 mod faults;
+mod front_door;
 mod html;
 mod http2;
 mod identify;

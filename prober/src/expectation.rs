@@ -120,6 +120,12 @@ impl Expectation {
         }
     }
 
+    /// Whether it is about who answers, and not about how fast.
+    #[must_use]
+    pub fn is_about_who_answers(&self) -> bool {
+        !matches!(self, Self::Latency { .. }) && self.label().is_some()
+    }
+
     /// The values of [`Self::label`] that it names.
     #[must_use]
     pub fn names(&self) -> Vec<&str> {

@@ -101,7 +101,7 @@ fn sections_come_in_order_and_a_row_that_cannot_be_reached_fails_alone() {
     has(
         "the source could not probe: kubectl: error: context \"mars\" does not exist (exit status: 1)",
     );
-    has("  PASS  errors = 0; exactly kops: kops 100.0% of 20 answers");
+    has("  PASS  exactly kops: kops 100.0% of 20 answers; errors = 0; about this run only");
     has("  PASS  only gke1: gke1 100.0% of 20 answers");
     has("1 of 3 rows miss their expectations");
     assert_eq!(said.stdout.matches("[pod: a]").count(), 2, "two answers are shown of each row");

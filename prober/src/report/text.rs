@@ -134,10 +134,9 @@ fn answers(out: &mut String, row: &Row) {
     }
 }
 
-/// A row that passes, in one line: its expectations and the shares of the clusters.
+/// A row that passes, in one line: what is expected of its distribution, the shares of the clusters,
+/// and its other expectations.
 fn met(tally: &Tally, verdicts: &[Judged]) -> String {
-    let expectations: Vec<_> =
-        verdicts.iter().map(|judged| judged.expectation.to_string()).collect();
     let (total, by_cluster) = (tally.answers(), tally.answers_by(Label::Cluster));
     let mut shares: Vec<_> = by_cluster.iter().collect();
     shares.sort_by_key(|(_, answers)| Reverse(**answers));
@@ -148,14 +147,19 @@ fn met(tally: &Tally, verdicts: &[Judged]) -> String {
     if let Some(more) = shares.len().checked_sub(MAX_SHARES).filter(|more| *more > 0) {
         shown.push(count(more as u64, "more cluster"));
     }
+    let shown = format!("{} of {}", shown.join(", "), count(total, "answer"));
+    let about_who = |one: &&Judged| one.expectation.is_about_who_answers();
+    let (mut first, mut others): (Vec<_>, Vec<_>) = verdicts.iter().partition(about_who);
+    if first.is_empty() {
+        std::mem::swap(&mut first, &mut others);
+    }
+    let words = |judged: &Judged| judged.expectation.to_string();
+    let expected: Vec<_> = first.into_iter().map(words).collect();
+    let mut parts = vec![format!("{}: {shown}", expected.join("; "))];
+    parts.extend(others.into_iter().map(words));
     let limited = verdicts.iter().any(|judged| judged.reason.contains(THIS_RUN));
-    let limit = if limited { format!("; {THIS_RUN}") } else { String::new() };
-    format!(
-        "{}: {} of {}{limit}",
-        expectations.join("; "),
-        shown.join(", "),
-        count(total, "answer")
-    )
+    parts.extend(limited.then(|| THIS_RUN.to_owned()));
+    parts.join("; ")
 }
 
 /// What stands beside the verdict: what was not judged, retries and failures, and their causes.

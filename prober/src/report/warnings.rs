@@ -13,7 +13,7 @@ use crate::verdict::Rules;
 pub(crate) fn of(report: &Report, row: &Row) -> Vec<String> {
     let Some(tally) = row.tally().filter(|tally| tally.answers() > 0) else { return Vec::new() };
     let judged = row.verdicts().iter().map(|judged| &judged.expectation);
-    let distribution = judged.clone().any(judges_the_distribution);
+    let distribution = judged.clone().any(Expectation::is_about_who_answers);
     let retries = judged.clone().any(|one| *one == Expectation::NoRetries);
     let mut lines = Vec::new();
     if !distribution {
@@ -35,11 +35,6 @@ pub(crate) fn of(report: &Report, row: &Row) -> Vec<String> {
         ));
     }
     lines
-}
-
-/// Whether an expectation is about who answers.
-fn judges_the_distribution(expectation: &Expectation) -> bool {
-    !matches!(expectation, Expectation::Latency { .. }) && expectation.label().is_some()
 }
 
 /// That nobody asked who should answer, and how to ask.
