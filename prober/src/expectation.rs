@@ -11,7 +11,7 @@ use crate::tally::Label;
 #[cfg(test)]
 pub(crate) use grammar::FORMS;
 pub(crate) use grammar::parse;
-pub(crate) use words::SyntaxError;
+pub(crate) use words::{SyntaxError, quoted, without_comment};
 
 /// Percentages are kept as they were written, in percent.
 #[derive(Clone, Debug, PartialEq)]
@@ -171,7 +171,7 @@ impl Form {
 
 impl fmt::Display for Group {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{{{}={}}}", self.label.word(), self.name)
+        write!(f, "{{{}={}}}", self.label.word(), quoted(&self.name))
     }
 }
 
@@ -187,15 +187,15 @@ impl fmt::Display for Expectation {
             }
             Self::Throughput { per_second } => write!(f, "throughput >= {per_second}/s"),
             Self::Who { form, label, names } => {
-                write!(f, "{} {}{}", form.word(), names.join(","), By(*label))
+                write!(f, "{} {}{}", form.word(), list(names), By(*label))
             }
             Self::Balanced { names, label, tolerance } => {
                 let space = if names.is_empty() { "" } else { " " };
-                write!(f, "balanced{space}{}{} ± {tolerance}%", names.join(","), By(*label))
+                write!(f, "balanced{space}{}{} ± {tolerance}%", list(names), By(*label))
             }
             Self::Shares { shares, label, tolerance } => {
-                let each: Vec<_> =
-                    shares.iter().map(|(name, share)| format!("{name}={share}%")).collect();
+                let each = shares.iter().map(|(name, share)| format!("{}={share}%", quoted(name)));
+                let each: Vec<_> = each.collect();
                 write!(f, "shares {}{} ± {tolerance}%", each.join(","), By(*label))
             }
             Self::Share { group, side, percent } => {
@@ -207,6 +207,12 @@ impl fmt::Display for Expectation {
             Self::Lost { most } => write!(f, "lost <= {most}"),
         }
     }
+}
+
+/// Names as the grammar reads them.
+fn list(names: &[String]) -> String {
+    let names: Vec<_> = names.iter().map(|name| quoted(name)).collect();
+    names.join(",")
 }
 
 /// ` by LABEL`; empty for the cluster, which is the default.

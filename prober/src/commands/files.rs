@@ -18,7 +18,7 @@ pub(super) fn read_expectations(args: &mut JudgeArgs) -> Result<(), Error> {
         let text = fs::read_to_string(path).map_err(unreadable)?;
         let before = args.expectations.len();
         for (n, line) in text.lines().enumerate() {
-            let line = line.split('#').next().unwrap_or_default().trim();
+            let line = expectation::without_comment(line).trim();
             if line.is_empty() {
                 continue;
             }

@@ -121,7 +121,7 @@ fn group(words: &mut Words<'_>) -> Result<Group, SyntaxError> {
     let label = label(words)?;
     words.expect("=")?;
     let (at, name) = words.name()?;
-    let mut name = name.to_owned();
+    let mut name = name.into_owned();
     if label == Label::Address {
         addresses(words, at, std::iter::once(&mut name))?;
     }
@@ -165,10 +165,10 @@ fn names(words: &mut Words<'_>) -> Result<Vec<String>, SyntaxError> {
     let mut names: Vec<String> = Vec::new();
     loop {
         let (at, name) = words.name()?;
-        if names.iter().any(|known| known == name) {
+        if names.iter().any(|known| **known == *name) {
             return Err(words.error(at, format!("'{name}' is named twice")));
         }
-        names.push(name.to_owned());
+        names.push(name.into_owned());
         if !words.skip(",") {
             return Ok(names);
         }
@@ -201,7 +201,7 @@ fn shares(words: &mut Words<'_>) -> Result<Expectation, SyntaxError> {
     let start = words.peek().0.start;
     loop {
         let (at, name) = words.name()?;
-        if shares.iter().any(|(known, _)| known == name) {
+        if shares.iter().any(|(known, _)| **known == *name) {
             return Err(words.error(at, format!("'{name}' is named twice")));
         }
         words.expect("=")?;
@@ -209,7 +209,7 @@ fn shares(words: &mut Words<'_>) -> Result<Expectation, SyntaxError> {
         if share > 100.0 {
             return Err(words.error(at, "a share cannot be above 100%".to_owned()));
         }
-        shares.push((name.to_owned(), share));
+        shares.push((name.into_owned(), share));
         if words.skip(",") {
             continue;
         }
@@ -307,7 +307,9 @@ fn by(words: &mut Words<'_>, wanted: &str, has_tolerance: bool) -> Result<Label,
         // `Words::end` says that this form has no tolerance.
         return Ok(Label::Cluster);
     }
-    Err(words.error(at, format!("expected {wanted}, found '{next}'")))
+    // Perhaps the end of a name: exactly cluster 1,cluster 2.
+    let wrong = format!("expected {wanted}, found '{next}'; put a name with spaces in quotes");
+    Err(words.error(at, wrong))
 }
 
 /// Checks that names are IP addresses, and writes each address in its one canonical form.

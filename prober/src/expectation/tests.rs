@@ -90,6 +90,32 @@ fn every_form_is_read() {
                 percent: 20.0,
             },
         ),
+        (
+            r#"exactly "greetings from east",kops"#,
+            who(Form::Exactly, Label::Cluster, &["greetings from east", "kops"]),
+        ),
+        (
+            r#"reaches 'cluster 1' , "it's","say \"hi\" \\ x" by zone"#,
+            who(Form::Reaches, Label::Zone, &["cluster 1", "it's", r#"say "hi" \ x"#]),
+        ),
+        ("only user@x.eksctl.io", who(Form::Only, Label::Cluster, &["user@x.eksctl.io"])),
+        (r#"only "by""#, who(Form::Only, Label::Cluster, &["by"])),
+        (r#"only "a # b" by pod"#, who(Form::Only, Label::Pod, &["a # b"])),
+        (r#"balanced "by","±" ± 5%"#, balanced(&["by", "±"], Label::Cluster, 5.0)),
+        (
+            r#"shares "a b"=50%,"c=d, e"=50% ± 3%"#,
+            shares(&[("a b", 50.0), ("c=d, e", 50.0)], Label::Cluster, 3.0),
+        ),
+        (
+            r#"share{pod="x y"} >= 20%"#,
+            Expectation::Share {
+                group: group(Label::Pod, "x y"),
+                side: Side::AtLeast,
+                percent: 20.0,
+            },
+        ),
+        (r#"p99{cluster="}"} < 120ms"#, latency(99.0, Some(group(Label::Cluster, "}")), 120_000)),
+        (r#"only "10.0.0.1" by address"#, who(Form::Only, Label::Address, &["10.0.0.1"])),
         ("failover < 5s", Expectation::Failover(Duration::from_secs(5))),
         ("failback < 1m30s", Expectation::Failback(Duration::from_secs(90))),
         ("failback < 1h", Expectation::Failback(Duration::from_hours(1))),
@@ -124,6 +150,14 @@ fn an_error_points_at_its_place_and_names_the_nearest_form() {
         ("only", "  only\n      ^", "expected a name, found the end"),
         ("only kops,", "  only kops,\n            ^", "expected a name"),
         ("only kops gke1", "  only kops gke1\n            ^^^^", "expected ',' or 'by'"),
+        ("only cluster 1", "  only cluster 1\n               ^", "a name with spaces in quotes"),
+        (r#"only "a b"#, "  only \"a b\n       ^^^^", "the closing \" of this name is missing"),
+        (r#"only "a\"#, "  only \"a\\\n       ^^^", "the closing \" of this name is missing"),
+        ("only 'a", "  only 'a\n       ^^", "the closing ' of this name is missing"),
+        (r#"only """#, "  only \"\"\n       ^^", "the name is empty"),
+        (r#"only "a"b"#, "  only \"a\"b\n          ^", "expected ',' or 'by', found 'b'"),
+        (r#"only a,"a""#, "  only a,\"a\"\n         ^^^", "'a' is named twice"),
+        (r#"only "x y" by address"#, "  only \"x y\" by address\n        ^^^", "not an IP address"),
         ("only a,a", "  only a,a\n         ^", "named twice"),
         ("only a by colour", "  only a by colour\n            ^^^^^^", "expected a label, found '"),
         (
@@ -210,7 +244,44 @@ fn an_error_points_at_its_place_and_names_the_nearest_form() {
     }
 }
 
+#[test]
+fn a_comment_starts_outside_of_quotes() {
+    for (line, before) in [
+        ("only kops # it's a comment", "only kops "),
+        (r#"only "a # b" # c"#, r#"only "a # b" "#),
+        (r#"only "a \" # b",'c # "'#d"#, r#"only "a \" # b",'c # "'"#),
+        ("# only", ""),
+        ("only kops", "only kops"),
+    ] {
+        assert_eq!(without_comment(line), before);
+    }
+}
+
 proptest! {
+    /// Reports store expectations as they print, and read them again.
+    #[test]
+    fn any_name_prints_and_reads_again(
+        names in prop::collection::btree_set("\\PC{1,12}", 2..4),
+        label in 0..Label::ALL.len() - 1,
+    ) {
+        let (names, label) = (Vec::from_iter(names), Label::ALL[label].0);
+        let group = group(label, &names[0]);
+        let share = 100.0 / names.len() as f64;
+        let shares = names.iter().map(|name| (name.clone(), share)).collect();
+        for expectation in [
+            Expectation::Who { form: Form::Exactly, label, names: names.clone() },
+            Expectation::Balanced { names, label, tolerance: 5.0 },
+            Expectation::Shares { shares, label, tolerance: 5.0 },
+            Expectation::Share { group: group.clone(), side: Side::AtLeast, percent: 20.0 },
+            latency(99.0, Some(group), 80_000),
+        ] {
+            let text = expectation.to_string();
+            let commented = format!("{text}#'");
+            prop_assert_eq!(without_comment(&commented), &text);
+            prop_assert_eq!(parse(&text), Ok(expectation), "{}", &text);
+        }
+    }
+
     #[test]
     fn no_text_panics_and_what_is_read_prints_and_reads_again(text in "\\PC{0,40}") {
         match parse(&text) {
@@ -221,7 +292,7 @@ proptest! {
 
     #[test]
     fn near_misses_do_not_panic(
-        text in "(errors|only|balanced|shares|share|p99|by|pod|=|<|>=|0|5%|±|\\{|\\}|,| |[a-zé]){0,9}",
+        text in "(errors|only|balanced|shares|share|p99|by|pod|=|<|>=|0|5%|±|\\{|\\}|,| |\"|'|\\\\|[a-zé]){0,9}",
     ) {
         if let Ok(read) = parse(&text) {
             prop_assert_eq!(parse(&read.to_string()), Ok(read));

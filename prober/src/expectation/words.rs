@@ -1,5 +1,6 @@
 //! The words of an expectation's text, and errors that point at them. Pure.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::ops::{Range, RangeInclusive};
 use std::time::Duration;
@@ -40,9 +41,44 @@ pub(super) fn found(word: &str) -> String {
     if word.is_empty() { "the end".to_owned() } else { format!("'{word}'") }
 }
 
-/// Names of clusters, pods, zones and so on, `<unknown>` and `<none>` among them.
+/// What names are made of without quotes: clusters, pods, zones, `<unknown>` and `<none>`.
 fn is_name(c: char) -> bool {
-    c.is_alphanumeric() || "-._/:<>".contains(c)
+    c.is_alphanumeric() || "-._/:<>@".contains(c)
+}
+
+/// A name as the grammar reads it: in double quotes if it has other characters than [`is_name`], or
+/// could be taken for the word `by`.
+#[must_use]
+pub(crate) fn quoted(name: &str) -> Cow<'_, str> {
+    if !name.is_empty() && name != "by" && name.chars().all(is_name) {
+        return Cow::Borrowed(name);
+    }
+    let mut text = String::from("\"");
+    for c in name.chars() {
+        if matches!(c, '"' | '\\') {
+            text.push('\\');
+        }
+        text.push(c);
+    }
+    text.push('"');
+    Cow::Owned(text)
+}
+
+/// The part of a line before its comment, which `#` starts outside of quotes.
+#[must_use]
+pub(crate) fn without_comment(line: &str) -> &str {
+    let mut quote = None;
+    let mut characters = line.char_indices();
+    while let Some((place, c)) = characters.next() {
+        match (quote, c) {
+            (None, '#') => return &line[..place],
+            (None, '"' | '\'') => quote = Some(c),
+            (Some('"'), '\\') => drop(characters.next()),
+            (Some(open), c) if c == open => quote = None,
+            _ => {}
+        }
+    }
+    line
 }
 
 /// The words of a text, taken one by one.
@@ -115,12 +151,40 @@ impl<'a> Words<'a> {
         Err(self.error(at, format!("expected '{wanted}', found {}", found(word))))
     }
 
-    pub(super) fn name(&mut self) -> Result<Word<'a>, SyntaxError> {
+    /// A name, in quotes if it has other characters than [`is_name`].
+    pub(super) fn name(&mut self) -> Result<(Range<usize>, Cow<'a, str>), SyntaxError> {
+        if let Some(quote) = self.rest().chars().next().filter(|c| matches!(c, '"' | '\'')) {
+            return self.quoted_name(quote);
+        }
         let (at, name) = self.token();
         if name.is_empty() || !name.chars().all(is_name) {
             return Err(self.error(at, format!("expected a name, found {}", found(name))));
         }
-        Ok((at, name))
+        Ok((at, Cow::Borrowed(name)))
+    }
+
+    /// A name in quotes. As in a shell, a backslash within double quotes takes the next character
+    /// as it is, and single quotes have no such escape.
+    fn quoted_name(&mut self, quote: char) -> Result<(Range<usize>, Cow<'a, str>), SyntaxError> {
+        let start = self.at;
+        let mut name = String::new();
+        let mut characters = self.text[start..].char_indices().skip(1);
+        while let Some((place, c)) = characters.next() {
+            match c {
+                '\\' if quote == '"' => name.extend(characters.next().map(|(_, c)| c)),
+                c if c == quote => {
+                    self.at = start + place + c.len_utf8();
+                    let at = start..self.at;
+                    if name.is_empty() {
+                        return Err(self.error(at, "the name is empty".to_owned()));
+                    }
+                    return Ok((at, Cow::Owned(name)));
+                }
+                c => name.push(c),
+            }
+        }
+        let wrong = format!("the closing {quote} of this name is missing");
+        Err(self.error(start..self.text.len(), wrong))
     }
 
     /// Takes the next word if it is `wanted`, and says whether it was.

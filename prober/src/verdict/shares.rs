@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 
 use super::{Evidence, Ruling, Verdict, Worth, all, both, who};
-use crate::expectation::{Form, Group, Side};
+use crate::expectation::{Form, Group, Side, quoted};
 use crate::stats::sequence::{self, Sample};
 use crate::tally::Label;
 use crate::units::{count, percent};
@@ -63,10 +63,11 @@ fn alone(evidence: &Evidence<'_>, label: Label, name: &str, named: bool) -> Ruli
     let word = label.word();
     let said = format!(
         "only {name} gave {}, other {word}s less than {} % ({}), so there is nothing to be balanced; \
-         name the {word}s that should answer: balanced {name},…",
+         name the {word}s that should answer: balanced {},…",
         all(given, "answer"),
         percent(bound),
         evidence.sure(),
+        quoted(name),
     );
     let proven = bound <= evidence.rules.min_share;
     (if proven { Verdict::Fail } else { Verdict::Inconclusive }, said)
