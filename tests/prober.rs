@@ -1,6 +1,7 @@
 //! `prober` as people and CI run it: a module for each topic.
 
 mod addresses;
+mod copies;
 mod engine;
 mod explain;
 mod faults;

@@ -114,11 +114,19 @@ pub(crate) fn response(status: &str, headers: &str, body: &str) -> String {
     format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\n{headers}\r\n{body}")
 }
 
+/// The same with bytes for a body.
+pub(crate) fn response_of_bytes(status: &str, headers: &str, body: &[u8]) -> Vec<u8> {
+    let length = body.len();
+    let head = format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\n{headers}\r\n");
+    [head.as_bytes(), body].concat()
+}
+
 /// Serves one request with a fixed answer, then closes.
-pub(crate) fn answering(answer: String) -> impl Fn(TcpStream, u64) + Send + Sync {
+pub(crate) fn answering(answer: impl Into<Vec<u8>>) -> impl Fn(TcpStream, u64) + Send + Sync {
+    let answer = answer.into();
     move |mut stream, _| {
         read_head(&stream);
-        let _ = stream.write_all(answer.as_bytes());
+        let _ = stream.write_all(&answer);
         linger(&stream);
     }
 }

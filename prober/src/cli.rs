@@ -119,9 +119,9 @@ pub struct RunArgs {
     #[command(flatten)]
     pub tls: TlsArgs,
     /// How to identify the backend of an answer, if the target is not an echo:
-    /// LABEL=header:NAME, LABEL=json:/POINTER or LABEL=regex:PATTERN with a LABEL such
-    /// as pod or cluster. Presets: whoami, podinfo, echo-basic, istio-echo, helloworld;
-    /// repeatable
+    /// LABEL=header:NAME, LABEL=json:/POINTER, LABEL=regex:PATTERN, or LABEL=address (of
+    /// the connection) with a LABEL such as pod or cluster. Presets: whoami, podinfo,
+    /// echo-basic, istio-echo, helloworld; repeatable
     #[arg(long, value_name = "LABEL=SOURCE", help_heading = "Identity")]
     pub identify: Vec<String>,
     #[command(flatten)]

@@ -40,8 +40,10 @@ enum Conduct {
     Large,
     /// The header, and then no body.
     HalfBody,
-    /// As a gRPC server that has this status.
+    /// As a gRPC server that has this status, behind an Envoy that tried twice.
     Grpc(&'static str),
+    /// A body that is encoded so, and nothing of an echo.
+    Encoded(&'static str, &'static [u8]),
 }
 
 /// An HTTP/2 server on a loopback address; it ends when dropped.
@@ -160,6 +162,7 @@ fn answer<S: AsyncRead + AsyncWrite + Unpin>(
         Conduct::Silent => held.push((respond, None)),
         Conduct::ResetStreams if requests % 2 == 0 => respond.send_reset(Reason::REFUSED_STREAM),
         Conduct::Grpc(status) => {
+            let head = head.header("x-envoy-attempt-count", "2");
             let mut stream = respond.send_response(head.body(()).ok()?, false).ok()?;
             let message: &[u8] = if status == "0" { &[0, 0, 0, 0, 2, 8, 1] } else { &[] };
             stream.send_data(Bytes::from_static(message), false).ok()?;
@@ -167,6 +170,12 @@ fn answer<S: AsyncRead + AsyncWrite + Unpin>(
             trailers.insert("grpc-status", status.parse().ok()?);
             trailers.insert("grpc-message", "no%20room".parse().ok()?);
             stream.send_trailers(trailers).ok()?;
+        }
+        Conduct::Encoded(encoding, body) => {
+            let head = Response::builder().header("content-encoding", encoding);
+            let head = head.header("x-envoy-attempt-count", "2").body(()).ok()?;
+            let mut stream = respond.send_response(head, false).ok()?;
+            stream.send_data(Bytes::from_static(body), true).ok()?;
         }
         Conduct::HalfBody => {
             let stream = respond.send_response(head.body(()).ok()?, false).ok()?;
@@ -375,6 +384,7 @@ fn grpc_a_status_is_read_from_the_trailers() {
         let (code, row) = row(&["-t", &server.target(), "-n", "4", service]);
         let Some(kind) = kind else {
             assert_eq!((code, &row["answers"]), (0, &4.into()), "{status} {service}: {row}");
+            assert_eq!(row["retried"], 4, "the Envoy says so: {row}");
             continue;
         };
         let (found, count, what) = failures(&row).remove(0);
@@ -385,6 +395,23 @@ fn grpc_a_status_is_read_from_the_trailers() {
     let server = Http2Server::start(Conduct::Answer, None);
     let (_, row) = row(&["-t", &server.target(), "-n", "4", "--grpc"]);
     assert_eq!(failures(&row)[0].0, "unidentified", "{row}");
+}
+
+#[test]
+fn http2_bodies_are_decoded_and_attempts_of_the_response_count() {
+    let body = b"\x8b\x0d\x80Hostname: w-0\nIP: 127.0.0.1\n\x03";
+    let server = Http2Server::start(Conduct::Encoded("br", body), None);
+    let target = server.target();
+    let flags = ["-t", &target, "-n", "4", "--http2-prior-knowledge", "--identify=whoami"];
+    let (code, found) = row(&flags);
+    assert_eq!((code, &found["backends"][0]["pod"]), (0, &"w-0".into()), "{found}");
+    assert_eq!(found["retried"], 4, "{found}");
+    let server = Http2Server::start(Conduct::Encoded("zstd", body), None);
+    let target = server.target();
+    let (code, found) = row(&["-t", &target, "-n", "4", "--http2-prior-knowledge"]);
+    let (kind, count, what) = failures(&found).remove(0);
+    assert_eq!((code, kind.as_str(), count), (1, "unidentified", 4), "{what}");
+    assert!(what.starts_with("200, but the body is encoded with zstd, which"), "{what}");
 }
 
 #[test]

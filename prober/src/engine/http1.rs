@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::clock;
 use crate::engine::connect::Stream;
-use crate::engine::response::{Buffers, MAX_HEAD, Response, Stage, broken};
+use crate::engine::response::{Buffers, EchoNumbers, MAX_HEAD, Response, Stage, broken};
 use crate::engine::wire::{Chunks, Ending, Head, WireError};
 use crate::tally::outcome::{Failure, FailureKind};
 
@@ -20,6 +20,7 @@ const ROOM: usize = 8_192;
 pub(super) struct Connection {
     stream: Stream,
     buffers: Buffers,
+    numbers: EchoNumbers,
     /// How many requests it carried.
     pub requests: u64,
     pub opened: Instant,
@@ -40,7 +41,7 @@ impl Connection {
     #[must_use]
     pub(super) fn new(stream: Stream, opened: Instant) -> Self {
         let buffers = Buffers { buffer: Vec::with_capacity(ROOM), unchunked: Vec::new() };
-        Self { stream, buffers, requests: 0, opened }
+        Self { stream, buffers, numbers: EchoNumbers::default(), requests: 0, opened }
     }
 
     /// Sends a request, its head and its body, and reads the response, of which the body up to
@@ -71,7 +72,9 @@ impl Connection {
         let end = clock::now();
         let keep_alive = head.keep_alive && !body.cut && !body.surplus;
         let first_byte = first_byte.saturating_duration_since(sent_at);
-        Ok(Response { head, body: body.length, cut: body.cut, first_byte, end, keep_alive })
+        let repeated = self.numbers.repeated(&head, &self.buffers.buffer);
+        let (body, cut) = (body.length, body.cut);
+        Ok(Response { head, body, cut, repeated, first_byte, end, keep_alive })
     }
 
     #[must_use]

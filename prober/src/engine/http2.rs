@@ -17,7 +17,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version, he
 
 use crate::clock;
 use crate::engine::connect::Stream;
-use crate::engine::response::{Buffers, MAX_HEAD, Response, Stage, broken};
+use crate::engine::response::{Buffers, EchoNumbers, MAX_HEAD, Response, Stage, broken};
 use crate::engine::wire::{Ending, Head, probe_id};
 use crate::plan::{ProbePlan, Protocol};
 use crate::tally::outcome::{Failure, FailureKind};
@@ -110,6 +110,7 @@ pub(super) struct Connection {
     pub remote: Option<SocketAddr>,
     /// How many more requests may start on it.
     uses: Cell<u64>,
+    numbers: EchoNumbers,
 }
 
 impl Connection {
@@ -130,7 +131,8 @@ impl Connection {
         tokio::spawn(async move {
             let _ = connection.await;
         });
-        Ok(Self { sender, opened, remote, uses: Cell::new(uses) })
+        let numbers = EchoNumbers::default();
+        Ok(Self { sender, opened, remote, uses: Cell::new(uses), numbers })
     }
 
     /// Whether the server has announced a graceful end (GOAWAY with NO_ERROR).
@@ -258,7 +260,8 @@ impl Connection {
         })?;
         head.ending = Ending::Chunked;
         let body = buffers.unchunked.len();
-        Ok(Response { head, body, cut, first_byte, end, keep_alive: true })
+        let repeated = self.numbers.repeated(&head, &buffers.buffer);
+        Ok(Response { head, body, cut, repeated, first_byte, end, keep_alive: true })
     }
 
     async fn send(

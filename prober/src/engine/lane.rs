@@ -268,6 +268,7 @@ impl Sender<'_> {
                     response,
                     buffers: lane.buffers(),
                     probe_id: lane.probe_id(),
+                    remote: remote.map(|remote| remote.address.ip()),
                     plan: self.plan,
                 };
                 let timings = Timings { upstream: reader.upstream(), ..timings };

@@ -1,12 +1,14 @@
 //! A response in the buffers that it was read into, with HTTP/1.1 and HTTP/2 alike.
 
+use std::cell::Cell;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io;
 use std::time::{Duration, Instant};
 
 use tokio_rustls::rustls;
 
 use super::tls_error;
-use super::wire::{Ending, Head};
+use super::wire::{Ending, Field, Head};
 use crate::tally::outcome::{Failure, FailureKind};
 
 /// The longest response head that is read, in bytes.
@@ -67,12 +69,48 @@ pub(super) struct Response {
     pub body: usize,
     /// Whether the body is longer than the limit, so that its end was not read.
     pub cut: bool,
+    /// Whether an echo numbered it as it numbered an earlier response on this connection.
+    pub repeated: bool,
     /// From the sending of the request to the first byte of the response.
     pub first_byte: Duration,
     /// When the last byte arrived.
     pub end: Instant,
     /// Whether another request may follow on the connection.
     pub keep_alive: bool,
+}
+
+/// How many responses of a connection are remembered: a cache has few copies, and proxies mix a few
+/// connections to echoes.
+const REMEMBERED: usize = 8;
+
+/// The last numbers that echoes gave to the responses on one connection, each with the echo and its
+/// connection; as hashes, so that nothing is allocated.
+#[derive(Debug, Default)]
+pub(super) struct EchoNumbers {
+    last: Cell<[u64; REMEMBERED]>,
+    next: Cell<usize>,
+}
+
+impl EchoNumbers {
+    /// Whether this response has the number of an earlier one: an echo gives each number of its
+    /// connection once. A response without a number never has.
+    pub(super) fn repeated(&self, head: &Head, buffer: &[u8]) -> bool {
+        let Some(request) = head.field(buffer, Field::Request) else { return false };
+        let mut hasher = DefaultHasher::new();
+        let origin = [Field::Pod, Field::Cluster, Field::Connection];
+        (origin.map(|field| head.field(buffer, field)), request).hash(&mut hasher);
+        // 0 is a free place.
+        let number = hasher.finish().max(1);
+        let mut last = self.last.get();
+        if last.contains(&number) {
+            return true;
+        }
+        let next = self.next.get();
+        last[next] = number;
+        self.last.set(last);
+        self.next.set((next + 1) % REMEMBERED);
+        false
+    }
 }
 
 /// The failure that a connection's error means; `in_body` is the number of bytes of the body
@@ -99,4 +137,46 @@ pub(super) fn broken(error: &io::Error, in_body: Option<usize>) -> Failure {
         Some(read) => format!("in the body, after {read} bytes"),
     };
     Failure::new(FailureKind::Reset, format!("the connection was {how} {place}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn repeated(numbers: &EchoNumbers, headers: &str) -> bool {
+        let text = format!("HTTP/1.1 200 OK\r\n{headers}\r\n");
+        let head = Head::read(text.as_bytes(), false).unwrap().unwrap();
+        numbers.repeated(&head, text.as_bytes())
+    }
+
+    #[test]
+    fn a_number_repeats_only_for_the_same_connection_of_the_same_echo() {
+        let numbers = EchoNumbers::default();
+        let headers = |pod: &str, connection: &str, request: u64| {
+            format!(
+                "x-echo-pod: {pod}\r\nx-echo-connection: {connection}\r\nx-echo-request: {request}\r\n"
+            )
+        };
+        for (pod, connection, request, same) in [
+            ("a", "1", 1, false),
+            ("a", "1", 2, false),
+            ("a", "2", 1, false),
+            ("b", "1", 1, false),
+            ("a", "1", 1, true),
+            ("b", "1", 1, true),
+            ("b", "1", 2, false),
+        ] {
+            let headers = headers(pod, connection, request);
+            assert_eq!(repeated(&numbers, &headers), same, "{headers}");
+        }
+        assert!(!repeated(&numbers, "") && !repeated(&numbers, ""), "no number is no repetition");
+        let alone = "x-echo-request: 1\r\n";
+        assert!(!repeated(&numbers, alone) && repeated(&numbers, alone));
+        assert!(!repeated(&EchoNumbers::default(), alone), "another connection");
+        for request in 10..20 {
+            assert!(!repeated(&numbers, &headers("c", "3", request)));
+        }
+        assert!(repeated(&numbers, &headers("c", "3", 12)), "the last 8 are remembered");
+        assert!(!repeated(&numbers, &headers("c", "3", 11)));
+    }
 }

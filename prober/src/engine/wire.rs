@@ -11,7 +11,7 @@ use std::mem::MaybeUninit;
 use std::ops::Range;
 
 use echo_reply::headers as names;
-use http::header;
+use http::{HeaderName, header};
 
 use crate::plan::ProbePlan;
 use crate::tally::outcome::IDENTITY_VALUES;
@@ -45,7 +45,9 @@ impl RequestBytes {
         // RFC 9112 recommends that Host comes first.
         let headers = &plan.request.headers;
         let host = headers.iter().filter(|(name, _)| **name == header::HOST);
-        let others = headers.iter().filter(|(name, _)| **name != header::HOST);
+        // Another probe id would make every answer that returns it a copy.
+        let kept = |name: &HeaderName| *name != header::HOST && *name != names::PROBE_ID;
+        let others = headers.iter().filter(|(name, _)| kept(name));
         for (name, value) in host.chain(others) {
             bytes.extend_from_slice(name.as_str().as_bytes());
             bytes.extend_from_slice(b": ");
@@ -96,6 +98,8 @@ pub(crate) struct Head {
     pub ending: Ending,
     /// Whether another request may follow on the connection.
     pub keep_alive: bool,
+    /// Whether a header is one of those by which caches say whether they answered.
+    pub cache: bool,
     /// The values of the [`Field`]s; empty if missing.
     fields: [Range<usize>; FIELDS],
 }
@@ -114,6 +118,14 @@ pub(crate) enum Field {
     Version,
     Attempt,
     Probe,
+    /// The id of the echo's connection.
+    Connection,
+    /// The number of the request on it.
+    Request,
+    /// The probe id, which some servers return as they got it.
+    ProbeId,
+    EnvoyAttempt,
+    ContentEncoding,
     Upstream,
     Server,
     Location,
@@ -121,7 +133,7 @@ pub(crate) enum Field {
     GrpcMessage,
 }
 
-const FIELDS: usize = 15;
+const FIELDS: usize = 20;
 /// The first so many fields are the identity's.
 pub(crate) const IDENTITY_FIELDS: usize = IDENTITY_VALUES;
 
@@ -164,7 +176,8 @@ impl Head {
         let bodiless = to_head || status < 200 || status == 204 || status == 304;
         let ending = scan.ending(bodiless);
         let keep_alive = scan.keep_alive && ending != Ending::Close;
-        Ok(Some(Self { status, length, ending, keep_alive, fields: scan.fields }))
+        let (cache, fields) = (scan.cache, scan.fields);
+        Ok(Some(Self { status, length, ending, keep_alive, cache, fields }))
     }
 
     /// The value of a header; `None` if it is missing or empty.
@@ -178,6 +191,17 @@ impl Head {
     /// every response needs is a [`Field`].
     #[must_use]
     pub(crate) fn header<'a>(&self, buffer: &'a [u8], name: &str) -> Option<&'a [u8]> {
+        self.find(buffer, |known, value| {
+            (known.eq_ignore_ascii_case(name) && !value.is_empty()).then_some(value)
+        })
+    }
+
+    /// The first result of `pick` for the name and value of a header. Parses the head again.
+    pub(crate) fn find<'a, T>(
+        &self,
+        buffer: &'a [u8],
+        mut pick: impl FnMut(&'a str, &'a [u8]) -> Option<T>,
+    ) -> Option<T> {
         let mut rest = &buffer[..self.length];
         loop {
             let mut space = [httparse::EMPTY_HEADER; MAX_HEADERS];
@@ -188,9 +212,7 @@ impl Head {
                 rest = &rest[length..];
                 continue;
             }
-            let named = |header: &&httparse::Header<'_>| header.name.eq_ignore_ascii_case(name);
-            let mut values = response.headers.iter().filter(named).map(|h| h.value.trim_ascii());
-            return values.find(|value| !value.is_empty());
+            return response.headers.iter().find_map(|h| pick(h.name, h.value.trim_ascii()));
         }
     }
 
@@ -219,6 +241,7 @@ struct HeaderScan {
     length: Option<u64>,
     chunked: bool,
     keep_alive: bool,
+    cache: bool,
     fields: [Range<usize>; FIELDS],
 }
 
@@ -228,6 +251,7 @@ impl HeaderScan {
             length: None,
             chunked: false,
             keep_alive: http_1_1,
+            cache: false,
             fields: [const { 0..0 }; FIELDS],
         }
     }
@@ -249,6 +273,7 @@ impl HeaderScan {
             (17, b't') if is(name, b"transfer-encoding") => return self.encoding(header.value),
             (10, b'c') if is(name, b"connection") => self.connection(header.value),
             _ => {
+                self.cache |= is_cache_header(name);
                 if let Some(field) = field_of(name) {
                     let place = &mut self.fields[field as usize];
                     if place.start == place.end {
@@ -308,6 +333,8 @@ fn field_of(name: &[u8]) -> Option<Field> {
             (names::CLUSTER, Field::Cluster),
             (names::PROBE, Field::Probe),
             (names::ATTEMPT, Field::Attempt),
+            (names::CONNECTION, Field::Connection),
+            (names::REQUEST, Field::Request),
             (names::NAMESPACE, Field::Namespace),
             (names::NODE, Field::Node),
             (names::REGION, Field::Region),
@@ -321,10 +348,29 @@ fn field_of(name: &[u8]) -> Option<Field> {
     match name.len() {
         6 if is(name, b"server") => Some(Field::Server),
         8 if is(name, b"location") => Some(Field::Location),
+        10 if is(name, names::PROBE_ID.as_bytes()) => Some(Field::ProbeId),
         11 if is(name, b"grpc-status") => Some(Field::GrpcStatus),
         12 if is(name, b"grpc-message") => Some(Field::GrpcMessage),
+        16 if is(name, b"content-encoding") => Some(Field::ContentEncoding),
+        21 if is(name, names::ENVOY_ATTEMPT.as_bytes()) => Some(Field::EnvoyAttempt),
         29 if is(name, names::ENVOY_UPSTREAM_TIME.as_bytes()) => Some(Field::Upstream),
         _ => None,
+    }
+}
+
+/// Whether this is a header by which a cache says whether it answered: `Age` (RFC 9111), `Cache-Status`
+/// (RFC 9211), and those of Varnish, Squid, Fastly, CloudFront, Cloudflare and nginx.
+fn is_cache_header(name: &[u8]) -> bool {
+    match (name.len(), name[0] | 0x20) {
+        (3, b'a') => is(name, b"age"),
+        (7, b'x') => is(name, b"x-cache"),
+        (9, b'x') => is(name, b"x-varnish"),
+        (12, b'c') => is(name, b"cache-status"),
+        (12, b'x') => is(name, b"x-cache-hits"),
+        (13, b'x') => is(name, b"x-proxy-cache"),
+        (14, b'x') => is(name, b"x-cache-status"),
+        (15, b'c') => is(name, b"cf-cache-status"),
+        _ => false,
     }
 }
 

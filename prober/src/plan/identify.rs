@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
+use std::net::IpAddr;
 
 use echo_reply::{Identity, MAX_VALUE, UNKNOWN_CLUSTER, printable};
 use http::HeaderName;
@@ -19,38 +20,43 @@ const WORDS: [&str; LABELS] =
     ["pod", "cluster", "namespace", "node", "region", "zone", "network", "version"];
 /// How many of the labels, from the first, identify a backend: at least one of them must be known.
 const NAMING: usize = 2;
-const SOURCES: [&str; 3] = ["header", "json", "regex"];
+const SOURCES: [&str; 4] = ["header", "json", "regex", "address"];
 
-/// Well-known applications: where their answers have the labels.
+/// A label, and where it can be.
+type LabelPlaces = (&'static str, &'static [&'static str]);
+
+/// Well-known applications: where their answers have the labels; the first place that has a value
+/// counts.
 ///
 /// * `whoami`: traefik/whoami's `app.go` prints `Hostname: NAME` on a separate line, before
-///   it repeats the request.
-/// * `podinfo`: stefanprodan/podinfo's `pkg/api/info.go` answers `/` (except to browsers) and
+///   it repeats the request; its `/api` answers with JSON that has `hostname`.
+/// * `podinfo`: stefanprodan/podinfo's `pkg/api/http/info.go` answers `/` (except to browsers) and
 ///   `/api/info` with JSON that has `hostname` and `version`.
 /// * `echo-basic`: the Gateway API's `conformance/echo-basic/echo-basic.go` answers with JSON
 ///   that has the environment variables `POD_NAME` as `pod` and `NAMESPACE` as `namespace`.
 /// * `istio-echo`: Istio's `pkg/test/echo` writes lines `FIELD=VALUE`, with the names of its `fields.go`;
-///   `Cluster` is empty if it is not configured. Request headers are lines that start with
-///   `RequestHeader=`, so that no header can imitate a field.
+///   `Cluster` and `Namespace` are empty or missing if they are not configured. Request headers are
+///   lines that start with `RequestHeader=`, so that no header can imitate a field.
 /// * `helloworld`: Istio's `samples/helloworld/src/app.py` prints
 ///   `Hello version: v1, instance: helloworld-v1-…`.
-const PRESETS: [(&str, &[(&str, &str)]); 5] = [
-    ("whoami", &[("pod", "regex:^Hostname: (.+)$")]),
-    ("podinfo", &[("pod", "json:/hostname"), ("version", "json:/version")]),
-    ("echo-basic", &[("pod", "json:/pod"), ("namespace", "json:/namespace")]),
+const PRESETS: [(&str, &[LabelPlaces]); 5] = [
+    ("whoami", &[("pod", &["regex:^Hostname: (.+)$", "json:/hostname"])]),
+    ("podinfo", &[("pod", &["json:/hostname"]), ("version", &["json:/version"])]),
+    ("echo-basic", &[("pod", &["json:/pod"]), ("namespace", &["json:/namespace"])]),
     (
         "istio-echo",
         &[
-            ("pod", "regex:^Hostname=(.+)$"),
-            ("cluster", "regex:^Cluster=(.+)$"),
-            ("version", "regex:^ServiceVersion=(.+)$"),
+            ("pod", &["regex:^Hostname=(.+)$"]),
+            ("cluster", &["regex:^Cluster=(.+)$"]),
+            ("namespace", &["regex:^Namespace=(.+)$"]),
+            ("version", &["regex:^ServiceVersion=(.+)$"]),
         ],
     ),
     (
         "helloworld",
         &[
-            ("pod", r"regex:^Hello version: \S+, instance: (\S+)"),
-            ("version", r"regex:^Hello version: (\S+), instance: "),
+            ("pod", &[r"regex:^Hello version: \S+, instance: (\S+)"]),
+            ("version", &[r"regex:^Hello version: (\S+), instance: "]),
         ],
     ),
 ];
@@ -71,13 +77,16 @@ pub struct Patterns([Option<Pattern>; LABELS]);
 struct Pattern {
     /// As it was given: `pod=json:/hostname`, or the name of a preset.
     given: String,
-    place: Place,
+    /// The first place that has a value counts.
+    places: Vec<Place>,
     /// Whether the flag names this label, and not a preset.
     own: bool,
 }
 
 #[derive(Clone, Debug)]
 enum Place {
+    /// Where the connection leads: for applications that say nothing about themselves.
+    Address,
     Header(HeaderName),
     /// A JSON pointer (RFC 6901).
     Json(String),
@@ -125,7 +134,7 @@ impl Patterns {
                     }
                     let place = Place::parse(label, place).map_err(error)?;
                     let given = printable(text).into_owned();
-                    own[number] = Some(Pattern { given, place, own: true });
+                    own[number] = Some(Pattern { given, places: vec![place], own: true });
                 }
             }
         }
@@ -139,13 +148,21 @@ impl Patterns {
         Ok(Some(Self(preset)))
     }
 
+    /// Whether a label is in the body.
+    #[must_use]
+    pub(crate) fn read_bodies(&self) -> bool {
+        let mut places = self.0.iter().flatten().flat_map(|pattern| &pattern.places);
+        places.any(|place| matches!(place, Place::Json(_) | Place::Regex(_)))
+    }
+
     /// Which backend gave an answer with this `body` and these headers. `header` looks a header up;
     /// `stated` has the values of the `x-echo-*` headers in the order of [`Identity::values`], empty if
-    /// missing, which are used for labels without a pattern.
+    /// missing, which are used for labels without a pattern. `remote` is where the connection leads.
     pub fn identify<'a>(
         &self,
         body: &[u8],
         stated: [&[u8]; LABELS],
+        remote: Option<IpAddr>,
         header: impl Fn(&HeaderName) -> Option<Cow<'a, [u8]>>,
     ) -> Result<Identity, Nobody> {
         let text = OnceCell::new();
@@ -156,7 +173,8 @@ impl Patterns {
                 values[label] = stated_name(stated[label])?;
                 continue;
             };
-            let found = match &pattern.place {
+            let at = |place: &Place| match place {
+                Place::Address => remote.map(|address| address.to_string()),
                 Place::Header(name) => {
                     header(name).map(|value| String::from_utf8_lossy(&value).into_owned())
                 }
@@ -169,8 +187,9 @@ impl Patterns {
                     first_match(regex, text).map(str::to_owned)
                 }
             };
+            let values_there = pattern.places.iter().filter_map(at);
             let found =
-                found.map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());
+                values_there.map(|value| value.trim().to_owned()).find(|value| !value.is_empty());
             match found {
                 Some(value) if value.len() > MAX_VALUE || value.contains(char::is_control) => {
                     return Err(Nobody::NoName(pattern.given.clone()));
@@ -201,10 +220,12 @@ impl Patterns {
 }
 
 impl Place {
-    /// Reads `header:NAME`, `json:/POINTER` or `regex:PATTERN`.
+    /// Reads `header:NAME`, `json:/POINTER`, `regex:PATTERN` or `address`.
     fn parse(label: &str, given: &str) -> Result<Self, String> {
         let (word, rest) = given.split_once(':').unwrap_or((given, ""));
         match word {
+            "address" if given == word => Ok(Self::Address),
+            "address" => Err(format!("an address has no part to choose; write {label}=address")),
             "header" => header_name(label, rest).map(Self::Header),
             "json" => pointer(label, rest).map(Self::Json),
             "regex" if rest.is_empty() => {
@@ -218,12 +239,13 @@ impl Place {
                 .map(Self::Regex)
                 .map_err(|error| format!("not a regular expression: {}", last_line(&error))),
             _ => Err(match usage::nearest(word, SOURCES) {
+                Some("address") => format!("unknown source; did you mean {label}=address?"),
                 Some(near) => {
                     format!("unknown source '{}'; did you mean '{near}:'?", printable(word))
                 }
                 None => format!(
                     "the source is missing; write {label}=header:NAME, \
-                     {label}=json:/POINTER or {label}=regex:PATTERN"
+                     {label}=json:/POINTER, {label}=regex:PATTERN or {label}=address"
                 ),
             }),
         }
@@ -248,10 +270,11 @@ fn labels_of(word: &str) -> Result<Patterns, String> {
         }
     })?;
     let mut patterns = [const { None }; LABELS];
-    for (label, place) in *labels {
-        let place = Place::parse(label, place)?;
+    for (label, places) in *labels {
+        let places =
+            places.iter().map(|place| Place::parse(label, place)).collect::<Result<_, _>>();
         patterns[label_number(label)?] =
-            Some(Pattern { given: (*name).to_owned(), place, own: false });
+            Some(Pattern { given: (*name).to_owned(), places: places?, own: false });
     }
     Ok(Patterns(patterns))
 }

@@ -68,8 +68,8 @@ pub(super) fn no_retries(tally: &Tally) -> Ruling {
     let stated: u64 = tally.backends.values().map(|backend| backend.attempts).sum();
     if stated < answers {
         let said = match stated {
-            0 => "unknown: no answer carried x-echo-attempt".to_owned(),
-            _ => format!("unknown: only {stated} of {answers} answers carried x-echo-attempt"),
+            0 => "unknown: no answer carried an attempt count".to_owned(),
+            _ => format!("unknown: only {stated} of {answers} answers carried an attempt count"),
         };
         return (
             Verdict::Inconclusive,

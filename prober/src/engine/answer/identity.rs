@@ -46,6 +46,33 @@ pub(super) fn shown(body: &[u8]) -> String {
     }
 }
 
+/// The beginning of a body on one line, without control characters; `…` if it is longer than `most`
+/// characters.
+#[must_use]
+pub(super) fn excerpt(body: &[u8], most: usize) -> String {
+    let text = String::from_utf8_lossy(body);
+    let mut line = String::new();
+    let mut length = 0;
+    for word in text.split(|c: char| c.is_whitespace() || c.is_control()) {
+        let space = usize::from(length > 0);
+        if word.is_empty() {
+            continue;
+        }
+        if length + space > most {
+            line.push('…');
+            break;
+        }
+        line.extend((space > 0).then_some(' '));
+        line.extend(word.chars().take(most - length - space));
+        length += space + word.chars().count();
+        if length > most {
+            line.push('…');
+            break;
+        }
+    }
+    line
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -93,9 +120,28 @@ mod tests {
         assert_eq!(from_body(b"\xff\xfe"), None);
     }
 
+    #[test]
+    fn an_excerpt_is_one_short_line() {
+        for (body, most, line) in [
+            ("Hostname: w\r\n\r\nIP: 1\n", 20, "Hostname: w IP: 1"),
+            ("  a\u{1b}[2Jb  ", 20, "a [2Jb"),
+            ("ab cd", 5, "ab cd"),
+            ("ab cde", 5, "ab cd…"),
+            ("ab cd", 4, "ab c…"),
+            ("ab cd", 3, "ab …"),
+            ("ab cd", 2, "ab…"),
+            ("éé", 1, "é…"),
+            ("", 5, ""),
+        ] {
+            assert_eq!(excerpt(body.as_bytes(), most), line, "{body} {most}");
+        }
+    }
+
     proptest! {
         #[test]
-        fn no_body_panics(body in any::<Vec<u8>>()) {
+        fn no_body_panics(body in any::<Vec<u8>>(), most in 1usize..50) {
+            let line = excerpt(&body, most);
+            prop_assert!(line.chars().count() <= most + 1 && !line.contains(char::is_control));
             let _ = from_body(&body);
             prop_assert!(!shown(&body).contains(char::is_control));
         }

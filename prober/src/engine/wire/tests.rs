@@ -15,7 +15,8 @@ fn whole(text: &str) -> Head {
 #[test]
 fn the_request_is_numbered_in_place() {
     use clap::Parser as _;
-    let cli = crate::cli::Cli::try_parse_from(["prober", "-t", "echo1:8080/a?b", "-H", "X: y"]);
+    let args = ["prober", "-t", "echo1:8080/a?b", "-H", "X: y", "-H", "X-Probe-Id: mine"];
+    let cli = crate::cli::Cli::try_parse_from(args);
     let plan = crate::plan::run(&cli.unwrap().run).unwrap().remove(0);
     let mut request = RequestBytes::new(&plan, "run");
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
@@ -24,6 +25,7 @@ fn the_request_is_numbered_in_place() {
     assert!(first.contains("\r\nx: y\r\n"), "{first}");
     assert!(first.ends_with("\r\nx-probe-id: run-000000000abc\r\n\r\n"), "{first}");
     assert_eq!(text(request.id()), "run-000000000abc");
+    assert!(!first.contains("mine"), "a request has one probe id: {first}");
     assert_eq!(text(request.numbered(1)).len(), first.len());
     assert_eq!(text(request.id()), "run-000000000001", "nothing of the number before is left");
 }

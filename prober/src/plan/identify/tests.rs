@@ -9,7 +9,7 @@ fn patterns(given: &[&str]) -> Patterns {
 }
 
 fn from_body(given: &[&str], body: &str) -> Result<Identity, Nobody> {
-    patterns(given).identify(body.as_bytes(), [&[]; LABELS], |_| None)
+    patterns(given).identify(body.as_bytes(), [&[]; LABELS], None, |_| None)
 }
 
 fn named(pod: &str, cluster: &str) -> Identity {
@@ -20,6 +20,8 @@ fn named(pod: &str, cluster: &str) -> Identity {
 fn well_known_applications_are_identified_as_they_answer() {
     let whoami = "Name: shop\nHostname: whoami-7f9-x\nIP: 127.0.0.1\nRemoteAddr: 10.1.2.3:4\n\
                   GET / HTTP/1.1\r\nHost: a\r\nX-Evil: Hostname: forged\r\n\r\n";
+    let whoami_api = r#"{"hostname":"whoami-7f9-x","ip":["127.0.0.1"],"headers":{"X-Evil":
+                         ["Hostname: forged"]},"url":"/api","host":"a","method":"GET","name":"shop"}"#;
     let podinfo = r#"{"hostname": "podinfo-5d-x", "version": "6.5.3", "num_cpu": "2"}"#;
     let basic = r#"{"path": "/", "headers": {"X": ["y"]}, "namespace": "infra", "ingress": "",
                     "service": "", "pod": "infra-backend-v1-x", "sni": ""}"#;
@@ -30,6 +32,7 @@ fn well_known_applications_are_identified_as_they_answer() {
     let version = |who: Identity, version: &str| Identity { version: Some(version.into()), ..who };
     for (word, body, who) in [
         ("whoami", whoami, named("whoami-7f9-x", UNKNOWN_CLUSTER)),
+        ("whoami", whoami_api, named("whoami-7f9-x", UNKNOWN_CLUSTER)),
         ("podinfo", podinfo, version(named("podinfo-5d-x", UNKNOWN_CLUSTER), "6.5.3")),
         (
             "echo-basic",
@@ -40,6 +43,14 @@ fn well_known_applications_are_identified_as_they_answer() {
             },
         ),
         ("istio-echo", istio, version(named("b-v1-x", "cluster-1"), "v1")),
+        (
+            "istio-echo",
+            &istio.replace("IstioVersion=", "Namespace=echo"),
+            Identity {
+                namespace: Some("echo".into()),
+                ..version(named("b-v1-x", "cluster-1"), "v1")
+            },
+        ),
         (
             "istio-echo",
             &istio.replace("cluster-1", ""),
@@ -92,15 +103,30 @@ fn a_header_is_looked_up_and_the_echos_own_fill_the_rest() {
     stated[7] = b"v1";
     let header =
         |name: &HeaderName| (name == "x-cluster").then_some(Cow::Borrowed(b" kops ".as_slice()));
-    let who = own.identify(b"", stated, header);
+    let who = own.identify(b"", stated, None, header);
     assert_eq!(who, Ok(Identity { version: Some("v1".into()), ..named("p", "kops") }));
     // A cluster is enough to be somebody; a missing zone is just absent.
-    let who = own.identify(b"", [&[]; LABELS], header);
+    let who = own.identify(b"", [&[]; LABELS], None, header);
     assert_eq!(who, Ok(named(UNKNOWN_POD, "kops")));
-    let nobody = own.identify(b"", stated, |_| None);
+    let nobody = own.identify(b"", stated, None, |_| None);
     assert_eq!(nobody, Err(Nobody::Nothing("cluster=header:X-Cluster".into())));
     stated[7] = b"v\x1b[2J";
-    assert_eq!(own.identify(b"", stated, header), Err(Nobody::BadHeader));
+    assert_eq!(own.identify(b"", stated, None, header), Err(Nobody::BadHeader));
+}
+
+#[test]
+fn the_address_stands_for_an_application_that_says_nothing() {
+    let pods = patterns(&["pod=address"]);
+    assert!(!pods.read_bodies() && patterns(&["whoami"]).read_bodies());
+    for address in ["10.0.0.1", "fd00::1"] {
+        let remote = Some(address.parse().unwrap());
+        let who = pods.identify(b"ok", [&[]; LABELS], remote, |_| None);
+        assert_eq!(who, Ok(named(address, UNKNOWN_CLUSTER)));
+    }
+    assert_eq!(from_body(&["pod=address"], "ok"), Err(Nobody::Nothing("pod=address".into())));
+    let both = patterns(&["pod=address", "cluster=json:/c"]);
+    let who = both.identify(br#"{"c":"c"}"#, [&[]; LABELS], "::1".parse().ok(), |_| None);
+    assert_eq!(who, Ok(named("::1", "c")));
 }
 
 #[test]
@@ -139,7 +165,10 @@ fn wrong_words_are_refused_with_the_nearest_right_ones() {
         (&["xyz=json:/x"], "unknown label 'xyz'; write one of pod, cluster, namespace"),
         (&["=json:/x"], "unknown label ''"),
         (&["pod=jsno:/x"], "unknown source 'jsno'; did you mean 'json:'?"),
-        (&["pod=x-pod"], "write pod=header:NAME, pod=json:/POINTER or pod=regex:PATTERN"),
+        (&["pod=x-pod"], "write pod=header:NAME, pod=json:/POINTER, pod=regex:PATTERN or pod=addr"),
+        (&["pod=adress"], "unknown source; did you mean pod=address?"),
+        (&["pod=address:"], "an address has no part to choose; write pod=address"),
+        (&["node=address:10.0.0.1"], "an address has no part to choose; write node=address"),
         (&["pod="], "the source is missing"),
         (&["pod=json"], "a pointer starts with '/'; write pod=json:/hostname"),
         (&["pod=json:a.b"], "a pointer starts with '/'; write pod=json:/a.b"),
@@ -183,7 +212,7 @@ proptest! {
         let patterns = patterns(&[&[PRESETS[preset].0], &own[..]].concat());
         let stated: [&[u8]; LABELS] = [&value; LABELS];
         let header = |_: &HeaderName| Some(Cow::Borrowed(value.as_slice()));
-        if let Ok(who) = patterns.identify(&body, stated, header) {
+        if let Ok(who) = patterns.identify(&body, stated, None, header) {
             prop_assert!(who.is_printable());
             prop_assert!(who.values().into_iter().flatten().all(|v| v.len() <= MAX_VALUE));
         }
