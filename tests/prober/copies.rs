@@ -75,7 +75,7 @@ fn a_copy_is_named_with_its_remedy() {
     let server = Server::start(answering(answer));
     let said = run("prober", ["-t", &server.target(), "-n", "4", "-e", "only kops"]);
     assert_eq!(said.code, 1, "a copy proves nothing: {said:?}");
-    assert!(said.stderr.contains("a cache or a mirror is on the path"), "{said:?}");
+    assert!(said.stderr.contains("A cache or a mirror on the path"), "{said:?}");
 }
 
 #[test]

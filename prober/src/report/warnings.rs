@@ -3,7 +3,7 @@
 
 use super::groups::Shares;
 use super::{Report, Row};
-use crate::expectation::{Expectation, Form};
+use crate::expectation::{Expectation, Form, quoted};
 use crate::tally::{Label, Tally, is_unknown};
 use crate::units::{count, percent, rounded_percent};
 use crate::verdict::Rules;
@@ -49,9 +49,10 @@ fn not_judged(tally: &Tally, clusters: &[String]) -> String {
     let all: Vec<&str> = seen.iter().copied().chain(silent).collect();
     match (seen.as_slice(), all.as_slice()) {
         ([only], [_]) => format!(
-            "distribution not judged: all {} came from {only}; add --expect 'exactly {only}', or \
+            "distribution not judged: all {} came from {only}; add --expect 'exactly {}', or \
              name every cluster that should answer",
             count(tally.answers(), "answer"),
+            quoted(only),
         ),
         _ => {
             let names = all.into_iter().map(str::to_owned).collect();

@@ -73,6 +73,11 @@ impl Group<'_> {
 
     fn unidentified(&self) -> String {
         let url = &self.row.url;
+        if self.says("the body is encoded with") || self.says("as its Content-Encoding says") {
+            return "The answers are compressed in a way that prober does not read. Run prober again \
+                    and ask for plain ones: -H 'Accept-Encoding: identity'"
+                .to_owned();
+        }
         if self.says("--identify") {
             return format!(
                 "The answers do not name a pod as --identify expects. Look at one answer: run 'curl \
@@ -431,7 +436,7 @@ mod tests {
         let envoy = "from istio-envoy: no body";
         let redirect = |to: &str| format!("302 Found to {to} (redirects are not followed)");
         type Case<'a> = (FailureKind, u16, String, &'a str, &'a str, [&'a str; 2]);
-        let cases: [Case<'_>; 23] = [
+        let cases: [Case<'_>; 24] = [
             (
                 Status,
                 301,
@@ -615,6 +620,14 @@ mod tests {
                 "http://a/",
                 "",
                 ["PROXY protocol", "curl -v"],
+            ),
+            (
+                FailureKind::Unidentified,
+                200,
+                "200, but the body is encoded with zstd, which prober does not decode".into(),
+                "http://a/",
+                "",
+                ["compressed", "-H 'Accept-Encoding: identity'"],
             ),
         ];
         for (kind, code, what, url, host, said) in cases {
