@@ -293,12 +293,12 @@ fn identify_warns_of_pods_that_are_named_as_the_host() {
     let advice = |args: &[&str]| {
         let said = run("prober", [&["-t", &target, "-n", "4"], args].concat());
         assert_eq!(said.code, 0, "it passes, which is the trap: {said:?}");
-        said.stderr
+        said.stdout
     };
     let said = advice(&[wrong]);
-    assert!(said.contains("The pod name 127.0.0.1 is the requested host"), "{said}");
+    assert!(said.contains("the pod name 127.0.0.1 is the requested host"), "{said}");
     let said = advice(&[wrong, "-H", "Host: shop.example"]);
-    assert!(said.contains("The pod name shop.example is the requested host"), "{said}");
+    assert!(said.contains("the pod name shop.example is the requested host"), "{said}");
     assert!(said.contains("curl -i -H \"Host: shop.example\""), "{said}");
-    assert!(!advice(&["--identify=pod=json:/pod"]).contains("The pod name"));
+    assert!(!advice(&["--identify=pod=json:/pod"]).contains("the pod name"));
 }

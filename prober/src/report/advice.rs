@@ -2,7 +2,6 @@
 //! remedy and one command. Pure; printed on stderr after the report.
 
 mod failures;
-mod identity;
 mod verdicts;
 
 use std::collections::BTreeSet;
@@ -42,7 +41,6 @@ pub(crate) fn of_row(row: &Row) -> Vec<String> {
     lines.extend(failures.into_iter().filter_map(|group| failures::of(group, row, tally)));
     lines.extend(row.verdicts().iter().filter_map(|judged| verdicts::of(judged, row, tally)));
     lines.extend(pinned(tally));
-    lines.extend(identity::host_as_pod(row, tally));
     // Retries hide most of such failures, but not all: a retry may fail, too.
     if row.verdict() == Verdict::Fail && tally.retried() > tally.failed_requests() {
         lines.push(format!(

@@ -204,7 +204,7 @@ fn details(out: &mut String, of: (&Report, &Row), table: Option<&Backends>, styl
         timeline::render(out, timeline, style);
     }
     let mut prose = String::new();
-    for line in summary::lines(tally, row.protocol) {
+    for line in summary::lines(tally, row.protocol, style) {
         let _ = writeln!(prose, "  {line}");
     }
     out.push_str(&width::wrapped(&prose, style));

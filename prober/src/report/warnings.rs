@@ -1,6 +1,8 @@
 //! What a verdict does not say: what was not judged, and what looks wrong although no expectation
 //! asks about it. Pure.
 
+mod identity;
+
 use super::groups::Shares;
 use super::{Report, Row};
 use crate::expectation::{Expectation, Form, quoted};
@@ -34,6 +36,7 @@ pub(crate) fn of(report: &Report, row: &Row) -> Vec<String> {
             count(tally.answers(), "answer"),
         ));
     }
+    lines.extend(identity::host_as_pod(row, tally));
     lines
 }
 

@@ -342,6 +342,14 @@ impl Group<'_> {
                 self.port()
             ));
         }
+        if self.says("HTTP version asked for") {
+            let other = if self.row.protocol.is_http2() { "--http1.1" } else { "--http2" };
+            return Some(format!(
+                "The server does not offer this HTTP version. Run prober again with the other one: \
+                 prober {} {other}",
+                self.url()
+            ));
+        }
         let no_name = self.host()?.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
         let closed = self.says("closed the connection") || self.says("reset");
         if closed && no_name {
@@ -373,6 +381,13 @@ impl Group<'_> {
             return Some(format!(
                 "The server speaks only HTTP/2 on this port. Run prober again with it: prober {} \
                  --http2-prior-knowledge",
+                self.url()
+            ));
+        }
+        if self.says("is not HTTP/2") {
+            return Some(format!(
+                "The server does not speak HTTP/2 on this port. Run prober again with HTTP/1.1: prober \
+                 {} --http1.1",
                 self.url()
             ));
         }
@@ -436,7 +451,7 @@ mod tests {
         let envoy = "from istio-envoy: no body";
         let redirect = |to: &str| format!("302 Found to {to} (redirects are not followed)");
         type Case<'a> = (FailureKind, u16, String, &'a str, &'a str, [&'a str; 2]);
-        let cases: [Case<'_>; 24] = [
+        let cases: [Case<'_>; 26] = [
             (
                 Status,
                 301,
@@ -620,6 +635,23 @@ mod tests {
                 "http://a/",
                 "",
                 ["PROXY protocol", "curl -v"],
+            ),
+            (
+                Tls,
+                0,
+                "the server does not support the HTTP version asked for (no_application_protocol)"
+                    .into(),
+                "https://a/",
+                "",
+                ["does not offer this HTTP version", "prober 'https://a/' --http2"],
+            ),
+            (
+                Protocol,
+                0,
+                "the response is not HTTP/2".into(),
+                "http://a/",
+                "",
+                ["does not speak HTTP/2", "prober 'http://a/' --http1.1"],
             ),
             (
                 FailureKind::Unidentified,

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use super::style::{RED, Style, YELLOW};
 use crate::plan::Protocol;
 use crate::report::groups;
 use crate::tally::latency::Latency;
@@ -16,8 +17,8 @@ const MAX_PASSED_OVER: usize = 8;
 const SLOW_PHASE: Duration = Duration::from_millis(5);
 
 /// How many requests were sent, how the run ended, and where its time went.
-pub(super) fn lines(tally: &Tally, protocol: Protocol) -> Vec<String> {
-    let mut lines: Vec<_> = summary(tally, protocol).lines().map(str::to_owned).collect();
+pub(super) fn lines(tally: &Tally, protocol: Protocol, style: Style) -> Vec<String> {
+    let mut lines: Vec<_> = summary(tally, protocol, style).lines().map(str::to_owned).collect();
     lines.extend(slow_phase(&tally.phases));
     lines.extend(upstream(&tally.phases));
     lines.extend(tally.order.period().map(in_turn));
@@ -39,17 +40,20 @@ fn slow_phase(phases: &Phases) -> Option<String> {
 }
 
 /// How many requests were sent, how, and how the run ended.
-fn summary(tally: &Tally, protocol: Protocol) -> String {
+fn summary(tally: &Tally, protocol: Protocol, style: Style) -> String {
     let over = match protocol {
         Protocol::Http1 => String::new(),
         other => format!(" over {}", other.name()),
     };
+    let painted =
+        |n: u64, colour, text: String| if n > 0 { style.paint(colour, &text) } else { text };
+    let failed = tally.failed_requests();
     let mut line = format!(
-        "{}{over} on {}, {} failed, {}",
+        "{}{over} on {}, {}, {}",
         count(tally.requests(), "request"),
         count(tally.connections, "connection"),
-        tally.failed_requests(),
-        groups::retries(tally.known_retries()),
+        painted(failed, RED, format!("{failed} failed")),
+        painted(tally.retried(), YELLOW, groups::retries(tally.known_retries())),
     );
     if !tally.elapsed.is_zero() {
         let _ = write!(line, ", {}", shown_time(Some(tally.elapsed)));

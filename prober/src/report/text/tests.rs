@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::*;
 use crate::report::samples;
-use crate::tally::FailureGroup;
 use crate::tally::outcome::{Failure, FailureKind};
+use crate::tally::{FailureGroup, Phases};
 
 #[test]
 fn a_plain_run() {
@@ -158,6 +158,27 @@ fn the_upstream_time_is_shown_if_an_envoy_states_it() {
         assert!(text.contains(&line), "{text}");
         let read = crate::report::json::parse(&crate::report::json::render(&report)).unwrap();
         assert_eq!(read, report, "and JSON keeps it");
+    }
+}
+
+#[test]
+fn a_phase_before_the_request_that_takes_most_of_the_time_is_named() {
+    let text = |dns: u64, connect: u64, service: u64| {
+        let mut report = samples::plain();
+        let RowResult::Probed { tally, .. } = &mut report.rows[0].result else { unreachable!() };
+        tally.phases = Phases::default();
+        for _ in 0..9 {
+            tally.phases.dns.record(Duration::from_millis(dns));
+            tally.phases.connect.record(Duration::from_millis(connect));
+            tally.phases.service.record(Duration::from_millis(service));
+        }
+        String::from_utf8(render(&report, Style::PLAIN)).unwrap()
+    };
+    let said = text(502, 1, 503);
+    assert!(said.contains("\n  DNS took 502 ms of 503 ms (medians)\n"), "{said}");
+    assert!(text(1, 300, 320).contains("\n  TCP took 300 ms of 320 ms (medians)\n"));
+    for (dns, connect, service) in [(1, 1, 503), (2, 1, 3), (40, 40, 100)] {
+        assert!(!text(dns, connect, service).contains(" took "), "{dns} {connect} {service}");
     }
 }
 

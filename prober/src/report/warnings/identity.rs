@@ -1,4 +1,4 @@
-//! Advice on names that do not tell pods apart. Pure.
+//! Names that do not tell pods apart. Pure.
 
 use url::Url;
 
@@ -15,7 +15,7 @@ pub(super) fn host_as_pod(row: &Row, tally: &Tally) -> Option<String> {
     let pod = pods.find(|pod| is_host(pod, asked))?;
     let header = row.host.as_ref().map(|host| format!("-H \"Host: {host}\" ")).unwrap_or_default();
     Some(format!(
-        "The pod name {pod} is the requested host: the application seems to repeat the Host header, \
+        "the pod name {pod} is the requested host: the application seems to repeat the Host header, \
          so that several pods look like one. Look for the pod's own name in an answer, for --identify: \
          run 'curl -i {header}{}'",
         row.url,
@@ -77,7 +77,7 @@ mod tests {
             ("http://10.0.0.1/", Some("shop.example:81"), "shop.example:81"),
         ] {
             let said = advice(url, host, pod).expect(pod);
-            assert!(said.contains(&format!("The pod name {pod} is the requested host")), "{said}");
+            assert!(said.contains(&format!("the pod name {pod} is the requested host")), "{said}");
             assert!(said.ends_with(&format!("{url}'")), "{said}");
         }
         let said = advice("http://10.0.0.1/", Some("a"), "a").unwrap();
