@@ -141,9 +141,8 @@ fn identify_decodes_bodies_as_their_encoding_says() {
     let api = "\u{feff}{\"hostname\":\"w-0\"}".as_bytes();
     let chunks = |body: &[u8]| {
         let (a, b) = body.split_at(7);
-        let head = format!(
-            "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ncontent-encoding: gzip\r\n\r\n7\r\n"
-        );
+        let head =
+            "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ncontent-encoding: gzip\r\n\r\n7\r\n";
         let middle = format!("\r\n{:x}\r\n", b.len());
         [head.as_bytes(), a, middle.as_bytes(), b, b"\r\n0\r\n\r\n"].concat()
     };

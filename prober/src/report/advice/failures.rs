@@ -73,7 +73,7 @@ impl Group<'_> {
 
     fn unidentified(&self) -> String {
         let url = &self.row.url;
-        if self.says("the body is encoded with") || self.says("as its Content-Encoding says") {
+        if self.says(", but the body ") {
             return "The answers are compressed in a way that prober does not read. Run prober again \
                     and ask for plain ones: -H 'Accept-Encoding: identity'"
                 .to_owned();
