@@ -60,7 +60,7 @@ fn texts_without_an_end_leave_the_totals_of_each_status_code_exact() {
     assert!(said.stdout.contains("  status 503    100  503 "), "{}", said.stdout);
     let folder = tempfile::tempdir().expect("a folder");
     let at = |name: &str| folder.path().join(name).to_str().expect("a path").to_owned();
-    let files = ["r.md", "r.xml", "r.html", "r.csv", "r.prom", "r.json"].map(|name| at(name));
+    let files = ["r.md", "r.xml", "r.html", "r.csv", "r.prom", "r.json"].map(at);
     let reports: Vec<_> = files.iter().map(|file| format!("--report={file}")).collect();
     let words = ["-t", &server.target(), "-n", "400", "--quiet"].map(str::to_owned);
     run("prober", words.into_iter().chain(reports));
@@ -106,7 +106,7 @@ fn the_pod_that_fails_is_named_in_every_form() {
     let server = bad_pod();
     let folder = tempfile::tempdir().expect("a folder");
     let at = |name: &str| folder.path().join(name).to_str().expect("a path").to_owned();
-    let files = ["r.md", "r.html", "r.prom", "r.csv", "r.json"].map(|name| at(name));
+    let files = ["r.md", "r.html", "r.prom", "r.csv", "r.json"].map(at);
     let reports: Vec<_> = files.iter().map(|file| format!("--report={file}")).collect();
     let flags = ["-t", &server.target(), "-n", "600", "-c", "1"].map(str::to_owned);
     let said = run("prober", flags.into_iter().chain(reports));

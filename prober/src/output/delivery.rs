@@ -94,7 +94,7 @@ impl Delivery {
         Ok(Self { stdout: args.output.into(), style, files, summary })
     }
 
-    /// The reports of earlier runs that this one will replace. A file that is no report is skipped.
+    /// The reports of earlier runs that this one will replace. A file of another kind is skipped.
     #[must_use]
     pub(crate) fn earlier(&self) -> Vec<Report> {
         let json = self.files.iter().filter(|(_, format)| *format == Format::Json);
