@@ -9,6 +9,7 @@
 mod faults;
 mod isolation;
 mod lifecycle;
+mod policies;
 mod readme;
 mod real_path;
 mod scenarios;

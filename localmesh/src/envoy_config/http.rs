@@ -70,6 +70,8 @@ pub(super) fn outbound_routes(topology: &Topology, pod: &Pod) -> Routes {
             let Service { name, namespace, .. } = service;
             let mut domains = vec![
                 service.host(),
+                // istiod adds the trailing dot of an absolute name to the full name only.
+                format!("{}.", service.host()),
                 format!("{name}.{namespace}.svc"),
                 format!("{name}.{namespace}"),
                 // In Kubernetes, this name works only in the same namespace; here the names

@@ -220,3 +220,27 @@ fn the_golden_files_hold_for_the_shipped_file_of_the_default() {
     let topology = Topology::new(&shipped("two-clusters.yaml"), DEFAULT_BLOCK, INGRESS_PORT);
     assert_eq!(all_files(&topology), all_files(&two_clusters()));
 }
+
+#[test]
+fn a_service_has_the_names_that_istiod_gives_it() {
+    let files = all_files(&two_clusters());
+    let domains = |place: &str, host: usize| {
+        let table = &files[&format!("kops/{place}/rds.json")]["resources"][0];
+        assert_eq!(table["ignore_port_in_host_matching"], true, "each name works with any port");
+        table["virtual_hosts"][host]["domains"].clone()
+    };
+    assert_eq!(
+        domains("client", 1),
+        json!([
+            "echo2.istio-enabled.svc.cluster.local",
+            "echo2.istio-enabled.svc.cluster.local.",
+            "echo2.istio-enabled.svc",
+            "echo2.istio-enabled",
+            "echo2",
+            "127.10.1.22",
+        ])
+    );
+    // The host of a Gateway gets no second form; the sidecar of a server accepts all hosts.
+    assert_eq!(domains("ingressgateway", 0), json!(["istio1.xiaowenx.com"]));
+    assert_eq!(domains("echo2", 0), json!(["*"]));
+}
