@@ -62,6 +62,11 @@ mod block {
     pub(super) const VERDICTS: u8 = 51;
     pub(super) const EVEN: u8 = 52;
     pub(super) const PINNED: u8 = 53;
+    pub(super) const RINGHASH: u8 = 54;
+    pub(super) const BREAKER: u8 = 55;
+    pub(super) const BREAKER_RETRIES: u8 = 56;
+    pub(super) const MIRROR: u8 = 57;
+    pub(super) const MIRROR_REFUSED: u8 = 58;
 }
 
 /// Enough requests to see both of two equal clusters. One of them is missed

@@ -37,11 +37,12 @@ pub(crate) enum Command {
     /// Change the running mesh, as istiod or the kubelet would
     ///
     /// Returns once the change is in force. If it fails, prints one line and exits
-    /// with 2.
+    /// with 2. `localmesh do help` lists the actions, `localmesh do ACTION --help`
+    /// explains one.
     Do {
         #[command(flatten)]
         which: BlockArgs,
-        /// An action such as `kill gke1/echo2`; `localmesh do help` lists all
+        /// An action such as `kill gke1/echo2`
         #[arg(
             trailing_var_arg = true,
             allow_hyphen_values = true,

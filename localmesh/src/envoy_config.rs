@@ -116,7 +116,7 @@ pub(crate) fn bootstrap(
 /// Whether no action changes the clusters of this Envoy. They are then not in a watched file:
 /// each watched file needs an inotify instance, of which a user has 128.
 fn clusters_stay(pod: &Pod) -> bool {
-    matches!(pod.role, Role::EastWestGateway | Role::Echo { .. })
+    pod.role == Role::EastWestGateway
 }
 
 /// Whether no action changes the listener: only the listener of a server changes.
@@ -155,11 +155,14 @@ fn resources(topology: &Topology, home: &Cluster, pod: &Pod, files: &Path) -> Op
                 routes: None,
             }
         }
-        Role::Echo { service, behind_sidecar } => Resources {
-            listener: listener::inbound(topology.services.get(*service)?, pod, files),
-            clusters: vec![cluster::inbound((*behind_sidecar)?)],
-            routes: Some(http::inbound_routes(pod)),
-        },
+        Role::Echo { service, behind_sidecar } => {
+            let service = topology.services.get(*service)?;
+            Resources {
+                listener: listener::inbound(service, pod, files),
+                clusters: vec![cluster::inbound((*behind_sidecar)?, &service.policy.limits)],
+                routes: Some(http::inbound_routes(pod)),
+            }
+        }
     })
 }
 

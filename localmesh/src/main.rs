@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
 use clap::CommandFactory as _;
-use localmesh::action::{self, Action};
+use localmesh::action::{self, Asked};
 use localmesh::scenario::{self, Outcome, Place};
 use localmesh::summary::{headline, summary};
 use localmesh::topology::{self, Shape};
@@ -90,17 +90,19 @@ fn up(args: &MeshArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Changes a mesh that runs in another process.
+/// Changes a mesh that runs in another process, or prints help about that.
 fn act(block: u8, words: &[String]) -> anyhow::Result<ExitCode> {
-    if words == ["help"] {
-        let _ = write!(std::io::stdout(), "{}", action::help());
-        return Ok(ExitCode::SUCCESS);
-    }
-    // An invalid action is refused without a running mesh.
-    if let Err(why) = Action::parse(words) {
-        anyhow::bail!("{why} (see localmesh do help)");
-    }
-    remote::perform(block, words)?;
+    // Neither help nor the refusal of an invalid action needs a running mesh.
+    let said = match Asked::parse(words) {
+        Ok(Asked::Help(text)) => text,
+        Ok(Asked::Action(_)) => {
+            remote::perform(block, words)?;
+            String::new()
+        }
+        Err(why) => anyhow::bail!("{why} (see {})", action::see(words)),
+    };
+    // A closed pipe is not an error.
+    let _ = write!(std::io::stdout(), "{}", said);
     Ok(ExitCode::SUCCESS)
 }
 

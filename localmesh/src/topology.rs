@@ -16,7 +16,9 @@ pub(crate) use networks::Network;
 pub use plan::{
     ClusterShape, DEFAULT_BLOCK, MAX_CLUSTERS, MAX_GATEWAYS, MAX_REPLICAS, MAX_SERVICES, Shape,
 };
-pub use policy::{Balancer, Fault, LocalityLb, Outlier, Policy};
+pub use policy::{
+    Balancer, Destination, Fault, HashKey, Limits, LocalityLb, Mirror, Outlier, Policy, RingHash,
+};
 pub use ports::{
     EAST_WEST_PORT, ECHO_ADMIN_PORT, ENVOY_ADMIN_PORT, INGRESS_PORT, SERVICE_PORT,
     UNPRIVILEGED_INGRESS_PORT,

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::message::{file_source, seconds, socket, typed};
 use super::{endpoints, tls};
-use crate::topology::{LocalityLb, Policy, SERVICE_PORT, Service, Topology};
+use crate::topology::{Balancer, Limits, LocalityLb, Policy, SERVICE_PORT, Service, Topology};
 
 /// The Envoy clusters of a service for clients and ingress gateways: one for the whole
 /// service and, with subsets, one per cluster of the mesh.
@@ -27,6 +27,10 @@ pub(super) fn outbound(topology: &Topology, service: &Service, files: &Path) -> 
 /// A cluster with a DestinationRule's traffic policy.
 fn treated(mut cluster: Value, policy: &Policy) -> Value {
     cluster["lb_policy"] = policy.balancer.envoy().into();
+    if let Balancer::RingHash(ring) = &policy.balancer {
+        cluster["ring_hash_lb_config"] = json!({ "minimum_ring_size": ring.min_ring_size });
+    }
+    cluster["circuit_breakers"] = circuit_breakers(&policy.limits);
     if let Some(outlier) = &policy.outlier {
         // Istio switches off Envoy's other detectors.
         cluster["outlier_detection"] = json!({
@@ -55,14 +59,14 @@ pub(super) fn pass_through(service: &Service, files: &Path) -> Value {
     discovered(&service.sni(), &files.join(endpoints::file_name(service, None)))
 }
 
-/// The application behind a sidecar.
-pub(super) fn inbound(app: Ipv4Addr) -> Value {
+/// The application behind a sidecar. Of a DestinationRule, istiod applies only the limits here.
+pub(super) fn inbound(app: Ipv4Addr, limits: &Limits) -> Value {
     let name = format!("inbound|{SERVICE_PORT}||");
     json!({
         "name": name,
         "type": "STATIC",
         "connect_timeout": "10s",
-        "circuit_breakers": no_limits(),
+        "circuit_breakers": circuit_breakers(limits),
         "typed_extension_protocol_options": http1(),
         "load_assignment": {
             "cluster_name": name,
@@ -84,17 +88,18 @@ fn discovered(name: &str, file: &Path) -> Value {
         },
         "connect_timeout": "10s",
         "lb_policy": "LEAST_REQUEST",
-        "circuit_breakers": no_limits(),
+        "circuit_breakers": circuit_breakers(&Limits::default()),
     })
 }
 
 /// Istio removes Envoy's default limits (1024 connections, 3 concurrent retries).
-fn no_limits() -> Value {
+fn circuit_breakers(limits: &Limits) -> Value {
+    let most = |limit: Option<u32>| limit.unwrap_or(u32::MAX);
     json!({ "thresholds": [{
-        "max_connections": u32::MAX,
-        "max_pending_requests": u32::MAX,
-        "max_requests": u32::MAX,
-        "max_retries": u32::MAX,
+        "max_connections": most(limits.connections),
+        "max_pending_requests": most(limits.pending_requests),
+        "max_requests": most(limits.requests),
+        "max_retries": most(limits.retries),
         "track_remaining": true,
     }] })
 }

@@ -6,24 +6,30 @@ use serde_json::{Value, json};
 
 use super::access_log::access_log;
 use super::message::{file_source, seconds, typed};
-use crate::topology::{Cluster, Fault, Pod, Policy, SERVICE_PORT, Service, Topology};
+use crate::topology::{
+    Balancer, Cluster, Destination, Fault, HashKey, Mirror, Pod, Policy, SERVICE_PORT, Service,
+    Topology,
+};
 
 pub(super) const ROUTES: &str = "rds.json";
 
-/// Istio's default: requests that certainly did not reach an application are retried on
-/// another endpoint. A 503 is not retried.
-fn retries(times: u32) -> Value {
-    let elsewhere =
-        typed("envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate", json!({}));
-    json!({
+/// Istio's default: requests that certainly did not reach an application are retried, if
+/// `elsewhere` on another endpoint. A 503 is not retried.
+fn retries(times: u32, elsewhere: bool) -> Value {
+    let mut policy = json!({
         "retry_on":
             "connect-failure,refused-stream,unavailable,cancelled,retriable-status-codes",
         "num_retries": times,
-        "retry_host_predicate": [
-            { "name": "envoy.retry_host_predicates.previous_hosts", "typed_config": elsewhere },
-        ],
         "host_selection_retry_max_attempts": "5",
-    })
+    });
+    if elsewhere {
+        let tried = "envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate";
+        policy["retry_host_predicate"] = json!([{
+            "name": "envoy.retry_host_predicates.previous_hosts",
+            "typed_config": typed(tried, json!({})),
+        }]);
+    }
+    policy
 }
 
 /// Routes are in a file of their own, so that changing them closes no connection.
@@ -46,7 +52,9 @@ pub(super) fn ingress_routes(topology: &Topology, home: &Cluster) -> Routes {
     let routes: Vec<_> = topology
         .services
         .iter()
-        .map(|service| route(&format!("/{}", service.name), service))
+        .map(|service| {
+            route(&format!("/{}", service.name), service, topology, Rule::VirtualService)
+        })
         .collect();
     let port = topology.ingress_port;
     let table = routing(
@@ -81,7 +89,11 @@ pub(super) fn outbound_routes(topology: &Topology, pod: &Pod) -> Routes {
             if of_address == Some(service) {
                 domains.push(pod.address.to_string());
             }
-            let routes = [route("/", service)];
+            let rule = match service.policy.has_virtual_service() {
+                true => Rule::VirtualService,
+                false => Rule::Service,
+            };
+            let routes = [route("/", service, topology, rule)];
             virtual_host(&format!("{}:{SERVICE_PORT}", service.host()), &domains, &routes)
         })
         .collect();
@@ -210,18 +222,67 @@ fn virtual_host(name: &str, domains: &[String], routes: &[Value]) -> Value {
     })
 }
 
-/// A route to a service, with the weights of a VirtualService if there are any.
-fn route(prefix: &str, service: &Service) -> Value {
-    let Policy { split, retries: times, .. } = &service.policy;
+/// What istiod makes a route of.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Rule {
+    Service,
+    VirtualService,
+}
+
+/// A route to a service, with the weights and the mirror of a VirtualService, if there are any.
+fn route(prefix: &str, service: &Service, topology: &Topology, rule: Rule) -> Value {
+    let Policy { split, retries: times, mirror, balancer, .. } = &service.policy;
     let weighted: Vec<_> = split
         .iter()
         .map(|(cluster, weight)| json!({ "name": service.subset(cluster), "weight": weight }))
         .collect();
-    let to = match weighted.is_empty() {
+    let mut to = match weighted.is_empty() {
         true => json!({ "cluster": service.outbound() }),
         false => json!({ "weighted_clusters": { "clusters": weighted } }),
     };
-    route_with(prefix, to, retries(*times))
+    if let Some(mirror) = mirror {
+        to["request_mirror_policies"] = mirrored(mirror, topology).into_iter().collect();
+    }
+    let mut elsewhere = true;
+    if let Balancer::RingHash(ring) = balancer {
+        to["hash_policy"] = json!([hash_policy(&ring.key)]);
+        // For a VirtualService with one destination, istiod keeps retries on the endpoint of
+        // the key.
+        elsewhere = rule == Rule::Service || split.len() > 1;
+    }
+    route_with(prefix, to, retries(*times, elsewhere))
+}
+
+/// Where copies of requests go. `None` if the service does not exist.
+fn mirrored(mirror: &Mirror, topology: &Topology) -> Option<Value> {
+    let Destination { service, subset } = &mirror.to;
+    let service = topology.services.iter().find(|other| other.name == *service)?;
+    let cluster = subset.as_ref().map_or_else(|| service.outbound(), |name| service.subset(name));
+    Some(json!({
+        "cluster": cluster,
+        "runtime_fraction": {
+            "default_value": { "numerator": mirror.percent * 10_000, "denominator": "MILLION" },
+        },
+        "trace_sampled": false,
+    }))
+}
+
+fn hash_policy(key: &HashKey) -> Value {
+    match key {
+        HashKey::Header(name) => json!({ "header": { "header_name": name } }),
+        HashKey::Cookie { name, ttl, path } => {
+            let mut cookie = json!({ "name": name });
+            if let Some(ttl) = ttl {
+                cookie["ttl"] = seconds(*ttl).into();
+            }
+            if let Some(path) = path {
+                cookie["path"] = path.as_str().into();
+            }
+            json!({ "cookie": cookie })
+        }
+        HashKey::Query(name) => json!({ "query_parameter": { "name": name } }),
+        HashKey::SourceIp => json!({ "connection_properties": { "source_ip": true } }),
+    }
 }
 
 fn route_with(prefix: &str, mut action: Value, retries: Value) -> Value {

@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::*;
-use crate::topology::{DEFAULT_BLOCK, INGRESS_PORT, Mtls, Shape};
+use crate::topology::{
+    Balancer, DEFAULT_BLOCK, Destination, HashKey, INGRESS_PORT, Limits, Mirror, Mtls, Policy,
+    RingHash, Shape,
+};
 
 fn golden_folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
@@ -243,4 +246,110 @@ fn a_service_has_the_names_that_istiod_gives_it() {
     // The host of a Gateway gets no second form; the sidecar of a server accepts all hosts.
     assert_eq!(domains("ingressgateway", 0), json!(["istio1.xiaowenx.com"]));
     assert_eq!(domains("echo2", 0), json!(["*"]));
+}
+
+/// The files after a change of echo2's policy.
+fn with_policy(change: impl FnOnce(&mut Policy)) -> BTreeMap<String, Value> {
+    let mut topology = two_clusters();
+    change(&mut topology.services[1].policy);
+    all_files(&topology)
+}
+
+/// The action of the route to echo2 at a place such as `kops/client`.
+fn route_of(files: &BTreeMap<String, Value>, place: &str) -> Value {
+    let hosts = &files[&format!("{place}/rds.json")]["resources"][0]["virtual_hosts"];
+    let hosts = hosts.as_array().unwrap().iter();
+    let mut routes = hosts.flat_map(|host| host["routes"].as_array().unwrap());
+    routes.find(|route| route.to_string().contains("|echo2.")).unwrap()["route"].clone()
+}
+
+#[test]
+fn a_key_is_hashed_by_routes_and_used_by_clusters() {
+    let ring = |key| Balancer::RingHash(RingHash { key, min_ring_size: 2048 });
+    let files = with_policy(|policy| policy.balancer = ring(HashKey::Header("x-user".into())));
+    for place in ["kops/client", "gke1/ingressgateway"] {
+        let cluster = &files[&format!("{place}/cds.json")]["resources"][1];
+        assert_eq!(cluster["lb_policy"], "RING_HASH");
+        assert_eq!(cluster["ring_hash_lb_config"], json!({ "minimum_ring_size": 2048 }));
+        let hashed = &route_of(&files, place)["hash_policy"];
+        assert_eq!(*hashed, json!([{ "header": { "header_name": "x-user" } }]), "{place}");
+    }
+    let cookie = |ttl, path: Option<&str>| HashKey::Cookie {
+        name: "session".into(),
+        ttl,
+        path: path.map(str::to_owned),
+    };
+    for (key, hashed) in [
+        (cookie(None, None), json!({ "cookie": { "name": "session" } })),
+        (
+            cookie(Some(std::time::Duration::ZERO), Some("/")),
+            json!({ "cookie": { "name": "session", "ttl": "0s", "path": "/" } }),
+        ),
+        (HashKey::Query("user".into()), json!({ "query_parameter": { "name": "user" } })),
+        (HashKey::SourceIp, json!({ "connection_properties": { "source_ip": true } })),
+    ] {
+        let files = with_policy(|policy| policy.balancer = ring(key));
+        assert_eq!(route_of(&files, "kops/client")["hash_policy"], json!([hashed]));
+    }
+}
+
+#[test]
+fn retries_stay_on_the_endpoint_of_a_key_only_by_a_virtual_service_of_one_destination() {
+    let ring = RingHash { key: HashKey::SourceIp, min_ring_size: 1024 };
+    let elsewhere = |place: &str, change: &dyn Fn(&mut Policy)| {
+        let files = with_policy(|policy| {
+            policy.balancer = Balancer::RingHash(ring.clone());
+            change(policy);
+        });
+        route_of(&files, place)["retry_policy"]["retry_host_predicate"].is_array()
+    };
+    let split = |policy: &mut Policy| policy.split = vec![("kops".into(), 50), ("gke1".into(), 50)];
+    assert!(elsewhere("kops/client", &|_| {}), "a plain service");
+    assert!(!elsewhere("kops/client", &|policy| policy.retries = 3));
+    assert!(elsewhere("kops/client", &split));
+    assert!(!elsewhere("kops/ingressgateway", &|_| {}), "a gateway always has a VirtualService");
+    assert!(elsewhere("kops/ingressgateway", &|policy| policy.balancer = Balancer::Random));
+}
+
+#[test]
+fn limits_hold_for_clients_and_servers_of_the_service() {
+    let limits = Limits { connections: Some(1), pending_requests: Some(2), ..Limits::default() };
+    let files = with_policy(|policy| {
+        policy.limits = limits;
+        policy.subsets = true;
+    });
+    let limited = json!([{ "max_connections": 1, "max_pending_requests": 2,
+        "max_requests": u32::MAX, "max_retries": u32::MAX, "track_remaining": true }]);
+    for place in ["kops/client", "gke1/ingressgateway", "gke1/echo2"] {
+        let clusters = files[&format!("{place}/cds.json")]["resources"].as_array().unwrap();
+        for cluster in clusters {
+            let name = cluster["name"].as_str().unwrap();
+            let thresholds = &cluster["circuit_breakers"]["thresholds"];
+            assert_eq!(*thresholds == limited, !name.contains("echo1"), "{place} {name}");
+        }
+    }
+}
+
+#[test]
+fn a_mirror_is_the_cluster_of_a_service_or_subset() {
+    let mirrored = |subset: Option<&str>, percent| {
+        let to = Destination { service: "echo1".into(), subset: subset.map(str::to_owned) };
+        let files = with_policy(|policy| policy.mirror = Some(Mirror { to, percent }));
+        assert_eq!(
+            route_of(&files, "kops/client")["request_mirror_policies"],
+            route_of(&files, "gke1/ingressgateway")["request_mirror_policies"],
+        );
+        route_of(&files, "kops/client")["request_mirror_policies"].clone()
+    };
+    let policy = |subset: &str, numerator: u32| {
+        json!([{
+            "cluster": format!("outbound|8080|{subset}|echo1.istio-disabled.svc.cluster.local"),
+            "runtime_fraction": {
+                "default_value": { "numerator": numerator, "denominator": "MILLION" },
+            },
+            "trace_sampled": false,
+        }])
+    };
+    assert_eq!(mirrored(None, 100), policy("", 1_000_000));
+    assert_eq!(mirrored(Some("gke1"), 5), policy("gke1", 50_000));
 }

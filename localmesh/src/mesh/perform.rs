@@ -1,41 +1,22 @@
 //! Performs an [`Action`] on a running mesh, as istiod or the kubelet would. Returns once the
 //! action is in force.
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use super::action::{Action, OutlierArgs, Switch, Weights};
+use super::action::{Action, MirrorArgs, Switch, Weights};
 use super::authorities::Trust;
 use super::files;
+use super::find::{PodPlace, Workload, belongs};
 use super::ready;
 use super::running::Mesh;
-use crate::envoy_config::dynamic;
 use crate::error::Error;
 use crate::process::child::{Process, stop_all};
-use crate::process::programs::{Kind, folder, of_pod};
-use crate::topology::{Fault, Locality, LocalityLb, Outlier, Pod, Role, Service};
+use crate::process::programs::{Kind, of_pod};
+use crate::topology::{Destination, Fault, Locality, LocalityLb, Mirror, Role, Service};
 
-/// How long an Envoy may take to load a file.
-const PATIENCE: Duration = Duration::from_secs(5);
 /// The drain time of a pod, as in Istio's agent.
 const DRAIN: Duration = Duration::from_secs(5);
 const POLL: Duration = Duration::from_millis(5);
-/// The statistics that show whether an Envoy loaded a file.
-const UPDATES: &str =
-    r"\.update_(success|rejected|failure)$|^listener_manager\.total_listeners_warming$";
-
-/// The indexes of a pod in the topology.
-struct PodPlace {
-    cluster: usize,
-    pod: usize,
-}
-
-/// The indexes of a workload: a service in one cluster.
-struct Workload {
-    cluster: usize,
-    service: usize,
-}
-
 impl Mesh {
     /// Performs an action. Returns once it is in force. Long because it has one arm per
     /// action.
@@ -93,12 +74,19 @@ impl Mesh {
                     Switch::Off => LocalityLb::Off,
                 };
             }),
-            Action::Outlier(args) => self.change(&args.service, |service| {
-                service.policy.outlier = outlier(args);
-            }),
-            Action::Balancer { service, policy } => {
-                self.change(service, |service| service.policy.balancer = *policy)
+            Action::Outlier(args) => {
+                let outlier = args.outlier().map_err(Error::NotDone)?;
+                self.change(&args.service, |service| service.policy.outlier = outlier)
             }
+            Action::Balancer(args) => {
+                let balancer = args.balancer().map_err(Error::NotDone)?;
+                self.change(&args.service, |service| service.policy.balancer = balancer)
+            }
+            Action::Breaker(args) => {
+                let limits = args.limits().map_err(Error::NotDone)?;
+                self.change(&args.service, |service| service.policy.limits = limits)
+            }
+            Action::Mirror(args) => self.mirror(args),
             Action::Mtls { service, mode } => self.change(service, |service| service.mtls = *mode),
             Action::Retries { service, times } => {
                 self.change(service, |service| service.policy.retries = *times)
@@ -164,72 +152,6 @@ impl Mesh {
         self.change(service, |service| service.policy.locality = locality)
     }
 
-    /// Configures every Envoy as the topology says: writes the files that differ, and waits
-    /// until all running Envoys have loaded them.
-    pub(crate) fn publish(&mut self) -> Result<(), Error> {
-        let mut waits = Vec::new();
-        for cluster in &self.topology.clusters {
-            for pod in cluster.pods.iter().filter(|pod| pod.has_envoy()) {
-                let folder = folder(self.folder.path(), cluster, pod);
-                let files = dynamic(&self.topology, cluster, pod, &folder);
-                // A frozen or stopped Envoy loads them when it runs again.
-                let running = self.processes.iter().find(|process| {
-                    process.program.admin == pod.envoy_admin() && process.is_responsive()
-                });
-                let differs = files.iter().any(|file| !files::holds(file, &folder));
-                if !differs {
-                    continue;
-                }
-                let before = running
-                    .and_then(|process| self.http.statistics(process.program.admin, UPDATES).ok());
-                let changed = files::write_changed(&files, &folder)?;
-                if let Some((process, before)) = running.zip(before) {
-                    waits.push((process, before, changed));
-                }
-            }
-        }
-        let deadline = Instant::now() + PATIENCE;
-        for (process, before, changed) in waits {
-            self.taken(process, &before, &changed, deadline)?;
-        }
-        Ok(())
-    }
-
-    /// Waits until an Envoy has loaded its changed files.
-    fn taken(
-        &self,
-        process: &Process,
-        before: &BTreeMap<String, u64>,
-        changed: &[String],
-        deadline: Instant,
-    ) -> Result<(), Error> {
-        let name = &process.program.name;
-        let grown = |now: &BTreeMap<String, u64>, statistic: &str| {
-            now.get(statistic).copied().unwrap_or(0) > before.get(statistic).copied().unwrap_or(0)
-        };
-        loop {
-            let now = self.http.statistics(process.program.admin, UPDATES)?;
-            for prefix in changed {
-                for wrong in ["update_rejected", "update_failure"] {
-                    if grown(&now, &format!("{prefix}.{wrong}")) {
-                        let said = process.log_tail(1).join(" ");
-                        return Err(Error::Refused { envoy: name.clone(), said });
-                    }
-                }
-            }
-            let warming = now.get("listener_manager.total_listeners_warming").copied();
-            let all = changed.iter().all(|prefix| grown(&now, &format!("{prefix}.update_success")));
-            if all && warming.unwrap_or(0) == 0 {
-                return Ok(());
-            }
-            if Instant::now() > deadline {
-                let what = format!("{name} has not loaded {}", changed.join(", "));
-                return Err(Error::NotReady { what, after: PATIENCE });
-            }
-            std::thread::sleep(POLL);
-        }
-    }
-
     fn cut(&mut self, one: &str, other: &str, cut: bool) -> Result<(), Error> {
         let network = |name| -> Result<String, Error> {
             Ok(self.topology.clusters[self.known_cluster(name)?].network.clone())
@@ -254,14 +176,21 @@ impl Mesh {
         Ok(())
     }
 
+    fn mirror(&mut self, args: &MirrorArgs) -> Result<(), Error> {
+        let mirror = args.mirror().map_err(Error::NotDone)?;
+        self.known_service(&args.service)?;
+        if let Some(Mirror { to: Destination { service, subset }, .. }) = &mirror {
+            let to = self.known_service(service)?;
+            if let Some(subset) = subset {
+                self.known_cluster(subset)?;
+                self.topology.services[to].policy.subsets = true;
+            }
+        }
+        self.change(&args.service, |service| service.policy.mirror = mirror)
+    }
+
     fn change(&mut self, service: &str, change: impl FnOnce(&mut Service)) -> Result<(), Error> {
-        let known = || {
-            let names: Vec<_> = self.topology.services.iter().map(|s| s.name.as_str()).collect();
-            names.join(", ")
-        };
-        let Some(at) = self.topology.services.iter().position(|other| other.name == service) else {
-            return Err(Error::NoSuchService { name: service.to_owned(), known: known() });
-        };
+        let at = self.known_service(service)?;
         change(&mut self.topology.services[at]);
         self.publish()
     }
@@ -394,87 +323,4 @@ impl Mesh {
         self.matching(target)?.into_iter().for_each(act);
         Ok(())
     }
-
-    /// The processes that `target` names; at least one.
-    fn matching(&mut self, target: &str) -> Result<Vec<&mut Process>, Error> {
-        let unknown = self.no_such_target(target);
-        let chosen: Vec<_> =
-            self.processes.iter_mut().filter(|process| belongs(process, target)).collect();
-        if chosen.is_empty() { Err(unknown) } else { Ok(chosen) }
-    }
-
-    fn no_such_target(&self, name: &str) -> Error {
-        let clusters = self.topology.clusters.iter().map(|cluster| cluster.name.clone());
-        let pods = self.topology.clusters.iter().flat_map(|cluster| {
-            cluster.pods.iter().map(|pod| format!("{}/{}", cluster.name, pod.label))
-        });
-        let known: Vec<_> = clusters.chain(pods).collect();
-        Error::NoSuchTarget { name: name.to_owned(), known: known.join(", ") }
-    }
-
-    fn find_pod(&self, name: &str) -> Result<PodPlace, Error> {
-        let is = |cluster: &str, pod: &Pod| name == format!("{cluster}/{}", pod.label);
-        let mut clusters = self.topology.clusters.iter().enumerate();
-        clusters
-            .find_map(|(at, cluster)| {
-                let pod = cluster.pods.iter().position(|pod| is(&cluster.name, pod))?;
-                Some(PodPlace { cluster: at, pod })
-            })
-            .ok_or_else(|| self.no_such_target(name))
-    }
-
-    fn find_workload(&self, name: &str) -> Result<Workload, Error> {
-        let found = name.split_once('/').and_then(|(cluster, service)| {
-            let at = self.topology.clusters.iter().position(|c| c.name == cluster)?;
-            let service = self.topology.services.iter().position(|s| s.name == service)?;
-            Some(Workload { cluster: at, service })
-        });
-        found.ok_or_else(|| {
-            let known: Vec<_> = self
-                .topology
-                .clusters
-                .iter()
-                .flat_map(|c| {
-                    self.topology.services.iter().map(move |s| format!("{}/{}", c.name, s.name))
-                })
-                .collect();
-            Error::NoSuchWorkload { name: name.to_owned(), known: known.join(", ") }
-        })
-    }
-
-    fn known_cluster(&self, name: &str) -> Result<usize, Error> {
-        let place = self.topology.clusters.iter().position(|cluster| cluster.name == name);
-        place.ok_or_else(|| Error::NoSuchCluster(name.to_owned()))
-    }
-
-    fn known_clusters(&self, weights: &[(String, u32)]) -> Result<(), Error> {
-        weights.iter().try_for_each(|(name, _)| self.known_cluster(name).map(|_| ()))
-    }
-}
-
-fn outlier(args: &OutlierArgs) -> Option<Outlier> {
-    let default = Outlier::default();
-    (args.switch == Switch::On).then(|| Outlier {
-        consecutive: args.consecutive.unwrap_or(default.consecutive),
-        interval: args.interval.unwrap_or(default.interval),
-        ejection_time: args.ejection_time.unwrap_or(default.ejection_time),
-        max_percent: args.max_percent.unwrap_or(default.max_percent),
-        panic_percent: args.panic_percent.unwrap_or(default.panic_percent),
-    })
-}
-
-/// Whether `target` names this process, its pod or its cluster.
-fn belongs(process: &Process, target: &str) -> bool {
-    let program = &process.program;
-    let mut parts = target.splitn(3, '/');
-    if parts.next() != Some(program.cluster.as_str()) {
-        return false;
-    }
-    if parts.next().is_some_and(|pod| pod != program.pod) {
-        return false;
-    }
-    parts.next().is_none_or(|part| match program.kind {
-        Kind::Echo => part == "app",
-        Kind::Envoy => part == "sidecar",
-    })
 }

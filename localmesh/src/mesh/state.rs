@@ -6,15 +6,19 @@ use std::fmt::Write as _;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::action::settings;
 use super::running::Mesh;
 use crate::envoy_config::endpoints;
 use crate::error::Error;
-use crate::topology::Role;
+use crate::topology::{Cluster, Pod, Role};
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct State {
     /// In order of name.
     pub processes: Vec<ProcessState>,
+    /// The services with settings of their own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub services: Vec<ServiceState>,
     /// The Envoys that choose endpoints: client sidecars and gateways.
     pub envoys: Vec<EnvoyState>,
     /// Networks of an isolated mesh that are cut off from each other.
@@ -31,13 +35,32 @@ pub struct ProcessState {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceState {
+    pub name: String,
+    /// What differs from Istio's defaults, such as `balancer ringhash --header x-user`: an action
+    /// without the name of the service.
+    pub settings: Vec<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EnvoyState {
     pub name: String,
     /// Why it does not answer; its endpoints are then unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub silent: Option<String>,
+    /// The limits that it uses, of Envoy clusters that have some, in order of name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub limits: Vec<LimitsState>,
     /// The endpoints that it uses or was configured with, by Envoy cluster and address.
     pub endpoints: Vec<EndpointState>,
+}
+
+/// The circuit breakers of an Envoy cluster.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LimitsState {
+    pub cluster: String,
+    /// By name, such as `max_connections`. What is not limited is left out.
+    pub limits: BTreeMap<String, u64>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -81,42 +104,48 @@ impl Mesh {
             }
             .into(),
         });
-        let mut envoys = Vec::new();
-        for cluster in &self.topology.clusters {
+        let services = self.topology.services.iter().map(|service| ServiceState {
+            name: service.name.clone(),
+            settings: settings(service),
+        });
+        let envoys = self.topology.clusters.iter().flat_map(|cluster| {
             let choosing = cluster.pods.iter().filter(|pod| {
                 matches!(pod.role, Role::Client | Role::IngressGateway | Role::EastWestGateway)
             });
-            for pod in choosing {
-                let admin = pod.envoy_admin();
-                let process = self.processes.iter().find(|p| p.program.admin == admin);
-                let mut found = Endpoints::new();
-                for file in endpoints(&self.topology, cluster, pod) {
-                    told(&file.content, &mut found);
-                }
-                let answer = match process.is_some_and(|process| process.is_responsive()) {
-                    true => self.http.get(admin, "/clusters?format=json", None),
-                    false => Err(Error::NotDone("it is not running".into())),
-                };
-                let held = answer.map_err(|error| error.to_string()).and_then(|answer| {
-                    serde_json::from_str(&answer.body).map_err(|error| error.to_string())
-                });
-                let silent = match held {
-                    Ok(page) => {
-                        held_by(&page, &mut found);
-                        None
-                    }
-                    Err(why) => Some(why),
-                };
-                let name = process.map(|process| process.program.name.clone());
-                envoys.push(EnvoyState {
-                    name: name.unwrap_or_else(|| format!("{}/{}", cluster.name, pod.label)),
-                    silent,
-                    endpoints: found.into_values().collect(),
-                });
-            }
+            choosing.map(|pod| self.envoy_state(cluster, pod))
+        });
+        State {
+            processes: processes.collect(),
+            services: services.filter(|service| !service.settings.is_empty()).collect(),
+            envoys: envoys.collect(),
+            cuts: self.topology.cuts.iter().cloned().collect(),
         }
-        let cuts = self.topology.cuts.iter().cloned().collect();
-        State { processes: processes.collect(), envoys, cuts }
+    }
+
+    fn envoy_state(&self, cluster: &Cluster, pod: &Pod) -> EnvoyState {
+        let admin = pod.envoy_admin();
+        let process = self.processes.iter().find(|p| p.program.admin == admin);
+        let mut found = Endpoints::new();
+        for file in endpoints(&self.topology, cluster, pod) {
+            told(&file.content, &mut found);
+        }
+        let answer = match process.is_some_and(|process| process.is_responsive()) {
+            true => self.http.get(admin, "/clusters?format=json", None),
+            false => Err(Error::NotDone("it is not running".into())),
+        };
+        let held = answer.map_err(|error| error.to_string()).and_then(|answer| {
+            serde_json::from_str::<Value>(&answer.body).map_err(|error| error.to_string())
+        });
+        if let Ok(page) = &held {
+            held_by(page, &mut found);
+        }
+        let name = process.map(|process| process.program.name.clone());
+        EnvoyState {
+            name: name.unwrap_or_else(|| format!("{}/{}", cluster.name, pod.label)),
+            limits: held.as_ref().map(limits).unwrap_or_default(),
+            silent: held.err(),
+            endpoints: found.into_values().collect(),
+        }
     }
 }
 
@@ -158,14 +187,34 @@ fn told(content: &Value, all: &mut Endpoints) {
     }
 }
 
+/// The services in an Envoy's `/clusters`, without the application behind the sidecar and the
+/// Envoy itself.
+fn outbound(page: &Value) -> impl Iterator<Item = (&str, &Value)> {
+    let all = array(&page["cluster_statuses"]).iter();
+    let named = all.map(|cluster| (cluster["name"].as_str().unwrap_or_default(), cluster));
+    named.filter(|(name, _)| name.starts_with("outbound"))
+}
+
+/// The limits in an Envoy's `/clusters`.
+fn limits(page: &Value) -> Vec<LimitsState> {
+    let set = |(name, cluster): (&str, &Value)| {
+        // The other threshold is for requests of high priority, which Istio does not use.
+        let default = array(&cluster["circuit_breakers"]["thresholds"]).first()?;
+        let set = default.as_object()?.iter().filter_map(|(name, value)| {
+            let value = value.as_u64().filter(|value| *value < u64::from(u32::MAX))?;
+            Some((name.clone(), value))
+        });
+        let limits: BTreeMap<_, _> = set.collect();
+        (!limits.is_empty()).then(|| LimitsState { cluster: name.to_owned(), limits })
+    };
+    let mut all: Vec<_> = outbound(page).filter_map(set).collect();
+    all.sort_by(|one, other| one.cluster.cmp(&other.cluster));
+    all
+}
+
 /// Adds the endpoints of an Envoy's `/clusters`.
 fn held_by(page: &Value, all: &mut Endpoints) {
-    for cluster in array(&page["cluster_statuses"]) {
-        let name = cluster["name"].as_str().unwrap_or_default();
-        // Leaves out the application behind the sidecar and the Envoy itself.
-        if !name.starts_with("outbound") {
-            continue;
-        }
+    for (name, cluster) in outbound(page) {
         for host in array(&cluster["host_statuses"]) {
             let found = entry(all, name, &host["address"], &host["locality"]);
             found.held = Some(Place {
@@ -209,7 +258,8 @@ fn array(value: &Value) -> &[Value] {
     value.as_array().map_or(&[], Vec::as_slice)
 }
 
-/// The state as text: stopped and frozen processes first, then a table per Envoy.
+/// The state as text: stopped and frozen processes first, then the settings of services, then a
+/// table per Envoy.
 #[must_use]
 pub fn text(state: &State) -> String {
     let mut text = String::new();
@@ -219,6 +269,11 @@ pub fn text(state: &State) -> String {
     for (one, other) in &state.cuts {
         let _ = writeln!(text, "{one} and {other}: cut");
     }
+    for service in &state.services {
+        for setting in &service.settings {
+            let _ = writeln!(text, "{}: {setting}", service.name);
+        }
+    }
     for envoy in &state.envoys {
         let _ = writeln!(text, "{}", envoy.name);
         if let Some(why) = &envoy.silent {
@@ -227,7 +282,9 @@ pub fn text(state: &State) -> String {
         let mut last = "";
         for endpoint in &envoy.endpoints {
             if endpoint.cluster != last {
-                let _ = writeln!(text, "  {}", endpoint.cluster);
+                let limits = envoy.limits.iter().find(|of| of.cluster == endpoint.cluster);
+                let limits = limits.map(|of| limits_text(&of.limits)).unwrap_or_default();
+                let _ = writeln!(text, "  {}{limits}", endpoint.cluster);
                 last = &endpoint.cluster;
             }
             let EndpointState { address, locality, health, sent, failed, .. } = endpoint;
@@ -246,6 +303,14 @@ pub fn text(state: &State) -> String {
         }
     }
     text
+}
+
+/// ` (limits: connections 1, pending requests 2)`.
+fn limits_text(limits: &BTreeMap<String, u64>) -> String {
+    let all = limits.iter().map(|(name, most)| {
+        format!("{} {most}", name.trim_start_matches("max_").replace('_', " "))
+    });
+    format!(" (limits: {})", all.collect::<Vec<_>>().join(", "))
 }
 
 /// `w1 p0`, or a dash.
@@ -298,16 +363,31 @@ mod tests {
         assert_eq!((all[0].health.as_str(), all[0].sent, all[0].failed), ("ejected", 7, 2));
         assert_eq!((all[1].held, all[1].health.as_str()), (None, "unknown"));
 
-        let envoy = EnvoyState { name: "kops/client sidecar".into(), silent: None, endpoints: all };
+        let limits = vec![LimitsState {
+            cluster: "outbound|8080||e".into(),
+            limits: BTreeMap::from([("max_pending_requests".into(), 2)]),
+        }];
+        let name = "kops/client sidecar".into();
+        let envoy = EnvoyState { name, silent: None, limits, endpoints: all };
         let process =
             |name: &str, state: &str| ProcessState { name: name.into(), state: state.into() };
         let processes = vec![process("gke1/echo2 app", "ended"), process("kops/x", "runs")];
-        let shown =
-            text(&State { processes, envoys: vec![envoy], cuts: vec![("a".into(), "b".into())] });
+        let settings = vec!["balancer random".to_owned(), "retries 0".to_owned()];
+        let services = vec![ServiceState { name: "e".into(), settings }];
+        let shown = text(&State {
+            processes,
+            services,
+            envoys: vec![envoy],
+            cuts: vec![("a".into(), "b".into())],
+        });
         let mut lines: Vec<_> = shown.lines().collect();
         assert_eq!(lines[0], "gke1/echo2 app: ended");
         assert_eq!(lines.remove(1), "a and b: cut");
-        assert_eq!(lines[1..3], ["kops/client sidecar", "  outbound|8080||e"]);
+        assert_eq!(lines.drain(1..3).collect::<Vec<_>>(), ["e: balancer random", "e: retries 0"]);
+        assert_eq!(
+            lines[1..3],
+            ["kops/client sidecar", "  outbound|8080||e (limits: pending requests 2)"]
+        );
         assert!(
             lines[3].contains("configured w3 p1") && lines[3].contains("used w2 p1"),
             "{shown}"
@@ -317,5 +397,23 @@ mod tests {
             "{shown}"
         );
         assert!(lines[4].contains("used –"), "{shown}");
+    }
+
+    #[test]
+    fn only_limits_that_are_set_are_shown() {
+        let most = u32::MAX;
+        let of = |name: &str, connections: u32| {
+            json!({ "name": name, "circuit_breakers": { "thresholds": [
+                { "max_connections": connections, "max_requests": most, "priority": "DEFAULT" },
+                { "max_connections": 1024, "priority": "HIGH" },
+            ] } })
+        };
+        let page = json!({ "cluster_statuses": [
+            of("outbound|8080||a", 3), of("outbound|8080||b", most), of("inbound|8080||", 3),
+        ] });
+        let expected = BTreeMap::from([("max_connections".to_owned(), 3)]);
+        let found = limits(&page);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert_eq!((found[0].cluster.as_str(), &found[0].limits), ("outbound|8080||a", &expected));
     }
 }
