@@ -16,6 +16,7 @@ mod scenarios;
 mod sections;
 mod shapes;
 mod trust;
+mod undo;
 mod verdicts;
 mod view;
 
@@ -67,6 +68,8 @@ mod block {
     pub(super) const BREAKER_RETRIES: u8 = 56;
     pub(super) const MIRROR: u8 = 57;
     pub(super) const MIRROR_REFUSED: u8 = 58;
+    pub(super) const UNDO: u8 = 59;
+    pub(super) const RESET: u8 = 67;
 }
 
 /// Enough requests to see both of two equal clusters. One of them is missed

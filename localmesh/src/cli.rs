@@ -38,7 +38,7 @@ pub(crate) enum Command {
     ///
     /// Returns once the change is in force. If it fails, prints one line and exits
     /// with 2. `localmesh do help` lists the actions, `localmesh do ACTION --help`
-    /// explains one.
+    /// explains one, `localmesh do undo` and `do reset` take changes back.
     Do {
         #[command(flatten)]
         which: BlockArgs,

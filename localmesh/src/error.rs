@@ -75,6 +75,8 @@ pub enum Error {
     NoSuchService { name: String, known: String },
     #[error("{0} needs no remote secret for itself; name another cluster")]
     OwnSecret(String),
+    #[error("there is nothing to undo: no action has changed this mesh")]
+    NothingToUndo,
     /// The sidecar of an application injects its faults.
     #[error("{0} has no application behind a sidecar; choose a pod such as gke1/echo2")]
     NoSidecar(String),

@@ -94,15 +94,12 @@ fn up(args: &MeshArgs) -> anyhow::Result<ExitCode> {
 fn act(block: u8, words: &[String]) -> anyhow::Result<ExitCode> {
     // Neither help nor the refusal of an invalid action needs a running mesh.
     let said = match Asked::parse(words) {
-        Ok(Asked::Help(text)) => text,
-        Ok(Asked::Action(_)) => {
-            remote::perform(block, words)?;
-            String::new()
-        }
+        Ok(Asked::Help(text)) => Some(text),
+        Ok(Asked::Action(_)) => remote::perform(block, words)?.map(|said| said + "\n"),
         Err(why) => anyhow::bail!("{why} (see {})", action::see(words)),
     };
     // A closed pipe is not an error.
-    let _ = write!(std::io::stdout(), "{}", said);
+    let _ = write!(std::io::stdout(), "{}", said.unwrap_or_default());
     Ok(ExitCode::SUCCESS)
 }
 

@@ -108,6 +108,16 @@ fn isolation_networks_reach_gateways_only_and_a_cut_is_a_cut() {
     act(&["cut", "kops", "kops"]).refused(&["kops and kops are both in network1"]);
     act(&["cut", "kops", "eks1"]).refused(&["unknown cluster \"eks1\""]);
 
+    // An undo of the cut's end cuts again, an undo of the cut ends it.
+    for (undone, reached) in [("mend kops gke1", TIMED_OUT), ("cut kops gke1", ok())] {
+        let said = act(&["undo"]);
+        assert_eq!((said.code, said.stdout), (0, format!("undone: {undone}\n")));
+        assert_eq!(gateway(), reached, "without {undone}");
+    }
+    done(&["cut", "kops", "gke1"]);
+    assert_eq!(act(&["reset"]).code, 0);
+    assert_eq!(gateway(), ok());
+
     // What is made new is in its network too.
     done(&["scale", "gke1/echo1", "2"]);
     assert_eq!(curl(&gke1, "echo1", "http://10.150.2.13:8080/"), ok());

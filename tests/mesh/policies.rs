@@ -1,8 +1,6 @@
 //! Routes and traffic policies on a real Envoy: which hosts a sidecar answers, and what
 //! `balancer ringhash`, `breaker` and `mirror` do to requests.
 
-use localmesh::action::Action;
-
 use super::*;
 
 #[test]
@@ -29,8 +27,9 @@ fn mesh_policy_a_sidecar_answers_the_hosts_that_it_answers_in_istio() {
 
 /// Performs an action as `localmesh do` does.
 #[track_caller]
-fn act(mesh: &mut Mesh, line: &str) {
-    mesh.perform(&Action::parse_line(line).expect(line)).expect(line);
+pub(super) fn act(mesh: &mut Mesh, line: &str) {
+    let words: Vec<_> = line.split(' ').map(str::to_owned).collect();
+    mesh.act(&words).expect(line);
 }
 
 /// The pod that answered, and the cookie that was set.
@@ -233,8 +232,10 @@ fn mesh_policy_what_a_mirror_names_must_exist() {
         ("mirror echo2 eks1/echo2", "unknown cluster \"eks1\""),
         ("breaker echo3 off", "unknown service \"echo3\""),
     ] {
-        let action = Action::parse_line(line).expect(line);
-        let said = mesh.perform(&action).expect_err(line).to_string();
+        let words: Vec<_> = line.split(' ').map(str::to_owned).collect();
+        let said = mesh.act(&words).expect_err(line).to_string();
         assert!(said.contains(part), "{line}: {said}");
     }
+    let undone = mesh.act(&["undo".to_owned()]).expect_err("nothing has changed").to_string();
+    assert!(undone.contains("nothing to undo"), "{undone}");
 }

@@ -169,6 +169,22 @@ fn scenarios_do_changes_a_mesh_that_runs_and_state_shows_it() {
     let said = finish(&mut localmesh(&["state"], block::DO));
     assert!(said.stdout.contains("gke1/eastwestgateway: frozen"), "{said:?}");
     done("thaw gke1");
+    let undone = act(&["undo"]);
+    assert_eq!((undone.code, undone.stdout.as_str()), (0, "undone: thaw gke1\n"), "{undone:?}");
+    let said = finish(&mut localmesh(&["state"], block::DO));
+    assert!(said.stdout.contains("gke1/eastwestgateway: frozen"), "{said:?}");
+    for setting in ["echo2: balancer round-robin\n", "echo2: outlier on --max-percent 100\n"] {
+        assert!(said.stdout.contains(setting), "{said:?}");
+    }
+    let reset = act(&["reset"]);
+    let as_it_was = "the mesh is as it was when it started\n";
+    assert_eq!((reset.code, reset.stdout.as_str()), (0, as_it_was), "{reset:?}");
+    assert_eq!(held(block::DO), [(local.clone(), 1), (gateway.clone(), 1)]);
+    act(&["undo"]).refused(&["nothing to undo"]);
+    done("breaker echo2 on --max-connections 1");
+    let said = finish(&mut localmesh(&["state"], block::DO));
+    let limited = "svc.cluster.local (limits: connections 1)\n";
+    assert!(said.stdout.contains(limited), "{said:?}");
 
     act(&["kill", "gke1/echo3"])
         .refused(&["unknown cluster, pod or process \"gke1/echo3\"", "gke1/echo2"]);
@@ -177,7 +193,8 @@ fn scenarios_do_changes_a_mesh_that_runs_and_state_shows_it() {
     act(&["delay", "gke1/echo1", "5ms"])
         .refused(&["gke1/echo1 has no application behind a sidecar"]);
     act(&["cut", "kops", "gke1"]).refused(&["need an isolated mesh", "--isolate"]);
-    act(&["kil", "gke1"]).refused(&["kill", "do help"]);
+    act(&["kil", "gke1"]).refused(&["did you mean 'kill'?", "do help"]);
+    act(&["balancer", "echo2", "ringhash"]).refused(&["--header", "do balancer --help"]);
     done("kill gke1");
     up.signal(rustix::process::Signal::TERM);
     assert_eq!(up.wait(), 0);
@@ -190,6 +207,26 @@ fn scenarios_no_mesh_no_change() {
         command.args([words[0], "--block", &block::NOBODY.to_string()]).args(&words[1..]);
         finish(&mut command).refused(&["no mesh runs on 127.72.0.0/16", "localmesh up"]);
     }
+}
+
+#[test]
+fn scenarios_help_about_actions_needs_no_mesh() {
+    let act = |words: &[&str]| {
+        let mut command = harness::command("localmesh");
+        finish(command.args(["do", "--block", &block::NOBODY.to_string()]).args(words))
+    };
+    let asked = act(&["mirror", "--help"]);
+    assert_eq!((asked.code, asked.stderr.as_str()), (0, ""), "{asked:?}");
+    for part in ["Copy requests", "<SERVICE> <TO>", "--percent", "localmesh do mirror echo2 "] {
+        assert!(asked.stdout.contains(part), "{asked:?}");
+    }
+    for words in [&["help", "mirror"][..], &["mirror", "-h"], &["mirror", "echo2", "--help"]] {
+        assert_eq!(act(words).stdout, asked.stdout, "{words:?}");
+    }
+    let all = act(&["help"]);
+    assert!(all.code == 0 && all.stdout.contains("\nundo\n"), "{all:?}");
+    act(&["help", "miror"]).refused(&["unknown action 'miror'; did you mean 'mirror'?"]);
+    act(&["miror", "--help"]).refused(&["did you mean 'mirror'?", "localmesh do help"]);
 }
 
 /// An echo that ends every connection without a byte while `file` is there.

@@ -248,6 +248,21 @@ pub enum Action {
         #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=100))]
         percent: u32,
     },
+    /// Undo the last change; each further undo takes back the change before it
+    ///
+    /// Pods, settings, certificates and networks become what they were before that change.
+    /// Processes too: what has been killed, stopped, frozen or throttled since runs again, and
+    /// what has been started or thawed since is stopped or frozen again. Actions that changed
+    /// nothing do not count. The last 100 changes are kept. Prints the action that it has undone.
+    #[command(after_help = "Example:\n  localmesh do undo")]
+    Undo,
+    /// Undo everything: the mesh is as it was when it started
+    ///
+    /// All processes run, whether they were killed, stopped, frozen or throttled, or have ended
+    /// by themselves. Pods, settings, certificates and networks are those of the start. Returns
+    /// once requests succeed on every path. A reset cannot be undone.
+    #[command(after_help = "Example:\n  localmesh do reset")]
+    Reset,
 }
 
 #[derive(Parser)]

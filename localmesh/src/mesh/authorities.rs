@@ -1,6 +1,8 @@
 //! The certificate authorities: a shared root, an intermediate per cluster, and the roots
 //! that each cluster trusts. Keys stay in memory.
 
+use std::sync::Arc;
+
 use certs::{Authority, KeyKind, SpiffeId, WORKLOAD_VALIDITY, Workload};
 
 use crate::error::Error;
@@ -21,14 +23,22 @@ pub enum Trust {
 }
 
 /// The authorities of all clusters, in the topology's order.
+#[derive(Clone, PartialEq)]
 pub(crate) struct Authorities {
     clusters: Vec<ClusterAuthority>,
 }
 
+#[derive(Clone)]
 struct ClusterAuthority {
     name: String,
-    issuer: Authority,
+    issuer: Arc<Authority>,
     trusted: String,
+}
+
+impl PartialEq for ClusterAuthority {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.issuer, &other.issuer) && self.trusted == other.trusted
+    }
 }
 
 impl Authorities {
@@ -38,7 +48,7 @@ impl Authorities {
         let clusters = topology.clusters.iter().map(|cluster| {
             Ok(ClusterAuthority {
                 name: cluster.name.clone(),
-                issuer: root.intermediate(&cluster.name, KEYS)?,
+                issuer: Arc::new(root.intermediate(&cluster.name, KEYS)?),
                 trusted: root.certificate_pem().to_owned(),
             })
         });
@@ -53,7 +63,7 @@ impl Authorities {
             .iter_mut()
             .find(|authority| authority.name == cluster)
             .ok_or_else(|| Error::NoSuchCluster(cluster.to_owned()))?;
-        authority.issuer = root.intermediate(cluster, KEYS)?;
+        authority.issuer = Arc::new(root.intermediate(cluster, KEYS)?);
         let old = std::mem::replace(&mut authority.trusted, root.certificate_pem().to_owned());
         if trust == Trust::BothRoots {
             authority.trusted.push_str(&old);
@@ -61,13 +71,18 @@ impl Authorities {
         Ok(())
     }
 
+    /// Whether the certificates of a cluster are the same with `other`.
+    pub(crate) fn same_in(&self, cluster: &str, other: &Self) -> bool {
+        self.of(cluster) == other.of(cluster)
+    }
+
+    fn of(&self, cluster: &str) -> Option<&ClusterAuthority> {
+        self.clusters.iter().find(|authority| authority.name == cluster)
+    }
+
     /// Makes a certificate for a pod, with the roots that it trusts.
     pub(crate) fn issue(&self, cluster: &str, pod: &Pod) -> Result<Workload, Error> {
-        let authority = self
-            .clusters
-            .iter()
-            .find(|authority| authority.name == cluster)
-            .ok_or_else(|| Error::NoSuchCluster(cluster.to_owned()))?;
+        let authority = self.of(cluster).ok_or_else(|| Error::NoSuchCluster(cluster.to_owned()))?;
         let id = SpiffeId::new(TRUST_DOMAIN, &pod.namespace, &pod.account)?;
         let mut workload = authority.issuer.workload(&id, KEYS, WORKLOAD_VALIDITY)?;
         workload.root_pem.clone_from(&authority.trusted);

@@ -7,7 +7,7 @@ use super::ready;
 use super::running::Mesh;
 use crate::error::Error;
 use crate::process::child::{Process, stop_all};
-use crate::topology::{Pod, Role};
+use crate::topology::Pod;
 
 impl Mesh {
     /// Stops a process with SIGTERM, as `kubectl delete pod` does.
@@ -77,7 +77,7 @@ impl Mesh {
             .cluster(cluster)
             .into_iter()
             .flat_map(|cluster| &cluster.pods)
-            .filter(|pod| pod.has_envoy() && pod.role != Role::EastWestGateway)
+            .filter(|pod| files::needs_secrets(pod))
             .map(Pod::envoy_admin)
             .collect();
         self.restart(|process| with_secrets.contains(&process.program.admin))

@@ -68,7 +68,7 @@ fn watched(topology: &Topology) -> usize {
 const SECRETS: usize = 2;
 
 /// An east-west gateway does not terminate TLS.
-fn needs_secrets(pod: &Pod) -> bool {
+pub(crate) fn needs_secrets(pod: &Pod) -> bool {
     pod.has_envoy() && pod.role != Role::EastWestGateway
 }
 

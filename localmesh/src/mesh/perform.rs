@@ -91,6 +91,8 @@ impl Mesh {
             Action::Retries { service, times } => {
                 self.change(service, |service| service.policy.retries = *times)
             }
+            Action::Undo => self.undo().map(|_| ()),
+            Action::Reset => self.reset().map(|_| ()),
             Action::San { service, account } => self.change(service, |service| {
                 service.policy.sans = (account != "off").then(|| vec![service.spiffe_of(account)]);
             }),
@@ -220,7 +222,7 @@ impl Mesh {
         self.publish()
     }
 
-    fn scale(&mut self, workload: &str, replicas: u8) -> Result<(), Error> {
+    pub(super) fn scale(&mut self, workload: &str, replicas: u8) -> Result<(), Error> {
         let Workload { cluster, service } = self.find_workload(workload)?;
         let scaled = self.topology.scale(cluster, service, replicas);
         let labels = &scaled.new;

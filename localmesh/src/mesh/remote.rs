@@ -12,7 +12,6 @@ use rustix::net::sockopt::socket_peercred;
 use rustix::process::geteuid;
 use serde::{Deserialize, Serialize};
 
-use super::action::Action;
 use super::running::Mesh;
 use super::state::State;
 use crate::error::Error;
@@ -36,18 +35,20 @@ enum Request {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Reply {
-    Done,
+    /// With what there is to say.
+    Done(Option<String>),
     State(State),
     Error(String),
 }
 
-/// Performs an action on the mesh on `block`. Returns once it is in force.
+/// Performs an action on the mesh on `block`. Returns once it is in force, with what there is to
+/// say: which change `undo` has taken back.
 ///
 /// # Errors
 /// If no mesh runs there, or the action fails.
-pub fn perform(block: u8, words: &[String]) -> Result<(), Error> {
+pub fn perform(block: u8, words: &[String]) -> Result<Option<String>, Error> {
     match ask(block, &Request::Do(words.to_vec()))? {
-        Reply::Done => Ok(()),
+        Reply::Done(said) => Ok(said),
         Reply::Error(why) => Err(Error::NotDone(why)),
         Reply::State(_) => Err(strange(block)),
     }
@@ -61,7 +62,7 @@ pub fn state(block: u8) -> Result<State, Error> {
     match ask(block, &Request::State)? {
         Reply::State(state) => Ok(state),
         Reply::Error(why) => Err(Error::NotDone(why)),
-        Reply::Done => Err(strange(block)),
+        Reply::Done(_) => Err(strange(block)),
     }
 }
 
@@ -129,12 +130,9 @@ impl Mesh {
         }
         let reply = match serde_json::from_str(&line) {
             Ok(Request::State) => Reply::State(self.state()),
-            Ok(Request::Do(words)) => match Action::parse(&words) {
-                Ok(action) => match self.perform(&action) {
-                    Ok(()) => Reply::Done,
-                    Err(error) => Reply::Error(error.to_string()),
-                },
-                Err(why) => Reply::Error(why),
+            Ok(Request::Do(words)) => match self.act(&words) {
+                Ok(said) => Reply::Done(said),
+                Err(error) => Reply::Error(error.to_string()),
             },
             Err(error) => Reply::Error(format!("not a request: {error}")),
         };

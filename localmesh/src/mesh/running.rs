@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::authorities::Authorities;
 use super::files::{self, Folder};
+use super::history::History;
 use super::http::Http;
 use super::lock::Lock;
 use super::matrix::{INTERNET, Place, matrix};
@@ -62,6 +63,7 @@ pub struct Mesh {
     matrix_path: PathBuf,
     startup: Duration,
     pub(crate) isolation: Option<Arc<Isolation>>,
+    pub(super) history: History,
     pub(crate) lock: Lock,
 }
 
@@ -105,6 +107,8 @@ impl Mesh {
             matrix(&topology, places(&topology, isolation.as_deref(), tools).as_ref()).as_bytes(),
         )?;
 
+        let names = programs.iter().map(|program| program.name.clone());
+        let history = History::new(topology.clone(), authorities.clone(), names);
         // From here on, dropping the mesh stops its processes.
         let mut mesh = Self {
             topology,
@@ -116,6 +120,7 @@ impl Mesh {
             matrix_path,
             startup: Duration::ZERO,
             isolation,
+            history,
             lock,
         };
         for program in programs {

@@ -10,6 +10,7 @@ use super::action::settings;
 use super::running::Mesh;
 use crate::envoy_config::endpoints;
 use crate::error::Error;
+use crate::process::child::Condition;
 use crate::topology::{Cluster, Pod, Role};
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,7 +31,7 @@ pub struct State {
 pub struct ProcessState {
     /// Such as `gke1/echo2 app`.
     pub name: String,
-    /// `runs`, `frozen` or `ended`.
+    /// `runs`, `throttled`, `frozen` or `ended`.
     pub state: String,
 }
 
@@ -97,10 +98,11 @@ impl Mesh {
     pub fn state(&self) -> State {
         let processes = self.processes.iter().map(|process| ProcessState {
             name: process.program.name.clone(),
-            state: match (process.pid(), process.is_responsive()) {
-                (None, _) => "ended",
-                (Some(_), true) => "runs",
-                (Some(_), false) => "frozen",
+            state: match process.condition() {
+                Condition::Ended => "ended",
+                Condition::Frozen => "frozen",
+                Condition::Throttled(_) => "throttled",
+                Condition::Runs => "runs",
             }
             .into(),
         });
@@ -258,7 +260,7 @@ fn array(value: &Value) -> &[Value] {
     value.as_array().map_or(&[], Vec::as_slice)
 }
 
-/// The state as text: stopped and frozen processes first, then the settings of services, then a
+/// The state as text: ended, frozen and throttled processes first, then the settings of services, then a
 /// table per Envoy.
 #[must_use]
 pub fn text(state: &State) -> String {

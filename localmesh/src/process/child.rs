@@ -34,6 +34,16 @@ pub(crate) struct Process {
     throttle: Option<Throttle>,
 }
 
+/// What a process does, as far as the mesh decides it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Condition {
+    Runs,
+    Frozen,
+    /// Stopped for this share of the time, in percent.
+    Throttled(u8),
+    Ended,
+}
+
 impl Process {
     /// Starts the program through the guard of `launcher`.
     pub(crate) fn start(launcher: &Path, program: Program) -> Result<Self, Error> {
@@ -83,6 +93,15 @@ impl Process {
         if let Some(child) = &self.child {
             // The process may have ended already.
             let _ = kill_process(Pid::from_child(child), signal);
+        }
+    }
+
+    pub(crate) fn condition(&self) -> Condition {
+        match (&self.child, self.frozen, &self.throttle) {
+            (None, ..) => Condition::Ended,
+            (_, true, _) => Condition::Frozen,
+            (.., Some(throttle)) => Condition::Throttled(throttle.percent),
+            _ => Condition::Runs,
         }
     }
 
@@ -169,6 +188,7 @@ const PERIOD: Duration = Duration::from_millis(100);
 /// Stops and continues a process in turn until dropped.
 #[derive(Debug)]
 struct Throttle {
+    percent: u8,
     end: mpsc::Sender<()>,
     thread: Option<JoinHandle<()>>,
 }
@@ -190,7 +210,7 @@ impl Throttle {
             }
         };
         let thread = std::thread::Builder::new().name("throttle".into()).spawn(work)?;
-        Ok(Self { end, thread: Some(thread) })
+        Ok(Self { percent, end, thread: Some(thread) })
     }
 }
 

@@ -11,7 +11,6 @@ use serde_json::Value;
 
 use super::file::{SERVICE, Scenario, Way};
 use crate::error::Error;
-use crate::mesh::action::Action;
 use crate::mesh::files;
 use crate::mesh::running::{Mesh, Options};
 use crate::process::guard::guarded_in;
@@ -92,7 +91,6 @@ pub fn run(
     place: &Place<'_>,
     interrupted: &dyn Fn() -> bool,
 ) -> Result<Outcome, Error> {
-    let failed = |wrong: String| Error::Scenario { file: scenario.name.clone(), wrong };
     let dir = place.keep.map(|keep| keep.join(&scenario.name));
     let options = Options {
         shape: scenario.shape.clone(),
@@ -103,8 +101,7 @@ pub fn run(
     };
     let mut mesh = Mesh::start(&options, place.tools, interrupted)?;
     for words in &scenario.setup {
-        let action = Action::parse(words).map_err(failed)?;
-        mesh.perform(&action)?;
+        mesh.act(words)?;
     }
     let row = probe(scenario, &mut mesh, place, interrupted)?;
     let counter = |envoy: &str, name: &str| {

@@ -65,6 +65,7 @@ impl Action {
                     .chain(subset)
                     .collect()
             }
+            Self::Undo | Self::Reset => Vec::new(),
             Self::SwapRoot { cluster, .. } => vec![Named::Cluster(cluster)],
             Self::Cut { one, other } | Self::Mend { one, other } => {
                 vec![Named::Cluster(one), Named::Cluster(other)]

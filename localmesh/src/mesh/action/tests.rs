@@ -75,6 +75,7 @@ fn an_invalid_action_is_refused_in_one_line() {
         ("mirror echo2 echo1 --percent 0", "1..=100"),
         ("mirror echo2 a/b/c", "CLUSTER/SERVICE"),
         ("mirror echo2 /echo2", "CLUSTER/SERVICE"),
+        ("undo all", "'all'"),
     ] {
         let said = Action::parse_line(line).expect_err(line);
         assert!(said.contains(part), "{line}: {said}");

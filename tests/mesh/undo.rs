@@ -1,0 +1,101 @@
+//! `do undo` and `do reset`: the mesh becomes what it was, processes and certificates too.
+
+use localmesh::state::State;
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::policies::act;
+use super::*;
+
+fn said(mesh: &mut Mesh, word: &str) -> String {
+    mesh.act(&[word.to_owned()]).expect(word).expect("a text")
+}
+
+/// The state without what requests change, and without the order of processes.
+fn lasting(mesh: &Mesh) -> State {
+    let mut state = mesh.state();
+    for endpoint in state.envoys.iter_mut().flat_map(|envoy| &mut envoy.endpoints) {
+        (endpoint.sent, endpoint.failed) = (0, 0);
+    }
+    state.processes.sort_by(|one, other| one.name.cmp(&other.name));
+    state
+}
+
+/// One action of each kind of change: processes, pods, endpoints, settings, certificates.
+const CHANGES: [&str; 15] = [
+    "scale gke1/echo2 2",
+    "kill gke1/echo2-2/app",
+    "freeze gke1/eastwestgateway",
+    "throttle kops/eastwestgateway 50",
+    "remote-secret kops gke1 off",
+    "unready gke1/echo2",
+    "locality kops/echo2 us-west1/us-west1-b",
+    "scale gke1/echo2 1",
+    "split echo2 kops=90,gke1=10",
+    "mirror echo2 echo1",
+    "breaker echo2 on --max-requests 7",
+    "account kops/echo2 other",
+    "swap-root gke1 --both-roots",
+    "thaw gke1/eastwestgateway",
+    "kill gke1",
+];
+
+#[test]
+fn mesh_undo_takes_changes_back_one_by_one() {
+    let mut mesh = two_clusters(block::UNDO);
+    let mut before = Vec::new();
+    for line in CHANGES {
+        before.push(lasting(&mesh));
+        act(&mut mesh, line);
+        // Certificates are not in the state.
+        let unseen = ["account", "swap-root"].iter().any(|action| line.starts_with(action));
+        assert_eq!(before.last() == Some(&lasting(&mesh)), unseen, "{line}");
+    }
+    // Neither what changes nothing nor what is refused can be undone.
+    act(&mut mesh, "failover echo2 on");
+    act(&mut mesh, "stop gke1/echo2");
+    mesh.act(&["kill".to_owned(), "gke1/echo9".to_owned()]).expect_err("no such pod");
+    for (line, before) in CHANGES.iter().zip(before).rev() {
+        assert_eq!(said(&mut mesh, "undo"), format!("undone: {line}"));
+        assert_eq!(lasting(&mesh), before, "without {line}");
+    }
+    mesh.act(&["undo".to_owned()]).expect_err("nothing is left");
+    for cluster in ["kops", "gke1"] {
+        let answers = from_sidecar(&mesh, cluster).ask_times(ENOUGH);
+        assert_eq!(clusters(&answers), exactly(["gke1", "kops"]));
+        assert!(answers.iter().all(|got| got.attempt == 1), "certificates fit: {answers:?}");
+    }
+}
+
+#[test]
+fn mesh_reset_brings_everything_back() {
+    let mut mesh = two_clusters(block::RESET);
+    let start = lasting(&mesh);
+    for line in CHANGES {
+        act(&mut mesh, line);
+    }
+    act(&mut mesh, "start gke1");
+    act(&mut mesh, "freeze gke1/echo2");
+    act(&mut mesh, "throttle gke1/ingressgateway 90");
+    // Somebody else kills a process, and nobody has noticed yet.
+    let pid = mesh.programs().find(|(program, _)| program.name == "kops/echo1 app");
+    let pid = i32::try_from(pid.and_then(|(_, pid)| pid).expect("it runs")).unwrap();
+    kill_process(Pid::from_raw(pid).unwrap(), Signal::KILL).unwrap();
+    harness::wait_until("it has ended", || {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        stat.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with('Z')).then_some(())
+    });
+
+    assert_eq!(said(&mut mesh, "reset"), "the mesh is as it was when it started");
+    assert_eq!(lasting(&mesh), start);
+    assert!(mesh.programs().all(|(_, pid)| pid.is_some()));
+    for cluster in ["kops", "gke1"] {
+        let answers = from_sidecar(&mesh, cluster).ask_times(ENOUGH);
+        assert_eq!(clusters(&answers), exactly(["gke1", "kops"]));
+        let answers = from_outside(&mesh, cluster, "echo1").ask_times(4);
+        assert_eq!(clusters(&answers), BTreeSet::from([cluster]));
+    }
+    mesh.act(&["undo".to_owned()]).expect_err("a reset cannot be undone");
+    // A mesh that is as it was stays so.
+    said(&mut mesh, "reset");
+    assert_eq!(lasting(&mesh), start);
+}
