@@ -137,6 +137,11 @@ impl Background {
         self.child.id()
     }
 
+    /// Whether it has ended.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.child.try_wait().expect("can be asked").is_some()
+    }
+
     /// All that it has printed so far.
     pub(crate) fn said(&self) -> String {
         self.said.lock().expect("no panic holds it").clone()

@@ -1,5 +1,9 @@
 //! `--explain`: what prober reads of Envoys, what it says where there is none or no true one, and
-//! that a healthy mesh gets no cause. The causes of a broken mesh stand in the scenarios.
+//! that a healthy mesh gets no cause. The causes of a broken mesh stand in the scenarios; those
+//! for which one Envoy is enough in `causes`.
+
+mod causes;
+mod envoy;
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};

@@ -14,6 +14,23 @@ const MAX_ENDPOINTS: usize = 32;
 const MAX_LISTENER_COUNTERS: usize = 32;
 /// The counter that is kept even at zero: it shows that the Envoy keeps counters at all.
 const ALWAYS_KEPT: &str = "upstream_cx_total";
+/// The most counters of filters kept of each Envoy.
+const MAX_FILTER_COUNTERS: usize = 32;
+/// The requests of a connection manager: they show that the Envoy keeps its counters.
+const ACCEPTED: &str = "downstream_rq_total";
+/// The last parts of the names of the counters of filters. Those of `rbac` differ, because its
+/// prefix may be configured.
+const OF_FILTERS: [&str; 9] = [
+    "downstream_rq_idle_timeout",
+    "downstream_rq_max_duration_reached",
+    "downstream_rq_too_large",
+    ACCEPTED,
+    "fault.aborts_injected",
+    "http_local_rate_limit.enforced",
+    "no_cluster",
+    "no_route",
+    "rs_too_large",
+];
 /// The port on which Istio's east-west gateways accept mTLS from other networks.
 const EAST_WEST_PORT: &str = ":15443";
 /// The prefix of Istio's names for the clusters of an east-west gateway.
@@ -60,6 +77,38 @@ pub struct Reading {
     /// The counters of its listeners that grew, by full names.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub listeners: BTreeMap<String, Change>,
+    /// The counters of its connection managers and their filters that grew, by full names. They
+    /// count requests before a cluster is chosen, so that they say nothing about an upstream.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub filters: BTreeMap<String, Change>,
+}
+
+impl Reading {
+    /// By how much the counters of filters with this last part grew.
+    #[must_use]
+    pub fn filtered(&self, end: &str) -> u64 {
+        let own = self.filters.iter().filter(|(name, _)| of_filter(name) == Some(end));
+        own.map(|(_, change)| change.difference).sum()
+    }
+
+    /// The same counters with their full names, at most three: `http.inbound.rbac.denied 20`.
+    pub(crate) fn filter_counters(&self, end: &str) -> Vec<String> {
+        let own = self.filters.iter().filter(|(name, _)| of_filter(name) == Some(end));
+        own.take(3).map(|(name, change)| format!("{name} {}", change.difference)).collect()
+    }
+
+    /// How many connections it closed because of a policy or a limit.
+    #[must_use]
+    pub fn closed_on_purpose(&self) -> u64 {
+        let overflows: u64 = self.upstreams.iter().map(Upstream::tcp_overflows).sum();
+        self.filtered("tcp.rbac.denied") + overflows
+    }
+
+    /// Whether it keeps the counters of its connection managers; requests have passed one.
+    #[must_use]
+    pub fn keeps_filters(&self) -> bool {
+        self.filtered(ACCEPTED) > 0
+    }
 }
 
 /// One cluster of an Envoy.
@@ -140,20 +189,51 @@ impl Upstream {
         self.counters.get(counter).map_or(0, |change| change.difference)
     }
 
+    /// Whether the Envoy ever counted this.
+    #[must_use]
+    pub fn has(&self, counter: &str) -> bool {
+        self.counters.get(counter).is_some_and(|change| change.after > 0)
+    }
+
+    /// Connections of TCP that the Envoy closed because the cluster has too many. Requests of HTTP
+    /// wait instead.
+    #[must_use]
+    pub fn tcp_overflows(&self) -> u64 {
+        match self.has("upstream_cx_http1_total") || self.has("upstream_cx_http2_total") {
+            true => 0,
+            false => self.growth("upstream_cx_overflow"),
+        }
+    }
+
     /// All attempts during the run.
     #[must_use]
     pub fn requests(&self) -> u64 {
         self.endpoints.iter().map(|endpoint| endpoint.requests.difference).sum()
     }
 
-    /// How much of the run concerns it: attempts, failed connections, and requests that found no
+    /// How much of the run concerns it: attempts, failed connections, and requests that got no
     /// endpoint.
     fn activity(&self) -> u64 {
         let ends: u64 = self.endpoints.iter().map(|e| e.connect_failures.difference).sum();
-        self.requests()
-            + ends
-            + self.growth("upstream_cx_none_healthy")
-            + self.growth("upstream_cx_total")
+        let unsent = [
+            "upstream_cx_none_healthy",
+            "upstream_rq_pending_overflow",
+            "ratelimit.over_limit",
+            "upstream_cx_total",
+        ];
+        self.requests() + ends + unsent.iter().map(|counter| self.growth(counter)).sum::<u64>()
+    }
+
+    /// Attempts during the run that ended in a 5xx or a reset.
+    #[must_use]
+    pub fn errors(&self) -> u64 {
+        self.endpoints.iter().map(|endpoint| endpoint.errors.difference).sum()
+    }
+
+    /// How many endpoints it has at the end of the run.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.endpoints.iter().filter(|endpoint| endpoint.after.is_some()).count()
     }
 }
 
@@ -250,6 +330,7 @@ fn reading(sighting: Sighting, host: &str, port: u16) -> Reading {
         upstreams: Vec::new(),
         others_with_gateways: 0,
         listeners: BTreeMap::new(),
+        filters: BTreeMap::new(),
     };
     if reading.unread.is_some() {
         return reading;
@@ -260,16 +341,22 @@ fn reading(sighting: Sighting, host: &str, port: u16) -> Reading {
         Role::Gateway => upstream.name.starts_with(GATEWAY_CLUSTER),
         Role::Server => upstream.name.starts_with("inbound"),
     };
-    let chosen: Vec<_> = match all.iter().any(&asked) {
-        true => all.iter().filter(|upstream| asked(upstream)).cloned().collect(),
-        false => all.iter().filter(|upstream| upstream.activity() > 0).cloned().collect(),
-    };
+    let mut chosen: Vec<_> = all.iter().filter(|upstream| asked(upstream)).cloned().collect();
+    if chosen.iter().all(|upstream| upstream.activity() == 0) {
+        // A route may lead to clusters of other services. Others than a service's are not of a
+        // request to one.
+        let service = |name: &str| chosen.is_empty() || name.starts_with("outbound|");
+        let active = |u: &&Upstream| u.activity() > 0 && !asked(u) && service(&u.name);
+        let more: Vec<_> = all.iter().filter(active).cloned().collect();
+        chosen.extend(more);
+    }
     all.retain(|upstream| !chosen.iter().any(|own| own.name == upstream.name));
     let through_gateway =
         |upstream: &&Upstream| upstream.endpoints.iter().any(Endpoint::is_gateway);
     reading.others_with_gateways = all.iter().filter(through_gateway).count() as u64;
     reading.upstreams = chosen;
     reading.listeners = listeners(&before, &after);
+    reading.filters = filters(&before, &after, role);
     reading
 }
 
@@ -278,14 +365,11 @@ fn upstreams(before: &Snapshot, after: &Snapshot) -> Vec<Upstream> {
     let mut counters: BTreeMap<&str, BTreeMap<String, Change>> = BTreeMap::new();
     for (name, value) in &after.counters {
         let Some((cluster, end)) = of_cluster(name) else { continue };
-        let earlier = before.counters.get(name).copied().unwrap_or(0);
-        if *value == 0 && earlier == 0 && end != ALWAYS_KEPT {
+        let change = change(before, name, *value);
+        if (change.before, change.after) == (0, 0) && end != ALWAYS_KEPT {
             continue;
         }
-        counters
-            .entry(cluster)
-            .or_default()
-            .insert(end.to_owned(), Change::between(earlier, *value));
+        counters.entry(cluster).or_default().insert(end.to_owned(), change);
     }
     let names = after.clusters.keys().chain(before.clusters.keys());
     let names: std::collections::BTreeSet<&String> = names.collect();
@@ -343,16 +427,54 @@ fn endpoints(before: &[Host], after: &[Host]) -> Vec<Endpoint> {
     endpoints
 }
 
+/// By how much a counter changed.
+fn change(before: &Snapshot, name: &str, value: u64) -> Change {
+    Change::between(before.counters.get(name).copied().unwrap_or(0), value)
+}
+
+/// The counters of filters that grew, without those of the other direction in a sidecar. Those of
+/// refusals come first if there are too many.
+fn filters(before: &Snapshot, after: &Snapshot, role: Role) -> BTreeMap<String, Change> {
+    let inbound = |name: &str| name.starts_with("http.inbound");
+    let named_so = after.counters.keys().any(|name| inbound(name));
+    let sidecar = after.node.id.starts_with("sidecar~");
+    let on_the_way = |name: &str| match role {
+        // In a sidecar, policies for TCP apply to what it receives.
+        Role::Client => !(inbound(name) || sidecar && name.starts_with("tcp.")),
+        Role::Server => !named_so || !name.starts_with("http.") || inbound(name),
+        Role::Gateway => true,
+    };
+    let grown = after.counters.iter().filter_map(|(name, value)| {
+        let end = of_filter(name).filter(|_| on_the_way(name))?;
+        let change = change(before, name, *value);
+        (change.difference > 0).then(|| (end == ACCEPTED, name.clone(), change))
+    });
+    let mut grown: Vec<_> = grown.collect();
+    grown.sort_by_key(|(accepted, ..)| *accepted);
+    grown.into_iter().take(MAX_FILTER_COUNTERS).map(|(_, name, change)| (name, change)).collect()
+}
+
+/// The last part of the name of a filter's counter.
+fn of_filter(name: &str) -> Option<&'static str> {
+    let others = ["cluster.", "listener.", "vhost.", "http.admin."];
+    if others.iter().any(|other| name.starts_with(other)) {
+        return None;
+    }
+    // A policy's own counter repeats what its filter counts.
+    if name.ends_with(".denied") && name.contains("rbac.") && !name.contains(".policy.") {
+        return Some(if name.starts_with("http.") { "rbac.denied" } else { "tcp.rbac.denied" });
+    }
+    let ends_so = |end: &&str| name.strip_suffix(end).is_some_and(|before| before.ends_with('.'));
+    OF_FILTERS.into_iter().find(ends_so)
+}
+
 /// The counters of listeners that grew.
 fn listeners(before: &Snapshot, after: &Snapshot) -> BTreeMap<String, Change> {
     let of_listener = |name: &&String| {
         name.starts_with("listener.") && !name.contains(".worker_") && !name.contains(".admin.")
     };
-    let changed =
-        after.counters.iter().filter(|(name, _)| of_listener(name)).map(|(name, value)| {
-            let earlier = before.counters.get(name).copied().unwrap_or(0);
-            (name.clone(), Change::between(earlier, *value))
-        });
+    let own = after.counters.iter().filter(|(name, _)| of_listener(name));
+    let changed = own.map(|(name, value)| (name.clone(), change(before, name, *value)));
     changed.filter(|(_, change)| change.difference > 0).take(MAX_LISTENER_COUNTERS).collect()
 }
 

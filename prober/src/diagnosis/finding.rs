@@ -7,7 +7,7 @@ use serde::Serialize;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Layer {
-    /// The Envoy that chose the backends: its endpoints and its load-balancing settings.
+    /// The Envoy that chose the backends: its endpoints, settings, routes and filters.
     ClientBalancer,
     /// Between Envoys: connections and TLS.
     Network,
@@ -85,6 +85,27 @@ pub enum Cause {
     ServerErrors,
     /// Connections were closed while requests were in flight.
     ConnectionsBroken,
+    /// A limit of a cluster on connections, pending requests or requests was reached.
+    CircuitBreaker,
+    /// The response is not valid HTTP of the version that the Envoy speaks, or its headers are too
+    /// large.
+    UpstreamProtocolError,
+    /// The server, or an Envoy before it, reset the stream of a request.
+    UpstreamReset,
+    /// A limit on the duration, the size or the number of streams ended requests.
+    ResetByLimit,
+    /// The timeout of a route, or of one try, was over before the response.
+    RouteTimeout,
+    /// No route of an Envoy matches.
+    NoRoute,
+    /// A route leads to a cluster that the Envoy does not have.
+    NoCluster,
+    /// A route injects a fault that aborts requests.
+    FaultInjection,
+    /// A local or the global rate limit was exceeded.
+    RateLimit,
+    /// An authorization policy denies requests or connections.
+    Rbac,
     /// One cluster responds much later than another.
     Slow,
 }
@@ -120,6 +141,16 @@ impl Cause {
             Self::AppDead => "application dead",
             Self::ServerErrors => "server errors",
             Self::ConnectionsBroken => "connections broken",
+            Self::CircuitBreaker => "circuit breaker",
+            Self::UpstreamProtocolError => "upstream protocol error",
+            Self::UpstreamReset => "upstream reset",
+            Self::ResetByLimit => "upstream reset by limit",
+            Self::RouteTimeout => "route timeout",
+            Self::NoRoute => "no such route",
+            Self::NoCluster => "no such cluster",
+            Self::FaultInjection => "fault injection",
+            Self::RateLimit => "rate limit",
+            Self::Rbac => "RBAC",
             Self::Slow => "slow",
         }
     }

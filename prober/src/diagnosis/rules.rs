@@ -4,12 +4,14 @@
 mod balance;
 mod case;
 mod connections;
+mod refusals;
+mod said;
 mod servers;
 
 use std::cmp::Reverse;
 
 use super::evidence::{Reading, Readings};
-use super::finding::{Effect, Explanation, Finding};
+use super::finding::{Effect, Explanation, Finding, Layer};
 use crate::expectation::Expectation;
 use crate::tally::Tally;
 use crate::verdict::{Judged, Verdict};
@@ -31,6 +33,7 @@ pub(crate) fn explain(
     let case = Case::new(readings, tally, meets_its_shares(verdicts));
     servers::plaintext(&case, &mut found);
     servers::unknown_server_names(&case, &mut found);
+    let rest = refusals::refused(&case, &mut found);
     match case.client {
         None => {
             let what = "the client's Envoy was not read; if the client has one, name its admin interface \
@@ -38,13 +41,13 @@ pub(crate) fn explain(
             found.unknown.push(what.to_owned());
         }
         Some(client) if client.unread.is_some() => {}
-        Some(client) if client.upstreams.is_empty() => found.unknown.push(format!(
-            "no cluster of the client's Envoy ({}) received any of these requests: they bypassed it",
-            client.from
-        )),
+        Some(client) if client.upstreams.is_empty() => {
+            found.unknown.extend(bypassed(client, &found))
+        }
         Some(_) => {
             balance::ejection_capped(&case, &mut found);
-            servers::error_answers(&case, &mut found);
+            servers::error_answers(&case, rest.of_applications, &mut found);
+            balance::retries_capped(&case, &mut found);
             connections::failed(&case, &mut found);
             connections::broken(&case, &mut found);
             balance::no_healthy_endpoint(&case, &mut found);
@@ -55,7 +58,7 @@ pub(crate) fn explain(
             missing_counters(&case, &mut found);
         }
     }
-    conclude(&case, &mut found);
+    conclude(&case, rest.placeless, &mut found);
     found.findings.sort_by_key(|finding| Reverse(weight(finding)));
     found
 }
@@ -88,25 +91,43 @@ fn unread(readings: &Readings) -> Vec<String> {
     readings.envoys.iter().filter_map(line).collect()
 }
 
+/// How to make a sidecar keep what tells causes apart.
+const KEEP_COUNTERS: &str = "annotate its pod with proxy.istio.io/config: '{proxyStatsMatcher: \
+                             {inclusionRegexps: [\".*\"]}}'";
+
+/// That no cluster of the client's Envoy received a request; `None` if that is explained.
+fn bypassed(client: &Reading, found: &Explanation) -> Option<String> {
+    if found.findings.iter().any(|finding| finding.layer == Layer::ClientBalancer) {
+        return None;
+    }
+    let from = &client.from;
+    let none = format!("no cluster of the client's Envoy ({from}) received any of these requests");
+    Some(match client.keeps_filters() {
+        true => format!("{none}, although it accepted requests: it may have answered them itself"),
+        false => {
+            format!("{none}: they bypassed it, or it answered them itself, which it does not count")
+        }
+    })
+}
+
 /// By default Istio drops most counters; without them some causes cannot be told apart.
 fn missing_counters(case: &Case<'_>, found: &mut Explanation) {
     let troubled = case.failed() > 0 || case.tally.retried() > 0;
     if troubled && !case.has_counters() {
-        found.unknown.push(
+        found.unknown.push(format!(
             "why connections or requests failed: this Envoy keeps no counters for its clusters \
-             (Istio's default); annotate its pod with proxy.istio.io/config: '{proxyStatsMatcher: \
-             {inclusionRegexps: [\".*\"]}}'"
-                .to_owned(),
-        );
+             (Istio's default); {KEEP_COUNTERS}"
+        ));
     }
 }
 
 /// If there is no finding: says that nothing is skewed, or that the failures match no known cause.
-fn conclude(case: &Case<'_>, found: &mut Explanation) {
+/// Of `placeless` failures the cause is known.
+fn conclude(case: &Case<'_>, placeless: u64, found: &mut Explanation) {
     if !found.findings.is_empty() {
         return;
     }
-    let failed = case.failed();
+    let failed = case.failed().saturating_sub(placeless);
     if failed > 0 {
         let example = case.tally.failures.iter().max_by_key(|group| group.count);
         let example = example.map(|group| format!(", such as {}: {}", group.kind, group.what));

@@ -89,6 +89,7 @@ fn counters_are_read_whole_lines_only_and_only_those_asked_for() {
         cluster.x.upstream_rq_time: No recorded values\n\
         cluster.x.upstream_rq_retry: 18446744073709551616\n\
         cluster.x.something_else: 4\n\
+        http.x.rbac.shadow_denied: 4\n\
         xupstream_rq_retry: 4\n\
         \xff\xfe\n: 7\n";
     let counters = counters(page);

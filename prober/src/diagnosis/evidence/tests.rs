@@ -162,3 +162,65 @@ fn services_are_told_by_their_names() {
     let counter = format!("cluster.{SERVICE};.upstream_cx_total");
     assert_eq!(of_cluster(&counter), Some((SERVICE, "upstream_cx_total")));
 }
+
+#[test]
+fn of_filters_what_is_on_the_way_of_the_requests_is_kept() {
+    let counters = |n: u64| {
+        [
+            ("http.outbound_0.0.0.0_80;.no_route", n),
+            ("http.outbound_0.0.0.0_80;.downstream_rq_total", 2 * n),
+            ("http.outbound_0.0.0.0_80;.no_cluster", 4),
+            ("http.inbound_0.0.0.0_8080;.rbac.denied", n),
+            ("http.inbound_0.0.0.0_8080;.rbac.istio_.policy.p.denied", n),
+            ("http.inbound_0.0.0.0_8080;.ext_authz.denied", n),
+            ("tcp.rbac.denied", n),
+            ("limiter.http_local_rate_limit.enforced", n),
+            ("http.admin.downstream_rq_total", n),
+            ("vhost.a.route.b.no_route", n),
+        ]
+    };
+    let at = |id: &str, n: u64| snapshot(id, &[], &counters(n));
+    let kept = |name: Option<&str>, id: &str| {
+        let reading = one(sighting(name, at(id, 4), at(id, 9)));
+        let told = reading.filters.iter().map(|(name, c)| format!("{name} {}", c.difference));
+        (told.collect::<Vec<_>>(), reading.keeps_filters())
+    };
+    let limit = "limiter.http_local_rate_limit.enforced 5".to_owned();
+    let out = [
+        "http.outbound_0.0.0.0_80;.downstream_rq_total 10",
+        "http.outbound_0.0.0.0_80;.no_route 5",
+    ];
+    let mut all: Vec<_> = out.map(str::to_owned).to_vec();
+    all.push(limit.clone());
+    assert_eq!(kept(None, "sidecar~c"), (all, true));
+    let inbound = "http.inbound_0.0.0.0_8080;.rbac.denied 5".to_owned();
+    let all = vec![inbound, limit, "tcp.rbac.denied 5".to_owned()];
+    assert_eq!(kept(Some("gke1/echo2"), "sidecar~s"), (all, false));
+    assert_eq!(kept(Some("gke1/gateway"), "router~g").0.len(), 5);
+
+    let many: Vec<_> = (0..50).map(|n| format!("http.a{n}.downstream_rq_total")).collect();
+    let mut counters: Vec<_> = many.iter().map(|name| (name.as_str(), 1)).collect();
+    counters.push(("http.z.no_route", 3));
+    let reading = one(sighting(None, snapshot("x", &[], &[]), snapshot("x", &[], &counters)));
+    assert_eq!(reading.filters.len(), MAX_FILTER_COUNTERS);
+    assert_eq!(reading.filtered("no_route"), 3, "refusals come first");
+}
+
+#[test]
+fn where_the_service_itself_got_nothing_its_route_may_lead_to_other_services() {
+    let other = "outbound|80||other.ns.svc.cluster.local";
+    let at = |own: u64, n: u64| {
+        let all = [
+            (SERVICE, vec![host("10.0.0.1:8080", own)]),
+            (other, vec![host("10.0.0.2:80", n)]),
+            ("xds-grpc", vec![host("10.0.0.3:15012", n)]),
+        ];
+        snapshot("sidecar~c", &all, &[])
+    };
+    let kept = |own: u64| {
+        let reading = one(sighting(None, at(0, 0), at(own, 9)));
+        reading.upstreams.into_iter().map(|upstream| upstream.name).collect::<Vec<_>>()
+    };
+    assert_eq!(kept(0), [SERVICE, other]);
+    assert_eq!(kept(1), [SERVICE]);
+}

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use super::case::Case;
 use super::connections::described;
+use super::said::Said;
 use super::servers::{PodsBehind, behind};
-use crate::diagnosis::evidence::{Change, Endpoint, Upstream};
+use crate::diagnosis::evidence::{Change, Endpoint, Place, Upstream};
 use crate::diagnosis::finding::{Cause, Effect, Explanation, Finding, Layer};
 use crate::units::count;
 
@@ -31,7 +32,7 @@ pub(super) fn ejection_capped(case: &Case<'_>, found: &mut Explanation) {
         found.findings.push(finding(
             Cause::EjectionCapped,
             Effect::Failed,
-            case.failed().max(1),
+            case.failed_at(upstream).max(1),
             format!(
                 "outlier detection tried to eject {refused} times and was not allowed to \
                  (ejections_overflow){limit}"
@@ -43,27 +44,26 @@ pub(super) fn ejection_capped(case: &Case<'_>, found: &mut Explanation) {
 
 /// No healthy endpoint, or so few that Envoy used all endpoints.
 pub(super) fn no_healthy_endpoint(case: &Case<'_>, found: &mut Explanation) {
+    uncounted(case, found);
     for upstream in case.upstreams() {
-        let none = upstream
-            .growth("upstream_cx_none_healthy")
-            .max(case.failed_with(&["no healthy upstream"]))
-            .min(case.failed());
-        let held = upstream.endpoints.iter().filter(|e| e.after.is_some()).count();
+        let none = nobody_healthy(case, upstream);
+        let held = upstream.held();
         if none > 0 {
             let ejections = upstream.growth("outlier_detection.ejections_enforced_total");
+            let name = &upstream.name;
             let (cause, evidence) = match (held, ejections) {
-                (0, _) => {
-                    let found = format!("{} found no endpoint at all", count(none, "request"));
-                    (Cause::NoEndpoints, found)
-                }
+                (0, _) => (
+                    Cause::NoEndpoints,
+                    format!("{} found no endpoint at all in {name}", count(none, "request")),
+                ),
                 (held, 0) => (
                     Cause::NoHealthyEndpoint,
-                    format!("{none} requests found no healthy endpoint among {held}"),
+                    format!("{none} requests found no healthy endpoint among {held} of {name}"),
                 ),
                 (held, n) => (
                     Cause::NoHealthyEndpoint,
                     format!(
-                        "{none} requests found no healthy endpoint among {held} \
+                        "{none} requests found no healthy endpoint among {held} of {name} \
                          (upstream_cx_none_healthy) after {}",
                         count(n, "ejection")
                     ),
@@ -72,20 +72,96 @@ pub(super) fn no_healthy_endpoint(case: &Case<'_>, found: &mut Explanation) {
             let next = case.look_at("endpoint", upstream);
             found.findings.push(finding(cause, Effect::Failed, none, evidence, next));
         }
-        let panicked = upstream.growth("lb_healthy_panic");
-        if panicked > 0 {
-            let below = upstream.settings.as_ref().and_then(|s| s.panic_percent);
-            let below = below.map_or_else(String::new, |percent| format!(" (below {percent} %)"));
+        // A cluster without endpoints counts as panicking, too.
+        if held > 0 {
+            found.findings.extend(panicked(case, upstream));
+        }
+    }
+}
+
+/// How many failed requests found no healthy endpoint in a cluster. Without counters the words of
+/// responses are attributed only if no other cluster can be meant.
+fn nobody_healthy(case: &Case<'_>, upstream: &Upstream) -> u64 {
+    if !upstream.counters.is_empty() {
+        return upstream.growth("upstream_cx_none_healthy").min(case.failed());
+    }
+    match &without_healthy(case)[..] {
+        [only] if only.name == upstream.name => case.saying(|said| said == Said::NobodyHealthy),
+        _ => 0,
+    }
+}
+
+/// The clusters without counters that have no healthy endpoint, or had none.
+fn without_healthy<'a>(case: &Case<'a>) -> Vec<&'a Upstream> {
+    let none = |place: fn(&Endpoint) -> Option<&Place>, upstream: &Upstream| {
+        !upstream.endpoints.iter().filter_map(place).any(|place| place.health == "healthy")
+    };
+    let all = case.upstreams().iter().filter(|upstream| upstream.counters.is_empty());
+    all.filter(|upstream| {
+        none(|e| e.before.as_ref(), upstream) || none(|e| e.after.as_ref(), upstream)
+    })
+    .collect()
+}
+
+/// Responses without a healthy endpoint that no counter attributes to a cluster.
+fn uncounted(case: &Case<'_>, found: &mut Explanation) {
+    let said = case.saying(|said| said == Said::NobodyHealthy);
+    if said == 0 || case.upstreams().iter().any(|upstream| nobody_healthy(case, upstream) > 0) {
+        return;
+    }
+    let may: Vec<_> = without_healthy(case).iter().map(|upstream| upstream.name.as_str()).collect();
+    let which = match may.is_empty() {
+        true => "no cluster that was read had none before or after the run".to_owned(),
+        false => format!("it may be any of {}", may.join(", ")),
+    };
+    found.unknown.push(format!(
+        "which cluster had no healthy endpoint: {} \"no healthy upstream\", and {which}",
+        if said == 1 { "1 response says".to_owned() } else { format!("{said} responses say") }
+    ));
+}
+
+/// Too few healthy endpoints, so that Envoy used all of them.
+fn panicked(case: &Case<'_>, upstream: &Upstream) -> Option<Finding> {
+    let panicked = upstream.growth("lb_healthy_panic");
+    if panicked == 0 {
+        return None;
+    }
+    let below = upstream.settings.as_ref().and_then(|s| s.panic_percent);
+    let below = below.map_or_else(String::new, |percent| format!(" (below {percent} %)"));
+    let (effect, requests) = match case.failed_at(upstream) {
+        0 => (Effect::Moved, panicked),
+        failed => (Effect::Failed, panicked.min(failed)),
+    };
+    Some(finding(
+        Cause::PanicMode,
+        effect,
+        requests,
+        format!(
+            "{panicked} times, too few endpoints were healthy{below}, so Envoy used all of them, \
+             including ejected ones (lb_healthy_panic)"
+        ),
+        "Find out why they are unhealthy; outlierDetection.minHealthPercent is the threshold"
+            .to_owned(),
+    ))
+}
+
+/// Failed requests that were not retried because too many retries were in flight.
+pub(super) fn retries_capped(case: &Case<'_>, found: &mut Explanation) {
+    for upstream in case.upstreams() {
+        let refused = upstream.growth("upstream_rq_retry_overflow");
+        let requests = refused.min(case.failed_at(upstream));
+        if requests > 0 {
             found.findings.push(finding(
-                Cause::PanicMode,
-                if case.failed() > 0 { Effect::Failed } else { Effect::Moved },
-                if case.failed() > 0 { panicked.min(case.failed()) } else { panicked },
+                Cause::CircuitBreaker,
+                Effect::Failed,
+                requests,
                 format!(
-                    "{panicked} times, too few endpoints were healthy{below}, so Envoy used all of them, \
-                     including ejected ones (lb_healthy_panic)"
+                    "{} to {} failed without a further try, because a limit of its circuit breaker \
+                     on retries was reached (upstream_rq_retry_overflow {refused})",
+                    count(requests, "request"),
+                    upstream.name
                 ),
-                "Find out why they are unhealthy; outlierDetection.minHealthPercent is the threshold"
-                    .to_owned(),
+                case.look_at_breaker(),
             ));
         }
     }
@@ -311,8 +387,14 @@ impl Skew<'_> {
 fn split(case: &Case<'_>, found: &mut Explanation) -> bool {
     let subset = |name: &str| name.split('|').nth(2).unwrap_or_default().to_owned();
     let tried = |upstream: &Upstream| {
-        // An attempt without a connection counts only as a 503.
-        upstream.requests() + upstream.growth("upstream_rq_503")
+        // A request that reached no endpoint counts only as a 503.
+        let reached =
+            upstream.errors().saturating_sub(upstream.growth("upstream_rq_pending_failure_eject"));
+        let unsent = match upstream.counters.is_empty() {
+            true => nobody_healthy(case, upstream),
+            false => upstream.growth("upstream_rq_503").saturating_sub(reached),
+        };
+        upstream.requests() + unsent
     };
     let parts: Vec<_> = case
         .upstreams()

@@ -1,5 +1,7 @@
 //! What the rules look at: the readings of the Envoys beside the tally. Pure.
 
+use super::said::Said;
+use crate::diagnosis::admin_pages::Node;
 use crate::diagnosis::evidence::{Reading, Readings, Role, Upstream};
 use crate::tally::Tally;
 
@@ -48,11 +50,18 @@ impl<'a> Case<'a> {
         self.tally.failed_requests()
     }
 
-    /// How many failures contain one of these texts.
-    pub(super) fn failed_with(&self, texts: &[&str]) -> u64 {
-        let groups = self.tally.failures.iter();
-        let holding = groups.filter(|group| texts.iter().any(|text| group.what.contains(text)));
-        holding.map(|group| group.count).sum()
+    /// How many failures are of such kinds.
+    pub(super) fn saying(&self, kind: impl Fn(Said) -> bool) -> u64 {
+        let own = self.tally.failures.iter().filter(|group| kind(Said::of(group)));
+        own.map(|group| group.count).sum()
+    }
+
+    /// How many failed requests a cluster may account for: it sent them to an endpoint that failed,
+    /// or to none.
+    pub(super) fn failed_at(&self, upstream: &Upstream) -> u64 {
+        let unsent = upstream.growth("upstream_cx_none_healthy")
+            + upstream.growth("upstream_rq_pending_overflow");
+        self.failed().min(upstream.errors() + unsent)
     }
 
     /// A command that shows more about a cluster of the client's Envoy.
@@ -69,6 +78,14 @@ impl<'a> Case<'a> {
                 format!("istioctl proxy-config {kind} {pod} {flag} '{name}'")
             }
             None => format!("curl {}/clusters", client.from),
+        }
+    }
+
+    /// A command that shows the limits of the circuit breakers of the client's Envoy.
+    pub(super) fn look_at_breaker(&self) -> String {
+        match self.client.filter(|client| client.node.as_ref().and_then(Node::pod).is_none()) {
+            Some(client) => format!("curl -s {}/clusters | grep default_priority", client.from),
+            None => "kubectl get destinationrule -A -o yaml | grep -A12 connectionPool".to_owned(),
         }
     }
 

@@ -1,6 +1,7 @@
 //! Connections of the client's Envoy that failed, or were closed while requests were in flight.
 
 use super::case::Case;
+use super::said::Said;
 use crate::diagnosis::evidence::{Endpoint, Upstream};
 use crate::diagnosis::finding::{Cause, Effect, Explanation, Finding, Layer};
 use crate::units::count;
@@ -72,9 +73,7 @@ fn finding(case: &Case<'_>, upstream: &Upstream, cause: Cause, part: u64, all: u
 fn effect(case: &Case<'_>, cause: Cause) -> (Effect, u64) {
     let (retried, failed) = (case.tally.retried(), case.failed());
     // Failures that mention connections, or time limits.
-    let own = case
-        .failed_with(&["remote connection failure", "connection timeout", "within"])
-        .min(failed);
+    let own = case.saying(|said| matches!(said, Said::ConnectionFailure | Said::Late)).min(failed);
     match cause {
         _ if own > retried => (Effect::Failed, own),
         Cause::ConnectTimeout => (Effect::Delayed, retried.max(own)),
@@ -172,12 +171,16 @@ pub(super) fn broken(case: &Case<'_>, found: &mut Explanation) {
             Some(format!("{} refused {} certificates", reading.name, own.difference))
         })
         .collect();
+    // Where an Envoy closed them on purpose, that is the cause.
+    let refused: u64 = case.others.iter().map(|reading| reading.closed_on_purpose()).sum();
+    let failed = case.saying(Said::may_be_broken_connection);
     for upstream in case.upstreams() {
         let ended = upstream.growth("upstream_cx_destroy_remote_with_active_rq");
+        let ended = ended.saturating_sub(refused);
         let alerts = upstream.growth("ssl.connection_error").min(ended);
-        let requests = |count: u64| count.min(case.failed().max(case.tally.retried()));
-        let effect = if case.failed() > 0 { Effect::Failed } else { Effect::Moved };
-        if alerts > 0 {
+        let requests = |count: u64| count.min(failed.max(case.tally.retried()));
+        let effect = if failed > 0 { Effect::Failed } else { Effect::Moved };
+        if requests(alerts) > 0 {
             let said = if refusing.is_empty() {
                 String::new()
             } else {

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use super::case::Case;
 use super::connections::described;
+use super::said::Said;
 use crate::diagnosis::evidence::{Endpoint, Reading, Role, Upstream};
 use crate::diagnosis::finding::{Cause, Effect, Explanation, Finding, Layer};
 use crate::stats::exact;
 use crate::tally::latency::Latency;
-use crate::tally::outcome::FailureKind;
 use crate::tally::{BackendTally, Label, Tally};
 use crate::units::count;
 
@@ -33,13 +33,7 @@ fn misses(reading: &Reading) -> u64 {
 
 /// A sidecar without a filter chain for plaintext: its mode is STRICT.
 pub(super) fn plaintext(case: &Case<'_>, found: &mut Explanation) {
-    let resets: u64 = case
-        .tally
-        .failures
-        .iter()
-        .filter(|group| group.kind == FailureKind::Reset)
-        .map(|group| group.count)
-        .sum();
+    let (resets, ends) = (case.saying(|s| s == Said::Cut), case.saying(|s| s == Said::Termination));
     for server in case.with_role(Role::Server) {
         let missed = misses(server);
         if missed == 0 || case.failed() == 0 {
@@ -49,7 +43,7 @@ pub(super) fn plaintext(case: &Case<'_>, found: &mut Explanation) {
             layer: Layer::Server,
             cause: Cause::PlaintextRefused,
             effect: Effect::Failed,
-            requests: missed.min(resets.max(case.failed_with(&["connection termination"]))).max(1),
+            requests: missed.min(resets.max(ends)).max(1),
             evidence: format!(
                 "{} had no filter chain for {} ({NO_CHAIN}) and closed them: it accepts mTLS only",
                 server.name,
@@ -88,69 +82,133 @@ pub(super) fn unknown_server_names(case: &Case<'_>, found: &mut Explanation) {
 
 /// Attempts that an endpoint answered with an error, though it accepted the connection.
 fn error_responses(upstream: &Upstream) -> u64 {
-    let errors: u64 = upstream.endpoints.iter().map(|e| e.errors.difference).sum();
-    match upstream.counters.is_empty() {
-        false => errors
-            .saturating_sub(upstream.growth("upstream_rq_pending_failure_eject"))
-            .saturating_sub(upstream.growth("upstream_cx_destroy_remote_with_active_rq"))
-            .saturating_sub(upstream.growth("upstream_rq_timeout")),
+    if upstream.counters.is_empty() {
         // Without counters, only endpoints without a failed connection are certain.
-        true => {
-            let sure = upstream.endpoints.iter().filter(|e| e.connect_failures.difference == 0);
-            sure.map(|e| e.errors.difference).sum()
-        }
+        let sure = upstream.endpoints.iter().filter(|e| e.connect_failures.difference == 0);
+        return sure.map(|e| e.errors.difference).sum();
+    }
+    let grew = |counter| upstream.growth(counter);
+    let ended = grew("upstream_cx_destroy_remote_with_active_rq");
+    // What the Envoy could not read or was refused: some of it is counted by both.
+    let reset = grew("upstream_rq_rx_reset")
+        .max(grew("http2.rx_reset") + grew("http2.header_list_size_too_large"));
+    let made_here = [
+        grew("upstream_rq_pending_failure_eject"),
+        ended,
+        grew("upstream_cx_protocol_error").saturating_sub(ended),
+        reset,
+        grew("upstream_rq_timeout"),
+        grew("upstream_rq_per_try_timeout"),
+    ];
+    upstream.errors().saturating_sub(made_here.iter().sum())
+}
+
+/// How many requests to an endpoint ended in an error, the most first, at most three.
+pub(super) fn failing(upstream: &Upstream) -> Vec<String> {
+    let mut failing: Vec<_> =
+        upstream.endpoints.iter().filter(|e| e.errors.difference > 0).collect();
+    failing.sort_by_key(|e| std::cmp::Reverse(e.errors.difference));
+    let told = |e: &&Endpoint| {
+        let all = e.requests.difference.max(e.errors.difference);
+        format!("{} of {} to {}", e.errors.difference, count(all, "request"), described(e))
+    };
+    failing.iter().take(3).map(told).collect()
+}
+
+/// The sidecars behind a cluster's endpoints that could not connect to their application. Which
+/// pods are behind a gateway is not known, so that each may be one, unless it is an endpoint of
+/// another cluster.
+fn dead_behind(case: &Case<'_>, upstream: &Upstream) -> Vec<String> {
+    let ip = |endpoint: &Endpoint| {
+        endpoint.address.rsplit_once(':').map(|(ip, _)| ip.to_owned()).unwrap_or_default()
+    };
+    let is_at = |server: &Reading, upstream: &Upstream| {
+        let own = server.node.as_ref().and_then(|node| node.id.split('~').nth(1));
+        own.is_some_and(|own| upstream.endpoints.iter().any(|endpoint| ip(endpoint) == own))
+    };
+    let elsewhere = |server: &Reading| {
+        let others = case.upstreams().iter().filter(|other| other.name != upstream.name);
+        !is_at(server, upstream) && others.into_iter().any(|other| is_at(server, other))
+    };
+    let dead = case.with_role(Role::Server).filter(|server| !elsewhere(server));
+    let told = dead.filter_map(|server| {
+        let inbound = server.upstreams.iter().flat_map(|upstream| &upstream.endpoints);
+        let failed: u64 = inbound.map(|endpoint| endpoint.connect_failures.difference).sum();
+        let tried = || count(failed, "connection");
+        (failed > 0).then(|| format!("{} failed to open {} to it", server.name, tried()))
+    });
+    told.collect()
+}
+
+/// How many error responses of a cluster are of sidecars that could not connect to their
+/// application, by the words of the responses; `None` if other clusters erred, too, and no counter
+/// tells whose words these are.
+fn of_dead_application(case: &Case<'_>, upstream: &Upstream, responses: u64) -> Option<u64> {
+    // The client's own Envoy says the same about its own connections.
+    let own = case.upstreams().iter().flat_map(|upstream| &upstream.endpoints);
+    let own: u64 = own.map(|endpoint| endpoint.connect_failures.difference).sum();
+    let said = case.saying(|said| said == Said::ConnectionFailure).saturating_sub(own);
+    let erring = case.upstreams().iter().filter(|upstream| error_responses(upstream) > 0).count();
+    match (said, upstream.counters.is_empty()) {
+        (0, _) => Some(0),
+        _ if erring == 1 => Some(said.min(responses)),
+        (_, true) => None,
+        (_, false) => Some(said.min(responses).min(upstream.growth("upstream_rq_503"))),
     }
 }
 
 /// Error responses: the application behind a sidecar is down, or it responds with errors itself.
-pub(super) fn error_answers(case: &Case<'_>, found: &mut Explanation) {
-    let dead: Vec<_> = case
-        .with_role(Role::Server)
-        .filter_map(|server| {
-            let inbound = server.upstreams.iter().flat_map(|upstream| &upstream.endpoints);
-            let failed: u64 = inbound.map(|endpoint| endpoint.connect_failures.difference).sum();
-            let tried = || count(failed, "connection");
-            (failed > 0).then(|| format!("{} failed to open {} to it", server.name, tried()))
-        })
-        .collect();
+/// `unexplained` of them may be of applications.
+pub(super) fn error_answers(case: &Case<'_>, unexplained: u64, found: &mut Explanation) {
     for upstream in case.upstreams() {
         let responses = error_responses(upstream).min(case.failed());
         if responses == 0 {
             continue;
         }
-        let own = case.failed_with(&["upstream connect error", "connection failure"]);
-        let is_dead = !dead.is_empty() || own > 0;
-        let mut failing: Vec<_> =
-            upstream.endpoints.iter().filter(|e| e.errors.difference > 0).collect();
-        failing.sort_by_key(|e| std::cmp::Reverse(e.errors.difference));
-        let ends: Vec<_> = failing
-            .iter()
-            .take(3)
-            .map(|e| {
-                let all = e.requests.difference.max(e.errors.difference);
-                format!("{} of {} to {}", e.errors.difference, count(all, "request"), described(e))
-            })
-            .collect();
-        let proof = match (&dead[..], is_dead) {
-            ([], true) => " by a sidecar that could not connect to its application".to_owned(),
-            ([], false) => " by the application or a service that it calls".to_owned(),
-            (dead, _) => {
-                format!("; the sidecar is up, but its application is not: {}", dead.join(", "))
+        let servers = dead_behind(case, upstream);
+        let own = unexplained.min(responses);
+        let (dead, erring) = match of_dead_application(case, upstream, responses) {
+            _ if !servers.is_empty() => {
+                let said = case.saying(|said| said == Said::ConnectionFailure) + unexplained;
+                (responses.min(said), 0)
             }
+            Some(dead) => (dead, own.min(responses - dead)),
+            None => (0, responses),
         };
-        found.findings.push(Finding {
-            layer: Layer::Server,
-            cause: if is_dead { Cause::AppDead } else { Cause::ServerErrors },
-            effect: Effect::Failed,
-            requests: responses,
-            evidence: format!("{} were answered with an error{proof}", ends.join(", ")),
-            next: match is_dead {
-                true => "kubectl get pods: is the application's container ready, and does it \
-                         listen on the service's targetPort?"
+        let answered = format!("{} were answered with an error", failing(upstream).join(", "));
+        if dead > 0 {
+            let proof = match servers.is_empty() {
+                true => " by a sidecar that could not connect to its application".to_owned(),
+                false => format!(
+                    "; the sidecar is up, but its application is not: {}",
+                    servers.join(", ")
+                ),
+            };
+            found.findings.push(Finding {
+                layer: Layer::Server,
+                cause: Cause::AppDead,
+                effect: Effect::Failed,
+                requests: dead,
+                evidence: format!("{answered}{proof}"),
+                next: "kubectl get pods: is the application's container ready, and does it \
+                       listen on the service's targetPort?"
                     .to_owned(),
-                false => "kubectl logs of the pods that answer with errors".to_owned(),
-            },
-        });
+            });
+        }
+        if erring > 0 {
+            let by = match own {
+                0 => " by the application, or by a sidecar that could not connect to it",
+                _ => " by the application or a service that it calls",
+            };
+            found.findings.push(Finding {
+                layer: Layer::Server,
+                cause: Cause::ServerErrors,
+                effect: Effect::Failed,
+                requests: erring,
+                evidence: format!("{answered}{by}"),
+                next: "kubectl logs of the pods that answer with errors".to_owned(),
+            });
+        }
     }
 }
 

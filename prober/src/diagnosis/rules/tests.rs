@@ -1,5 +1,7 @@
 //! Each cause by the numbers that show it, and what is said where nothing shows.
 
+mod refusals;
+
 use std::time::Duration;
 
 use echo_reply::Identity;
@@ -10,8 +12,7 @@ use crate::diagnosis::evidence::{Change, Endpoint, Place, Role, Upstream};
 use crate::diagnosis::finding::{Cause, Layer};
 use crate::expectation;
 use crate::tally::latency::Latency;
-use crate::tally::outcome::Failure;
-use crate::tally::outcome::FailureKind;
+use crate::tally::outcome::{Code, Failure, FailureKind};
 use crate::tally::{BackendTally, FailureGroup};
 use crate::verdict::Judged;
 
@@ -72,6 +73,7 @@ fn reading(name: &str, role: Role, upstreams: Vec<Upstream>) -> Reading {
         upstreams,
         others_with_gateways: 0,
         listeners: std::collections::BTreeMap::new(),
+        filters: std::collections::BTreeMap::new(),
     }
 }
 
@@ -130,7 +132,10 @@ impl Asked {
             tally.backends.insert(who, backend);
         }
         for (kind, what, count) in self.failures {
-            tally.failures.push(FailureGroup::new(Failure::new(kind, what), count));
+            let mut failure = Failure::new(kind, what);
+            let code = what.split([' ', ':']).next().and_then(|code| code.parse().ok());
+            failure.code = code.filter(|_| kind == FailureKind::Status).map(Code::Http);
+            tally.failures.push(FailureGroup::new(failure, count));
         }
         (tally, self.verdicts)
     }
