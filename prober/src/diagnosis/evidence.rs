@@ -343,10 +343,8 @@ fn reading(sighting: Sighting, host: &str, port: u16) -> Reading {
     };
     let mut chosen: Vec<_> = all.iter().filter(|upstream| asked(upstream)).cloned().collect();
     if chosen.iter().all(|upstream| upstream.activity() == 0) {
-        // A route may lead to clusters of other services. Others than a service's are not of a
-        // request to one.
-        let service = |name: &str| chosen.is_empty() || name.starts_with("outbound|");
-        let active = |u: &&Upstream| u.activity() > 0 && !asked(u) && service(&u.name);
+        // A route may lead to clusters of other names.
+        let active = |u: &&Upstream| u.activity() > 0 && !asked(u) && !is_own(&u.name);
         let more: Vec<_> = all.iter().filter(active).cloned().collect();
         chosen.extend(more);
     }
@@ -494,6 +492,12 @@ fn host_of(cluster: &str) -> Option<&str> {
         None => cluster.splitn(4, '|').nth(3),
     };
     host.filter(|host| !host.is_empty())
+}
+
+/// Whether a cluster is for the Envoy's own needs, or for what a sidecar receives.
+fn is_own(cluster: &str) -> bool {
+    const OWN: [&str; 5] = ["xds-grpc", "sds-grpc", "prometheus_stats", "agent", "zipkin"];
+    OWN.contains(&cluster) || cluster.to_ascii_lowercase().starts_with("inbound")
 }
 
 /// Whether this is a cluster of the service with this host name, which may be a short one.

@@ -1,12 +1,15 @@
 //! Causes that one or two Envoys are enough for: each with a real Envoy, its real counters and its
 //! own words.
 
+mod http2;
+
 use std::io::Write as _;
 use std::net::TcpStream;
 
 use serde_json::{Value, json};
 
-use super::envoy::{Envoy, ISTIO, Listener, cluster, filter, http2, protocol, subset};
+use self::http2::{Conduct, Http2Server};
+use super::envoy::{Envoy, ISTIO, Listener, cluster, filter, protocol, subset};
 use crate::servers::{self, Server, line, linger_open, nobody, read_head, response};
 
 /// An application whose paths are its faults, on kept connections.
@@ -118,8 +121,13 @@ fn explain_tells_invalid_responses_from_a_dead_application() {
         contains(&told, &["upstream_cx_protocol_error 20", "HTTP/1.1", "60 KiB and 100 headers"]);
         contains(&told, &[&format!("curl -sv -o /dev/null http://127.0.0.1:{}/", app.port())]);
     }
-    let told = before(&app, http2()).explained("in", "/").only(cause, "server", 20);
+    envoy.explained_with("in", "/large", &["-n", "20", "-X", "HEAD"]).only(cause, "server", 20);
+    let envoy = before(&app, super::envoy::http2());
+    let told = envoy.explained("in", "/").only(cause, "server", 20);
     contains(&told, &["speaks HTTP/2 to it", "HTTP/1.1 only", "20 of 20 requests"]);
+
+    // Requests share connections, and a connection fails all of them.
+    envoy.explained_with("in", "/", &["-n", "60", "--concurrency", "20"]).only(cause, "server", 60);
 
     // What is HTTP/2 and too large, of another Envoy.
     let code = "function envoy_on_response(h) for i = 1, 20 do \
@@ -128,7 +136,7 @@ fn explain_tells_invalid_responses_from_a_dead_application() {
     let large = Listener::to("in", json!({ "cluster": "app" }))
         .filtered(filter("filters.http.lua.v3.Lua", lua));
     let large = Envoy::start(vec![large.made()], vec![cluster("app", &[app.port()], json!({}))]);
-    let app = cluster("app", &[large.port("in")], http2());
+    let app = cluster("app", &[large.port("in")], super::envoy::http2());
     let envoy =
         Envoy::start(vec![Listener::to("in", json!({ "cluster": "app" })).made()], vec![app]);
     let told = envoy.explained("in", "/").only(cause, "server", 20);
@@ -217,8 +225,8 @@ fn explain_names_timeouts_and_limits() {
             cluster("short", &[app.port()], protocol(duration)),
         ],
     );
-    let four = ["-n", "4"];
-    let body = ["-n", "4", "--data", "more than ten bytes"];
+    let four = ["-n", "4", "-c", "1"];
+    let body = ["-n", "4", "-c", "1", "--data", "more than ten bytes"];
     let limit = "upstream reset by limit";
     for (listener, path, more, cause, counter) in [
         ("route", "/silent", &four[..], "route timeout", "upstream_rq_timeout 4"),
@@ -303,7 +311,18 @@ fn explain_names_what_an_envoy_refuses_by_itself() {
         let said = envoy.explained(listener, "/");
         let told = said.only(cause, "client-balancer", requests);
         contains(&told, &[counter, "at the client's Envoy"]);
+        contains(&said.again(), &[&format!("{cause} (client balancer)"), counter]);
         assert_eq!(said.unknown(), [] as [&str; 0], "{listener}");
+    }
+    // A response to HEAD has no words.
+    for (listener, cause) in [
+        ("fault", "fault injection"),
+        ("rbac", "RBAC"),
+        ("route", "no such route"),
+        ("cluster", "no such cluster"),
+    ] {
+        let said = envoy.explained_with(listener, "/", &["-n", "20", "-X", "HEAD"]);
+        said.only(cause, "client-balancer", 20);
     }
     // The same statuses of the application are not its doing.
     for path in ["/404", "/503"] {
@@ -405,4 +424,59 @@ fn explain_takes_nothing_of_other_callers_for_its_own() {
     let name = format!("gke1/echo2={}", envoy.admin);
     let said = front.explained_with("in", "/", &["-n", "20", "--envoy-admin", &name]);
     said.only("server errors", "server", 20);
+}
+
+#[test]
+fn explain_names_streams_that_the_other_side_reset() {
+    for (conduct, cause, counter) in [
+        (Conduct::Reset(h2::Reason::CANCEL), "upstream reset", "upstream_rq_rx_reset 20"),
+        (
+            Conduct::Reset(h2::Reason::REFUSED_STREAM),
+            "upstream reset by limit",
+            "http2.rx_reset 20",
+        ),
+    ] {
+        let server = Http2Server::start(conduct);
+        let app = cluster("app", &[server.port()], super::envoy::http2());
+        let to_app = Listener::to("in", json!({ "cluster": "app" })).made();
+        let envoy = Envoy::start(vec![to_app], vec![app]);
+        let told = envoy.explained("in", "/").only(cause, "server", 20);
+        contains(&told, &[counter, "to app"]);
+    }
+}
+
+#[test]
+fn explain_names_the_global_rate_limit_of_a_cluster() {
+    let app = application();
+    let service = Http2Server::start(Conduct::OverLimit);
+    let limit = json!({
+        "domain": "test", "timeout": "10s",
+        "rate_limit_service": { "transport_api_version": "V3",
+            "grpc_service": { "envoy_grpc": { "cluster_name": "limiter" } } },
+    });
+    let key = json!([{ "actions": [{ "generic_key": { "descriptor_value": "all" } }] }]);
+    let limited = Listener::to("in", json!({ "cluster": "app", "rate_limits": key }))
+        .filtered(filter("filters.http.ratelimit.v3.RateLimit", limit));
+    let clusters = vec![
+        cluster("app", &[app.port()], json!({})),
+        cluster("limiter", &[service.port()], super::envoy::http2()),
+    ];
+    let envoy = Envoy::start(vec![limited.made()], clusters);
+    let told = envoy.explained("in", "/").only("rate limit", "client-balancer", 20);
+    contains(&told, &["to app", "ratelimit.over_limit 20"]);
+}
+
+#[test]
+fn explain_names_a_limit_of_retries_beside_what_failed() {
+    let app = application();
+    let none = json!({ "circuit_breakers": { "thresholds": [{ "max_retries": 0 }] } });
+    let retry =
+        json!({ "cluster": "app", "retry_policy": { "retry_on": "5xx", "num_retries": 2 } });
+    let envoy = Envoy::start(
+        vec![Listener::to("in", retry).made()],
+        vec![cluster("app", &[app.port()], none)],
+    );
+    let said = envoy.explained("in", "/500");
+    let causes: Vec<_> = said.causes().into_iter().map(|(cause, ..)| cause).collect();
+    assert_eq!(causes, ["server errors", "circuit breaker"], "{said:#?}");
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 use serde_json::{Value, json};
@@ -78,7 +79,7 @@ impl Envoy {
 
     /// 20 requests to a listener, explained by this Envoy.
     pub(super) fn explained(&self, listener: &str, path: &str) -> Explained {
-        self.explained_with(listener, path, &["-n", "20"])
+        self.explained_with(listener, path, &["-n", "20", "-c", "1"])
     }
 
     /// The same with other flags.
@@ -86,7 +87,7 @@ impl Envoy {
         let to = format!("::127.0.0.1:{}", self.port(listener));
         let url = format!("http://echo2:8080{path}");
         let mut prober = command("prober");
-        prober.args(["-t", &url, "-c", "1", "--connect-to", &to]);
+        prober.args(["-t", &url, "--connect-to", &to]);
         prober.args(["--explain", "--envoy-admin", &self.admin, "-o", "json"]).args(more);
         Explained::of(&finish(&mut prober))
     }
@@ -132,6 +133,14 @@ impl Explained {
         assert_eq!(self.causes(), [(cause.to_owned(), layer.to_owned(), requests)], "{self:#?}");
         let finding = &self.lines("findings")[0];
         format!("{} -> {}", finding["evidence"], finding["next"])
+    }
+
+    /// The causes again, of the report alone.
+    pub(super) fn again(&self) -> String {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("run.json");
+        fs::write(&file, self.report.to_string()).expect("written");
+        harness::run("prober", [Path::new("explain-run"), &file]).stdout
     }
 
     pub(super) fn unknown(&self) -> Vec<String> {

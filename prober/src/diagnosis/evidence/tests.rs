@@ -214,6 +214,7 @@ fn where_the_service_itself_got_nothing_its_route_may_lead_to_other_services() {
             (SERVICE, vec![host("10.0.0.1:8080", own)]),
             (other, vec![host("10.0.0.2:80", n)]),
             ("xds-grpc", vec![host("10.0.0.3:15012", n)]),
+            ("inbound|8080||", vec![host("127.0.0.1:8080", n)]),
         ];
         snapshot("sidecar~c", &all, &[])
     };

@@ -83,7 +83,12 @@ pub(super) fn no_healthy_endpoint(case: &Case<'_>, found: &mut Explanation) {
 /// responses are attributed only if no other cluster can be meant.
 fn nobody_healthy(case: &Case<'_>, upstream: &Upstream) -> u64 {
     if !upstream.counters.is_empty() {
-        return upstream.growth("upstream_cx_none_healthy").min(case.failed());
+        // Words may be replaced on the way; a 503 of an endpoint counts as its error.
+        let errors: u64 = case.upstreams().iter().map(Upstream::errors).sum();
+        let other = |said| matches!(said, Said::Empty(503) | Said::Other(Some(503) | None));
+        let unsaid = case.saying(other).saturating_sub(errors);
+        let said = case.saying(|said| matches!(said, Said::NobodyHealthy | Said::Cut));
+        return upstream.growth("upstream_cx_none_healthy").min(said + unsaid);
     }
     match &without_healthy(case)[..] {
         [only] if only.name == upstream.name => case.saying(|said| said == Said::NobodyHealthy),
@@ -421,10 +426,17 @@ fn split(case: &Case<'_>, found: &mut Explanation) -> bool {
             Cause::WeightedSplit,
             Effect::Moved,
             if parts.len() == 1 { all } else { above },
-            format!(
-                "a route splits requests among subsets by weight: {}; there is no failover between them",
-                told.join(", ")
-            ),
+            match &parts[..] {
+                [(only, count)] => format!(
+                    "a route sends all requests to subset {only} ({count}); there is no failover to \
+                     another one"
+                ),
+                _ => format!(
+                    "a route splits requests among subsets by weight: {}; there is no failover \
+                     between them",
+                    told.join(", ")
+                ),
+            },
             "kubectl get virtualservice -A -o yaml | grep -B4 'weight:'".to_owned(),
         ));
     }

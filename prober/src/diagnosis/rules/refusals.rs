@@ -7,7 +7,7 @@ mod kinds;
 use super::KEEP_COUNTERS;
 use super::case::Case;
 use super::said::Said;
-use super::servers::failing;
+use super::servers::{error_responses, failing};
 use crate::diagnosis::evidence::{Reading, Role, Upstream};
 use crate::diagnosis::finding::{Cause, Effect, Explanation, Finding, Layer};
 use crate::units::count;
@@ -139,14 +139,21 @@ fn attributed(case: &Case<'_>, kind: &Kind, place: &Place<'_>, open: &mut Open) 
 /// not make them.
 fn answered(case: &Case<'_>, kind: &Kind, place: &Place<'_>, said: Said) -> u64 {
     let (Said::Empty(code) | Said::Other(Some(code))) = said else { return 0 };
+    let upstreams = || place.reading.upstreams.iter();
     let counter = match code {
-        500.. => return place.reading.upstreams.iter().map(Upstream::errors).sum(),
+        500.. => return upstreams().map(error_responses).sum(),
+        403 => "upstream_rq_403",
         404 => "upstream_rq_404",
         // The filter of a global rate limit adds its own responses to this counter.
         429 if case.growth(kinds::OVER_LIMIT) == 0 && !kind.is_cluster() => "upstream_rq_429",
         _ => return 0,
     };
-    place.reading.upstreams.iter().map(|upstream| upstream.growth(counter)).sum()
+    // Without counters, each response may have had this status code.
+    let own = |upstream: &Upstream| match upstream.counters.is_empty() {
+        true => upstream.requests().saturating_sub(upstream.errors()),
+        false => upstream.growth(counter),
+    };
+    upstreams().map(own).sum()
 }
 
 /// A finding by the counters of one place.

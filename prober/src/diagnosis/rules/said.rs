@@ -107,7 +107,7 @@ impl Said {
 
     /// Whether the end of a connection to the server may look so.
     pub(super) fn may_be_broken_connection(self) -> bool {
-        matches!(self, Self::Termination | Self::Cut | Self::Late | Self::Other(_) | Self::Empty(_))
+        matches!(self, Self::Termination | Self::Cut | Self::Late | Self::Empty(500..))
     }
 }
 

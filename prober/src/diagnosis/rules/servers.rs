@@ -33,21 +33,21 @@ fn misses(reading: &Reading) -> u64 {
 
 /// A sidecar without a filter chain for plaintext: its mode is STRICT.
 pub(super) fn plaintext(case: &Case<'_>, found: &mut Explanation) {
-    let (resets, ends) = (case.saying(|s| s == Said::Cut), case.saying(|s| s == Said::Termination));
+    let closed = case.saying(|said| matches!(said, Said::Cut | Said::Termination));
     for server in case.with_role(Role::Server) {
-        let missed = misses(server);
-        if missed == 0 || case.failed() == 0 {
+        let requests = misses(server).min(closed);
+        if requests == 0 {
             continue;
         }
         found.findings.push(Finding {
             layer: Layer::Server,
             cause: Cause::PlaintextRefused,
             effect: Effect::Failed,
-            requests: missed.min(resets.max(ends)).max(1),
+            requests,
             evidence: format!(
                 "{} had no filter chain for {} ({NO_CHAIN}) and closed them: it accepts mTLS only",
                 server.name,
-                count(missed, "connection")
+                count(misses(server), "connection")
             ),
             next: "kubectl get peerauthentication -A; then give the caller a sidecar, or set the \
                    service's mode to PERMISSIVE"
@@ -58,20 +58,23 @@ pub(super) fn plaintext(case: &Case<'_>, found: &mut Explanation) {
 
 /// A gateway without a filter chain for the requested server name.
 pub(super) fn unknown_server_names(case: &Case<'_>, found: &mut Explanation) {
+    let failed = case.saying(|said| {
+        matches!(said, Said::ConnectionFailure | Said::Termination | Said::Cut | Said::Elsewhere)
+    });
     for gateway in case.with_role(Role::Gateway) {
-        let missed = misses(gateway);
-        if missed == 0 {
+        let requests = misses(gateway).min(failed.max(case.tally.retried()));
+        if requests == 0 {
             continue;
         }
         found.findings.push(Finding {
             layer: Layer::Gateway,
             cause: Cause::UnknownServerName,
-            effect: if case.failed() > 0 { Effect::Failed } else { Effect::Moved },
-            requests: missed.min(case.failed().max(case.tally.retried())).max(1),
+            effect: if failed > 0 { Effect::Failed } else { Effect::Moved },
+            requests,
             evidence: format!(
                 "{} had no filter chain for {} ({NO_CHAIN})",
                 gateway.name,
-                count(missed, "connection")
+                count(misses(gateway), "connection")
             ),
             next: "kubectl -n istio-system get gateway cross-network-gateway -o yaml; does the \
                    service exist there with the same name, namespace and port?"
@@ -81,7 +84,7 @@ pub(super) fn unknown_server_names(case: &Case<'_>, found: &mut Explanation) {
 }
 
 /// Attempts that an endpoint answered with an error, though it accepted the connection.
-fn error_responses(upstream: &Upstream) -> u64 {
+pub(super) fn error_responses(upstream: &Upstream) -> u64 {
     if upstream.counters.is_empty() {
         // Without counters, only endpoints without a failed connection are certain.
         let sure = upstream.endpoints.iter().filter(|e| e.connect_failures.difference == 0);

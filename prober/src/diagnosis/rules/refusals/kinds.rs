@@ -11,6 +11,8 @@ pub(super) const ENDED: &str = "upstream_cx_destroy_remote_with_active_rq";
 pub(super) const OVER_LIMIT: &str = "ratelimit.over_limit";
 const CONNECTIONS: &str = "upstream_cx_overflow";
 const HEADERS_TOO_LARGE: &str = "http2.header_list_size_too_large";
+/// What a request looks like whose time was over: its response is cut, or to a HEAD request.
+const LATE: &[Said] = &[Said::Cut, Said::Empty(504)];
 const RESET: &str = "upstream_rq_rx_reset";
 
 /// Where a kind is counted.
@@ -67,6 +69,17 @@ impl Kind {
     }
 }
 
+/// How many requests the connections that a counter counts may have had in flight: with HTTP/2 all
+/// that failed, otherwise one each.
+fn requests_of(upstream: &Upstream, counter: &str) -> u64 {
+    match upstream.growth(counter) {
+        connections @ 1.. if upstream.has("upstream_cx_http2_total") => {
+            connections.max(upstream.errors())
+        }
+        connections => connections,
+    }
+}
+
 /// Words that two kinds share are tried in this order.
 pub(super) const KINDS: [Kind; 19] = [
     kind(
@@ -84,11 +97,11 @@ pub(super) const KINDS: [Kind; 19] = [
         Cause::UpstreamProtocolError,
         Some(Said::ProtocolError),
         Counted::Cluster(
-            |u| u.growth("upstream_cx_protocol_error"),
+            |u| requests_of(u, "upstream_cx_protocol_error"),
             &["upstream_cx_protocol_error", "upstream_cx_http2_total"],
         ),
     )
-    .or(&[Said::Cut])
+    .or(&[Said::Cut, Said::Empty(502)])
     .of_server(),
     Kind {
         left: false,
@@ -123,13 +136,13 @@ pub(super) const KINDS: [Kind; 19] = [
             &["upstream_rq_max_duration_reached"],
         ),
     )
-    .or(&[Said::Cut]),
+    .or(LATE),
     kind(
         Cause::ResetByLimit,
         Some(Said::DownstreamDuration),
         Counted::Filter("downstream_rq_max_duration_reached"),
     )
-    .or(&[Said::Cut]),
+    .or(LATE),
     Kind {
         reply: Some("upstream_rq_413"),
         ..kind(
@@ -149,14 +162,15 @@ pub(super) const KINDS: [Kind; 19] = [
             ),
         )
     }
-    .or(&[Said::Cut]),
+    .or(LATE),
     kind(
         Cause::RouteTimeout,
         Some(Said::IdleTimeout),
         Counted::Filter("downstream_rq_idle_timeout"),
     )
-    .or(&[Said::Cut]),
-    kind(Cause::FaultInjection, Some(Said::FaultAbort), Counted::Filter("fault.aborts_injected")),
+    .or(LATE),
+    kind(Cause::FaultInjection, Some(Said::FaultAbort), Counted::Filter("fault.aborts_injected"))
+        .or(&[Said::Empty(503), Said::Empty(500)]),
     Kind {
         reply: Some("upstream_rq_429"),
         ..kind(
@@ -171,7 +185,8 @@ pub(super) const KINDS: [Kind; 19] = [
     Kind {
         reply: Some("upstream_rq_403"),
         ..kind(Cause::Rbac, Some(Said::Denied), Counted::Filter("rbac.denied"))
-    },
+    }
+    .or(&[Said::Empty(403)]),
     kind(Cause::Rbac, None, Counted::Filter("tcp.rbac.denied")).or(&[Said::Termination, Said::Cut]),
     kind(Cause::NoRoute, None, Counted::Filter("no_route")).or(&[Said::Empty(404)]),
     kind(Cause::NoCluster, None, Counted::Filter("no_cluster")).or(&[
@@ -185,7 +200,7 @@ pub(super) const KINDS: [Kind; 19] = [
         ..kind(
             Cause::ConnectionsBroken,
             Some(Said::Termination),
-            Counted::Cluster(|u| u.growth(ENDED), &[ENDED]),
+            Counted::Cluster(|u| requests_of(u, ENDED), &[ENDED]),
         )
     },
 ];
@@ -306,7 +321,7 @@ impl Kind {
 /// Why a response is invalid, as far as counters can tell.
 fn not_http(kind: &Kind, upstream: Option<&Upstream>) -> &'static str {
     if kind.counter() == HEADERS_TOO_LARGE {
-        return "the response headers are larger than this Envoy accepts (60 KiB by default)";
+        return "the response headers are larger than this Envoy accepts, by default 60 KiB";
     }
     let opened = |version: &str| upstream.is_some_and(|upstream| upstream.has(version));
     match (opened("upstream_cx_http1_total"), opened("upstream_cx_http2_total")) {
@@ -315,12 +330,12 @@ fn not_http(kind: &Kind, upstream: Option<&Upstream>) -> &'static str {
              may speak HTTP/1.1 only"
         }
         (true, false) => {
-            "the response is not valid HTTP/1.1, or its headers are larger than this Envoy accepts \
-             (60 KiB and 100 headers by default)"
+            "the response is not valid HTTP/1.1, or its headers are larger than this Envoy accepts, \
+             by default 60 KiB and 100 headers"
         }
         _ => {
             "the response is not valid HTTP of the version that this Envoy speaks to it, or its \
-             headers are larger than this Envoy accepts (60 KiB and 100 headers by default)"
+             headers are larger than this Envoy accepts, by default 60 KiB and 100 headers"
         }
     }
 }

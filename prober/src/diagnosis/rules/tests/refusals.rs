@@ -69,6 +69,8 @@ fn of_two_clusters_only_the_one_that_counted_is_named() {
 fn what_nobody_was_refused_is_not_a_cause() {
     // Others met all of these; the requests of this run failed with an error of the application.
     let all = [
+        ("upstream_cx_none_healthy", 9),
+        ("upstream_cx_destroy_remote_with_active_rq", 9),
         ("upstream_rq_pending_overflow", 9),
         ("upstream_cx_protocol_error", 9),
         ("upstream_rq_rx_reset", 9),
@@ -82,6 +84,11 @@ fn what_nobody_was_refused_is_not_a_cause() {
         &[("http.x.no_route", 9), ("http.x.rbac.denied", 9), ("http.x.fault.aborts_injected", 9)],
     )
     .filters;
+    for (name, role) in [("gke1/x", Role::Server), ("gke1/y", Role::Gateway)] {
+        let mut other = reading(name, role, Vec::new());
+        other.listeners.insert("listener.x.no_filter_chain_match".to_owned(), grew(9));
+        readings.envoys.push(other);
+    }
     let found = failing("500: \"oops\"", 30).because(&readings);
     assert_eq!(causes(&found), [Cause::ServerErrors], "{found:?}");
     let found = answers(100, 100, 0).because(&two((0, &all), (0, &[])));
@@ -215,6 +222,10 @@ fn empty_responses_of_endpoints_are_not_refusals() {
     assert_eq!((causes(&found)[0], found.findings[0].requests), (Cause::OnlyLocalEndpoints, 130));
     let own = found.findings.iter().find(|f| f.cause == Cause::NoRoute);
     assert_eq!(own.map(|f| f.requests), Some(5), "{found:?}");
+    // Without counters of the cluster, all may be.
+    readings.envoys[0].upstreams[0].counters.clear();
+    let found = failing("404 Not Found: no body", 30).because(&readings);
+    assert!(!causes(&found).contains(&Cause::NoRoute), "{found:?}");
 }
 
 #[test]
@@ -288,4 +299,24 @@ fn a_gateway_with_too_many_connections_closed_them() {
     let failed: Vec<_> = found.findings.iter().filter(|f| f.effect == Effect::Failed).collect();
     assert_eq!((failed.len(), failed[0].cause), (1, Cause::CircuitBreaker), "{found:?}");
     assert_eq!(failed[0].layer, Layer::Gateway);
+}
+
+#[test]
+fn with_http2_one_connection_fails_many_requests() {
+    for (counter, what, cause) in [
+        ("upstream_cx_protocol_error", RESET[1].1, Cause::UpstreamProtocolError),
+        (
+            "upstream_cx_destroy_remote_with_active_rq",
+            "503: \"reset reason: connection termination\"",
+            Cause::ConnectionsBroken,
+        ),
+    ] {
+        let counters = [(counter, 2), ("upstream_cx_http2_total", 2)];
+        let found = failing(what, 30).because(&two((0, &[]), (30, &counters)));
+        assert_eq!(causes(&found), [cause], "none is behind: {found:?}");
+        assert!(found.unknown.is_empty(), "{found:?}");
+        // With HTTP/1.1, two connections are two requests, and the rest is behind.
+        let found = failing(what, 30).because(&two((0, &[]), (30, &counters[..1])));
+        assert_eq!(causes(&found), [cause, cause], "{found:?}");
+    }
 }
