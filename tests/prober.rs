@@ -1,6 +1,7 @@
 //! `prober` as people and CI run it: a module for each topic.
 
 mod addresses;
+mod command_line;
 mod copies;
 mod engine;
 mod explain;
@@ -19,4 +20,5 @@ pub(crate) mod probing;
 mod progress;
 mod reports;
 mod verdicts;
+mod wait;
 pub(crate) mod watch;

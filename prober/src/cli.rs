@@ -1,6 +1,9 @@
 //! Every flag of the program; the doc comments are the help text. Only the form of the flags is
 //! checked here; `plan` checks their values.
 
+mod foreign;
+mod targets;
+mod values;
 pub(crate) mod version;
 mod watch;
 
@@ -8,18 +11,21 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use usage::count;
 
+use targets::TargetArgs;
 pub(crate) use watch::WatchArgs;
 
 const AFTER_HELP: &str = "\
 Examples:
-  prober --target istio1.xiaowenx.com/echo2
-  prober --target istio1.xiaowenx.com/echo2 --resolve '*:80:34.82.246.2' \\
+  prober localhost:8080
+  prober istio1.example.com/echo2 --resolve '*:80:34.82.246.2' \\
          --expect 'exactly kops,gke1'
   prober matrix mesh.yaml
 
 Expectations:
-  errors = 0             an echo answers every request
+  errors = 0             every request is answered. This must hold, too, unless
+                         error-rate, lost or failover say how many may fail
   error-rate <= 0.1%     at most 0.1 % of the requests fail
   retried = 0            Envoy retries no request
   only kops              no cluster other than kops answers
@@ -37,7 +43,7 @@ Expectations:
   names to compare those instead. +- means ±. More: prober explain EXPR
 
 Exit codes:
-  0 every expectation is met (without --expect: errors = 0)
+  0 every expectation is met
   1 an expectation is missed    2 wrong usage, or prober could not run
   3 inconclusive                130 interrupted";
 
@@ -75,6 +81,7 @@ pub enum Command {
     /// Probe all sources × targets of a YAML file
     Matrix(MatrixArgs),
     /// Probe continuously, judge the last minutes, and serve metrics and a live page
+    #[command(mut_arg("urls", |arg| arg.hide(true)))]
     Watch(Box<WatchArgs>),
     /// Explain what expectations assert, and how many requests they need
     Explain(ExplainArgs),
@@ -107,9 +114,8 @@ pub enum Command {
 /// The flags of a plain run.
 #[derive(Clone, Debug, Args)]
 pub struct RunArgs {
-    /// URL to probe; http:// if it has no scheme; repeatable
-    #[arg(short, long = "target", value_name = "URL")]
-    pub targets: Vec<String>,
+    #[command(flatten)]
+    pub targets: TargetArgs,
     #[command(flatten)]
     pub load: LoadArgs,
     #[command(flatten)]
@@ -131,7 +137,7 @@ pub struct RunArgs {
     #[command(flatten)]
     pub judge: JudgeArgs,
     /// Print the first N answers as they were received
-    #[arg(long, value_name = "N", help_heading = "Output")]
+    #[arg(long, value_name = "N", help_heading = "Output", value_parser = count::parse)]
     pub show: Option<u64>,
     /// Write this id into the JSON report: 'prober merge' judges reports with the same id
     /// as one sample
@@ -187,7 +193,8 @@ pub struct EnvoyArgs {
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Verdict")]
 pub struct JudgeArgs {
-    /// Expectation, such as 'exactly kops,gke1'; repeatable [default: errors = 0]
+    /// Expectation, such as 'exactly kops,gke1'; repeatable. errors = 0 must hold, too,
+    /// unless one says how many requests may fail: error-rate, lost or failover
     #[arg(short, long = "expect", value_name = "EXPR")]
     pub expectations: Vec<String>,
     /// File with an expectation on each line; '#' starts a comment; repeatable
@@ -197,7 +204,7 @@ pub struct JudgeArgs {
     #[arg(long, value_name = "PERCENT")]
     pub confidence: Option<String>,
     /// Most requests of a run until decided, without -n and -d [default: 20000]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = count::parse)]
     pub max_requests: Option<u64>,
     /// Least time of a run without -d: its first requests are spread over it [default:
     /// 1s without -n, 0 with -n]
@@ -205,7 +212,7 @@ pub struct JudgeArgs {
     pub min_time: Option<String>,
     /// Verdicts hold beyond the run if an answer depends on at most N others; a larger N
     /// needs more requests [default: 100]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = count::parse)]
     pub dependence: Option<u64>,
     /// A group with a smaller share counts as one that does not answer [default: 1%]
     #[arg(long, value_name = "PERCENT")]
@@ -226,12 +233,12 @@ impl EventArgs {
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Load")]
 pub struct LoadArgs {
-    /// Requests to each target [default: 100, or until every expectation about shares,
+    /// Requests to each target, such as 250 or 10k [default: 100, or until every expectation about shares,
     /// latency or clusters is decided]
-    #[arg(short = 'n', long, value_name = "N")]
+    #[arg(short = 'n', long, value_name = "N", value_parser = count::parse)]
     pub requests: Option<u64>,
     /// Requests in flight at the same time [default: 10, or -n if that is less]
-    #[arg(short, long, value_name = "N")]
+    #[arg(short, long, value_name = "N", value_parser = count::parse)]
     pub concurrency: Option<u64>,
     /// Send requests for this long, such as 30s, instead of -n
     #[arg(short, long, value_name = "DURATION")]
@@ -244,8 +251,12 @@ pub struct LoadArgs {
     #[arg(long, value_enum)]
     pub arrivals: Option<ArrivalForm>,
     /// Seed of --arrivals poisson and --select random
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = count::parse)]
     pub seed: u64,
+    /// Wait at most this long for the target's first answer, before the warm-up and the
+    /// run; the requests until then are not counted
+    #[arg(long, value_name = "DURATION")]
+    pub wait: Option<String>,
     /// Send requests for this long before the run; they are not counted
     #[arg(long, value_name = "DURATION")]
     pub warmup: Option<String>,
@@ -255,7 +266,7 @@ pub struct LoadArgs {
     pub reuse: Option<String>,
     /// Requests in flight on each HTTP/2 connection; -c is then the number of
     /// connections [default: 1]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = count::parse)]
     pub streams: Option<u64>,
     /// Replace a connection by a new one after this time
     #[arg(long, value_name = "DURATION")]
@@ -265,7 +276,7 @@ pub struct LoadArgs {
     #[arg(long, value_name = "DURATION")]
     pub timeline: Option<String>,
     /// Threads that send requests [default: one per core]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = count::parse)]
     pub threads: Option<u64>,
 }
 
@@ -322,7 +333,7 @@ pub struct RequestArgs {
     #[arg(long, value_name = "DURATION", default_value = "5s")]
     pub connect_timeout: String,
     /// Longest body to read; an answer with a longer one is a failure
-    #[arg(long, value_name = "BYTES", default_value_t = 65_536)]
+    #[arg(long, value_name = "BYTES", default_value_t = 65_536, value_parser = count::parse)]
     pub max_body: u64,
 }
 
@@ -447,7 +458,7 @@ pub struct MatrixArgs {
     /// YAML file with clusters, sources, targets and expectations
     pub file: PathBuf,
     /// Requests for each row, instead of those in the file
-    #[arg(short = 'n', long, value_name = "N")]
+    #[arg(short = 'n', long, value_name = "N", value_parser = count::parse)]
     pub requests: Option<u64>,
     /// Run only rows whose heading contains this text; repeatable
     #[arg(long, value_name = "TEXT")]
@@ -456,7 +467,7 @@ pub struct MatrixArgs {
     #[arg(long)]
     pub dry_run: bool,
     /// Print the first N answers as they were received [default: 4]
-    #[arg(long, value_name = "N", help_heading = "Output")]
+    #[arg(long, value_name = "N", help_heading = "Output", value_parser = count::parse)]
     pub show: Option<u64>,
     /// Read Envoys before and after each row, and explain at which hop a skew arose.
     /// The file names them (envoy-admin, envoys); for a source with a command, the
@@ -479,7 +490,7 @@ pub struct ExplainArgs {
     #[arg(long, value_name = "PERCENT")]
     pub min_share: Option<String>,
     /// Number of groups, for expectations that do not name them
-    #[arg(long, value_name = "N", default_value_t = 2)]
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = count::parse)]
     pub backends: u64,
 }
 
@@ -495,10 +506,15 @@ pub struct ExplainRunArgs {
 #[derive(Debug, Args)]
 pub struct PlanArgs {
     /// Number of backends or clusters with even shares
-    #[arg(long, value_name = "N", conflicts_with = "shares")]
+    #[arg(long, value_name = "N", conflicts_with = "shares", value_parser = count::parse)]
     pub backends: Option<u64>,
     /// Shares in percent, such as 90,10, instead of --backends
-    #[arg(long, value_name = "PERCENT,PERCENT…", value_delimiter = ',')]
+    #[arg(
+        long,
+        value_name = "PERCENT,PERCENT…",
+        value_delimiter = ',',
+        value_parser = values::percent
+    )]
     pub shares: Vec<f64>,
     /// How far each share may be off, in percentage points
     #[arg(long, value_name = "PERCENT", default_value = "5%")]
@@ -510,10 +526,10 @@ pub struct PlanArgs {
     #[arg(long, value_name = "PERCENT", default_value = "99%")]
     pub power: String,
     /// Probability that some backend is never seen although it answers
-    #[arg(long, value_name = "RISK", default_value_t = 1e-6)]
+    #[arg(long, value_name = "RISK", default_value_t = 1e-6, value_parser = values::number)]
     pub miss: f64,
     /// Calculate instead what this number of requests proves
-    #[arg(short = 'n', long, value_name = "N")]
+    #[arg(short = 'n', long, value_name = "N", value_parser = count::parse)]
     pub requests: Option<u64>,
 }
 
@@ -558,7 +574,8 @@ pub struct MergeArgs {
     /// as one (--run-id), or if --expect is given
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
-    /// Expectation to judge, instead of those of the reports; repeatable
+    /// Expectation to judge, instead of those of the reports, with errors = 0 as in a run;
+    /// repeatable
     #[arg(short, long = "expect", value_name = "EXPR")]
     pub expectations: Vec<String>,
     /// Confidence of each verdict on the merged report [default: 99.9%]

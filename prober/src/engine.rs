@@ -27,6 +27,7 @@ mod pacer;
 mod response;
 pub(crate) mod stopping;
 mod tls_error;
+pub(crate) mod waiting;
 pub(crate) mod wire;
 
 use crate::clock;
@@ -53,6 +54,13 @@ pub enum EngineError {
     Tls(#[from] TlsError),
     #[error(transparent)]
     Names(#[from] NamesError),
+    /// `--wait` is over.
+    #[error("the target did not answer within {within} (--wait); the last request: {last}")]
+    NoAnswer {
+        within: String,
+        /// Why the last request failed.
+        last: String,
+    },
     /// The system provides no thread, timer or event queue.
     #[error("cannot start a sending thread: {}", usage::local_limit(.0))]
     Thread(#[from] io::Error),

@@ -96,6 +96,16 @@ pub enum Side {
 }
 
 impl Expectation {
+    /// Whether it says how many requests may fail, or for how long. `failback` does not: it is about
+    /// the shares after a recovery.
+    #[must_use]
+    fn limits_errors(&self) -> bool {
+        matches!(
+            self,
+            Self::NoErrors | Self::ErrorRate { .. } | Self::Failover(_) | Self::Lost { .. }
+        )
+    }
+
     /// Whether it is about the time after a fault, and not about counts.
     #[must_use]
     pub fn needs_timeline(&self) -> bool {
@@ -157,6 +167,16 @@ impl Expectation {
         let exact = matches!(self, Self::NoErrors | Self::NoRetries | Self::Throughput { .. });
         !exact && !self.needs_timeline()
     }
+}
+
+/// All that must hold: `errors = 0` stands before the others, unless one of them says how many
+/// requests may fail.
+#[must_use]
+pub(crate) fn with_errors(mut given: Vec<Expectation>) -> Vec<Expectation> {
+    if !given.iter().any(Expectation::limits_errors) {
+        given.insert(0, Expectation::NoErrors);
+    }
+    given
 }
 
 impl Form {

@@ -9,7 +9,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 fn main() -> ExitCode {
-    let cli = match usage::parse::<Cli>() {
+    let cli = match usage::parse_with_advice::<Cli>() {
         Ok(cli) => cli,
         Err(code) => return code,
     };

@@ -2,9 +2,9 @@
 //! another, and sources run at the same time. Results keep the order of the file.
 
 pub(crate) mod file;
+mod refusal;
 pub(crate) mod source;
 
-use std::convert::Infallible;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::diagnosis::Observation;
-use crate::engine;
+use crate::engine::{self, waiting::Note};
 use crate::plan::ProbePlan;
 use crate::report::{self, RowResult};
 use crate::tally::Tally;
@@ -35,6 +35,27 @@ pub(crate) struct Row {
     pub plan: ProbePlan,
 }
 
+/// Why there is no tally.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct NotProbed {
+    /// One line.
+    pub reason: String,
+    /// As in [`RowResult::Unreachable`].
+    pub could_not_run: bool,
+}
+
+impl From<String> for NotProbed {
+    fn from(reason: String) -> Self {
+        Self { reason, could_not_run: false }
+    }
+}
+
+impl From<engine::EngineError> for NotProbed {
+    fn from(error: engine::EngineError) -> Self {
+        Self { reason: error.to_string(), could_not_run: true }
+    }
+}
+
 impl Row {
     /// A target that this process probes.
     #[must_use]
@@ -48,27 +69,37 @@ impl Row {
         report::heading(self.source.as_deref(), &self.plan.target.given)
     }
 
-    fn run(&self, stop: &CancellationToken, meter: &Meter) -> report::Row {
-        let probe = || Ok::<_, Infallible>(self.probe(stop, meter));
-        let Ok(row) = observed(self.source.clone(), &self.plan, stop, meter, probe);
-        row
+    fn run(&self, stop: &CancellationToken, meter: &Meter, note: Note<'_>) -> report::Row {
+        let source = self.source.clone();
+        let run = match &self.origin {
+            // Behind a command, the prober there waits.
+            Source::Command { .. } => Ok(()),
+            Source::Here => engine::Run::prepare(&self.plan).and_then(|run| run.wait(stop, note)),
+        };
+        observed(source, &self.plan, stop, meter, || {
+            run.map_err(NotProbed::from).and_then(|()| self.probe(stop, meter))
+        })
     }
 
     /// Probes from the row's source, until the end or until `stop`.
     ///
     /// # Errors
-    /// Why the source could not probe, in one line.
-    pub(crate) fn probe(&self, stop: &CancellationToken, meter: &Meter) -> Result<Tally, String> {
+    /// Why the source could not probe.
+    pub(crate) fn probe(
+        &self,
+        stop: &CancellationToken,
+        meter: &Meter,
+    ) -> Result<Tally, NotProbed> {
         match &self.origin {
-            _ if stop.is_cancelled() => Err("interrupted before it started".to_owned()),
-            Source::Here => engine::Run::prepare(&self.plan)
-                .and_then(|row| row.run(stop, meter))
-                .map_err(|error| error.to_string()),
+            _ if stop.is_cancelled() => Err("interrupted before it started".to_owned().into()),
+            Source::Here => {
+                Ok(engine::Run::prepare(&self.plan).and_then(|row| row.run(stop, meter))?)
+            }
             Source::Command { .. } => self.probe_behind(stop, meter),
         }
     }
 
-    fn probe_behind(&self, stop: &CancellationToken, meter: &Meter) -> Result<Tally, String> {
+    fn probe_behind(&self, stop: &CancellationToken, meter: &Meter) -> Result<Tally, NotProbed> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -86,33 +117,32 @@ impl Row {
 }
 
 /// Runs `probe` between two readings of the plan's Envoys, and judges the result.
-///
-/// # Errors
-/// Those of `probe`.
-pub(crate) fn observed<E>(
+pub(crate) fn observed(
     source: Option<String>,
     plan: &ProbePlan,
     stop: &CancellationToken,
     meter: &Meter,
-    probe: impl FnOnce() -> Result<Result<Tally, String>, E>,
-) -> Result<report::Row, E> {
+    probe: impl FnOnce() -> Result<Tally, NotProbed>,
+) -> report::Row {
     let observation = Observation::begin(&plan.envoys, stop);
-    let probed = probe()?;
+    let probed = probe();
     meter.row_ended();
     let target = &plan.target;
     let readings = observation.map(|before| before.end(&target.host, target.port, stop));
-    Ok(report::Row::new(source, plan, judged(plan, probed)).with(readings))
+    report::Row::new(source, plan, judged(plan, probed)).with(readings)
 }
 
 /// The tally with its verdicts, or why there is none.
 #[must_use]
-pub(crate) fn judged(plan: &ProbePlan, probed: Result<Tally, String>) -> RowResult {
+pub(crate) fn judged(plan: &ProbePlan, probed: Result<Tally, NotProbed>) -> RowResult {
     match probed {
         Ok(tally) => {
             let verdicts = verdict::judge_all(&tally, &plan.expectations, &plan.rules);
             RowResult::Probed { tally, verdicts }
         }
-        Err(reason) => RowResult::Unreachable { reason },
+        Err(NotProbed { reason, could_not_run }) => {
+            RowResult::Unreachable { reason, could_not_run }
+        }
     }
 }
 
@@ -123,16 +153,21 @@ pub(crate) fn check(rows: &[Row]) -> Result<(), engine::EngineError> {
     here.map(|row| engine::Run::prepare(&row.plan)).try_for_each(|ready| ready.map(drop))
 }
 
-/// Runs all rows and returns them in their order.
+/// Runs all rows and returns them in their order. `note` gets a line about each row that waits.
 #[must_use]
-pub(crate) fn run(rows: &[Row], stop: &CancellationToken, meter: &Meter) -> Vec<report::Row> {
+pub(crate) fn run(
+    rows: &[Row],
+    stop: &CancellationToken,
+    meter: &Meter,
+    note: &(dyn Fn(&str) + Sync),
+) -> Vec<report::Row> {
     let done: Mutex<Vec<(usize, report::Row)>> = Mutex::new(Vec::new());
     thread::scope(|scope| {
         for group in by_source(rows) {
             let done = &done;
             scope.spawn(move || {
                 for place in group {
-                    let row = rows[place].run(stop, meter);
+                    let row = rows[place].run(stop, meter, note);
                     done.lock().unwrap_or_else(PoisonError::into_inner).push((place, row));
                 }
             });

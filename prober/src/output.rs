@@ -11,6 +11,7 @@ use crate::cli::{OutputArgs, OutputForm};
 use crate::report::text::Style;
 use crate::report::{Report, advice, text};
 use crate::tally::meter::Meter;
+use crate::units::count;
 use delivery::{Delivery, DeliveryError};
 use progress::view::Goal;
 use progress::{Display, stream};
@@ -20,6 +21,13 @@ use terminal::{columns, note, style};
 pub(crate) fn display(meter: &Arc<Meter>, goal: Goal, args: &OutputArgs) -> Display {
     let style = style(args.color, args.verbose, args.ascii, columns(&io::stderr()));
     Display::start(meter, goal, progress::form(args.quiet, style))
+}
+
+/// Prints a line about a target that does not answer yet.
+pub(crate) fn waiting(args: &OutputArgs, line: &str) {
+    if !args.quiet {
+        note(line);
+    }
 }
 
 /// Does `work`. With `--output ndjson`, prints one line per second until it is done.
@@ -41,21 +49,49 @@ pub(crate) fn delivery(args: &OutputArgs) -> Result<Delivery, DeliveryError> {
     Delivery::prepare(args, style)
 }
 
-/// Writes the report, then the advice, and returns the exit code.
+/// Writes the report, then the advice and why the prober could not run for some rows, and returns
+/// the exit code. If it could run for no row, there is nothing to report.
 pub(crate) fn finish(
     report: &Report,
     delivery: &Delivery,
     args: &OutputArgs,
     out: &mut (dyn Write + Send),
 ) -> Result<u8, DeliveryError> {
-    delivery.deliver(report, out)?;
-    if !args.quiet {
-        let style = style(args.color, args.verbose, args.ascii, columns(&io::stderr()));
-        // `note` writes the name of the program first.
-        let style = Style { width: style.width - "prober: ".len(), ..style };
-        for line in advice::of(report) {
-            note(text::wrapped(&format!("advice: {line}"), style).trim_end());
+    let could_not_run = could_not_run(report);
+    let nothing =
+        !report.rows.is_empty() && report.rows.iter().all(|r| r.could_not_run().is_some());
+    if !nothing || report.interrupted {
+        delivery.deliver(report, out)?;
+        if !args.quiet {
+            advise(report, args);
         }
     }
+    could_not_run.iter().for_each(|line| note(line));
     Ok(report.exit_code())
+}
+
+fn advise(report: &Report, args: &OutputArgs) {
+    let style = style(args.color, args.verbose, args.ascii, columns(&io::stderr()));
+    // `note` writes the name of the program first.
+    let style = Style { width: style.width - "prober: ".len(), ..style };
+    for line in advice::of(report) {
+        note(text::wrapped(&format!("advice: {line}"), style).trim_end());
+    }
+}
+
+/// A line for each reason why the prober could not run for a row.
+fn could_not_run(report: &Report) -> Vec<String> {
+    let mut reasons: Vec<(&str, String, usize)> = Vec::new();
+    for row in &report.rows {
+        let Some(reason) = row.could_not_run() else { continue };
+        match reasons.iter_mut().find(|(known, _, _)| *known == reason) {
+            Some((_, _, rows)) => *rows += 1,
+            None => reasons.push((reason, row.heading(), 1)),
+        }
+    }
+    let line = |(reason, heading, rows): (&str, String, usize)| match rows {
+        1 => format!("{heading}: {reason}"),
+        rows => format!("{heading} and {}: {reason}", count(rows as u64 - 1, "more row")),
+    };
+    reasons.into_iter().map(line).collect()
 }

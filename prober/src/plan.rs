@@ -72,6 +72,8 @@ pub struct ProbePlan {
     pub threads: Option<u64>,
     pub request: RequestPlan,
     pub limits: Limits,
+    /// How long to wait for the first answer before the run; `None` is not at all.
+    pub wait: Option<Duration>,
     pub overrides: Overrides,
     pub names: NamesConfig,
     pub select: Select,
@@ -136,7 +138,8 @@ impl ProbePlan {
                 paced.unwrap_or(Duration::MAX).max(each.saturating_mul(turns))
             }
         };
-        self.schedule.warmup.saturating_add(sending).saturating_add(each)
+        let before = self.wait.unwrap_or_default().saturating_add(self.schedule.warmup);
+        before.saturating_add(sending).saturating_add(each)
     }
 
     /// What will be done, one line for `--verbose`.
@@ -219,12 +222,12 @@ pub struct TlsPlan {
 
 /// Flags → a plan for each target, in the order given.
 pub(crate) fn run(args: &RunArgs) -> Result<Vec<ProbePlan>, PlanError> {
-    let Some(first) = args.targets.first() else {
+    let Some(first) = args.targets.urls.first() else {
         return Err(PlanError::NoTarget);
     };
     let common = common(args, target(first, args)?)?;
     check_events(args)?;
-    let envoys = envoys::read(&args.envoys, args.targets.len())?;
+    let envoys = envoys::read(&args.envoys, args.targets.urls.len())?;
     let plan = |(given, envoys): (&String, Vec<Envoy>)| {
         let target = target(given, args)?;
         let request = request::request(&args.request, &target)?;
@@ -234,7 +237,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<Vec<ProbePlan>, PlanError> {
         }
         Ok(ProbePlan { target, request, protocol, envoys, ..common.clone() })
     };
-    args.targets.iter().zip(envoys).map(plan).collect()
+    args.targets.urls.iter().zip(envoys).map(plan).collect()
 }
 
 /// The plan of the first target, without Envoys; most of it is the same for all targets.
@@ -269,6 +272,7 @@ fn common(args: &RunArgs, target: Target) -> Result<ProbePlan, PlanError> {
         request: request::request(&args.request, &target)?,
         target,
         limits,
+        wait: optional_duration("--wait", load.wait.as_deref())?,
         overrides: Overrides::parse(&args.network.resolve, &args.network.connect_to)?,
         names: names(&args.network, limits.connect)?,
         select,
@@ -288,7 +292,7 @@ fn common(args: &RunArgs, target: Target) -> Result<ProbePlan, PlanError> {
 
 /// Events belong to one run, and to one whose length is known beforehand.
 fn check_events(args: &RunArgs) -> Result<(), PlanError> {
-    let many = args.targets.len() > 1 || args.network.select == Some(SelectForm::Each);
+    let many = args.targets.urls.len() > 1 || args.network.select == Some(SelectForm::Each);
     if !args.events.any() {
         Ok(())
     } else if args.load.duration.is_none() && args.load.requests.is_none() {

@@ -1,9 +1,11 @@
 //! Runs a command to its end, with limits on its time and its output.
 
+use std::io;
 use std::pin::pin;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
+use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::Command;
 use tokio_util::sync::CancellationToken;
@@ -29,18 +31,37 @@ impl Output {
     /// The last line of stderr, and how the command ended.
     pub(crate) fn complaint(&self) -> String {
         let Self { program, status, .. } = self;
-        match self.last_line() {
+        match self.lines().last() {
             Some(line) => format!("{program}: {line} ({status})"),
             None => format!("'{program}' printed nothing ({status})"),
         }
     }
 
-    /// The last line of stderr that is not blank.
-    pub(crate) fn last_line(&self) -> Option<String> {
+    /// The lines of stderr that are not blank.
+    pub(crate) fn lines(&self) -> Vec<String> {
         let stderr = String::from_utf8_lossy(&self.stderr);
         let stderr = stderr.replace(|c: char| c.is_control() && c != '\n', "?");
-        let mut lines = stderr.lines().rev().map(str::trim);
-        lines.find(|line| !line.is_empty()).map(str::to_owned)
+        let lines = stderr.lines().map(str::trim).filter(|line| !line.is_empty());
+        lines.map(str::to_owned).collect()
+    }
+}
+
+/// Why there is no output. `Display` is one line.
+#[derive(Debug, Error)]
+pub(crate) enum ProcessError {
+    #[error("cannot run '{program}': {}", why_not_started(.error))]
+    NotStarted { program: String, error: io::Error },
+    #[error("{0}")]
+    NotEnded(String),
+}
+
+fn why_not_started(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => {
+            "there is no such program here; install it, or correct PATH".to_owned()
+        }
+        io::ErrorKind::PermissionDenied => "the file is not executable".to_owned(),
+        _ => usage::local_limit(error),
     }
 }
 
@@ -54,8 +75,9 @@ pub(crate) async fn output(
     limit: Duration,
     stop: &CancellationToken,
     most: usize,
-) -> Result<Output, String> {
-    let (program, arguments) = words.split_first().ok_or("the command is empty")?;
+) -> Result<Output, ProcessError> {
+    let empty = || ProcessError::NotEnded("the command is empty".to_owned());
+    let (program, arguments) = words.split_first().ok_or_else(empty)?;
     let mut child = Command::new(program)
         .args(arguments)
         .stdin(Stdio::null())
@@ -63,7 +85,7 @@ pub(crate) async fn output(
         .stderr(Stdio::piped())
         .kill_on_drop(true)
         .spawn()
-        .map_err(|error| format!("cannot run '{program}': {error}"))?;
+        .map_err(|error| ProcessError::NotStarted { program: program.clone(), error })?;
     let (from_stdout, from_stderr) = (child.stdout.take(), child.stderr.take());
     let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
     let run = async {
@@ -89,11 +111,14 @@ pub(crate) async fn output(
     let status = tokio::select! {
         ended = tokio::time::timeout(limit, run) => {
             let limit = usage::duration::format(limit);
-            ended.map_err(|_| format!("'{program}' did not end within {limit}"))?
+            let late = || ProcessError::NotEnded(format!("'{program}' did not end within {limit}"));
+            ended.map_err(|_| late())?
         }
-        () = stop.cancelled() => return Err("interrupted".to_owned()),
+        () = stop.cancelled() => return Err(ProcessError::NotEnded("interrupted".to_owned())),
     };
-    let status = status.map_err(|error| format!("'{program}': {error}"))?;
+    let lost =
+        |error| ProcessError::NotEnded(format!("'{program}': {}", usage::system_error(&error)));
+    let status = status.map_err(lost)?;
     let cut = stdout.len() > most;
     stdout.truncate(most);
     Ok(Output { output: stdout, cut, status, program: program.clone(), stderr })

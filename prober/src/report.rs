@@ -72,6 +72,9 @@ pub enum RowResult {
     Unreachable {
         /// Why, in one line.
         reason: String,
+        /// Whether the cause is how the prober was called, so that it never began: a wrong setting of
+        /// the source, or `--wait` that was over. Nothing in the mesh is to blame.
+        could_not_run: bool,
     },
 }
 
@@ -160,6 +163,15 @@ impl Row {
         }
     }
 
+    /// Why the prober could not run for this row, if so.
+    #[must_use]
+    pub(crate) fn could_not_run(&self) -> Option<&str> {
+        match &self.result {
+            RowResult::Unreachable { reason, could_not_run: true } => Some(reason),
+            _ => None,
+        }
+    }
+
     /// The worst verdict of the row: a fail if the source could not probe, inconclusive without
     /// expectations.
     #[must_use]
@@ -222,11 +234,15 @@ impl Report {
         }
     }
 
-    /// The exit code: 0 met, 1 missed, 3 inconclusive, 130 interrupted.
+    /// The exit code: 0 met, 1 missed, 2 the prober could not run for a row, 3 inconclusive, 130
+    /// interrupted.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         if self.interrupted {
             return 130;
+        }
+        if self.rows.iter().any(|row| row.could_not_run().is_some()) {
+            return 2;
         }
         match self.verdict() {
             Verdict::Pass => 0,

@@ -129,7 +129,7 @@ impl Live {
     /// Runs one round of a row. Returns one line per change.
     fn round(&self, place: usize, row: &matrix::Row, stop: &CancellationToken) -> Vec<String> {
         let started = clock::now();
-        let probed = row.probe(stop, &Meter::default());
+        let probed = row.probe(stop, &Meter::default()).map_err(|error| error.reason);
         if probed.is_err() && stop.is_cancelled() {
             return Vec::new();
         }

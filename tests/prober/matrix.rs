@@ -80,13 +80,16 @@ targets:
 }
 
 #[test]
-fn sections_come_in_order_and_a_row_that_cannot_be_reached_fails_alone() {
+fn sections_come_in_order_and_a_source_that_cannot_run_does_not_stop_the_others() {
     let (kops, gke1) =
         (Server::start(text_echo("a", "kops")), Server::start(text_echo("b", "gke1")));
     let bench = Bench::new();
     bench.program("kubectl", KUBECTL);
     let said = finish(&mut bench.matrix(&two_clusters(&kops, &gke1), &[]));
-    assert_eq!(said.code, 1, "{said:?}");
+    assert_eq!(said.code, 2, "{said:?}");
+    let line = "prober: from mars:istio-disabled: curl echo1:";
+    let line = said.stderr.lines().find(|l| l.starts_with(line)).expect("a line on stderr");
+    assert!(line.contains(": kubectl has no context 'mars'; 'kubectl config"), "{said:?}");
     let headings: Vec<_> = said.stdout.lines().filter(|line| line.contains("curl ")).collect();
     let port = kops.port();
     assert_eq!(
@@ -98,9 +101,7 @@ fn sections_come_in_order_and_a_row_that_cannot_be_reached_fails_alone() {
         ]
     );
     let has = |text: &str| assert!(said.stdout.contains(text), "{text:?}: {}", said.stdout);
-    has(
-        "the source could not probe: kubectl: error: context \"mars\" does not exist (exit status: 1)",
-    );
+    has("the source could not probe: kubectl has no context 'mars'; 'kubectl config get-contexts'");
     has("  PASS  exactly kops: kops 100.0% of 20 answers; errors = 0; about this run only");
     has("  PASS  only gke1: gke1 100.0% of 20 answers");
     has("1 of 3 rows miss their expectations");
@@ -123,7 +124,7 @@ fn the_json_holds_the_same_and_says_where_each_row_started() {
     let said =
         finish(&mut bench.matrix(&two_clusters(&kops, &gke1), &["--output=json", "-n", "7"]));
     let report: Value = serde_json::from_str(&said.stdout).expect("JSON");
-    assert_eq!((&report["exit_code"], &report["clusters"][0]), (&1.into(), &"kops".into()));
+    assert_eq!((&report["exit_code"], &report["clusters"][0]), (&2.into(), &"kops".into()));
     let rows = report["rows"].as_array().expect("rows");
     assert_eq!(rows.len(), 3);
     assert_eq!(
@@ -135,6 +136,10 @@ fn the_json_holds_the_same_and_says_where_each_row_started() {
         Some("HIST")
     );
     assert!(rows[1]["unreachable"].as_str().is_some_and(|reason| reason.contains("mars")));
+    assert_eq!(rows[1]["could_not_run"], true);
+    // The exit code is kept with the report.
+    let file = bench.write("report.json", &said.stdout);
+    assert_eq!(run("prober", ["report".as_ref(), file.as_os_str()]).code, 2);
     assert_eq!((&rows[2]["source"], &rows[2]["verdict"]), (&Value::Null, &"pass".into()));
 }
 
@@ -159,7 +164,7 @@ targets:
   - {from: no-prober, url: a}
 ";
     let said = finish(&mut bench.matrix(text, &["--output=json"]));
-    assert_eq!(said.code, 1, "{said:?}");
+    assert_eq!(said.code, 2, "{said:?}");
     let report: Value = serde_json::from_str(&said.stdout).expect("JSON");
     let reasons: Vec<_> =
         (0..5).map(|n| report["rows"][n]["unreachable"].as_str().expect("a reason")).collect();
@@ -171,6 +176,56 @@ targets:
     );
     assert!(reasons[3].contains("signal: 9"), "{reasons:?}");
     assert!(reasons[4].contains("no-such-prober"), "{reasons:?}");
+    // A wrong setting of the source is a row that could not run; what the cluster may cause is not.
+    let could_not_run: Vec<_> =
+        (0..5).map(|n| report["rows"][n]["could_not_run"] == Value::Bool(true)).collect();
+    assert_eq!(could_not_run, [true, false, false, false, true], "{report}");
+    assert!(!reasons.iter().any(|reason| reason.contains("os error")), "{reasons:?}");
+}
+
+/// If no row could run, there is nothing to report: a line for each reason, and exit code 2.
+#[test]
+fn a_matrix_of_which_no_row_can_run_is_refused() {
+    let bench = Bench::new();
+    bench.program("kubectl", KUBECTL);
+    let source = "{name: mars, kubectl: {context: mars, workload: deploy/sleep}}";
+    let one = format!("sources: [{source}]\ntargets: [{{from: mars, url: a}}]\n");
+    let said = finish(&mut bench.matrix(&one, &["--output=json", "--report", "x.json"]));
+    said.refused(&["from mars: curl a: kubectl has no context 'mars'"]);
+    let two = format!(
+        "sources: [{source}, {{name: none, command: [no-such-command]}}]\n\
+         targets: [{{from: mars, url: a}}, {{from: none, url: a}}, {{from: mars, url: b}}]\n"
+    );
+    let said = finish(&mut bench.matrix(&two, &["--quiet"]));
+    assert_eq!((said.code, said.stdout.as_str()), (2, ""), "{said:?}");
+    let lines: Vec<_> = said.stderr.lines().collect();
+    assert_eq!(lines.len(), 2, "one for each reason: {said:?}");
+    assert!(
+        lines[0].starts_with("prober: from mars: curl a and 1 more row: kubectl has no context")
+    );
+    assert!(lines[1].contains("from none: curl a: cannot run 'no-such-command': there is no such"));
+}
+
+/// A deployment is named by a person; a pod that is named may have been replaced.
+#[test]
+fn a_missing_workload_could_not_run_and_a_missing_pod_is_a_failed_row() {
+    let bench = Bench::new();
+    let script = "case \"$*\" in
+  *deploy/*) echo 'Error from server (NotFound): deployments.apps \"sleep\" not found' >&2 ;;
+  *) echo 'Error from server (NotFound): pods \"sleep-1\" not found' >&2 ;;
+esac
+exit 1";
+    bench.program("kubectl", script);
+    let matrix = |workload: &str| {
+        let text = format!(
+            "sources: [{{name: s, kubectl: {{workload: {workload}}}}}]\ntargets: [{{from: s, url: a}}]\n"
+        );
+        finish(&mut bench.matrix(&text, &["--quiet"]))
+    };
+    matrix("deploy/sleep").refused(&["the namespace has no deployments.apps 'sleep'"]);
+    let said = matrix("sleep-1");
+    assert_eq!((said.code, said.stderr.as_str()), (1, ""), "{said:?}");
+    assert!(said.stdout.contains("the source could not probe: kubectl: Error from"), "{said:?}");
 }
 
 #[test]

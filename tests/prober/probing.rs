@@ -504,7 +504,7 @@ fn refused(args: &[&str], parts: &[&str]) {
 
 #[test]
 fn wrong_usage_is_one_line_and_exit_2() {
-    refused(&[], &["no target", "prober --target"]);
+    refused(&[], &["no target", "such as: prober localhost:8080"]);
     refused(&["-t", "http://"], &["'http://' is not a URL"]);
     refused(&["-t", "%%%"], &["'%%%' is not a URL"]);
     refused(&["-t", "echo1:99999"], &["wrong port", "1 to 65535"]);

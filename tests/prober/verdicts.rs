@@ -62,7 +62,7 @@ fn verdicts_refuse_a_skewed_split_soon() {
     let (code, row) = row(&[&["-t", target.as_str()][..], &balanced].concat());
     assert_eq!((code, &row["stopped"]), (1, &"decided".into()), "{row}");
     assert!((783..1_500).contains(&row["requests"].as_u64().expect("a number")), "{row}");
-    let reason = row["expectations"][0]["reason"].as_str().expect("a text");
+    let reason = row["expectations"][1]["reason"].as_str().expect("a text");
     assert!(reason.contains("kops is above 60 % (99.9 % sure)"), "{reason}");
 }
 
@@ -102,10 +102,11 @@ fn verdicts_of_exact_expectations_take_a_hundred_requests() {
     let (code, row) = row(&["-t", &server.target(), "-e", "reaches kops", "-e", "errors = 0"]);
     assert_eq!(code, 0, "{row}");
     assert!((100..6_000).contains(&row["requests"].as_u64().expect("a number")), "{row}");
+    // 'errors = 0' is judged without being asked for.
     let at_once = ["-t", &server.target(), "-e", "reaches kops", "--min-time", "0"];
     let (code, row) = self::row(&at_once);
     assert_eq!(code, 0, "{row}");
-    assert!(row["requests"].as_u64().expect("a number") < 100, "{row}");
+    assert!((100..783).contains(&row["requests"].as_u64().expect("a number")), "{row}");
 }
 
 #[test]

@@ -1,5 +1,5 @@
 //! What the programs of this workspace share: usage errors (one line on stderr, exit code
-//! 2, the nearest right word), durations, and the system's refusals in words.
+//! 2, the nearest right word), durations, counts, and the system's refusals in words.
 //! Holds no flags of any program.
 
 use std::fmt::Display;
@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use clap::error::ErrorKind;
 
+pub mod count;
 pub mod duration;
 
 /// The exit code for wrong usage, and if the program could not run.
@@ -19,10 +20,33 @@ const EMFILE: i32 = 24;
 /// The same of the whole machine.
 const ENFILE: i32 = 23;
 
+/// What a program knows about words that people type by mistake. Each answer is one line.
+pub trait Advice {
+    /// What is wrong with words that would be misread, if anything.
+    fn before(words: &[String]) -> Option<String>;
+
+    /// A line that says more than the parser's own error.
+    fn of(error: &clap::Error) -> Option<String>;
+}
+
 /// Parses the arguments of the process. `Err` holds the exit code if the program ends here:
 /// 0 after it has printed `--help` or `--version`, 2 after it has printed a usage error as
 /// one line.
 pub fn parse<T: Parser>() -> Result<T, ExitCode> {
+    parse_or(one_line)
+}
+
+/// The same for a program that has [`Advice`].
+pub fn parse_with_advice<T: Parser + Advice>() -> Result<T, ExitCode> {
+    let words: Vec<_> = std::env::args_os().skip(1).collect();
+    let words: Vec<_> = words.iter().map(|word| word.to_string_lossy().into_owned()).collect();
+    if let Some(line) = T::before(&words) {
+        return Err(refuse::<T>(&line));
+    }
+    parse_or(|error| T::of(error).unwrap_or_else(|| one_line(error)))
+}
+
+fn parse_or<T: Parser>(line: impl Fn(&clap::Error) -> String) -> Result<T, ExitCode> {
     T::try_parse().map_err(|error| match error.kind() {
         ErrorKind::DisplayHelp
         | ErrorKind::DisplayVersion
@@ -31,11 +55,14 @@ pub fn parse<T: Parser>() -> Result<T, ExitCode> {
             let _ = error.print();
             if error.use_stderr() { ExitCode::from(WRONG_USAGE) } else { ExitCode::SUCCESS }
         }
-        _ => {
-            let program = T::command().get_name().to_owned();
-            complain(&program, &format_args!("{} (see {program} --help)", one_line(&error)))
-        }
+        _ => refuse::<T>(&line(&error)),
     })
+}
+
+/// Prints a usage error.
+fn refuse<T: Parser>(line: &str) -> ExitCode {
+    let program = T::command().get_name().to_owned();
+    complain(&program, &format_args!("{line} (see {program} --help)"))
 }
 
 /// Why a program cannot listen on an address.
@@ -89,7 +116,8 @@ pub fn one_line(error: &clap::Error) -> String {
         .lines()
         .map(str::trim)
         .take_while(|l| !l.starts_with("Usage:") && !l.starts_with("For more information"))
-        .filter(|l| !l.is_empty());
+        // Where any word is a positional argument, '--' is seldom what was meant.
+        .filter(|l| !l.is_empty() && !l.contains("to pass '"));
     for part in said {
         let part = part.strip_prefix("error: ").or(part.strip_prefix("tip: ")).unwrap_or(part);
         if !line.is_empty() {
@@ -98,6 +126,16 @@ pub fn one_line(error: &clap::Error) -> String {
         line.push_str(part);
     }
     line
+}
+
+/// Whether a word of small letters was probably meant as `right`: it is one edit away, or two if it
+/// is long. The exchange of two neighbours is one edit. A plural is another word.
+#[must_use]
+pub fn is_typo(word: &str, right: &str) -> bool {
+    let letters = word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-');
+    let plural = word.strip_suffix('s') == Some(right);
+    let edits = if right.len() < 8 { 1 } else { 2 };
+    letters && right.len() > 3 && !plural && strsim::osa_distance(word, right) <= edits
 }
 
 /// The candidate most similar to `word`, if it is similar enough for a typo (Jaro-Winkler

@@ -14,7 +14,7 @@ pub struct WatchArgs {
         value_name = "FILE",
         conflicts_with_all = [
             "RequestArgs", "NetworkArgs", "TlsArgs", "EventArgs", "JudgeArgs", "EnvoyArgs",
-            "targets", "identify", "concurrency", "duration", "rate", "arrivals", "seed",
+            "targets", "urls", "wait", "identify", "concurrency", "duration", "rate", "arrivals", "seed",
             "warmup", "reuse", "streams", "connection_lifetime", "timeline", "threads",
         ],
     )]

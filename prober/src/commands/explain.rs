@@ -33,7 +33,9 @@ fn explain(args: &ExplainArgs) -> Result<String, SizeError> {
     }
     let _ = writeln!(
         out,
-        "\nA pass or a fail says two things, each wrong in at most {} % of runs (--confidence):\n\
+        "\nA run judges errors = 0, too, unless an expectation says how many requests may fail: errors, \
+         error-rate,\nlost or failover.\n\n\
+         A pass or a fail says two things, each wrong in at most {} % of runs (--confidence):\n\
          - about the run: on average over its requests, the chance that each had, given all before \
          it,\n  is as expected. That holds whatever the answers depend on.\n\
          - about the mesh beyond the run: the share is as expected, if an answer depends on at most \

@@ -66,7 +66,7 @@ fn probe(
     let planned = total(matrix.rows.iter().map(|row| &row.plan));
     let goal = Goal { requests: planned, time: None, rows: Some(matrix.rows.len() as u64) };
     let display = output::display(meter, goal, args);
-    let rows = matrix::run(&matrix.rows, stop, meter);
+    let rows = matrix::run(&matrix.rows, stop, meter, &|line| output::waiting(args, line));
     drop(display);
     let interrupted = stop.is_cancelled();
     Report { run_id: None, started, interrupted, clusters: matrix.clusters, rows }

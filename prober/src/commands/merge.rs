@@ -21,6 +21,9 @@ fn merged(args: &MergeArgs) -> Result<Report, Error> {
     let read = |file: &PathBuf| Ok((file.to_string_lossy().into_owned(), read_report(file)?));
     let rules = judging::fixed(args.confidence.as_deref(), args.min_share.as_deref())?;
     let reports: Result<Vec<_>, Error> = args.files.iter().map(read).collect();
-    let expectations = judging::given(&args.expectations, true)?;
+    let expectations = match args.expectations.as_slice() {
+        [] => Vec::new(),
+        given => judging::expectations(given, true)?,
+    };
     Ok(merge::merge(reports?, &expectations, &rules)?)
 }

@@ -36,20 +36,26 @@ pub(crate) fn run(
 }
 
 fn probe(args: &RunArgs, stop: &CancellationToken, meter: &Arc<Meter>) -> Result<Report, Error> {
-    let plans = each_address::expand(plan::run(args)?, stop)?;
+    let note = |line: &str| output::waiting(&args.output, line);
+    let plans = each_address::expand(plan::run(args)?, stop, &note)?;
     let ready: Result<Vec<_>, _> = plans.iter().map(engine::Run::prepare).collect();
+    let ready = ready?;
+    // All wait before the first one runs, so that the progress and its times begin with the runs.
+    let waited: Vec<_> = ready.iter().map(|run| run.wait(stop, &note)).collect();
     let started = clock::wall();
     let goal = Goal { requests: total(plans.iter()), time: time(&plans), rows: None };
     let display = output::display(meter, goal, &args.output);
     let mut rows = Vec::new();
-    for (plan, run) in plans.iter().zip(ready?) {
+    for ((plan, run), waited) in plans.iter().zip(ready).zip(waited) {
         if stop.is_cancelled() {
             break;
         }
         if args.output.verbose {
             display.note(&format!("prober: {}", plan.summary()));
         }
-        rows.push(matrix::observed(None, plan, stop, meter, || run.run(stop, meter).map(Ok))?);
+        rows.push(matrix::observed(None, plan, stop, meter, || {
+            Ok(waited.and_then(|()| run.run(stop, meter))?)
+        }));
     }
     drop(display);
     let (interrupted, clusters) = (stop.is_cancelled(), Vec::new());

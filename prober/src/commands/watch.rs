@@ -1,6 +1,7 @@
 //! `prober watch`: probes continuously until it is stopped, and then reports the last window.
 
-use std::io::Write;
+use std::io::{ErrorKind, Write};
+use std::path::Path;
 
 use tokio_util::sync::CancellationToken;
 
@@ -46,7 +47,15 @@ fn rows(args: &WatchArgs) -> Result<Matrix, Error> {
     let (requests, show) = (args.run.load.requests, args.run.show);
     let round = Some(plan::DEFAULT_REQUESTS);
     if let Some(path) = &args.file {
-        return read_matrix(path, &Overrides { requests, show, explain: false, round });
+        let overrides = Overrides { requests, show, explain: false, round };
+        return read_matrix(path, &overrides).map_err(|error| match error {
+            Error::Unreadable(path, cause)
+                if cause.kind() == ErrorKind::NotFound && !has_yaml_name(&path) =>
+            {
+                Error::NoFileToWatch(path)
+            }
+            other => other,
+        });
     }
     let mut run = args.run.clone();
     read_expectations(&mut run.judge)?;
@@ -56,4 +65,8 @@ fn rows(args: &WatchArgs) -> Result<Matrix, Error> {
     }
     let rows = plan::run(&run)?.into_iter().map(Row::here).collect();
     Ok(Matrix { clusters: run.judge.clusters, rows })
+}
+
+fn has_yaml_name(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml")
 }

@@ -141,7 +141,8 @@ impl<'a> Reader<'a> {
             Access::Command(prefix) => {
                 let mut words = prefix.clone();
                 words.extend(["pilot-agent", "request", "GET", path].map(str::to_owned));
-                let said = process::output(&words, COMMAND_LIMIT, self.stop, MAX_PAGE).await?;
+                let said = process::output(&words, COMMAND_LIMIT, self.stop, MAX_PAGE).await;
+                let said = said.map_err(|error| error.to_string())?;
                 if said.cut {
                     return Err(too_long(access, path));
                 }

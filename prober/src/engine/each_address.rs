@@ -4,12 +4,11 @@ use std::collections::HashSet;
 
 use tokio_util::sync::CancellationToken;
 
+use super::waiting::{self, Note};
 use super::{EngineError, Run};
-use crate::engine::connect;
 use crate::plan::{ProbePlan, Select};
-use crate::resolve::Names;
 
-/// Looks up the names of the plans with `--select each`, once and before anything is sent, and
+/// Looks up the names of the plans with `--select each` before anything is sent, and
 /// replaces each of these plans by one plan per address. A name without an address becomes one
 /// plan whose requests fail with the reason. Other plans stay as they are, and so do those that
 /// `stop` cuts short.
@@ -19,13 +18,12 @@ use crate::resolve::Names;
 pub(crate) fn expand(
     plans: Vec<ProbePlan>,
     stop: &CancellationToken,
+    note: Note<'_>,
 ) -> Result<Vec<ProbePlan>, EngineError> {
-    let Some(first) = plans.iter().find(|plan| plan.select == Select::Each) else {
+    if plans.iter().all(|plan| plan.select != Select::Each) {
         return Ok(plans);
-    };
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    // All plans of a command line share the flags for name look-up.
-    let names = Names::new(&first.names)?;
     for plan in &plans {
         Run::prepare(plan)?;
     }
@@ -33,8 +31,9 @@ pub(crate) fn expand(
     for plan in plans {
         match plan.select {
             Select::Each => {
-                let selected = runtime.block_on(stop.run_until_cancelled(selected(&plan, &names)));
-                let selected = selected.unwrap_or_else(|| vec![Select::Each]);
+                let selected = selected(&plan, stop, note);
+                let selected = runtime.block_on(stop.run_until_cancelled(selected));
+                let selected = selected.unwrap_or_else(|| Ok(vec![Select::Each]))?;
                 expanded.extend(selected.into_iter().map(|select| with(&plan, select)));
             }
             _ => expanded.push(plan),
@@ -47,13 +46,17 @@ fn with(plan: &ProbePlan, select: Select) -> ProbePlan {
     ProbePlan { select, ..plan.clone() }
 }
 
-async fn selected(plan: &ProbePlan, names: &Names) -> Vec<Select> {
-    match connect::of_target(plan, names).await {
+async fn selected(
+    plan: &ProbePlan,
+    stop: &CancellationToken,
+    note: Note<'_>,
+) -> Result<Vec<Select>, EngineError> {
+    Ok(match waiting::addresses(plan, stop, note).await? {
         Ok(addresses) => {
             let mut seen = HashSet::new();
             let unique = addresses.into_iter().filter(|address| seen.insert(*address));
             unique.map(Select::Only).collect()
         }
-        Err(failure) => vec![Select::Nowhere(failure.what)],
-    }
+        Err(why) => vec![Select::Nowhere(why)],
+    })
 }

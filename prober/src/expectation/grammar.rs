@@ -82,7 +82,9 @@ fn quantile(word: &str) -> Option<f64> {
 }
 
 fn equals_zero(words: &mut Words<'_>) -> Result<(), SyntaxError> {
-    words.expect("=")?;
+    if !words.skip("==") {
+        words.expect("=")?;
+    }
     let (at, value, unit) = words.quantity()?;
     if value == 0.0 && unit.is_empty() {
         return Ok(());
@@ -154,7 +156,7 @@ fn who(words: &mut Words<'_>, form: Form) -> Result<Expectation, SyntaxError> {
     let start = words.peek().0.start;
     let mut names = names(words)?;
     let at = start..words.peek().0.start;
-    let label = by(words, "',' or 'by'", false)?;
+    let label = by(words)?;
     if label == Label::Address {
         addresses(words, at, names.iter_mut())?;
     }
@@ -176,8 +178,9 @@ fn names(words: &mut Words<'_>) -> Result<Vec<String>, SyntaxError> {
 }
 
 fn balanced(words: &mut Words<'_>) -> Result<Expectation, SyntaxError> {
-    let next = words.peek().1;
-    let named = !(next.is_empty() || next == "±" || next == "+" || next == "by");
+    let mut parts = Parts::default();
+    parts.read(words)?;
+    let named = !words.ended();
     let start = words.peek().0.start;
     let mut names = if named { names(words)? } else { Vec::new() };
     let at = start..words.peek().0.start;
@@ -188,15 +191,69 @@ fn balanced(words: &mut Words<'_>) -> Result<Expectation, SyntaxError> {
             "a single name is always balanced; write two or more, or none for all".to_owned(),
         ));
     }
-    let label = by(words, "'by' or '±'", true)?;
+    parts.read(words)?;
+    let (label, tolerance) = parts.complete(words, "'by' or '±'")?;
     if label == Label::Address {
         addresses(words, at, names.iter_mut())?;
     }
-    let (_, tolerance) = tolerance(words)?;
     Ok(Expectation::Balanced { names, label, tolerance })
 }
 
+/// The parts of a form that may stand in any order: `by LABEL` and `± N%`.
+#[derive(Debug, Default)]
+struct Parts {
+    label: Option<Label>,
+    tolerance: Option<f64>,
+}
+
+impl Parts {
+    /// Takes those that come next.
+    fn read(&mut self, words: &mut Words<'_>) -> Result<(), SyntaxError> {
+        loop {
+            let at = words.peek().0;
+            if words.skip_tolerance_sign() {
+                let (at, tolerance) = tolerance(words, at)?;
+                if self.tolerance.replace(tolerance).is_some() {
+                    return Err(words.error(at, "a second tolerance; remove one".to_owned()));
+                }
+            } else if starts_label(words) {
+                words.skip_word("by");
+                if self.label.replace(label(words)?).is_some() {
+                    return Err(words.error(at, "a second 'by'; remove one".to_owned()));
+                }
+            } else {
+                return Ok(());
+            }
+        }
+    }
+
+    /// The label, by default the cluster, and the tolerance, which is required.
+    fn complete(self, words: &Words<'_>, wanted: &str) -> Result<(Label, f64), SyntaxError> {
+        let (at, next) = words.peek();
+        match self.tolerance {
+            Some(tolerance) => Ok((self.label.unwrap_or(Label::Cluster), tolerance)),
+            None if next.is_empty() || self.label.is_some() => {
+                Err(words.error(at, format!("expected '± N%', found {}", found(next))))
+            }
+            None => Err(words.error(at, unexpected(wanted, next))),
+        }
+    }
+}
+
+/// A word that may be the end of a name: `exactly cluster 1,cluster 2`.
+fn unexpected(wanted: &str, next: &str) -> String {
+    format!("expected {wanted}, found '{next}'; put a name with spaces in quotes")
+}
+
+/// Whether `by LABEL` comes next, and not a group that is named `by`.
+fn starts_label(words: &Words<'_>) -> bool {
+    let mut ahead = words.clone();
+    ahead.skip_word("by") && !matches!(ahead.peek().1, "=" | ",")
+}
+
 fn shares(words: &mut Words<'_>) -> Result<Expectation, SyntaxError> {
+    let mut parts = Parts::default();
+    parts.read(words)?;
     let mut shares: Vec<(String, f64)> = Vec::new();
     let start = words.peek().0.start;
     loop {
@@ -205,7 +262,11 @@ fn shares(words: &mut Words<'_>) -> Result<Expectation, SyntaxError> {
             return Err(words.error(at, format!("'{name}' is named twice")));
         }
         words.expect("=")?;
-        let (at, share) = percent(words)?;
+        // A share is in percent, also without the sign.
+        let (at, share, unit) = words.quantity()?;
+        if !matches!(unit, "%" | "") {
+            return Err(words.error(at, wrong_unit(share, unit, "%")));
+        }
         if share > 100.0 {
             return Err(words.error(at, "a share cannot be above 100%".to_owned()));
         }
@@ -215,20 +276,28 @@ fn shares(words: &mut Words<'_>) -> Result<Expectation, SyntaxError> {
         }
         let sum: f64 = shares.iter().map(|(_, share)| share).sum();
         if (sum - 100.0).abs() > ROUNDING + 1e-9 {
-            let sum = (sum * 1e6).round() / 1e6;
-            return Err(
-                words.error(start..at.end, format!("the shares sum to {sum}%, not to 100%"))
-            );
+            return Err(words.error(start..at.end, wrong_sum(&shares, sum)));
         }
         break;
     }
     let at = start..words.peek().0.start;
-    let label = by(words, "',', 'by' or '±'", true)?;
+    parts.read(words)?;
+    let (label, tolerance) = parts.complete(words, "',', 'by' or '±'")?;
     if label == Label::Address {
         addresses(words, at, shares.iter_mut().map(|(name, _)| name))?;
     }
-    let (_, tolerance) = tolerance(words)?;
     Ok(Expectation::Shares { shares, label, tolerance })
+}
+
+/// What is wrong with shares that do not sum to 100 %.
+fn wrong_sum(shares: &[(String, f64)], sum: f64) -> String {
+    let rounded = |number: f64| (number * 1e6).round() / 1e6;
+    if (sum - 1.0).abs() > ROUNDING / 100.0 + 1e-9 {
+        return format!("the shares sum to {}%, not to 100%", rounded(sum));
+    }
+    let percent: Vec<_> =
+        shares.iter().map(|(name, share)| format!("{name}={}%", rounded(share * 100.0))).collect();
+    format!("the shares sum to 1%, not to 100%; write percent: {}", percent.join(","))
 }
 
 fn share(words: &mut Words<'_>) -> Result<Expectation, SyntaxError> {
@@ -259,18 +328,17 @@ fn lost(words: &mut Words<'_>) -> Result<Expectation, SyntaxError> {
     Ok(Expectation::Lost { most: value as u64 })
 }
 
-/// `± N%` or `+- N%`.
-fn tolerance(words: &mut Words<'_>) -> Result<(Range<usize>, f64), SyntaxError> {
-    if !words.skip("±") && !words.skip("+-") {
-        let (at, word) = words.peek();
-        return Err(words.error(at, format!("expected '± N%', found {}", found(word))));
-    }
+/// `N%` after the sign `±`, with the place of both.
+fn tolerance(
+    words: &mut Words<'_>,
+    sign: Range<usize>,
+) -> Result<(Range<usize>, f64), SyntaxError> {
     let (at, tolerance) = percent(words)?;
     if tolerance == 0.0 || tolerance >= 100.0 {
         let wrong = "a tolerance must be above 0% and below 100%".to_owned();
         return Err(words.error(at, wrong));
     }
-    Ok((at, tolerance))
+    Ok((sign.start..at.end, tolerance))
 }
 
 /// A number with `%`.
@@ -294,22 +362,17 @@ fn inside(
     Err(words.error(at, format!("it must be above 0% and below 100%; {remedy}")))
 }
 
-/// `by LABEL`; without it, the cluster. `has_tolerance` says whether a tolerance may follow.
-fn by(words: &mut Words<'_>, wanted: &str, has_tolerance: bool) -> Result<Label, SyntaxError> {
+/// `by LABEL`; without it, the cluster.
+fn by(words: &mut Words<'_>) -> Result<Label, SyntaxError> {
     let (at, next) = words.peek();
-    if words.ended() || (has_tolerance && (next == "±" || next == "+")) {
-        return Ok(Label::Cluster);
-    }
     if words.skip_word("by") {
         return label(words);
     }
-    if next == "±" || next == "+" {
-        // `Words::end` says that this form has no tolerance.
+    // `Words::end` says that this form has no tolerance.
+    if words.ended() || words.clone().skip_tolerance_sign() {
         return Ok(Label::Cluster);
     }
-    // Perhaps the end of a name: exactly cluster 1,cluster 2.
-    let wrong = format!("expected {wanted}, found '{next}'; put a name with spaces in quotes");
-    Err(words.error(at, wrong))
+    Err(words.error(at, unexpected("',' or 'by'", next)))
 }
 
 /// Checks that names are IP addresses, and writes each address in its one canonical form.

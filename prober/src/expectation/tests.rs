@@ -28,6 +28,8 @@ fn every_form_is_read() {
     };
     for (text, expectation) in [
         ("errors = 0", Expectation::NoErrors),
+        ("errors == 0", Expectation::NoErrors),
+        ("retried==0", Expectation::NoRetries),
         ("errors=0", Expectation::NoErrors),
         (" errors  =0 ", Expectation::NoErrors),
         ("retried = 0", Expectation::NoRetries),
@@ -63,11 +65,29 @@ fn every_form_is_read() {
         ("reaches by by zone", who(Form::Reaches, Label::Zone, &["by"])),
         ("balanced ± 5%", balanced(&[], Label::Cluster, 5.0)),
         ("balanced +- 5%", balanced(&[], Label::Cluster, 5.0)),
+        ("balanced +-5%", balanced(&[], Label::Cluster, 5.0)),
+        ("balanced +/- 5%", balanced(&[], Label::Cluster, 5.0)),
         ("balanced by pod +-2.5%", balanced(&[], Label::Pod, 2.5)),
+        ("balanced ± 5% by pod", balanced(&[], Label::Pod, 5.0)),
+        ("balanced +/-5% by pod a,b", balanced(&["a", "b"], Label::Pod, 5.0)),
+        ("balanced by pod a,b ± 5%", balanced(&["a", "b"], Label::Pod, 5.0)),
+        ("balanced a,b ± 5% by zone", balanced(&["a", "b"], Label::Zone, 5.0)),
+        (
+            "balanced ± 5% ::1,127.0.0.1 by address",
+            balanced(&["::1", "127.0.0.1"], Label::Address, 5.0),
+        ),
+        ("balanced by,b ± 5%", balanced(&["by", "b"], Label::Cluster, 5.0)),
         ("balanced kops,gke1 ± 5%", balanced(&["kops", "gke1"], Label::Cluster, 5.0)),
         ("balanced a,b by zone±5%", balanced(&["a", "b"], Label::Zone, 5.0)),
         (
             "shares kops=90%,gke1=10% ± 3%",
+            shares(&[("kops", 90.0), ("gke1", 10.0)], Label::Cluster, 3.0),
+        ),
+        ("shares a=1%,b=99% ± 3% by pod", shares(&[("a", 1.0), ("b", 99.0)], Label::Pod, 3.0)),
+        ("shares by pod ± 3% a=1%,b=99%", shares(&[("a", 1.0), ("b", 99.0)], Label::Pod, 3.0)),
+        ("shares by=90%,b=10% +/- 3%", shares(&[("by", 90.0), ("b", 10.0)], Label::Cluster, 3.0)),
+        (
+            "shares kops=90,gke1=10 ± 3%",
             shares(&[("kops", 90.0), ("gke1", 10.0)], Label::Cluster, 3.0),
         ),
         (
@@ -189,9 +209,26 @@ fn an_error_points_at_its_place_and_names_the_nearest_form() {
             "the shares sum to 110%, not to 100%",
         ),
         (
-            "shares a=90,b=10 ± 3%",
-            "  shares a=90,b=10 ± 3%\n           ^^",
-            "missing '%'; write 90%",
+            "shares a=0.9,b=0.1 ± 3%",
+            "  shares a=0.9,b=0.1 ± 3%\n         ^^^^^^^^^^^",
+            "sum to 1%, not to 100%; write percent: a=90%,b=10%",
+        ),
+        ("shares a=9s,b=1 ± 3%", "  shares a=9s,b=1 ± 3%\n           ^^", "write 9%"),
+        (
+            "balanced a,b 5%",
+            "  balanced a,b 5%\n               ^",
+            "expected 'by' or '±', found '5'",
+        ),
+        (
+            "balanced by pod",
+            "  balanced by pod\n                 ^",
+            "expected '± N%', found the end",
+        ),
+        ("balanced ± 5% ± 3%", "  balanced ± 5% ± 3%\n                ^^^^", "a second tolerance"),
+        (
+            "balanced ± 5% by pod by zone",
+            "  balanced ± 5% by pod by zone\n                       ^^",
+            "a second 'by'",
         ),
         ("shares a=9%,a=1% ± 3%", "  shares a=9%,a=1% ± 3%\n              ^", "named twice"),
         (
@@ -291,8 +328,17 @@ proptest! {
     }
 
     #[test]
+    fn parts_are_read_in_any_order(order in Just(vec!["a,b", "by pod", "± 5%"]).prop_shuffle()) {
+        let read = parse(&format!("balanced {}", order.join(" ")));
+        prop_assert_eq!(read, Ok(balanced(&["a", "b"], Label::Pod, 5.0)));
+        let shares = order.join(" ").replace("a,b", "a=90,b=10%");
+        let read = parse(&format!("shares {shares}")).map(|read| read.to_string());
+        prop_assert_eq!(read, Ok("shares a=90%,b=10% by pod ± 5%".to_owned()));
+    }
+
+    #[test]
     fn near_misses_do_not_panic(
-        text in "(errors|only|balanced|shares|share|p99|by|pod|=|<|>=|0|5%|±|\\{|\\}|,| |\"|'|\\\\|[a-zé]){0,9}",
+        text in "(errors|only|balanced|shares|share|p99|by|pod|=|<|>=|0|5%|100|±|\\+/-|\\{|\\}|,| |\"|'|\\\\|[a-zé]){0,12}",
     ) {
         if let Ok(read) = parse(&text) {
             prop_assert_eq!(parse(&read.to_string()), Ok(read));

@@ -41,6 +41,9 @@ pub(super) fn found(word: &str) -> String {
     if word.is_empty() { "the end".to_owned() } else { format!("'{word}'") }
 }
 
+/// The sign before a tolerance, and how it is typed without it.
+const TOLERANCE_SIGNS: [&str; 3] = ["±", "+-", "+/-"];
+
 /// What names are made of without quotes: clusters, pods, zones, `<unknown>` and `<none>`.
 fn is_name(c: char) -> bool {
     c.is_alphanumeric() || "-._/:<>@".contains(c)
@@ -133,6 +136,11 @@ impl<'a> Words<'a> {
         let there = self.rest().starts_with(wanted);
         self.at += if there { wanted.len() } else { 0 };
         there
+    }
+
+    /// Takes the sign of a tolerance if it is next, and says whether it was.
+    pub(super) fn skip_tolerance_sign(&mut self) -> bool {
+        TOLERANCE_SIGNS.iter().any(|sign| self.skip(sign))
     }
 
     pub(super) fn ended(&mut self) -> bool {
@@ -262,7 +270,7 @@ impl<'a> Words<'a> {
         if rest.is_empty() {
             return Ok(());
         }
-        let is_tolerance = rest.starts_with('±') || rest.starts_with("+-");
+        let is_tolerance = TOLERANCE_SIGNS.iter().any(|sign| rest.starts_with(sign));
         let wrong = if is_tolerance {
             format!("this form has no tolerance; remove '{rest}'")
         } else {

@@ -12,7 +12,7 @@ use crate::cli::Cli;
 use crate::matrix::source::Source;
 use crate::plan::{Access, Envoy};
 use crate::{expectation, plan};
-use entries::{Entry, File, SourceEntry};
+use entries::{Count, Entry, File, SourceEntry};
 
 /// Why a text is not a matrix. `Display` is one line, `file:line: what`.
 #[derive(Debug, Error)]
@@ -248,14 +248,14 @@ impl Reader<'_> {
     /// The prober's arguments for one row.
     fn arguments(&self, entry: &Entry, url: &str, source: Option<&SourceEntry>) -> Vec<String> {
         let mut entry = entry.clone();
-        entry.requests = self.overrides.requests.or(entry.requests);
+        entry.requests = self.overrides.requests.map(Count).or(entry.requests);
         if entry.is_open(&self.parsed.defaults) {
-            entry.requests = self.overrides.round;
+            entry.requests = self.overrides.round.map(Count);
         }
-        entry.show = self.overrides.show.or(entry.show);
+        entry.show = self.overrides.show.map(Count).or(entry.show);
         let mut words = vec![format!("--target={url}")];
-        let spread = self.overrides.round.is_none();
-        words.extend(entry.flags(&self.parsed.defaults, source, spread));
+        let once = self.overrides.round.is_none();
+        words.extend(entry.flags(&self.parsed.defaults, source, once));
         let clusters = &self.parsed.clusters;
         let balanced = |text: &Spanned<String>| {
             expectation::parse(&text.value).is_ok_and(|read| read.is_about_all_clusters())

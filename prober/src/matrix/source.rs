@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::process::{self, Output};
+use super::{NotProbed, refusal};
+use crate::process::{self, Output, ProcessError};
 use crate::report::{Report, RowResult, json};
 use crate::tally::Tally;
 
@@ -41,20 +42,27 @@ impl Source {
 }
 
 /// Runs a prober behind a command and reads its report. The command is killed after `limit` and at
-/// `stop`. An error is one line.
+/// `stop`.
 pub(crate) async fn probe_behind(
     words: &[String],
     limit: Duration,
     stop: &CancellationToken,
-) -> Result<Report, String> {
-    let said = process::output(words, limit, stop, MAX_OUTPUT).await?;
+) -> Result<Report, NotProbed> {
+    let said = process::output(words, limit, stop, MAX_OUTPUT).await.map_err(|error| {
+        let could_not_run = matches!(error, ProcessError::NotStarted { .. });
+        NotProbed { reason: error.to_string(), could_not_run }
+    })?;
     json::parse(&said.output).map_err(|error| {
-        let Output { program, status, .. } = &said;
-        match said.last_line() {
-            Some(line) if said.output.is_empty() => format!("{program}: {line} ({status})"),
+        let (Output { program, status, .. }, lines) = (&said, said.lines());
+        let empty = said.output.is_empty();
+        if let Some(reason) = refusal::read(&lines, status.code()).filter(|_| empty) {
+            return NotProbed { reason, could_not_run: true };
+        }
+        NotProbed::from(match refusal::last_words(&lines) {
+            Some(line) if empty => format!("{program}: {line} ({status})"),
             Some(line) => format!("{error}; {program}: {line} ({status})"),
             None => format!("'{program}' printed no report ({status}): {error}"),
-        }
+        })
     })
 }
 

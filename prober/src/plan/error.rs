@@ -15,9 +15,9 @@ use crate::resolve::NamesError;
 /// Why flags do not make a plan. `Display` is one line.
 #[derive(Debug, Error)]
 pub enum PlanError {
-    #[error("no target; name one, such as: prober --target istio1.xiaowenx.com/echo2")]
+    #[error("no target; name one, such as: prober localhost:8080")]
     NoTarget,
-    #[error("--target: {0}")]
+    #[error(transparent)]
     Target(#[from] TargetError),
     #[error("--expect: {0}")]
     Expectation(#[from] SyntaxError),
@@ -37,6 +37,9 @@ pub enum PlanError {
     },
     #[error("{flag} '{value}': {error}")]
     Duration { flag: &'static str, value: String, error: DurationError },
+    /// In another tool, the flag means something else.
+    #[error("{flag} '{value}': not a duration; for {what} write {right}")]
+    OtherFlag { flag: &'static str, value: String, what: &'static str, right: String },
     #[error("{0} limits answers that are read until decided; add --until-decided, or remove it")]
     NotUntilDecided(&'static str),
     #[error("--expect: '{0}' needs a fault during a run; the answers of a file have none")]

@@ -77,7 +77,8 @@ fn shares(given: &str) -> Result<BTreeMap<String, f64>, PlanError> {
         let (name, share) = match part.split_once('=') {
             None => (*part, 1.0 / parts.len() as f64),
             Some((name, percent)) => {
-                let number = percent.trim().strip_suffix('%').and_then(|n| n.trim().parse().ok());
+                let percent = percent.trim();
+                let number = percent.strip_suffix('%').unwrap_or(percent).trim().parse().ok();
                 let valid = number.filter(|n: &f64| (0.0..=100.0).contains(n));
                 let share = valid.ok_or_else(|| wrong(format!("'{percent}' is not a share")))?;
                 (name.trim(), share / 100.0)

@@ -16,20 +16,12 @@ const DEFAULT_MAX_REQUESTS: u64 = 20_000;
 /// Nobody waits for more.
 const MOST_REQUESTS: u64 = 1_000_000_000;
 
-/// Without `--expect`, the expectation is `errors = 0`. Expectations about a fault are refused
-/// unless the run has events.
-pub(super) fn expectations(
+/// The expectations of `--expect`, and `errors = 0` unless one of them speaks of errors. Those
+/// about a fault are refused unless the run has events.
+pub(crate) fn expectations(
     given: &[String],
     has_events: bool,
 ) -> Result<Vec<Expectation>, PlanError> {
-    if given.is_empty() {
-        return Ok(vec![Expectation::NoErrors]);
-    }
-    self::given(given, has_events)
-}
-
-/// The expectations of `--expect`.
-pub(crate) fn given(given: &[String], has_events: bool) -> Result<Vec<Expectation>, PlanError> {
     let read = |text: &String| {
         let expectation = expectation::parse(text)?;
         if expectation.needs_timeline() && !has_events {
@@ -37,7 +29,8 @@ pub(crate) fn given(given: &[String], has_events: bool) -> Result<Vec<Expectatio
         }
         Ok(expectation)
     };
-    given.iter().map(read).collect()
+    let given: Result<Vec<_>, PlanError> = given.iter().map(read).collect();
+    Ok(expectation::with_errors(given?))
 }
 
 /// The rules of a run, and the number of requests at which sampling until decided gives up.

@@ -74,13 +74,15 @@ pub(super) fn timeline(given: &str) -> Result<Duration, PlanError> {
     Err(PlanError::Number { flag, value: format!("'{given}'"), right })
 }
 
-/// Requests per second: a number, with or without `/s`.
+/// Requests per second: a number such as `0.5` or `1k`, with or without `/s`.
 fn rate(given: &str) -> Result<f64, PlanError> {
-    let number = given.strip_suffix("/s").unwrap_or(given).parse::<f64>().ok();
-    number.filter(|rate| (0.001..=10_000_000.0).contains(rate)).ok_or_else(|| PlanError::Number {
+    let number = given.strip_suffix("/s").unwrap_or(given);
+    let counted = || usage::count::parse(number).ok().map(|count| count as f64);
+    let rate = number.parse::<f64>().ok().or_else(counted);
+    rate.filter(|rate| (0.001..=10_000_000.0).contains(rate)).ok_or_else(|| PlanError::Number {
         flag: "--rate",
         value: format!("'{given}'"),
-        right: "write requests per second, from 0.001 to 10000000".to_owned(),
+        right: "write requests per second from 0.001 to 10000000, such as 50 or 1k".to_owned(),
     })
 }
 

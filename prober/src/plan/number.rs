@@ -60,14 +60,28 @@ fn in_range(
     given: &str,
     allowed: RangeInclusive<Duration>,
 ) -> Result<Duration, PlanError> {
-    usage::duration::parse_within(given, allowed).map_err(|error| PlanError::Duration {
-        flag,
-        value: given.to_owned(),
-        error,
+    usage::duration::parse_within(given, allowed).map_err(|error| {
+        let value = given.to_owned();
+        match other_flag(flag, given) {
+            Some((what, right)) => PlanError::OtherFlag { flag, value, what, right },
+            None => PlanError::Duration { flag, value, error },
+        }
     })
 }
 
-/// A part of 1, or of 100 with a percent sign.
+/// What a value was meant for if it is not a duration: `-d` is a body in curl, `-m` a method in hey.
+fn other_flag(flag: &str, given: &str) -> Option<(&'static str, String)> {
+    const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+    match flag {
+        "--duration" if given.contains(['=', '{', '@']) => {
+            Some(("a body", format!("--data '{given}'")))
+        }
+        "--max-time" if METHODS.contains(&given) => Some(("a method", format!("-X {given}"))),
+        _ => None,
+    }
+}
+
+/// A part of 1, or of 100 with a percent sign. A number above 1 can only be percent.
 pub(crate) fn fraction(
     flag: &'static str,
     given: &str,
@@ -76,7 +90,10 @@ pub(crate) fn fraction(
 ) -> Result<f64, PlanError> {
     let number = match given.trim().strip_suffix('%') {
         Some(percent) => percent.trim_end().parse::<f64>().ok().map(|percent| percent / 100.0),
-        None => given.trim().parse().ok(),
+        None => {
+            let number = given.trim().parse::<f64>().ok();
+            number.map(|number| if number > 1.0 { number / 100.0 } else { number })
+        }
     };
     number.filter(|value| range.contains(value)).ok_or_else(|| PlanError::Number {
         flag,

@@ -26,7 +26,8 @@ impl Reuse {
     /// Reads `never`, `always`, `N` or `N:M` with N at most M.
     #[must_use]
     pub fn parse(given: &str) -> Option<Self> {
-        let number = |text: &str| text.parse().ok().filter(|n: &u64| *n > 0 && *n <= 1 << 30);
+        let number =
+            |text: &str| usage::count::parse(text).ok().filter(|n| *n > 0 && *n <= 1 << 30);
         let reuse = match given {
             "never" => Self::NEVER,
             "always" => Self::ALWAYS,

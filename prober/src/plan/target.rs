@@ -7,7 +7,7 @@ use url::{Host, Url};
 /// Why a text is not a target. `Display` is one line.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum TargetError {
-    #[error("a target is empty; write a URL such as istio1.xiaowenx.com/echo2")]
+    #[error("a target is empty; write a URL such as localhost:8080")]
     Empty,
     #[error(
         "target '{0}' has a space or control character; write a space as %20, or check the quotes"

@@ -24,6 +24,32 @@ fn a_target_alone_is_a_whole_plan() {
 }
 
 #[test]
+fn no_request_may_fail_unless_an_expectation_says_how_many() {
+    let judged = |expectations: &[&str]| {
+        let words = expectations.iter().flat_map(|expectation| ["-e", expectation]);
+        let fault = ["-t", "a", "-n", "9", "-q", "1", "--at", "1s", "true"];
+        let args: Vec<_> = fault.into_iter().chain(words).collect();
+        let judged = plan(&args).unwrap().remove(0).expectations;
+        judged.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(judged(&[]), ["errors = 0"]);
+    for silent in [
+        "exactly kops,gke1",
+        "balanced ± 5%",
+        "p99 < 1s",
+        "retried = 0",
+        "throughput >= 5/s",
+        "failback < 5s",
+    ] {
+        assert_eq!(judged(&[silent]), ["errors = 0", silent]);
+    }
+    for about_errors in ["errors = 0", "error-rate <= 1%", "lost <= 5", "failover < 5s"] {
+        assert_eq!(judged(&[about_errors]), [about_errors]);
+        assert_eq!(judged(&["only kops", about_errors]), ["only kops", about_errors]);
+    }
+}
+
+#[test]
 fn no_more_lanes_than_requests() {
     assert_eq!(plan(&["-t", "a", "-n", "3"]).unwrap()[0].concurrency, 3);
     assert_eq!(plan(&["-t", "a", "-n", "9", "-c", "2"]).unwrap()[0].concurrency, 2);
@@ -104,6 +130,26 @@ fn a_timeline_has_the_width_asked_for() {
 }
 
 #[test]
+fn numbers_are_read_as_people_type_them() {
+    let one = |args: &[&str]| plan(&[&["-t", "a"], args].concat()).unwrap().remove(0);
+    for (given, requests) in [("1k", 1_000), ("10K", 10_000), ("1M", 1_000_000), ("2e3", 2_000)] {
+        assert_eq!(one(&["-n", given]).planned(), Some(requests), "{given}");
+    }
+    assert_eq!(one(&["-n", "5k", "-c", "0.5k"]).concurrency, 500);
+    assert_eq!(one(&["--max-body", "64KiB"]).limits.body, 65_536);
+    assert_eq!(one(&["--reuse", "1k:2k"]).reuse, one(&["--reuse", "1000:2000"]).reuse);
+    for (given, rate) in [("1k", 1_000.0), ("1.5k/s", 1_500.0), ("0.5/s", 0.5), ("1e2", 100.0)] {
+        assert_eq!(one(&["--rate", given]).schedule.arrivals, Arrivals::Constant(rate), "{given}");
+    }
+    assert_eq!(one(&["-d", "1m30s"]).schedule.end, End::After(Duration::from_secs(90)));
+    for given in ["95", "95%", "0.95", " 95 % "] {
+        assert_eq!(one(&["--confidence", given]).rules.confidence, 0.95, "{given}");
+    }
+    assert_eq!(one(&["--min-share", "5"]).rules.min_share, 0.05);
+    assert_eq!(one(&["--failover-to", "kops=70,gke1=30%"]).terms.shares["kops"], 0.7);
+}
+
+#[test]
 fn contradictions_are_refused_in_one_line() {
     for (args, part) in [
         (&[][..], "no target"),
@@ -176,7 +222,7 @@ fn contradictions_are_refused_in_one_line() {
         (&["-t", "a", "-e", "median < 5ms"], "no expectation starts with 'median'"),
         (&["-t", "a", "-e", "p99 < 5 parsecs"], "'5' needs a unit"),
         (&["-t", "a", "-e", "errors = 0 ± 1%"], "this form has no tolerance"),
-        (&["-t", "a", "-t", "b c"], "--target: target 'b c' has a space"),
+        (&["-t", "a", "-t", "b c"], "target 'b c' has a space"),
         (&["-t", "a", "--resolve", "a:80"], "--resolve"),
         (&["-t", "a", "--select", "each", "--re-resolve"], "remove one of them"),
     ] {
@@ -224,7 +270,8 @@ fn answers_from_a_file_are_judged_as_a_sample_of_their_size_unless_told_otherwis
     };
     let (expectations, rules, _) = judged(&["f"]).unwrap();
     assert_eq!((expectations.len(), rules.sampling), (1, Sampling::Fixed));
-    let (_, rules, most) = judged(&["--until-decided", "-e", "only a"]).unwrap();
+    let (expectations, rules, most) = judged(&["--until-decided", "-e", "only a"]).unwrap();
+    assert_eq!((expectations.len(), &expectations[0]), (2, &Expectation::NoErrors));
     assert_eq!(
         (rules.sampling, rules.min_time.as_millis(), most),
         (Sampling::UntilDecided, 1_000, 20_000)

@@ -74,7 +74,7 @@ fn of_row(row: &Row) -> Vec<String> {
         RowResult::Probed { tally, .. } => {
             (String::new(), [tally.requests(), tally.failed_requests()].map(|n| n.to_string()))
         }
-        RowResult::Unreachable { reason } => (reason.clone(), [String::new(), String::new()]),
+        RowResult::Unreachable { reason, .. } => (reason.clone(), [String::new(), String::new()]),
     };
     let address = row.address.map(|address| address.to_string()).unwrap_or_default();
     let source = row.source.as_deref().unwrap_or_default();

@@ -89,6 +89,8 @@ struct RowHead {
     gone: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     unreachable: Option<String>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    could_not_run: bool,
 }
 
 #[derive(Serialize)]
@@ -257,7 +259,7 @@ fn document(report: &Report) -> Document<RowDocument> {
 
 fn row_document(report: &Report, row: &Row) -> RowDocument {
     let (unreachable, probed) = match &row.result {
-        RowResult::Unreachable { reason } => (Some(reason.clone()), None),
+        RowResult::Unreachable { reason, .. } => (Some(reason.clone()), None),
         RowResult::Probed { tally, verdicts } => (None, Some(probed(tally, verdicts))),
     };
     let head = RowHead {
@@ -270,6 +272,7 @@ fn row_document(report: &Report, row: &Row) -> RowDocument {
         verdict: row.verdict(),
         gone: row.gone.clone(),
         unreachable,
+        could_not_run: row.could_not_run().is_some(),
     };
     let warnings = warnings::of(report, row);
     RowDocument { head, probed, warnings, explanation: explanation::entry(row) }

@@ -82,7 +82,7 @@ impl<'a> Suite<'a> {
                     wrong: wrong(judged.verdict, &judged.reason),
                 })
                 .collect(),
-            RowResult::Unreachable { reason } => vec![Case {
+            RowResult::Unreachable { reason, .. } => vec![Case {
                 name: "the source can probe".to_owned(),
                 wrong: Some(Wrong { element: "error", kind: "unreachable", message: reason }),
             }],
@@ -260,7 +260,9 @@ mod tests {
     fn remote_texts_stay_text() {
         let mut report = samples::matrix();
         report.rows[0].source = Some("<&\"'>\u{1b}\u{0}\u{ffff}]]>".to_owned());
-        let RowResult::Unreachable { reason } = &mut report.rows[3].result else { unreachable!() };
+        let RowResult::Unreachable { reason, .. } = &mut report.rows[3].result else {
+            unreachable!()
+        };
         *reason = "</error><testcase name=\"\u{7}x\"/>".to_owned();
         let xml = text(&report);
         let mut reader = quick_xml::Reader::from_str(&xml);

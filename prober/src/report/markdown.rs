@@ -117,7 +117,7 @@ fn section(report: &Report, row: &Row) -> String {
         mark(row.verdict())
     );
     match &row.result {
-        RowResult::Unreachable { reason } => {
+        RowResult::Unreachable { reason, .. } => {
             let reason = code(&shortened(reason, MAX_TEXT));
             let _ = writeln!(out, "\nThe source could not probe: {reason}");
         }

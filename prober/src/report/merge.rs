@@ -131,7 +131,7 @@ fn judge(expectation: &Expectation, sum: &Tally, parts: &[Tally], rules: &Rules)
 fn check(file: &str, report: &Report) -> Result<(), MergeError> {
     for row in &report.rows {
         match &row.result {
-            RowResult::Unreachable { reason } => {
+            RowResult::Unreachable { reason, .. } => {
                 let (file, reason) = (file.to_owned(), reason.clone());
                 return Err(MergeError::Unreachable { file, row: row.heading(), reason });
             }

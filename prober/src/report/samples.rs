@@ -62,7 +62,7 @@ pub(crate) fn matrix() -> Report {
         host: None,
         protocol: Protocol::Http1,
         address: None,
-        result: RowResult::Unreachable { reason },
+        result: RowResult::Unreachable { reason, could_not_run: false },
         gone: Vec::new(),
         readings: None,
     });

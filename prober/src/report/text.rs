@@ -182,7 +182,7 @@ fn beside(out: &mut String, (report, row): (&Report, &Row), style: Style) {
 fn details(out: &mut String, of: (&Report, &Row), table: Option<&Backends>, style: Style) {
     let (_, row) = of;
     let (tally, verdicts) = match &row.result {
-        RowResult::Unreachable { reason } => {
+        RowResult::Unreachable { reason, .. } => {
             let fail = style.verdict(Verdict::Fail);
             let line = format!("  {fail}  the source could not probe: {reason}\n");
             out.push_str(&width::wrapped(&line, style));

@@ -66,7 +66,7 @@ pub(crate) fn read(args: &WatchArgs) -> Result<Settings, SettingsError> {
     let listen = args.listen.parse();
     let listen =
         listen.map_err(|_| SettingsError::Listen(args.listen.escape_debug().to_string()))?;
-    if args.file.is_none() && args.run.targets.is_empty() {
+    if args.file.is_none() && args.run.targets.urls.is_empty() {
         return Err(SettingsError::Nothing);
     }
     of_a_run(&args.run)?;
@@ -77,6 +77,7 @@ fn of_a_run(run: &RunArgs) -> Result<(), SettingsError> {
     let refused = [
         (run.events.any(), "--at", "watch has no end, so events have no time"),
         (run.envoys.explain, "--explain", "run prober once with --explain when watch shows a skew"),
+        (run.load.wait.is_some(), "--wait", "remove it; watch probes until a target answers"),
         (
             run.load.timeline.is_some(),
             "--timeline",
@@ -166,6 +167,7 @@ mod tests {
             (&["-t", "a", "--at", "1s", "true"], "--at works only in a single run"),
             (&["-t", "a", "--explain"], "--explain works only in a single run"),
             (&["-t", "a", "--timeline", "1s"], "--timeline works only in a single run"),
+            (&["-t", "a", "--wait", "9s"], "--wait works only in a single run"),
             (&["-t", "a", "--max-requests", "9"], "--max-requests works only in a single run"),
             (&["-t", "a", "--select", "each"], "--select each works only in a single run"),
             (&["m.yaml", "-t", "a"], "cannot be used with"),

@@ -194,7 +194,7 @@ impl Watched {
         self.row = Row::new(
             self.asked.source.clone(),
             &self.asked.plan,
-            matrix::judged(&self.asked.plan, probed),
+            matrix::judged(&self.asked.plan, probed.map_err(Into::into)),
         );
     }
 }
@@ -233,8 +233,9 @@ mod tests {
         assert!(!state.is_ready());
         assert_eq!(state.report().exit_code(), 3);
         let lines = state.add(0, ended(1, Ok(well())));
-        assert_eq!(lines.len(), 1);
-        assert!(lines[0].starts_with("curl a: PASS: exactly kops,gke1: "), "{lines:?}");
+        assert_eq!(lines.len(), 2);
+        assert!(lines[0].starts_with("curl a: PASS: errors = 0: "), "{lines:?}");
+        assert!(lines[1].starts_with("curl a: PASS: exactly kops,gke1: "), "{lines:?}");
         assert!(state.is_ready());
         assert_eq!(state.report().exit_code(), 0);
         assert!(state.add(0, ended(11, Ok(well()))).is_empty(), "only changes are reported");
@@ -250,7 +251,7 @@ mod tests {
         state.refresh(62 * SECOND);
         assert_eq!(state.report().exit_code(), 1, "an unreachable source fails");
         let lines = state.add(0, ended(71, Ok(well())));
-        assert_eq!(lines.len(), 2, "{lines:?}");
+        assert_eq!(lines.len(), 3, "{lines:?}");
         assert_eq!(lines[0], "curl a: the source can probe again");
     }
 

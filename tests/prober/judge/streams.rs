@@ -116,8 +116,13 @@ fn row(text: &str, expectation: &str, args: &[&str]) -> Value {
     report(text, &args)["rows"][0].take()
 }
 
+/// The expectation that was asked for; `errors = 0` may stand before it.
+fn asked(row: &Value) -> &Value {
+    row["expectations"].as_array().and_then(|all| all.last()).expect("an expectation")
+}
+
 fn verdict(row: &Value) -> &str {
-    row["expectations"][0]["verdict"].as_str().expect("a verdict")
+    asked(row)["verdict"].as_str().expect("a verdict")
 }
 
 /// That no seed of a stream gets a verdict.
@@ -130,7 +135,7 @@ fn never(
 ) {
     for &seed in seeds {
         let row = row(&of(seed), expectation, args);
-        assert_ne!(verdict(&row), unwanted, "seed {seed}: {}", row["expectations"][0]["reason"]);
+        assert_ne!(verdict(&row), unwanted, "seed {seed}: {}", asked(&row)["reason"]);
     }
 }
 
@@ -139,7 +144,7 @@ fn never(
 fn always(wanted: &str, expectation: &str, most: u64, of: impl Fn(u64) -> String) {
     for &seed in SEEDS {
         let row = row(&of(seed), expectation, &[]);
-        assert_eq!(verdict(&row), wanted, "seed {seed}: {}", row["expectations"][0]["reason"]);
+        assert_eq!(verdict(&row), wanted, "seed {seed}: {}", asked(&row)["reason"]);
         let requests = row["requests"].as_u64().expect("a number");
         assert!(requests <= most, "seed {seed}: {requests}");
     }
@@ -268,7 +273,7 @@ fn unknown(text: &str, expectation: &str, what: &str) {
     for args in [&[][..], &["--max-requests", "2000"]] {
         let row = row(text, expectation, args);
         assert_eq!(verdict(&row), "inconclusive", "{row}");
-        let reason = row["expectations"][0]["reason"].as_str().expect("a text");
+        let reason = asked(&row)["reason"].as_str().expect("a text");
         assert!(reason.starts_with(what), "{reason}");
     }
 }

@@ -109,9 +109,22 @@ fn the_action_asks_reports_and_passes_the_exit_code_on() {
     let met = [("target", target.as_str()), ("resolve", &resolve), ("requests", "5")];
     assert_eq!(ask(&met, folder.path()).code, 0);
     assert_eq!(read("output"), "exit-code=1\nexit-code=0\n");
+    let nobody = crate::servers::nobody();
+    let (refused, refused_at) = (
+        format!("name.test:{}", nobody.port()),
+        format!("name.test:{}:{}", nobody.port(), nobody.ip()),
+    );
+    let failing = [
+        ("target", refused.as_str()),
+        ("resolve", refused_at.as_str()),
+        ("expect", "only gke1"),
+        ("requests", "5"),
+    ];
+    let said = ask(&failing, folder.path());
+    assert!(said.stdout.contains("  FAIL  errors = 0"), "{said:?}");
     let wrong = ask(&[("target", "a"), ("summary", "yes")], folder.path());
     wrong.refused(&["the input 'summary' is 'yes'", "true or false"]);
-    ask(&[], folder.path()).refused(&["--target"]);
+    ask(&[], folder.path()).refused(&["no target; name one"]);
     let matrix = folder.path().join("mesh.yaml");
     fs::write(&matrix, format!("targets: [{{url: '{}', requests: 4}}]", echo.target()))
         .expect("written");

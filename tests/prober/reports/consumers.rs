@@ -43,7 +43,7 @@ fn junit_is_valid_and_read_as_it_is_meant() {
     let mut prober = command("prober");
     prober.arg("matrix").arg(&matrix).arg("--quiet").args(reports(folder.path(), &["run.xml"]));
     let said = finish(&mut prober);
-    assert_eq!(said.code, 1, "{said:?}");
+    assert_eq!(said.code, 2, "a command that is not installed: {said:?}");
     let schema = workspace().join("tests/prober/reports/junit.xsd");
     let xml = folder.path().join("run.xml");
     let suites = found(&read("junit", &[&schema, &xml]));

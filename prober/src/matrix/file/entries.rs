@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 use serde_saphyr::Spanned;
 
 use crate::plan::judging::DEFAULT_MIN_TIME;
@@ -98,30 +99,31 @@ pub(super) struct Entry {
     pub(super) expect: Vec<Spanned<String>>,
     #[serde(default)]
     identify: Vec<String>,
-    pub(super) requests: Option<u64>,
+    pub(super) requests: Option<Count>,
     confidence: Option<Scalar>,
     min_share: Option<Scalar>,
-    max_requests: Option<u64>,
+    max_requests: Option<Count>,
     min_time: Option<Scalar>,
-    dependence: Option<u64>,
-    concurrency: Option<u64>,
-    threads: Option<u64>,
+    dependence: Option<Count>,
+    concurrency: Option<Count>,
+    threads: Option<Count>,
     duration: Option<Time>,
-    rate: Option<f64>,
+    rate: Option<Scalar>,
+    wait: Option<Time>,
     warmup: Option<Time>,
     reuse: Option<Scalar>,
     connection_lifetime: Option<Time>,
-    streams: Option<u64>,
+    streams: Option<Count>,
     protocol: Option<ProtocolFlag>,
     timeline: Option<Time>,
-    pub(super) show: Option<u64>,
+    pub(super) show: Option<Count>,
     method: Option<String>,
     data: Option<String>,
     #[serde(default)]
     headers: Vec<String>,
     max_time: Option<Time>,
     connect_timeout: Option<Time>,
-    max_body: Option<u64>,
+    max_body: Option<Count>,
     #[serde(default)]
     resolve: Vec<String>,
     #[serde(default)]
@@ -129,7 +131,7 @@ pub(super) struct Entry {
     #[serde(default)]
     dns_servers: Vec<String>,
     select: Option<Spanned<String>>,
-    seed: Option<u64>,
+    seed: Option<Count>,
     re_resolve: Option<bool>,
     cacert: Option<String>,
     cert: Option<String>,
@@ -164,6 +166,27 @@ impl ProtocolFlag {
     }
 }
 
+/// A count: a number, or a text such as `10k`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Count(pub(super) u64);
+
+impl<'de> Deserialize<'de> for Count {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Given {
+            Whole(u64),
+            Other(Scalar),
+        }
+        let text = match Given::deserialize(deserializer)? {
+            Given::Whole(count) => return Ok(Self(count)),
+            Given::Other(scalar) => scalar.to_string(),
+        };
+        let wrong = |error| D::Error::custom(format!("'{text}': {error}"));
+        usage::count::parse(&text).map(Self).map_err(wrong)
+    }
+}
+
 /// A duration: seconds as a number, or a text with units such as `500ms`.
 type Time = Scalar;
 
@@ -191,16 +214,17 @@ impl Entry {
     }
 
     /// The prober's flags for this entry. A single value is its own, otherwise the default. Headers and
-    /// overrides add up, ordered so that for the prober those of the entry win. With `spread`, a
-    /// fixed number of requests is spread over the usual `min-time`.
+    /// overrides add up, ordered so that for the prober those of the entry win. A row that runs
+    /// `once`, and not in rounds, waits for the first answer, and its fixed number of requests is
+    /// spread over the usual `min-time`.
     pub(super) fn flags(
         &self,
         defaults: &Self,
         source: Option<&SourceEntry>,
-        spread: bool,
+        once: bool,
     ) -> Vec<String> {
         let mut words = Vec::new();
-        self.single_flags(defaults, spread, &mut words);
+        self.single_flags(defaults, once, &mut words);
         let lists: [(&str, [&[String]; 3]); 3] = [
             ("--header", [&defaults.headers, &[], &self.headers]),
             ("--resolve", [&defaults.resolve, of(source, |s| &s.resolve), &self.resolve]),
@@ -246,12 +270,12 @@ impl Entry {
         self.select.as_ref().or(defaults.select.as_ref())
     }
 
-    fn single_flags(&self, defaults: &Self, spread: bool, words: &mut Vec<String>) {
+    fn single_flags(&self, defaults: &Self, once: bool, words: &mut Vec<String>) {
         let mut flag = |flag: &str, value: Option<String>| {
             words.extend(value.map(|value| format!("{flag}={value}")));
         };
         let number =
-            |own: Option<u64>, default: Option<u64>| own.or(default).map(|n| n.to_string());
+            |own: Option<Count>, default: Option<Count>| own.or(default).map(|n| n.0.to_string());
         flag("--requests", number(self.requests, defaults.requests));
         let open = self.is_open(defaults);
         // A row of fixed size does not go on until it is decided.
@@ -261,7 +285,7 @@ impl Entry {
         flag("--threads", number(self.threads, defaults.threads));
         flag("--seed", number(self.seed, defaults.seed));
         flag("--select", self.selected(defaults).map(|select| select.value.clone()));
-        let show = self.show.or(defaults.show).unwrap_or(DEFAULT_SHOW);
+        let show = self.show.or(defaults.show).map_or(DEFAULT_SHOW, |show| show.0);
         flag("--show", Some(show.to_string()));
         flag("--max-body", number(self.max_body, defaults.max_body));
         let scalar = |own: &Option<Time>, default: &Option<Time>| {
@@ -270,21 +294,22 @@ impl Entry {
         flag("--confidence", scalar(&self.confidence, &defaults.confidence));
         flag("--min-share", scalar(&self.min_share, &defaults.min_share));
         let timed = self.duration.is_some() || defaults.duration.is_some();
-        let paced = timed || (!open && self.rate.or(defaults.rate).is_some());
+        let paced = timed || (!open && (self.rate.is_some() || defaults.rate.is_some()));
         // Rows of a fixed size are spread over the time that other rows take at least.
         let usual = || usage::duration::format(DEFAULT_MIN_TIME);
-        let spread = (spread && !open).then(usual);
+        let spread = (once && !open).then(usual);
         let of_all = defaults.min_time.as_ref().map(Scalar::to_string).or(spread);
         let min_time = self.min_time.as_ref().map(Scalar::to_string);
         flag("--min-time", min_time.or(of_all.filter(|_| !paced)));
         flag("--dependence", number(self.dependence, defaults.dependence));
         flag("--duration", scalar(&self.duration, &defaults.duration));
+        flag("--wait", scalar(&self.wait, &defaults.wait).filter(|_| once));
         flag("--warmup", scalar(&self.warmup, &defaults.warmup));
         let lifetime = scalar(&self.connection_lifetime, &defaults.connection_lifetime);
         flag("--connection-lifetime", lifetime);
         flag("--timeline", scalar(&self.timeline, &defaults.timeline));
         flag("--reuse", scalar(&self.reuse, &defaults.reuse));
-        flag("--rate", self.rate.or(defaults.rate).map(|rate| rate.to_string()));
+        flag("--rate", scalar(&self.rate, &defaults.rate));
         flag("--max-time", scalar(&self.max_time, &defaults.max_time));
         flag("--connect-timeout", scalar(&self.connect_timeout, &defaults.connect_timeout));
         let text = |own: &Option<String>, default: &Option<String>| {

@@ -151,7 +151,7 @@ fn what_is_wrong_is_said_with_its_line() {
             "clusters: [kops]\nsources: [{name: a, here: true, cluster: kop}]\ntargets: [{url: a}]\n",
             "mesh.yaml:2: unknown cluster 'kop'; did you mean 'kops'?",
         ),
-        ("targets:\n  - url: a b\n", "mesh.yaml:2: --target: target 'a b' has a space"),
+        ("targets:\n  - url: a b\n", "mesh.yaml:2: target 'a b' has a space"),
         (
             "targets:\n  - url: a\n    expect:\n      - exacty b\n",
             "mesh.yaml:4: expectation 'exacty b', column 1",
@@ -319,4 +319,39 @@ fn rows_of_a_fixed_size_are_spread_over_a_second() {
     assert_eq!(of(", rate: 10", &plain), None, "the rate sets the time");
     let rounds = Overrides { round: Some(7), ..plain };
     assert_eq!(of("", &rounds), None, "a round of a watch is one of many");
+}
+
+#[test]
+fn counts_and_rates_are_read_as_people_type_them() {
+    let text = "defaults: {seed: 18446744073709551615, max-body: 64Ki}\n\
+                targets: [{url: a, requests: 10k, concurrency: '1e2', rate: 1k, confidence: 95}]\n";
+    let row = &read(text).unwrap().rows[0];
+    assert_eq!((row.plan.planned(), row.plan.concurrency), (Some(10_000), 100));
+    assert_eq!((row.plan.limits.body, row.plan.rules.confidence), (65_536, 0.95));
+    for word in ["--requests=10000", "--rate=1k", "--seed=18446744073709551615"] {
+        assert!(row.arguments.iter().any(|known| known == word), "{word}: {:?}", row.arguments);
+    }
+    for (value, part) in
+        [("many", "'many': not a count"), ("-5", "cannot be negative"), ("1.5", "whole")]
+    {
+        let said = read(&format!("targets:\n  - {{url: a, requests: {value}}}\n")).unwrap_err();
+        let said = said.to_string();
+        assert!(said.starts_with("mesh.yaml:2: ") && said.contains(part), "{value}: {said}");
+        assert_eq!(said.lines().count(), 1, "{said}");
+    }
+}
+
+#[test]
+fn a_row_waits_for_the_first_answer_unless_it_runs_in_rounds() {
+    let text = "defaults: {wait: 1m}\ntargets: [{url: a}, {url: b, wait: 5}]\n";
+    let waits = |overrides: &Overrides| -> Vec<_> {
+        let rows = parse("m.yaml", text, overrides).unwrap().rows;
+        rows.iter().map(|row| row.plan.wait.map(|wait| wait.as_secs())).collect()
+    };
+    assert_eq!(waits(&Overrides::default()), [Some(60), Some(5)]);
+    assert_eq!(waits(&Overrides { round: Some(7), ..Overrides::default() }), [None, None]);
+    let matrix = parse("m.yaml", text, &Overrides::default()).unwrap();
+    assert!(matrix.rows[1].arguments.contains(&"--wait=5".to_owned()));
+    let (long, short) = (matrix.rows[0].plan.longest(), matrix.rows[1].plan.longest());
+    assert_eq!((long - short).as_secs(), 55, "a command may take the time of its wait");
 }

@@ -27,7 +27,7 @@ pub(super) fn render(place: usize, report: &Report, row: &Row, clusters: &Cluste
                 @if several { (badge(row.verdict())) }
             }
             @match &row.result {
-                RowResult::Unreachable { reason } => {
+                RowResult::Unreachable { reason, .. } => {
                     p.notice { strong { "The source could not probe." } " " (name(reason)) }
                 }
                 RowResult::Probed { tally, .. } => (probed(&id, report, row, tally, clusters)),

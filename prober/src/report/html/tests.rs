@@ -72,7 +72,7 @@ fn hostile(evil: &str) -> Report {
         row.target = evil.to_owned();
         row.url = evil.to_owned();
         match &mut row.result {
-            RowResult::Unreachable { reason } => *reason = evil.to_owned(),
+            RowResult::Unreachable { reason, .. } => *reason = evil.to_owned(),
             RowResult::Probed { tally, verdicts } => {
                 let counted = tally.backends.pop_first().unwrap().1;
                 let mut who = Identity::new(evil, evil);

@@ -75,12 +75,22 @@ fn row(raw: &str) -> Result<Row, JsonError> {
     struct Explained {
         explanation: Option<serde_json::Value>,
     }
-    let RowHead { source, target, url, host, protocol, address, gone, unreachable, .. } =
-        serde_json::from_str(raw)?;
+    let RowHead {
+        source,
+        target,
+        url,
+        host,
+        protocol,
+        address,
+        gone,
+        unreachable,
+        could_not_run,
+        ..
+    } = serde_json::from_str(raw)?;
     let Explained { explanation } = serde_json::from_str(raw)?;
     let readings = explanation.map(explanation::readings).transpose()?;
     let result = match unreachable {
-        Some(reason) => RowResult::Unreachable { reason: plain(&reason) },
+        Some(reason) => RowResult::Unreachable { reason: plain(&reason), could_not_run },
         None => {
             let mut probed: Probed = serde_json::from_str(raw)?;
             let verdicts = std::mem::take(&mut probed.expectations);
