@@ -87,8 +87,8 @@ pub struct BalancerArgs {
     pub min_ring_size: Option<u64>,
 }
 
-/// Envoy allows no larger ring.
-const LARGEST_RING: u64 = 8 * 1024 * 1024;
+/// Envoy answers nothing while it builds a ring, which takes seconds for its own limit of 8 million.
+const LARGEST_RING: u64 = 256 * 1024;
 
 /// The name of a load-balancing policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]

@@ -117,7 +117,7 @@ mod tests {
             name.prop_map(HashKey::Query),
             Just(HashKey::SourceIp),
         ];
-        let ring = (key, 1..=8_388_608_u64);
+        let ring = (key, 1..=262_144_u64);
         prop_oneof![
             Just(Balancer::LeastRequest),
             Just(Balancer::RoundRobin),

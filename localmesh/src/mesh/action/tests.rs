@@ -58,6 +58,7 @@ fn an_invalid_action_is_refused_in_one_line() {
         ("balancer echo2 ringhsh", "'ringhash'"),
         ("balancer echo2 random --header x", "only ringhash has a key"),
         ("balancer echo2 random --min-ring-size 5", "only ringhash has a key"),
+        ("balancer echo2 ringhash --source-ip --min-ring-size 262145", "1..=262144"),
         ("balancer echo2 ringhash --header a --source-ip", "cannot be used with"),
         ("balancer echo2 ringhash --header a:b", "letters, digits"),
         ("balancer echo2 ringhash --query a&b", "but not &"),
