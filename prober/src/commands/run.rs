@@ -51,7 +51,7 @@ fn probe(args: &RunArgs, stop: &CancellationToken, meter: &Arc<Meter>) -> Result
             break;
         }
         if args.output.verbose {
-            display.note(&format!("prober: {}", plan.summary()));
+            display.note(&plan.summary());
         }
         rows.push(matrix::observed(None, plan, stop, meter, || {
             Ok(waited.and_then(|()| run.run(stop, meter))?)

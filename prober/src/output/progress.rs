@@ -1,18 +1,22 @@
 //! Progress on stderr: a few live lines on a terminal, otherwise a plain line every few seconds,
 //! nothing with `--quiet`.
 
+mod live;
+mod screen;
 pub(crate) mod stream;
 pub(crate) mod view;
 
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, IsTerminal as _};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use super::terminal;
 use crate::clock;
 use crate::report::text::Style;
 use crate::tally::meter::{Meter, lock};
+use live::Live;
 use view::{Goal, History, View};
 
 /// How progress is shown.
@@ -29,7 +33,7 @@ pub(crate) enum Form {
 #[derive(Debug)]
 pub(crate) struct Display {
     done: Arc<AtomicBool>,
-    screen: Arc<Mutex<Screen>>,
+    live: Arc<Mutex<Option<Live>>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -37,7 +41,7 @@ impl Display {
     #[must_use]
     pub(crate) fn start(meter: &Arc<Meter>, goal: Goal, form: Form) -> Self {
         let done = Arc::new(AtomicBool::new(false));
-        let screen = Arc::new(Mutex::new(Screen::default()));
+        let live = Arc::new(Mutex::new(None));
         let shown = Shown {
             meter: Arc::clone(meter),
             goal,
@@ -45,19 +49,22 @@ impl Display {
             history: History::default(),
             done: Arc::clone(&done),
         };
-        let drawn = Arc::clone(&screen);
+        let drawn = Arc::clone(&live);
         let show = move || match form {
             Form::Live(style) => shown.live(style, &drawn),
             _ => shown.plain(),
         };
         let named = thread::Builder::new().name("progress".to_owned());
         let thread = if form == Form::Quiet { None } else { named.spawn(show).ok() };
-        Self { done, screen, thread }
+        Self { done, live, thread }
     }
 
     /// Prints a line above the live lines.
     pub(crate) fn note(&self, line: &str) {
-        lock(&self.screen).print(line);
+        match &*lock(&self.live) {
+            Some(live) => live.note(line),
+            None => terminal::note(line),
+        }
     }
 }
 
@@ -68,7 +75,7 @@ impl Drop for Display {
             thread.thread().unpark();
             let _ = thread.join();
         }
-        lock(&self.screen).draw(&[]);
+        *lock(&self.live) = None;
     }
 }
 
@@ -87,20 +94,17 @@ struct Shown {
 }
 
 impl Shown {
-    fn live(mut self, style: Style, screen: &Mutex<Screen>) {
+    fn live(mut self, style: Style, live: &Mutex<Option<Live>>) {
         let mut pause = FIRST;
         while self.wait(pause) {
-            let (columns, lines) = terminal_size();
-            let view = self.view(|view| view.live(columns, lines, style));
-            lock(screen).draw(&view);
+            self.view(|view| lock(live).get_or_insert_with(|| Live::new(style)).show(view));
             pause = LIVE;
         }
     }
 
     fn plain(mut self) {
         while self.wait(PLAIN) {
-            let line = self.view(|view| view.plain());
-            let _ = writeln!(io::stderr(), "prober: {line}");
+            terminal::note(&self.view(|view| view.plain()));
         }
     }
 
@@ -123,48 +127,6 @@ impl Shown {
             thread::park_timeout(left);
         }
         false
-    }
-}
-
-/// Columns and lines of the terminal on stderr; 80 and 24 if it does not report them.
-fn terminal_size() -> (usize, usize) {
-    match rustix::termios::tcgetwinsize(io::stderr()) {
-        Ok(size) if size.ws_col > 0 => (size.ws_col.into(), size.ws_row.max(2).into()),
-        _ => (80, 24),
-    }
-}
-
-/// The live lines on a terminal.
-#[derive(Debug, Default)]
-struct Screen {
-    /// The number of live lines. The cursor is at the end of the last one.
-    drawn: usize,
-}
-
-impl Screen {
-    /// Replaces the live lines. A closed stderr is not an error.
-    fn draw(&mut self, lines: &[String]) {
-        if self.drawn > 0 || !lines.is_empty() {
-            let text = format!("{}{}", self.clearing(), lines.join("\r\n"));
-            let _ = io::stderr().write_all(text.as_bytes());
-            self.drawn = lines.len();
-        }
-    }
-
-    /// Clears the live lines and prints a line that stays.
-    fn print(&mut self, line: &str) {
-        let clearing = self.clearing();
-        let _ = io::stderr().write_all(format!("{clearing}{line}\n").as_bytes());
-        self.drawn = 0;
-    }
-
-    /// The escape sequence that clears the live lines and moves the cursor to their start.
-    fn clearing(&self) -> String {
-        match self.drawn {
-            0 => String::new(),
-            1 => "\r\u{1b}[J".to_owned(),
-            drawn => format!("\r\u{1b}[{}A\u{1b}[J", drawn - 1),
-        }
     }
 }
 

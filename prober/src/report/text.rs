@@ -3,7 +3,7 @@
 //! rows ends the report.
 
 mod backends;
-pub(crate) mod bar;
+mod bar;
 mod failover;
 mod failures;
 mod matrix;

@@ -3,9 +3,9 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
+use unicode_width::UnicodeWidthChar as _;
 
-use crate::report::text::{Style, bar};
+use crate::report::text::Style;
 use crate::tally::meter::{Counted, SLOTS};
 use crate::units::rounded_percent;
 
@@ -67,75 +67,104 @@ pub(crate) struct View<'a> {
 }
 
 impl View<'_> {
-    /// The lines for a terminal of this size: the facts, then a bar per cluster for its recent
-    /// share.
+    /// How much of the run is done, 0 to 1. `None` if its end is not known.
     #[must_use]
-    pub(crate) fn live(&self, columns: usize, lines: usize, style: Style) -> Vec<String> {
-        let failed = self.whole.failed;
-        let facts = self.facts();
-        let facts = cut(&format!("  {}", facts.join(", ")), columns.saturating_sub(1));
-        let red = format!("{failed} failed");
-        let facts = match failed {
-            0 => facts,
-            _ => facts.replacen(&red, &style.paint("31", &red), 1),
+    pub(crate) fn done(&self) -> Option<f64> {
+        let Self { goal, whole, .. } = self;
+        let part = |done: f64, all: f64| Some((done / all.max(f64::MIN_POSITIVE)).clamp(0.0, 1.0));
+        match (goal.requests, goal.time, goal.rows) {
+            (Some(all), _, _) => part(whole.ended() as f64, all as f64),
+            (None, Some(time), _) => part(whole.at.as_secs_f64(), time.as_secs_f64()),
+            (None, None, Some(rows)) => part(whole.rows as f64, rows as f64),
+            (None, None, None) => None,
+        }
+    }
+
+    /// What stands beside the bar: ` 62%, 8 s left`. `None` if the end of the run is not known.
+    #[must_use]
+    pub(crate) fn beside_bar(&self) -> Option<String> {
+        let left = self.left().map(|left| format!(", {left}")).unwrap_or_default();
+        Some(format!("{:>3}%{left}", (self.done()? * 100.0).floor()))
+    }
+
+    /// The lines below the bar, of up to `columns`. They are short, because a terminal that becomes
+    /// narrower wraps them.
+    #[must_use]
+    pub(crate) fn below_bar(&self, columns: usize, style: Style) -> [String; 2] {
+        let red = self.failed();
+        let counts = cut(&format!("  {}, {red}", self.ended().join(", ")), columns);
+        let counts = match self.whole.failed {
+            0 => counts,
+            _ => counts.replacen(&red, &style.paint("31", &red), 1),
         };
-        let name_width = self.shares().map(|(name, _)| name.width()).max().unwrap_or(0);
-        let clusters = self.shares().map(|(name, share)| {
-            let pad = " ".repeat(name_width - name.width());
-            let line = format!(
-                "  {name}{pad}  {:>6}  {}",
-                rounded_percent(share),
-                bar::plain(share, style.unicode)
-            );
-            cut(line.trim_end(), columns.saturating_sub(1))
-        });
-        // The last line of the terminal stays free, because a full screen would scroll.
-        std::iter::once(facts).chain(clusters).take(lines.saturating_sub(1).max(1)).collect()
+        let shares = match self.shown_shares() {
+            none if none.is_empty() => none,
+            shares => format!(": {shares}"),
+        };
+        [counts, cut(&format!("  {}{shares}", self.rate()), columns)]
     }
 
     /// The same on one line, for a log.
     #[must_use]
     pub(crate) fn plain(&self) -> String {
-        let shares: Vec<_> = self
-            .shares()
-            .map(|(name, share)| format!("{name} {}", rounded_percent(share)))
-            .collect();
-        match shares.as_slice() {
-            [] => self.facts().join(", "),
-            shares => format!("{}; {}", self.facts().join(", "), shares.join(", ")),
+        let mut facts = self.ended();
+        facts.extend([self.failed(), self.rate()]);
+        facts.extend(self.left());
+        match self.shown_shares() {
+            none if none.is_empty() => facts.join(", "),
+            shares => format!("{}; {shares}", facts.join(", ")),
         }
     }
 
-    /// Requests that ended, failures, rate, time left.
-    fn facts(&self) -> Vec<String> {
-        let Self { goal, whole, lately, .. } = self;
-        let mut facts = Vec::new();
-        if let Some(rows) = goal.rows {
-            facts.push(format!("{} of {rows} rows", whole.rows));
-        }
+    /// Rows and requests that ended.
+    fn ended(&self) -> Vec<String> {
+        let Self { goal, whole, .. } = self;
+        let rows = goal.rows.map(|rows| format!("{} of {rows} rows", whole.rows));
         let ended = whole.ended();
-        facts.push(match goal.requests {
+        let requests = match goal.requests {
             Some(all) => format!("{ended} of {all} requests ended"),
             None => format!("{ended} requests ended"),
-        });
-        facts.push(format!("{} failed", whole.failed));
-        let rate = |count: u64| count as f64 / lately.at.as_secs_f64().max(0.001);
-        facts.push(match rate(lately.answered()) {
+        };
+        rows.into_iter().chain([requests]).collect()
+    }
+
+    fn failed(&self) -> String {
+        format!("{} failed", self.whole.failed)
+    }
+
+    /// `count` requests of the recent part, per second.
+    fn per_second(&self, count: u64) -> f64 {
+        count as f64 / self.lately.at.as_secs_f64().max(0.001)
+    }
+
+    fn rate(&self) -> String {
+        match self.per_second(self.lately.answered()) {
             rate if rate < 9.95 => format!("{rate:.1} answers/s"),
             rate => format!("{rate:.0} answers/s"),
-        });
+        }
+    }
+
+    /// The time left, if it is known.
+    fn left(&self) -> Option<String> {
+        let Self { goal, whole, lately, .. } = self;
         let left = match (goal.requests, goal.time) {
             // Rows of a matrix may count only when they end, so the time left is unknown.
             _ if goal.rows.is_some() => None,
             (_, Some(time)) => Some(time.saturating_sub(whole.at)),
             (Some(all), None) if lately.ended() > 0 => {
-                let seconds = all.saturating_sub(ended) as f64 / rate(lately.ended());
+                let seconds =
+                    all.saturating_sub(whole.ended()) as f64 / self.per_second(lately.ended());
                 Duration::try_from_secs_f64(seconds).ok()
             }
             _ => None,
         };
-        facts.extend(left.map(|left| format!("{} left", shown_left(left))));
-        facts
+        left.map(|left| format!("{} left", shown_left(left)))
+    }
+
+    /// `kops 49.5%, gke1 50.5%`; empty until a cluster has answered.
+    fn shown_shares(&self) -> String {
+        let shown = |(name, share)| format!("{name} {}", rounded_percent(share));
+        self.shares().map(shown).collect::<Vec<_>>().join(", ")
     }
 
     /// The clusters that have answered, and their recent shares.

@@ -10,17 +10,6 @@ pub(super) struct Share {
     pub(super) between: (f64, f64),
 }
 
-/// A bar without an interval: `share` of [`WIDEST`] characters, to an eighth of a character.
-pub(crate) fn plain(share: f64, unicode: bool) -> String {
-    const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
-    let share = share.clamp(0.0, 1.0);
-    if !unicode {
-        return "#".repeat((share * WIDEST as f64).round() as usize);
-    }
-    let eighths = (share * (WIDEST * 8) as f64).round() as usize;
-    format!("{}{}", "█".repeat(eighths / 8), EIGHTHS[eighths % 8])
-}
-
 /// A bar with its interval, in `width` characters. Solid: lower bound. Shaded: measured share.
 /// Faint: upper bound.
 pub(super) fn interval(share: Share, width: usize, unicode: bool) -> String {
@@ -41,15 +30,6 @@ pub(super) fn interval(share: Share, width: usize, unicode: bool) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn bars_at_their_edges() {
-        assert_eq!(plain(0.0, true), "");
-        assert_eq!(plain(1.0, true), "█".repeat(WIDEST));
-        assert_eq!(plain(0.5, true), "█".repeat(WIDEST / 2));
-        assert_eq!(plain(1.0 / 160.0, true), "▏");
-        assert_eq!(plain(0.5, false), "##########");
-    }
 
     #[test]
     fn an_interval_ends_at_its_bounds() {

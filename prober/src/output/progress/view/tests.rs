@@ -1,5 +1,7 @@
 //! Golden lines of progress. `INSTA_UPDATE=always` rewrites them.
 
+use unicode_width::UnicodeWidthStr as _;
+
 use super::*;
 
 const PLAIN: Style = Style::PLAIN;
@@ -15,8 +17,9 @@ fn names(names: &[&str]) -> Vec<String> {
 }
 
 fn shown(view: &View<'_>) -> String {
-    let live = view.live(80, 24, PLAIN).join("\n");
-    format!("{live}\n-- as a line --\n{}", view.plain())
+    let beside = view.beside_bar().unwrap_or_else(|| "no bar".to_owned());
+    let below = view.below_bar(80, PLAIN).join("\n");
+    format!("beside the bar: {beside}\n{below}\n-- as a line --\n{}", view.plain())
 }
 
 #[test]
@@ -60,17 +63,39 @@ fn nothing_yet() {
 }
 
 #[test]
-fn no_line_is_wider_and_no_view_higher_than_the_terminal() {
+fn a_run_whose_end_is_not_known_has_no_bar() {
+    let clusters = names(&["kops"]);
+    let (whole, lately) = (counted(3000, 0, &[7000]), counted(1000, 0, &[2500]));
+    let view = View { clusters: &clusters, goal: Goal::default(), whole, lately };
+    insta::assert_snapshot!(shown(&view));
+}
+
+#[test]
+fn what_is_done_is_a_part_of_requests_or_of_time_or_of_rows() {
+    let done = |requests, seconds: Option<u64>, rows| {
+        let goal = Goal { requests, time: seconds.map(Duration::from_secs), rows };
+        let mut whole = counted(3000, 20, &[30, 50]);
+        whole.rows = 3;
+        View { clusters: &[], goal, whole, lately: Counted::default() }.done()
+    };
+    assert_eq!(done(Some(200), None, None), Some(0.5));
+    assert_eq!(done(None, Some(12), None), Some(0.25));
+    assert_eq!(done(None, None, Some(4)), Some(0.75));
+    assert_eq!(done(Some(400), None, Some(4)), Some(0.25), "requests are finer than rows");
+    assert_eq!(done(Some(99), None, None), Some(1.0), "never more than all");
+    assert_eq!(done(Some(0), None, None), Some(1.0));
+    assert_eq!(done(None, None, None), None);
+}
+
+#[test]
+fn no_line_is_wider_than_the_terminal() {
     let clusters = names(&["クラスタ", "kops"]);
     let goal = Goal { requests: Some(u64::MAX), ..Goal::default() };
     let (whole, lately) = (counted(3000, 7, &[70, 5]), counted(1000, 1, &[40, 2]));
     let view = View { clusters: &clusters, goal, whole, lately };
     for columns in 0..120 {
-        for lines in 0..6 {
-            let live = view.live(columns, lines, PLAIN);
-            assert!(live.len() < lines.max(2), "{columns}×{lines}: {live:?}");
-            let width = live.iter().map(|line| line.width()).max();
-            assert!(width < Some(columns.max(1)), "{columns}×{lines}: {live:?}");
+        for line in view.below_bar(columns, PLAIN) {
+            assert!(line.width() <= columns, "{columns}: {line:?}");
         }
     }
 }
@@ -85,11 +110,11 @@ fn failures_are_red_and_colour_only_adds_codes() {
         lately: counted(1000, 0, &[3]),
     };
     let color = Style { color: true, ..PLAIN };
-    let colored = view(2).live(80, 9, color).join("\n");
+    let colored = view(2).below_bar(80, color).join("\n");
     assert!(colored.contains("\u{1b}[31m2 failed\u{1b}[0m"), "{colored:?}");
     let bare = colored.replace("\u{1b}[31m", "").replace("\u{1b}[0m", "");
-    assert_eq!(bare, view(2).live(80, 9, PLAIN).join("\n"));
-    assert_eq!(view(0).live(80, 9, color), view(0).live(80, 9, PLAIN));
+    assert_eq!(bare, view(2).below_bar(80, PLAIN).join("\n"));
+    assert_eq!(view(0).below_bar(80, color), view(0).below_bar(80, PLAIN));
 }
 
 #[test]
