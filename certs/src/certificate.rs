@@ -33,9 +33,9 @@ impl Certificate {
     /// # Errors
     /// If the text contains no certificate, or one of them cannot be parsed.
     pub fn parse_all(pem: &[u8], path: &Path) -> Result<Vec<Self>, Error> {
-        let blocks = pem::parse_many(pem).map_err(|error| Error::BadCertificate {
+        let blocks = pem::parse_many(pem).map_err(|_| Error::BadCertificate {
             path: path.into(),
-            problem: error.to_string(),
+            problem: "its PEM block is damaged; restore it, or make a new one".to_owned(),
         })?;
         let found = blocks
             .into_iter()

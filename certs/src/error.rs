@@ -9,10 +9,10 @@ use std::time::Duration;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    #[error("cannot read {}: {}", path.display(), plain(reason))]
+    #[error("cannot read {}: {}", path.display(), usage::system_error(reason))]
     Read { path: PathBuf, reason: io::Error },
 
-    #[error("cannot write {}: {}", path.display(), plain(reason))]
+    #[error("cannot write {}: {}", path.display(), usage::system_error(reason))]
     Write { path: PathBuf, reason: io::Error },
 
     #[error("{} does not contain a PEM certificate (-----BEGIN CERTIFICATE-----)", path.display())]
@@ -22,8 +22,8 @@ pub enum Error {
     #[error("{} is not a valid certificate: {problem}", path.display())]
     BadCertificate { path: PathBuf, problem: String },
 
-    #[error("{} does not contain a usable PEM private key: {reason}", path.display())]
-    BadKey { path: PathBuf, reason: rcgen::Error },
+    #[error("{} does not contain a usable PEM private key; restore it, or make a new one", path.display())]
+    BadKey { path: PathBuf },
 
     #[error("{} is not the key of {}", key.display(), certificate.display())]
     KeyMismatch { key: PathBuf, certificate: PathBuf },
@@ -109,24 +109,16 @@ pub enum Error {
         problem: &'static str,
     },
 
-    #[error("cannot make a certificate: {0}")]
-    Crypto(rcgen::Error),
+    /// The names were checked before, so this is rare.
+    #[error("cannot make a certificate: the signing key or a name cannot be used")]
+    Crypto,
 
     #[error("the system returned no random numbers")]
     Random,
 }
 
 impl From<rcgen::Error> for Error {
-    fn from(error: rcgen::Error) -> Self {
-        Self::Crypto(error)
-    }
-}
-
-/// An error of the system, without Rust's "(os error 13)".
-fn plain(error: &io::Error) -> String {
-    let text = error.to_string();
-    match text.split_once(" (os error") {
-        Some((said, _)) => said.to_owned(),
-        None => text,
+    fn from(_: rcgen::Error) -> Self {
+        Self::Crypto
     }
 }

@@ -120,7 +120,7 @@ impl Plan {
         let key = private_key(&self.key)?;
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
-            .map_err(|error| unfit(&self.certificate, "--tls-cert", error.to_string()))?;
+            .expect("the provider has suites for TLS 1.2 and 1.3");
         let builder = match self.verifier(&provider)? {
             Some(verifier) => builder.with_client_cert_verifier(verifier),
             None => builder.with_no_client_auth(),
@@ -132,7 +132,7 @@ impl Plan {
             RustlsError::InvalidCertificate(_) => {
                 unfit(&self.certificate, "--tls-cert", UNREADABLE.to_owned())
             }
-            error => unfit(&self.key, "--tls-key", format!("cannot be used: {error}")),
+            _ => unfit(&self.key, "--tls-key", "is not a key for this certificate".to_owned()),
         })?;
         config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).to_vec();
         Ok(Arc::new(config))
@@ -143,7 +143,6 @@ impl Plan {
         provider: &Arc<CryptoProvider>,
     ) -> Result<Option<Arc<dyn ClientCertVerifier>>, TlsError> {
         let Some((path, required)) = &self.clients else { return Ok(None) };
-        let broken = |reason| unfit(path, "--tls-client-ca", format!("cannot be used: {reason}"));
         let mut roots = RootCertStore::empty();
         for certificate in certificates(path, "--tls-client-ca")? {
             roots
@@ -153,7 +152,10 @@ impl Plan {
         let builder =
             WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider));
         let builder = if *required { builder } else { builder.allow_unauthenticated() };
-        builder.build().map(Some).map_err(|error| broken(error.to_string()))
+        builder
+            .build()
+            .map(Some)
+            .map_err(|_| unfit(path, "--tls-client-ca", "cannot verify client certificates".into()))
     }
 }
 
@@ -174,7 +176,7 @@ fn read(path: &Path, flag: &'static str) -> Result<Vec<u8>, TlsError> {
             io::ErrorKind::NotFound => "the file does not exist".to_owned(),
             io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
             io::ErrorKind::IsADirectory => "it is a directory".to_owned(),
-            _ => error.to_string(),
+            _ => usage::system_error(&error),
         },
     };
     Err(TlsError::Unreadable { path: path.to_owned(), flag, reason })

@@ -23,7 +23,7 @@ pub enum Error {
         /// The process that listens there, such as `envoy (pid 7)`, if known.
         holder: Option<String>,
     },
-    #[error("cannot listen on {address}: {reason}")]
+    #[error("cannot listen on {address}: {}", usage::why_not_listening(.reason))]
     Bind { address: SocketAddrV4, reason: io::Error },
     #[error("Envoy not found ({looked}); run `make envoy`, or give its path with --envoy")]
     NoEnvoy { looked: String },
@@ -32,7 +32,7 @@ pub enum Error {
     NotEnvoy { path: PathBuf, said: String },
     #[error("{name} is missing in {}; build it, or give its directory with --bin-dir", dir.display())]
     NoBinary { name: &'static str, dir: PathBuf },
-    #[error("{name} did not start: {reason}")]
+    #[error("{name} did not start: {}", usage::system_error(.reason))]
     Spawn { name: String, reason: io::Error },
     /// A process ended while the mesh started.
     #[error("{name} ended while starting ({status}): {last}; full log: {}", log.display())]
@@ -51,7 +51,7 @@ pub enum Error {
     },
     #[error("interrupted")]
     Interrupted,
-    #[error("{}: {reason}", path.display())]
+    #[error("{}: {}", path.display(), usage::system_error(.reason))]
     File { path: PathBuf, reason: io::Error },
     #[error("certificates: {0}")]
     Certificates(certs::Error),

@@ -103,7 +103,7 @@ impl Row {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
-            .map_err(|error| format!("cannot wait for a command: {error}"))?;
+            .map_err(|error| format!("cannot wait for a command: {}", usage::local_limit(&error)))?;
         let words = self.origin.words(&self.arguments);
         let report = runtime.block_on(source::probe_behind(&words, self.limit(), stop))?;
         let tally = source::whole(report, &self.plan.target.given, self.plan.planned())?;

@@ -15,7 +15,7 @@ use std::time::Duration;
 pub use config::NamesConfig;
 use dns::{Dns, Missing};
 pub use error::LookupError;
-pub(crate) use error::NamesError;
+pub(crate) use error::{NamesError, not_a_host};
 pub use family::Family;
 use system::HostsFile;
 
@@ -139,7 +139,7 @@ impl Target {
             }
             Err(reason) => Err(LookupError::BadName {
                 name: host.escape_debug().to_string(),
-                reason: reason.to_string(),
+                reason: not_a_host(reason).to_owned(),
             }),
         }
     }

@@ -32,7 +32,7 @@ pub enum WatchError {
     Settings(#[from] settings::SettingsError),
     #[error(transparent)]
     Listen(#[from] server::ListenError),
-    #[error("cannot start watching: {0}")]
+    #[error("cannot start watching: {}", usage::local_limit(.0))]
     Runtime(#[from] io::Error),
 }
 

@@ -77,7 +77,7 @@ fn wrong_values_are_refused_by_variable() {
         ("HOST", "echo.example", "IP address"),
         ("THREADS", "many", "from 1 to"),
         ("DRAIN_TIMEOUT", "soon", "30s"),
-        ("FAULTS", "perhaps", "boolean"),
+        ("FAULTS", "perhaps", "write true or false"),
         ("ALLOW_CALL", "*", "echo2:8080"),
         ("TCP_PORT", "x", "0 to 65535"),
         ("TLS_PORT", "x", "0 to 65535"),

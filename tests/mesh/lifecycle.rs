@@ -228,8 +228,10 @@ fn mesh_refuses_what_cannot_run_in_one_line() {
     run(&["up", "--block", &block, "--envoy", "/bin/true"]).refused(&["not a working Envoy"]);
     run(&["up", "--block", &block, "--bin-dir", empty]).refused(&["echo is missing in", empty]);
     run(&["up", "--block", &block, "--bin-dir", "/none"]).refused(&["/none: No such file"]);
-    run(&["up", "--block", "0"]).refused(&["0 is not in 1..=254"]);
-    run(&["up", "--block", "255"]).refused(&["255 is not in 1..=254"]);
+    run(&["up", "--block", "0"])
+        .refused(&["the number is out of range; write a number from 1 to 254"]);
+    run(&["up", "--block", "255"])
+        .refused(&["the number is out of range; write a number from 1 to 254"]);
     run(&["up", "--ingress-port", "65536"]).refused(&["65536"]);
     run(&["upp"]).refused(&["unrecognized subcommand 'upp'", "'up'"]);
     run(&["guard", "--parent", "1", "--", "/bin/true"]).refused(&["has ended"]);

@@ -443,7 +443,7 @@ fn a_resolv_conf_that_is_missing_or_names_no_server_fails_only_what_needs_it() {
     assert_eq!(
         failed(&name),
         "name 'nope.test': no DNS server is configured \
-         (/nonexistent/resolv.conf: No such file or directory (os error 2)); \
+         (/nonexistent/resolv.conf: No such file or directory); \
          add --dns-servers"
     );
     assert!(matches!(name, Err(LookupError::NoServers { .. })));

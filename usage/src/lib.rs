@@ -11,6 +11,14 @@ use clap::error::ErrorKind;
 
 pub mod count;
 pub mod duration;
+mod exchange;
+#[cfg(feature = "json")]
+pub mod json;
+mod values;
+#[cfg(feature = "yaml")]
+pub mod yaml;
+
+pub use exchange::why_no_answer;
 
 /// The exit code for wrong usage, and if the program could not run.
 pub const WRONG_USAGE: u8 = 2;
@@ -72,11 +80,12 @@ pub fn why_not_listening(error: &io::Error) -> String {
         io::ErrorKind::AddrInUse => "address in use".to_owned(),
         io::ErrorKind::AddrNotAvailable => "this machine has no such address".to_owned(),
         io::ErrorKind::PermissionDenied => "ports below 1024 need privileges".to_owned(),
-        _ => error.to_string(),
+        _ => system_error(error),
     }
 }
 
-/// The system's message without its error number: `No route to host`.
+/// The system's message without its error number: `No route to host`. Rust's own names for errors
+/// (`entity not found`) are replaced by the system's.
 #[must_use]
 pub fn system_error(error: &io::Error) -> String {
     let mut text = error.to_string();
@@ -85,7 +94,19 @@ pub fn system_error(error: &io::Error) -> String {
     {
         text.truncate(end);
     }
-    text
+    if error.raw_os_error().is_some() || error.get_ref().is_some() {
+        return text;
+    }
+    let words = match error.kind() {
+        io::ErrorKind::NotFound => "No such file or directory",
+        io::ErrorKind::PermissionDenied => "Permission denied",
+        io::ErrorKind::InvalidData => "the data is not UTF-8 text",
+        io::ErrorKind::UnexpectedEof => "the data ends too early",
+        io::ErrorKind::WriteZero => "nothing more can be written",
+        io::ErrorKind::InvalidInput => "the name or value cannot be used",
+        _ => return text,
+    };
+    words.to_owned()
 }
 
 /// An error of the system in words. Says what to do if this process (EMFILE) or the machine
@@ -96,7 +117,7 @@ pub fn local_limit(error: &io::Error) -> String {
         Some(EMFILE | ENFILE) => {
             "no file descriptor left on this machine; raise 'ulimit -n' or lower -c".to_owned()
         }
-        _ => error.to_string(),
+        _ => system_error(error),
     }
 }
 
@@ -110,7 +131,12 @@ pub fn complain(program: &str, message: &dyn Display) -> ExitCode {
 /// Clap's error and tip as one line, without the usage.
 #[must_use]
 pub fn one_line(error: &clap::Error) -> String {
-    let text = error.render().to_string();
+    let mut text = error.render().to_string();
+    if let Some(source) = std::error::Error::source(error)
+        && let Some(words) = values::refusal(source)
+    {
+        text = text.replacen(&format!(": {source}"), &format!(": {words}"), 1);
+    }
     let mut line = String::new();
     let said = text
         .lines()
@@ -120,10 +146,14 @@ pub fn one_line(error: &clap::Error) -> String {
         .filter(|l| !l.is_empty() && !l.contains("to pass '"));
     for part in said {
         let part = part.strip_prefix("error: ").or(part.strip_prefix("tip: ")).unwrap_or(part);
+        let values = part.strip_prefix("[possible values: ").and_then(|p| p.strip_suffix(']'));
         if !line.is_empty() {
-            line.push_str(if line.ends_with(':') || part.starts_with('[') { " " } else { "; " });
+            line.push_str(if line.ends_with(':') { " " } else { "; " });
         }
-        line.push_str(part);
+        match values {
+            Some(values) => line.push_str(&format!("write one of {values}")),
+            None => line.push_str(part),
+        }
     }
     line
 }
@@ -177,6 +207,16 @@ mod tests {
     }
 
     #[test]
+    fn names_of_error_kinds_are_replaced() {
+        for kind in [io::ErrorKind::NotFound, io::ErrorKind::InvalidData] {
+            let error = io::Error::from(kind);
+            assert_ne!(system_error(&error), error.to_string());
+        }
+        let text = std::io::read_to_string(&b"\xff"[..]).unwrap_err();
+        assert_eq!(system_error(&text), "the data is not UTF-8 text");
+    }
+
+    #[test]
     fn every_usage_error_is_one_line_with_its_tip() {
         assert_eq!(
             line_for(&["sample", "--cuont", "3"]),
@@ -188,9 +228,22 @@ mod tests {
         );
         assert_eq!(
             line_for(&["sample", "--count", "1", "--output", "xml"]),
-            "invalid value 'xml' for '--output <OUTPUT>' [possible values: text, json]"
+            "invalid value 'xml' for '--output <OUTPUT>'; write one of text, json"
         );
-        assert!(line_for(&["sample", "--count", "900"]).contains("900 is not in 0..=255"));
+        for (count, said) in [
+            ("900", "the number is out of range; write a number from 0 to 255"),
+            (
+                "99999999999999999999",
+                "the number is out of range; write a whole number nearer to 0",
+            ),
+            ("1k", "not a whole number; write one such as 10"),
+            ("x", "not a whole number; write one such as 10"),
+        ] {
+            assert_eq!(
+                line_for(&["sample", "--count", count]),
+                format!("invalid value '{count}' for '--count <COUNT>': {said}")
+            );
+        }
     }
 
     #[test]

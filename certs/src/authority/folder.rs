@@ -130,7 +130,7 @@ fn read_pair(
     let certificate = read_first(certificate_path)?;
     let text = files::read(key_path)?;
     let key = KeyPair::from_pem(&String::from_utf8_lossy(&text))
-        .map_err(|reason| Error::BadKey { path: key_path.into(), reason })?;
+        .map_err(|_| Error::BadKey { path: key_path.into() })?;
     if !certificate.belongs_to(&key) {
         return Err(Error::KeyMismatch {
             key: key_path.into(),

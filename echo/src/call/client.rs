@@ -37,13 +37,13 @@ pub(crate) struct Caller {
 /// Why a call failed.
 #[derive(Debug, thiserror::Error)]
 enum Failure {
-    #[error("cannot resolve {0}: {1}")]
+    #[error("cannot resolve {}: {}", .0, usage::system_error(.1))]
     NoAddress(String, io::Error),
     #[error("{0} resolves to {1}, which is a local address; allow the address instead of the name")]
     Forbidden(String, IpAddr),
-    #[error("cannot connect: {0}")]
+    #[error("cannot connect: {}", usage::local_limit(.0))]
     Connect(io::Error),
-    #[error("no answer: {0}")]
+    #[error("no answer: {}", usage::why_no_answer(.0))]
     Exchange(#[from] hyper::Error),
     #[error("the answer broke off or is longer than {MAX_ANSWER} bytes")]
     Body,

@@ -34,13 +34,13 @@ impl Http {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
-            .map_err(|error| failed(error.to_string()))?;
+            .map_err(|error| failed(usage::local_limit(&error)))?;
         let client = reqwest::Client::builder()
             .no_proxy()
             .pool_max_idle_per_host(0)
             .timeout(TIMEOUT)
             .build()
-            .map_err(|error| failed(chain(&error)))?;
+            .map_err(|error| failed(usage::why_no_answer(&error)))?;
         Ok(Self { runtime, client, isolation })
     }
 
@@ -77,7 +77,8 @@ impl Http {
             Some(isolation) => isolation.with(*to.ip(), ask)?,
             None => ask(),
         };
-        answer.map_err(|error: reqwest::Error| Error::Http { url, why: chain(&error) })
+        answer
+            .map_err(|error: reqwest::Error| Error::Http { url, why: usage::why_no_answer(&error) })
     }
 
     /// Sends a POST request without a body: a command of Envoy's admin interface.
@@ -110,21 +111,9 @@ impl Http {
         let answer = self.get(admin, &path, None)?;
         let page: Page = serde_json::from_str(&answer.body).map_err(|error| Error::Http {
             url: format!("http://{admin}{path}"),
-            why: error.to_string(),
+            why: usage::json::problem(&error),
         })?;
         let number = |entry: Entry| Some((entry.name?, entry.value?.as_u64()?));
         Ok(page.stats.into_iter().filter_map(number).collect())
     }
-}
-
-/// An error with its causes: reqwest's own message leaves them out.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }

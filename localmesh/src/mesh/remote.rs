@@ -74,21 +74,22 @@ fn strange(block: u8) -> Error {
 }
 
 fn ask(block: u8, request: &Request) -> Result<Reply, Error> {
-    let silent = |error: &dyn std::fmt::Display| Error::Silent { block, why: error.to_string() };
+    let silent = |why: String| Error::Silent { block, why };
+    let refused = |error: io::Error| silent(usage::system_error(&error));
     let name = super::lock::name(block);
-    let address = SocketAddr::from_abstract_name(name).map_err(|error| silent(&error))?;
+    let address = SocketAddr::from_abstract_name(name).map_err(refused)?;
     let stream = UnixStream::connect_addr(&address).map_err(|_| Error::NotRunning(block))?;
-    stream.set_read_timeout(Some(PATIENCE)).map_err(|error| silent(&error))?;
-    let line = serde_json::to_string(request).map_err(|error| silent(&error))?;
-    writeln!(&stream, "{line}").map_err(|error| silent(&error))?;
+    stream.set_read_timeout(Some(PATIENCE)).map_err(refused)?;
+    let line = serde_json::to_string(request).expect("requests are texts and numbers");
+    writeln!(&stream, "{line}").map_err(refused)?;
     let mut reply = String::new();
     match BufReader::new(&stream).read_line(&mut reply) {
         Ok(0) => Err(Error::Foreign(block)),
         Ok(_) => serde_json::from_str(&reply).map_err(|_| strange(block)),
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-            Err(silent(&format_args!("timed out after {} s", PATIENCE.as_secs())))
+            Err(silent(format!("timed out after {} s", PATIENCE.as_secs())))
         }
-        Err(error) => Err(silent(&error)),
+        Err(error) => Err(refused(error)),
     }
 }
 
@@ -134,7 +135,7 @@ impl Mesh {
                 Ok(said) => Reply::Done(said),
                 Err(error) => Reply::Error(error.to_string()),
             },
-            Err(error) => Reply::Error(format!("not a request: {error}")),
+            Err(error) => Reply::Error(format!("not a request: {}", usage::json::problem(&error))),
         };
         let mut stream = stream;
         let text = serde_json::to_string(&reply)?;

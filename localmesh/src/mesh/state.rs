@@ -136,7 +136,8 @@ impl Mesh {
             false => Err(Error::NotDone("it is not running".into())),
         };
         let held = answer.map_err(|error| error.to_string()).and_then(|answer| {
-            serde_json::from_str::<Value>(&answer.body).map_err(|error| error.to_string())
+            serde_json::from_str::<Value>(&answer.body)
+                .map_err(|error| usage::json::problem(&error))
         });
         if let Ok(page) = &held {
             held_by(page, &mut found);

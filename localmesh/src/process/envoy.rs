@@ -57,7 +57,7 @@ impl Envoy {
         let ran = Command::new(&path).arg("--version").stdin(Stdio::null()).output();
         let said = match ran {
             Ok(output) => String::from_utf8_lossy(&output.stdout).into_owned(),
-            Err(error) => return Err(Error::NotEnvoy { path, said: error.to_string() }),
+            Err(error) => return Err(Error::NotEnvoy { path, said: usage::system_error(&error) }),
         };
         match version(&said) {
             Some(version) => Ok(Self { version: version.to_owned(), path }),

@@ -139,8 +139,10 @@ fn wrong(path: &Path, wrong: String) -> Error {
 /// One line that says what is wrong and where.
 pub(super) fn parse(path: &Path, text: &str) -> Result<Scenario, Error> {
     let fail = |why: String| wrong(path, why);
-    let file: File = serde_saphyr::from_str(text)
-        .map_err(|error| fail(error.to_string().lines().next().unwrap_or_default().to_owned()))?;
+    let file: File = serde_saphyr::from_str(text).map_err(|error| {
+        let (line, wrong) = usage::yaml::problem(text, &error, "'from:', 'load:' and 'expect:'");
+        Error::Scenario { file: format!("{}:{line}", path.display()), wrong }
+    })?;
     let mut shape = match &file.topology {
         None => Shape::two_clusters(),
         Some(topology) => {
@@ -241,7 +243,8 @@ mod tests {
     #[test]
     fn an_invalid_scenario_is_refused_in_one_line() {
         for (old, new, part) in [
-            ("story", "tale", "tale"),
+            ("story", "tale", "x.yaml:1: unknown key 'tale'; write one of story, topology"),
+            ("expect:", "expect: x\nexpects:", "'expect' must be a list"),
             ("kill gke1/echo2", "kill gke1/echo3", "unknown cluster, pod or process 'gke1/echo3'"),
             ("kill gke1/echo2", "scale gke1/echo9 2", "unknown workload 'gke1/echo9'"),
             ("kill gke1/echo2", "mtls echo9 strict", "unknown service 'echo9'"),
@@ -256,7 +259,7 @@ mod tests {
         ] {
             let text = GOOD.replacen(old, new, 1);
             let said = parse(Path::new("x.yaml"), &text).expect_err(part).to_string();
-            assert!(said.starts_with("x.yaml: ") && said.contains(part), "{part}: {said}");
+            assert!(said.starts_with("x.yaml:") && said.contains(part), "{part}: {said}");
             assert_eq!(said.lines().count(), 1, "{said}");
         }
     }

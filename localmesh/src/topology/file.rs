@@ -30,27 +30,11 @@ pub fn read(path: &Path) -> Result<Shape, Error> {
 /// # Errors
 /// [`Error::Topology`] with the line of the first error.
 pub fn parse(file: &str, text: &str) -> Result<Shape, Error> {
-    let parsed: File = serde_saphyr::from_str(text).map_err(|error| syntax(file, &error))?;
+    let parsed: File = serde_saphyr::from_str(text).map_err(|error| {
+        let (line, wrong) = usage::yaml::problem(text, &error, "'services:' and 'clusters:'");
+        Error::Topology { file: file.to_owned(), line, wrong }
+    })?;
     Reader { file, parsed: &parsed }.shape()
-}
-
-/// An error of the YAML reader with its line, and the key nearest to an unknown one.
-fn syntax(file: &str, error: &serde_saphyr::Error) -> Error {
-    use serde_saphyr::Error as Yaml;
-    let error = error.without_snippet();
-    let line = error.location().map_or(1, |location| location.line());
-    let wrong = match error {
-        Yaml::SerdeUnknownField { field, expected, .. } => {
-            unknown("key", field, expected.iter().copied())
-        }
-        Yaml::SerdeMissingField { field, .. } => format!("the key '{field}' is missing"),
-        Yaml::Eof { .. } => "the file is empty; write 'services:' and 'clusters:'".to_owned(),
-        other => {
-            let text = other.to_string();
-            format!("not a topology: {}", text.lines().next().unwrap_or_default())
-        }
-    };
-    Error::Topology { file: file.to_owned(), line, wrong }
 }
 
 struct Reader<'a> {

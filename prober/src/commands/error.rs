@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use thiserror::Error;
+use usage::system_error;
 
 use super::compare::LimitsError;
 use super::plan::SizeError;
@@ -25,21 +26,21 @@ pub enum Error {
     Plan(#[from] PlanError),
     #[error(transparent)]
     File(#[from] FileError),
-    #[error("cannot read the matrix file {0}: {why}", why = usage::system_error(.1))]
+    #[error("cannot read the matrix file {}: {}", .0.display(), system_error(.1))]
     Unreadable(PathBuf, io::Error),
     #[error("there is no matrix file {0}; to watch a URL write --target {0}")]
     NoFileToWatch(PathBuf),
-    #[error("cannot read --expect-file {0}: {1}")]
+    #[error("cannot read --expect-file {}: {}", .0.display(), system_error(.1))]
     ExpectFile(PathBuf, io::Error),
     #[error("--expect-file {0}:{1}: {2}")]
     ExpectLine(PathBuf, usize, SyntaxError),
     #[error("--expect-file {0}: the file has no expectations; write one on each line")]
     NoExpectation(PathBuf),
-    #[error("cannot read the report {0}: {1}")]
+    #[error("cannot read the report {}: {}", .0.display(), system_error(.1))]
     ReportFile(PathBuf, io::Error),
     #[error("{0}: {1}")]
     NotAReport(PathBuf, JsonError),
-    #[error("cannot read --data @{0}: {1}")]
+    #[error("cannot read --data @{}: {}", .0.display(), system_error(.1))]
     Data(PathBuf, io::Error),
     #[error("{0}: the report was made without --explain; run again with --explain --output json")]
     NoEvidence(PathBuf),
@@ -61,11 +62,11 @@ pub enum Error {
     UnknownCommand(String),
     #[error(transparent)]
     Watch(#[from] WatchError),
-    #[error("cannot wait: {0}")]
+    #[error("cannot wait: {}", system_error(.0))]
     Wait(io::Error),
     #[error(transparent)]
     Delivery(#[from] DeliveryError),
-    #[error("cannot write to stdout: {0}")]
+    #[error("cannot write to stdout: {}", system_error(.0))]
     Output(#[from] io::Error),
 }
 

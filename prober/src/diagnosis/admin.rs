@@ -69,14 +69,14 @@ impl<'a> Reader<'a> {
     fn new(stop: &'a CancellationToken) -> Self {
         let tools = || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            let runtime = runtime.map_err(|error| error.to_string())?;
+            let runtime = runtime.map_err(|error| usage::local_limit(&error))?;
             // Admin interfaces are local, so a proxy cannot reach them; Envoy never redirects.
             let client = Client::builder()
                 .no_proxy()
                 .redirect(reqwest::redirect::Policy::none())
                 .timeout(URL_LIMIT)
                 .build();
-            Ok((runtime, client.map_err(|error| innermost(&error))?))
+            Ok((runtime, client.map_err(|error| usage::why_no_answer(&error))?))
         };
         Self { tools: tools(), stop }
     }
@@ -161,7 +161,7 @@ async fn by_url(client: &Client, base: &str, path: &str) -> Result<Vec<u8>, Stri
         let error = error.without_url();
         match error.is_timeout() {
             true => format!("{base}: no answer within {URL_LIMIT:?}"),
-            false => format!("{base}: {}", innermost(&error)),
+            false => format!("{base}: {}", usage::why_no_answer(&error)),
         }
     };
     let mut response = client.get(url).send().await.map_err(failed)?;
@@ -183,15 +183,4 @@ async fn by_url(client: &Client, base: &str, path: &str) -> Result<Vec<u8>, Stri
 fn too_long(access: &Access, path: &str) -> String {
     let path = path.split('?').next().unwrap_or_default();
     format!("{access}: /{path} is longer than {} MiB", MAX_PAGE >> 20)
-}
-
-/// The innermost cause of an error: reqwest's own message does not contain it.
-fn innermost(error: &dyn std::error::Error) -> String {
-    let mut last = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        last = error.to_string();
-        cause = error.source();
-    }
-    last
 }

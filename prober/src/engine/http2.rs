@@ -322,11 +322,33 @@ fn failed(error: &h2::Error, in_body: Option<usize>) -> Failure {
     let reason = error.reason().unwrap_or(Reason::INTERNAL_ERROR);
     let place = in_body.map_or_else(String::new, |n| format!(" in the body, after {n} bytes"));
     let (kind, what) = if error.is_remote() && error.is_go_away() {
-        (FailureKind::Reset, format!("the server closed the connection (GOAWAY {reason:?}){place}"))
+        (
+            FailureKind::Reset,
+            format!("the server closed the connection (GOAWAY {}){place}", code(reason)),
+        )
     } else if error.is_remote() {
-        (FailureKind::Reset, format!("the server reset the stream ({reason:?}){place}"))
+        (FailureKind::Reset, format!("the server reset the stream ({}){place}", code(reason)))
     } else {
-        (FailureKind::Protocol, format!("the response is not HTTP/2: {error}{place}"))
+        (FailureKind::Protocol, format!("the response is not HTTP/2: {}{place}", violation(reason)))
     };
     Failure::new(kind, what)
+}
+
+/// The name of an error code in RFC 9113, or its number.
+fn code(reason: Reason) -> String {
+    let known = u32::from(reason) <= u32::from(Reason::HTTP_1_1_REQUIRED);
+    if known { format!("{reason:?}") } else { format!("error code {}", u32::from(reason)) }
+}
+
+/// What is wrong with an answer that is not valid HTTP/2.
+fn violation(reason: Reason) -> &'static str {
+    match reason {
+        Reason::FRAME_SIZE_ERROR => "a frame has a wrong size",
+        Reason::COMPRESSION_ERROR => "its headers cannot be decompressed",
+        Reason::FLOW_CONTROL_ERROR => "it is longer than the flow control allows",
+        Reason::STREAM_CLOSED => "a frame came after the end of its stream",
+        Reason::HTTP_1_1_REQUIRED => "the server requires HTTP/1.1",
+        Reason::SETTINGS_TIMEOUT => "the server did not confirm the settings",
+        _ => "a frame breaks the protocol",
+    }
 }

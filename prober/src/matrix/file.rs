@@ -55,7 +55,10 @@ pub(crate) struct Matrix {
 
 /// Reads a matrix; `file` is its name, for messages.
 pub(crate) fn parse(file: &str, text: &str, overrides: &Overrides) -> Result<Matrix, FileError> {
-    let parsed: File = serde_saphyr::from_str(text).map_err(|error| syntax(file, &error))?;
+    let parsed: File = serde_saphyr::from_str(text).map_err(|error| {
+        let (line, what) = usage::yaml::problem(text, &error, "'targets:'");
+        FileError { file: file.to_owned(), line, what, pointer: None }
+    })?;
     let reader = Reader { file, parsed: &parsed, overrides };
     if parsed.targets.is_empty() {
         return Err(reader.error(1, "the file has no targets; write at least one under 'targets:'"));
@@ -64,34 +67,6 @@ pub(crate) fn parse(file: &str, text: &str, overrides: &Overrides) -> Result<Mat
     reader.check_sources()?;
     let rows: Result<Vec<_>, _> = parsed.targets.iter().map(|entry| reader.row(entry)).collect();
     Ok(Matrix { clusters: parsed.clusters.clone(), rows: rows? })
-}
-
-/// An error of the YAML parser with its line, and with the nearest key if a key is unknown.
-fn syntax(file: &str, error: &serde_saphyr::Error) -> FileError {
-    let error = error.without_snippet();
-    let line = error.location().map_or(1, |location| location.line());
-    let what = match error {
-        serde_saphyr::Error::SerdeUnknownField { field, expected, .. } => {
-            let near = usage::nearest(field, expected.iter().copied());
-            let right = match near {
-                Some(near) => format!("did you mean '{near}'?"),
-                None => format!("write one of {}", expected.join(", ")),
-            };
-            format!("unknown key '{field}'; {right}")
-        }
-        serde_saphyr::Error::SerdeMissingField { field, .. } => {
-            format!("'{field}' is missing; add it")
-        }
-        serde_saphyr::Error::Eof { .. } => {
-            "the file is empty; write at least 'targets:'".to_owned()
-        }
-        other => {
-            let text = other.to_string();
-            let first = text.lines().next().unwrap_or_default();
-            format!("not a matrix: {first}")
-        }
-    };
-    FileError { file: file.to_owned(), line, what, pointer: None }
 }
 
 struct Reader<'a> {

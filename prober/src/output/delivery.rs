@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 use thiserror::Error;
+use usage::system_error;
 
 use crate::cli::OutputArgs;
 use crate::report::Report;
@@ -29,16 +30,16 @@ pub enum DeliveryError {
     Directory(PathBuf),
     #[error("--report {}: given twice; remove one of them", .0.display())]
     Twice(PathBuf),
-    #[error("--report {}: cannot be written: {}", .0.display(), .1)]
+    #[error("--report {}: cannot be written: {}", .0.display(), system_error(.1))]
     File(PathBuf, io::Error),
     #[error(
         "--summary: {SUMMARY} is not set; GitHub sets it in workflows, elsewhere write --report \
          FILE.md"
     )]
     NoSummary,
-    #[error("--summary: {} cannot be written: {}", .0.display(), .1)]
+    #[error("--summary: {} cannot be written: {}", .0.display(), system_error(.1))]
     Summary(PathBuf, io::Error),
-    #[error("cannot write the report to stdout: {0}")]
+    #[error("cannot write the report to stdout: {}", system_error(.0))]
     Stdout(io::Error),
     /// Several of these; all other reports were written.
     #[error("{0}")]
@@ -265,7 +266,7 @@ mod tests {
             ("folder.json", "this is a directory; write the path of a file"),
             ("run.pdf", "unknown ending; write one of .csv, "),
             ("run", "unknown ending"),
-            ("none/run.json", "cannot be written: entity not found"),
+            ("none/run.json", "cannot be written: No such file or directory"),
             ("file/run.json", "cannot be written: Not a directory"),
         ] {
             let line = refused(&[&at(path)]);

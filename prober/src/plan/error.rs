@@ -84,7 +84,7 @@ pub enum PlanError {
         "--request {0} sets the method to {0}; for {0} requests write -n {0} or --requests {0}"
     )]
     MethodIsNumber(String),
-    #[error("cannot read --event-file {0}: {1}")]
+    #[error("cannot read --event-file {}: {}", .0.display(), usage::system_error(.1))]
     EventFile(PathBuf, std::io::Error),
     #[error("{file}, line {line}: '{text}' is not an event; write TIME COMMAND, such as 5s date")]
     EventLine {

@@ -4,6 +4,8 @@ use http::Uri;
 use thiserror::Error;
 use url::{Host, Url};
 
+use crate::resolve::not_a_host;
+
 /// Why a text is not a target. `Display` is one line.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum TargetError {
@@ -21,7 +23,7 @@ pub enum TargetError {
     #[error("target '{0}' has a wrong port; write a number from 1 to 65535")]
     Port(String),
     #[error("target '{target}' is not a URL ({reason}); write [http[s]://]HOST[:PORT][/PATH]")]
-    NotAUrl { target: String, reason: String },
+    NotAUrl { target: String, reason: &'static str },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,7 +65,7 @@ impl Target {
         };
         let url = Url::parse(&whole).map_err(|error| match error {
             url::ParseError::InvalidPort => TargetError::Port(given.to_owned()),
-            other => not_a_url(given, &other),
+            other => not_a_url(given, not_a_host(other)),
         })?;
         if !url.username().is_empty() || url.password().is_some() {
             return Err(TargetError::Credentials(given.to_owned()));
@@ -82,7 +84,7 @@ impl Target {
             Some(Host::Ipv6(address)) => address.to_string(),
             Some(Host::Ipv4(address)) => address.to_string(),
             Some(Host::Domain(name)) => name.to_owned(),
-            None => return Err(not_a_url(given, &"no host")),
+            None => return Err(not_a_url(given, "it has no host")),
         };
         let port = url.port_or_known_default().unwrap_or(80);
         if port == 0 {
@@ -105,13 +107,15 @@ impl Target {
             host,
             port,
             authority,
-            path: path.parse().map_err(|error| not_a_url(given, &error))?,
+            path: path
+                .parse()
+                .map_err(|_| not_a_url(given, "its path has forbidden characters"))?,
         })
     }
 }
 
-fn not_a_url(given: &str, reason: &dyn std::fmt::Display) -> TargetError {
-    TargetError::NotAUrl { target: given.to_owned(), reason: reason.to_string() }
+fn not_a_url(given: &str, reason: &'static str) -> TargetError {
+    TargetError::NotAUrl { target: given.to_owned(), reason }
 }
 
 #[cfg(test)]

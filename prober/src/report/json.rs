@@ -38,15 +38,15 @@ pub(crate) const SCHEMA: &str = "prober/1";
 /// Why bytes are not a report.
 #[derive(Debug, Error)]
 pub enum JsonError {
-    #[error("not a prober report: {0}")]
+    #[error("not a prober report: {}", usage::json::problem(.0))]
     Shape(#[from] serde_json::Error),
     #[error("the report has schema '{found}', but this prober reads '{SCHEMA}'")]
     Schema {
         /// The schema of the report.
         found: String,
     },
-    #[error("a histogram in the report cannot be decoded: {0}")]
-    Histogram(String),
+    #[error("a histogram in the report cannot be decoded")]
+    Histogram,
     #[error("the report is inconsistent: {0}")]
     Counts(&'static str),
     /// No prober accepts such a name from a backend.
@@ -427,7 +427,7 @@ mod tests {
         let text = String::from_utf8(render(&samples::plain())).unwrap();
         for (bad, part) in [
             (String::new(), "not a prober report"),
-            ("{}".to_owned(), "missing field `schema`"),
+            ("{}".to_owned(), "the key 'schema' is missing"),
             ("hello".to_owned(), "not a prober report"),
             (
                 text.replace("prober/1", "prober/9"),
@@ -465,11 +465,12 @@ mod tests {
         let bad = text.replacen("\"requests\": 100", "\"requests\": \"x\"", 2);
         let line = 1 + bad.lines().position(|line| line.contains("\"requests\": \"x\"")).unwrap();
         let error = parse(bad.as_bytes()).unwrap_err().to_string();
-        assert!(error.contains(&format!("at line {line} column ")), "line {line}: {error}");
+        assert!(error.contains(&format!("(line {line}, column ")), "line {line}: {error}");
         let one_line = bad.replace('\n', " ");
         let column = one_line.find("\"x\"").unwrap();
         let error = parse(one_line.as_bytes()).unwrap_err().to_string();
-        let told = error.rsplit_once("at line 1 column ").unwrap().1.parse::<usize>().unwrap();
+        let told = error.rsplit_once("(line 1, column ").unwrap().1;
+        let told = told.trim_end_matches(')').parse::<usize>().unwrap();
         assert!((column..=column + 3).contains(&told), "{column}: {error}");
     }
 

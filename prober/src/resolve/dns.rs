@@ -81,8 +81,12 @@ fn resolver(config: ResolverConfig, options: ResolverOpts) -> Result<TokioResolv
     TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
         .with_options(options)
         .build()
-        .map_err(|error| one_line(&error.to_string()))
+        .map_err(|_| "the DNS settings of this system cannot be used".to_owned())
 }
+
+/// The limits of RFC 1035, 2.3.4.
+const NOT_A_NAME: &str =
+    "a part has at most 63 characters, a name at most 253, and no part is empty";
 
 /// Why DNS has no address.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -223,7 +227,7 @@ async fn after(
 /// the search domains first, with a trailing dot only the name itself.
 fn candidates(name: &str, search: &[Name], ndots: usize) -> Result<Vec<Name>, Missing> {
     let mut name =
-        Name::from_str_relaxed(name).map_err(|error| Missing::BadName(error.to_string()))?;
+        Name::from_str_relaxed(name).map_err(|_| Missing::BadName(NOT_A_NAME.to_owned()))?;
     if name.is_fqdn() {
         return Ok(vec![name]);
     }
@@ -262,7 +266,9 @@ fn missing(error: NetError) -> Missing {
         }
         NetError::Io(error) => Missing::Broken { reason: one_line(&local_limit(&error)) },
         NetError::NoConnections => Missing::Broken { reason: unconnected() },
-        other => Missing::Broken { reason: one_line(&other.to_string()) },
+        _ => {
+            Missing::Broken { reason: "the answer of the DNS server is not understood".to_owned() }
+        }
     }
 }
 

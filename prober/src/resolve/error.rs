@@ -71,6 +71,22 @@ pub enum LookupError {
     },
 }
 
+/// Why a text has no host, in words.
+#[must_use]
+pub(crate) fn not_a_host(error: url::ParseError) -> &'static str {
+    use url::ParseError as E;
+    match error {
+        E::EmptyHost | E::RelativeUrlWithoutBase => "it has no host",
+        E::InvalidIpv4Address => "its numbers are not an IPv4 address",
+        E::InvalidIpv6Address => "the brackets do not contain an IPv6 address",
+        E::InvalidDomainCharacter | E::IdnaError => {
+            "its host has characters that a host name cannot have"
+        }
+        E::Overflow => "it is too long",
+        _ => "its host is not a name or an address",
+    }
+}
+
 /// `; tried a.x, a.y`, unless only the name itself was tried.
 struct Tried<'a>(&'a str, &'a [String]);
 

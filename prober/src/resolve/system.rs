@@ -45,7 +45,7 @@ pub(super) fn read_resolv_conf(
     let mut text = match fs::read(path) {
         Ok(text) => text,
         Err(_) if own_servers => Vec::new(),
-        Err(error) => return Err(format!("{}: {error}", path.display())),
+        Err(error) => return Err(format!("{}: {}", path.display(), usage::system_error(&error))),
     };
     if own_servers {
         // hickory refuses a file without a server, also if only the search domains are needed.

@@ -60,7 +60,7 @@ fn whatever_is_wrong_is_refused_with_its_line() {
         ("echo2: 3", "echo2: 6", "16: 6 pods of 'echo2' is out of range; write 0 to 5"),
         ("echo2: 3", "echo2: -1", "16: -1 pods of 'echo2' is out of range; write 0 to 5"),
         ("echo2: 3", "echo2: [a, b, c, d, e, f]", "16: 6 pods of 'echo2'"),
-        ("echo2: 3", "echo2: some", "16: not a topology: write a number of pods, or a list"),
+        ("echo2: 3", "echo2: some", "16: write a number of pods, or a list"),
         ("echo2: 3", "echo3: 3", "16: unknown service 'echo3'; did you mean 'echo"),
         ("{echo1: 1, ", "{", "2: service 'echo1' has no pod in any cluster; write how many"),
         ("    zone: us-west1-b\n", "", "12: cluster 'gke1' has a region but no zone; write one"),
@@ -74,7 +74,7 @@ fn whatever_is_wrong_is_refused_with_its_line() {
             "ingress-gateways: 5",
             "10: ingress-gateways: 5 is out of range; write 0 to 4",
         ),
-        ("gateways: 0", "gateways: many", "17: not a topology: "),
+        ("gateways: 0", "gateways: many", "17: 'east-west-gateways' must be a whole number"),
         ("name: kops", "name: ../kops", "5: '../kops' is not a cluster name"),
         ("name: kops", "name: Kops", "5: 'Kops' is not a cluster name"),
         ("network: west", "network: -west", "6: '-west' is not a network name"),
@@ -83,10 +83,10 @@ fn whatever_is_wrong_is_refused_with_its_line() {
         ("name: echo1,", "name: client,", "2: service 'client' conflicts with a pod"),
         ("name: echo1,", "name: echo2-3,", "3: service 'echo2' conflicts with echo2-3"),
         ("name: echo1,", "name: echo2-gke1,", "3: service 'echo2' conflicts with echo2-gke1"),
-        ("clusters:\n", "x: 1\nclusters:\n", "4: unknown key 'x'; known: services, clusters"),
+        ("clusters:\n", "x: 1\nclusters:\n", "4: unknown key 'x'; write one of services, clusters"),
         ("  - {name: echo2,", &format!("{many}  - {{name: echo2,"), "2: 20 services of up"),
         ("  - name: gke1\n", "  - nam: gke1\n", "11: unknown key 'nam'; did you mean 'name'?"),
-        ("  - name: gke1\n    region", "  - region", "the key 'name' is missing"),
+        ("  - name: gke1\n    region", "  - region", "'name' is missing; add it"),
     ] {
         assert!(WHOLE.contains(old), "{old}");
         let error = read(&WHOLE.replacen(old, new, 1)).expect_err(said).to_string();
@@ -99,7 +99,7 @@ fn whatever_is_wrong_is_refused_with_its_line() {
     let (_, tail) = WHOLE.split_once("clusters:").unwrap();
     let error = read(&format!("services: []\nclusters:{tail}")).unwrap_err().to_string();
     assert!(error.starts_with("mesh.yaml:1: the list of services is empty"), "{error}");
-    assert!(read(head).unwrap_err().to_string().contains("the key 'clusters' is missing"));
+    assert!(read(head).unwrap_err().to_string().contains("'clusters' is missing"));
 }
 
 #[test]

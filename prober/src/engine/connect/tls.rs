@@ -27,8 +27,8 @@ pub enum TlsError {
     /// A file does not contain what it should.
     #[error("{flag} {file}: no {wanted} in it; give a PEM file that contains one")]
     Nothing { flag: &'static str, file: PathBuf, wanted: &'static str },
-    #[error("--cacert {file}: {reason}")]
-    Root { file: PathBuf, reason: String },
+    #[error("--cacert {file}: a certificate in it is damaged; export it again")]
+    Root { file: PathBuf },
     #[error("--cert {cert} and --key {key} do not match: {reason}")]
     Mismatch { cert: PathBuf, key: PathBuf, reason: String },
     #[error("this system has no trusted root certificates; name a file with --cacert")]
@@ -67,10 +67,7 @@ fn roots(cacert: Option<&Path>) -> Result<RootCertStore, TlsError> {
     match cacert {
         Some(file) => {
             for certificate in certificates("--cacert", file)? {
-                let root = |error| TlsError::Root {
-                    file: file.to_owned(),
-                    reason: tls_error::words(&error),
-                };
+                let root = |_| TlsError::Root { file: file.to_owned() };
                 store.add(certificate).map_err(root)?;
             }
         }

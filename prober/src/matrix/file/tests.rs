@@ -118,7 +118,10 @@ fn what_is_wrong_is_said_with_its_line() {
         ("targets: []\n", "mesh.yaml:1: the file has no targets"),
         ("clusters: [a]\n", "mesh.yaml:1: 'targets' is missing"),
         ("targets: [\n", "mesh.yaml:"),
-        ("- a\n- b\n", "mesh.yaml:1: not a matrix"),
+        (
+            "- a\n- b\n",
+            "mesh.yaml:1: the file must have keys with values; write at least 'targets:'",
+        ),
         (
             "targets:\n  - {url: a}\nsourcs: []\n",
             "mesh.yaml:3: unknown key 'sourcs'; did you mean 'sources'?",

@@ -284,8 +284,7 @@ fn maybe_latency(entry: Option<&LatencyEntry>) -> Result<Latency, JsonError> {
 }
 
 fn latency(entry: &LatencyEntry) -> Result<Latency, JsonError> {
-    let wrong = |reason: String| JsonError::Histogram(reason);
-    let bytes = STANDARD.decode(&entry.histogram).map_err(|e| wrong(e.to_string()))?;
+    let bytes = STANDARD.decode(&entry.histogram).map_err(|_| JsonError::Histogram)?;
     let histogram = Deserializer::new().deserialize(&mut bytes.as_slice());
-    Ok(Latency::from_histogram(&histogram.map_err(|e| wrong(e.to_string()))?))
+    Ok(Latency::from_histogram(&histogram.map_err(|_| JsonError::Histogram)?))
 }

@@ -151,8 +151,7 @@ fn cells(entry: CellsEntry, bins: usize) -> Result<Vec<Cell>, JsonError> {
     if [answers.len(), retried.len(), max.len()].iter().any(|length| *length != bins) {
         return Err(JsonError::Counts("the size of a timeline is wrong"));
     }
-    let bytes = STANDARD.decode(&entry.sketch);
-    let bytes = bytes.map_err(|error| JsonError::Histogram(error.to_string()))?;
+    let bytes = STANDARD.decode(&entry.sketch).map_err(|_| JsonError::Histogram)?;
     let mut rest = bytes.as_slice();
     let mut cells = Vec::new();
     for ((answers, retried), max) in answers.iter().zip(retried).zip(max) {
