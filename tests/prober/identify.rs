@@ -243,8 +243,9 @@ fn identify_finds_names_with_spaces_and_expectations_quote_them() {
     let (code, found) = row(&[&args[..], &flags, &files].concat());
     assert_eq!((code, found["backends"].as_array().map(Vec::len)), (0, Some(2)), "{found}");
     let words: Vec<_> = found["expectations"].as_array().expect("a list").iter().collect();
-    assert_eq!(words[0]["expectation"], r#"share{cluster="greetings from #1"} >= 10%"#);
-    assert_eq!(words[1]["expectation"], exactly);
+    assert_eq!(words[0]["expectation"], "errors = 0");
+    assert_eq!(words[1]["expectation"], r#"share{cluster="greetings from #1"} >= 10%"#);
+    assert_eq!(words[2]["expectation"], exactly);
     // The report is read again, and a matrix has the same words.
     let said = run("prober", ["report", &json]);
     assert!(said.code == 0 && said.stdout.contains(exactly), "{said:?}");
