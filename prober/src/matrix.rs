@@ -100,10 +100,9 @@ impl Row {
     }
 
     fn probe_behind(&self, stop: &CancellationToken, meter: &Meter) -> Result<Tally, NotProbed> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(|error| format!("cannot wait for a command: {}", usage::local_limit(&error)))?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(
+            |error| format!("cannot wait for a command: {}", usage::local_limit(&error)),
+        )?;
         let words = self.origin.words(&self.arguments);
         let report = runtime.block_on(source::probe_behind(&words, self.limit(), stop))?;
         let tally = source::whole(report, &self.plan.target.given, self.plan.planned())?;
