@@ -216,9 +216,10 @@ fn left(case: &Case<'_>, kind: &Kind, open: &Open, found: &mut Explanation) -> u
         said.words()
     );
     let own = case.client.filter(|client| client.unread.is_none());
+    // A cluster whose counters are not kept may be the one that would have counted.
     let keeps = own.is_some_and(|client| match kind.counted {
         Counted::Filter(_) => client.keeps_filters(),
-        Counted::Cluster(..) => case.has_counters(),
+        Counted::Cluster(..) => client.upstreams.iter().all(|u| !u.counters.is_empty()),
     });
     let behind = behind(case, kind);
     if !keeps || behind.is_empty() {

@@ -270,6 +270,11 @@ fn words_without_counters_tell_what_but_not_where() {
     assert_eq!(causes(&found), [], "{found:?}");
     assert!(found.unknown[0].contains("circuit breaker"), "{found:?}");
     assert!(found.unknown[0].contains("does not keep upstream_rq_pending_overflow"), "{found:?}");
+    // It counts only for a cluster that did not err.
+    silent.envoys[0].upstreams[0].counters.insert("upstream_cx_total".to_owned(), grew(1));
+    let found = failing(RESET[0].1, 30).because(&silent);
+    assert_eq!(causes(&found), [], "{found:?}");
+    assert!(found.unknown[0].contains("proxyStatsMatcher"), "{found:?}");
     // It was not read.
     let found = failing("403: \"RBAC: access denied\"", 30).because(&Readings::default());
     assert_eq!(causes(&found), []);
