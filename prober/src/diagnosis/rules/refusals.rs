@@ -215,27 +215,10 @@ fn left(case: &Case<'_>, kind: &Kind, open: &Open, found: &mut Explanation) -> u
         },
         said.words()
     );
-    let own = case.client.filter(|client| client.unread.is_none());
-    // A cluster whose counters are not kept may be the one that would have counted.
-    let keeps = own.is_some_and(|client| match kind.counted {
-        Counted::Filter(_) => client.keeps_filters(),
-        Counted::Cluster(..) => client.upstreams.iter().all(|u| !u.counters.is_empty()),
-    });
     let behind = behind(case, kind);
-    if !keeps || behind.is_empty() {
-        let why = match own {
-            None => "the client's Envoy was not read".to_owned(),
-            Some(_) if keeps => "no Envoy that was read counted it".to_owned(),
-            Some(_) => format!("the client's Envoy does not keep {}", kind.counter()),
-        };
+    if let Some(why) = not_placed(case, kind, behind.is_empty()) {
         let what = kind.cause.words();
-        // Where its clusters have no counters at all, the remedy is said once for all.
-        let remedy = case.has_counters() || case.upstreams().is_empty();
-        let remedy = match remedy && !keeps && own.is_some() {
-            true => format!("; {KEEP_COUNTERS}"),
-            false => String::new(),
-        };
-        found.unknown.push(format!("which Envoy it was: {told} ({what}), but {why}{remedy}"));
+        found.unknown.push(format!("which Envoy it was: {told} ({what}), but {why}"));
         return responses;
     }
     let names: Vec<_> = behind.iter().map(|upstream| upstream.name.as_str()).collect();
@@ -258,6 +241,33 @@ fn left(case: &Case<'_>, kind: &Kind, open: &Open, found: &mut Explanation) -> u
         next: kind.next_behind().to_owned(),
     });
     0
+}
+
+/// Why it cannot be told whether the client's Envoy or one behind it said so; `None` if it can.
+fn not_placed(case: &Case<'_>, kind: &Kind, nobody_behind: bool) -> Option<String> {
+    let Some(client) = case.client.filter(|client| client.unread.is_none()) else {
+        return Some("the client's Envoy was not read".to_owned());
+    };
+    let counter = kind.counter();
+    // A cluster whose counters are not kept may be the one that would have counted.
+    let each = client.upstreams.iter().all(|upstream| !upstream.counters.is_empty());
+    let missing = match kind.counted {
+        Counted::Filter(_) if client.keeps_filters() => None,
+        Counted::Filter(_) => Some(format!("the client's Envoy does not keep {counter}")),
+        Counted::Cluster(..) if case.has_counters() && each => None,
+        Counted::Cluster(..) => Some(format!(
+            "the client's Envoy does not keep {counter} for each cluster that may have got these \
+             requests"
+        )),
+    };
+    // Where its clusters have no counters at all, the remedy is said once for all.
+    match missing {
+        Some(why) if case.has_counters() || client.upstreams.is_empty() => {
+            Some(format!("{why}; {KEEP_COUNTERS}"))
+        }
+        None if nobody_behind => Some("no Envoy that was read counted it".to_owned()),
+        why => why,
+    }
 }
 
 /// The clusters of the client's Envoy from which such responses may have come.
