@@ -5,7 +5,7 @@ CARGO ?= cargo
 # Where cargo puts what it builds; its own variable is kept.
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help build demo scenarios scenarios-isolated test ci bench calibration fmt lint envoy chromium screenshots grpcio \
+.PHONY: help build demo scenarios scenarios-isolated test ci bench calibration fmt lint envoy chromium screenshots first-screens grpcio \
 	report-readers kube-tools clean
 
 help: ## List these commands
@@ -53,6 +53,9 @@ chromium: ## Check that Chromium is there, in which the tests look at reports
 
 screenshots: build envoy chromium ## Draw the pictures of reports in docs/ anew
 	@tools/make-screenshots $(TARGET_DIR)/release
+
+first-screens: envoy ## Write docs/first-screens.md anew
+	@UPDATE_SCREENS=1 $(CARGO) test --quiet --workspace --locked --test integration -- mesh_first_screens
 
 envoy: ## Fetch Envoy, pinned by hash, into .tools (demo and test do it)
 	@tools/install-envoy

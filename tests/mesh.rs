@@ -13,6 +13,7 @@ mod policies;
 mod readme;
 mod real_path;
 mod scenarios;
+mod screens;
 mod sections;
 mod shapes;
 mod trust;
@@ -70,6 +71,8 @@ mod block {
     pub(super) const MIRROR_REFUSED: u8 = 58;
     pub(super) const UNDO: u8 = 59;
     pub(super) const RESET: u8 = 67;
+    pub(super) const SCREENS: u8 = 68;
+    pub(super) const README: u8 = 69;
 }
 
 /// Enough requests to see both of two equal clusters. One of them is missed

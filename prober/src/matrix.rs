@@ -72,9 +72,11 @@ impl Row {
     fn run(&self, stop: &CancellationToken, meter: &Meter, note: Note<'_>) -> report::Row {
         let source = self.source.clone();
         let run = match &self.origin {
+            Source::Here if self.plan.wait.is_some() => {
+                engine::Run::prepare(&self.plan).and_then(|run| run.wait(stop, note))
+            }
             // Behind a command, the prober there waits.
-            Source::Command { .. } => Ok(()),
-            Source::Here => engine::Run::prepare(&self.plan).and_then(|run| run.wait(stop, note)),
+            Source::Here | Source::Command { .. } => Ok(()),
         };
         observed(source, &self.plan, stop, meter, || {
             run.map_err(NotProbed::from).and_then(|()| self.probe(stop, meter))

@@ -9,9 +9,8 @@ use std::sync::Arc;
 
 use crate::cli::{OutputArgs, OutputForm};
 use crate::report::text::Style;
-use crate::report::{Report, advice, text};
+use crate::report::{self, Report, Row, advice, text};
 use crate::tally::meter::Meter;
-use crate::units::count;
 use delivery::{Delivery, DeliveryError};
 use progress::view::Goal;
 use progress::{Display, stream};
@@ -81,17 +80,6 @@ fn advise(report: &Report, args: &OutputArgs) {
 
 /// A line for each reason why the prober could not run for a row.
 fn could_not_run(report: &Report) -> Vec<String> {
-    let mut reasons: Vec<(&str, String, usize)> = Vec::new();
-    for row in &report.rows {
-        let Some(reason) = row.could_not_run() else { continue };
-        match reasons.iter_mut().find(|(known, _, _)| *known == reason) {
-            Some((_, _, rows)) => *rows += 1,
-            None => reasons.push((reason, row.heading(), 1)),
-        }
-    }
-    let line = |(reason, heading, rows): (&str, String, usize)| match rows {
-        1 => format!("{heading}: {reason}"),
-        rows => format!("{heading} and {}: {reason}", count(rows as u64 - 1, "more row")),
-    };
-    reasons.into_iter().map(line).collect()
+    let reason = |row: &Row| Some((row.heading(), row.could_not_run()?.to_owned()));
+    report::with_rows(report.rows.iter().filter_map(reason))
 }

@@ -24,6 +24,7 @@ use std::time::SystemTime;
 use crate::diagnosis::{self, Explanation, Readings};
 use crate::plan::{ProbePlan, Protocol};
 use crate::tally::Tally;
+use crate::units::count;
 use crate::verdict::{Judged, Verdict};
 
 /// The results of a whole run.
@@ -196,7 +197,9 @@ impl Report {
     /// Notes the clusters that answered in earlier reports and do not answer now.
     pub(crate) fn remember(&mut self, earlier: &[Self]) {
         for row in &mut self.rows {
-            let same = |one: &&Row| (&one.source, &one.target) == (&row.source, &row.target);
+            let same = |one: &&Row| {
+                (&one.source, &one.target, one.address) == (&row.source, &row.target, row.address)
+            };
             let before = earlier.iter().flat_map(|report| &report.rows).filter(same);
             let clusters = |row: &Row| {
                 let known = row.tally().into_iter().flat_map(|tally| tally.backends.keys());
@@ -258,10 +261,25 @@ pub(crate) fn claim(report: &Report) -> Option<&'static str> {
     let all = report.rows.iter().flat_map(Row::verdicts);
     let mut sure = all.filter(|judged| judged.verdict != Verdict::Inconclusive);
     sure.any(|judged| judged.expectation.is_statistical()).then_some(
-        "A verdict holds for the average of the run's own requests. Unless it says 'about this run \
-         only', it also holds beyond the run if an answer depends on at most \
-         --dependence others (100 by default).",
+        "A verdict holds for the run's average; unless it says 'about this run only', also beyond \
+         the run if an answer depends on at most --dependence others (100).",
     )
+}
+
+/// Each text once, after the heading of its row: `curl a: TEXT`, `curl a and 2 more rows: TEXT`.
+pub(crate) fn with_rows(all: impl Iterator<Item = (String, String)>) -> Vec<String> {
+    let mut texts: Vec<(String, String, u64)> = Vec::new();
+    for (heading, text) in all {
+        match texts.iter_mut().find(|(_, known, _)| *known == text) {
+            Some((_, _, rows)) => *rows += 1,
+            None => texts.push((heading, text, 1)),
+        }
+    }
+    let line = |(heading, text, rows): (String, String, u64)| match rows {
+        1 => format!("{heading}: {text}"),
+        rows => format!("{heading} and {}: {text}", count(rows - 1, "more row")),
+    };
+    texts.into_iter().map(line).collect()
 }
 
 /// The worst verdict of rows; inconclusive without rows.

@@ -104,6 +104,12 @@ pub struct Judged {
 }
 
 impl Judged {
+    /// Whether the verdict holds for the requests of the run only, by its own words.
+    #[must_use]
+    pub(crate) fn is_about_this_run_only(&self) -> bool {
+        self.reason.contains(THIS_RUN)
+    }
+
     /// Inconclusive, for this reason.
     #[must_use]
     pub(crate) fn open(expectation: Expectation, reason: String) -> Self {
@@ -290,7 +296,8 @@ fn both(first: Ruling, second: Ruling) -> Ruling {
     }
 }
 
-fn all(n: u64, noun: &str) -> String {
+/// `the only answer`, `all 5 answers`.
+pub(crate) fn all(n: u64, noun: &str) -> String {
     if n == 1 { format!("the only {noun}") } else { format!("all {n} {noun}s") }
 }
 

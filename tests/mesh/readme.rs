@@ -42,36 +42,80 @@ fn run_line(line: &str) -> Said {
     finish(&mut shell)
 }
 
+/// The commands of a block, with `\\` joined and without the prompt.
+fn joined(text: &str) -> Vec<String> {
+    let text = text.replace("\\\n", " ");
+    text.lines().map(|line| line.strip_prefix("$ ").unwrap_or(line).to_owned()).collect()
+}
+
+/// Every command about the local mesh, in the order of the page, on a mesh that `localmesh up` brings up
+/// at addresses of its own.
 #[test]
-fn mesh_readme_prober_commands_work() {
-    let shared = Shared::get();
-    let topology = shared.mesh.topology();
-    let gateway = cluster_of(&shared.mesh, "kops").ingress_gateways().next().unwrap().address;
-    let lines = commands("prober");
-    let asking: Vec<_> = lines.iter().filter(|line| line.contains("--target")).collect();
-    assert!(asking.len() >= 2, "{lines:?}");
-    for line in asking {
-        // The documentation's address is somebody's: never load it.
-        let line = line.replace("34.82.246.2", &gateway.to_string());
-        let line = format!("{line} --connect-to ::{gateway}:{}", topology.ingress_port);
-        let said = run_line(&line);
-        assert_eq!(said.code, 0, "{line}: {said:?}");
-        assert!(said.stdout.starts_with("PASS  curl "), "{line}: {said:?}");
-        let clusters = ["kops", "gke1"].map(|name| format!("\n  {name}     echo2-{name}-1 "));
-        assert!(clusters.iter().all(|line| said.stdout.contains(line)), "{line}: {said:?}");
+fn mesh_readme_commands_work_as_they_are_printed() {
+    let mut up = Background::start(&mut super::lifecycle::localmesh("up", block::README));
+    up.wait_for("the mesh", |line| line.contains("try in another shell").then_some(()));
+    let folder = tempfile::tempdir().unwrap();
+    let path = format!("{}:{}", bin_dir().display(), std::env::var("PATH").unwrap_or_default());
+    let here = |line: &str| {
+        let line = line.replace("127.10.", &format!("127.{}.", block::README));
+        let line = line.replace("localmesh do", &format!("localmesh do --block {}", block::README));
+        let line =
+            line.replace("localmesh state", &format!("localmesh state --block {}", block::README));
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &line]).current_dir(folder.path()).env("PATH", &path);
+        shell
+    };
+    let mut ran = Vec::new();
+    for (language, text) in blocks() {
+        if language == "yaml" {
+            let text = text.replace("127.10.", &format!("127.{}.", block::README));
+            std::fs::write(folder.path().join("mesh.yaml"), text).unwrap();
+        }
+        for line in joined(&text) {
+            let words: Vec<_> = line.split(' ').collect();
+            match (words[0], words.get(1).copied().unwrap_or_default()) {
+                ("prober", "watch") => {
+                    let free = crate::servers::nobody().port();
+                    let line = format!("exec {}", line.replace("9464", &free.to_string()));
+                    watches(Background::start(&mut here(&line)), free);
+                }
+                ("prober", _) => {
+                    let said = finish(&mut here(&line));
+                    if line.contains("--explain") {
+                        assert!(
+                            said.stdout.contains("root mismatch (network)"),
+                            "{line}: {said:?}"
+                        );
+                    } else if line.contains("--at ") {
+                        assert!(said.stdout.contains("failback < 60s: "), "{line}: {said:?}");
+                    } else {
+                        assert_eq!(said.code, 0, "{line}: {said:?}");
+                        assert!(said.stdout.contains("PASS"), "{line}: {said:?}");
+                    }
+                }
+                ("localmesh", "do" | "state") => {
+                    let said = finish(&mut here(&line));
+                    assert_eq!(said.code, 0, "{line}: {said:?}");
+                }
+                _ => continue,
+            }
+            ran.push(line);
+        }
+    }
+    for part in ["prober echo2", "prober matrix", "prober watch", "--explain", "--at", "do reset"] {
+        assert!(ran.iter().any(|line| line.contains(part)), "{part}: {ran:?}");
     }
 }
 
-#[test]
-fn mesh_readme_the_matrix_file_is_one() {
-    let yaml: Vec<_> = blocks().into_iter().filter(|(language, _)| language == "yaml").collect();
-    assert_eq!(yaml.len(), 1);
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("mesh.yaml");
-    std::fs::write(&file, &yaml[0].1).unwrap();
-    let said = run_line(&format!("prober matrix --dry-run '{}'", file.display()));
-    assert_eq!(said.code, 0, "{said:?}");
-    assert!(said.stdout.contains("kubectl exec '--context=kops'"), "{said:?}");
+/// A watch serves its metrics and ends at SIGTERM.
+fn watches(mut watch: Background, port: u16) {
+    let url = format!("http://127.0.0.1:{port}/metrics");
+    harness::wait_until("a round has answers", || {
+        let said = finish(Command::new("curl").args(["-s", &url]));
+        said.stdout.contains("backend_cluster=\"gke1\"").then_some(())
+    });
+    watch.signal(rustix::process::Signal::TERM);
+    assert_eq!(watch.wait(), 0, "{}", watch.said_all());
 }
 
 #[test]
@@ -82,11 +126,11 @@ fn mesh_readme_certs_and_echo_commands_work() {
         let said = run_line(&line);
         assert_eq!(said.code, 0, "{line}: {said:?}");
     }
-    let lines = commands("echo");
+    let lines = commands("target/release/echo");
     assert_eq!(lines.len(), 1, "{lines:?}");
     // Any ports that are free, in place of the usual ones.
-    let line = lines[0].replace("8080", "0").replace("8081", "0");
-    let (mut shell, _folder) = shell(&format!("exec {line} --host 127.0.0.1"));
+    let line = lines[0].replace("target/release/", "").replace("8080", "0").replace("8081", "0");
+    let (mut shell, _folder) = shell(&format!("exec env {line} --host 127.0.0.1"));
     let mut echo = Background::start(&mut shell);
     let address = echo.wait_for("the address", |line| {
         let (_, rest) = line.split_once("listening on http://")?;

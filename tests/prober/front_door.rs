@@ -142,7 +142,7 @@ fn a_share_that_failures_made_is_not_called_a_wrong_weight() {
     assert_eq!(said.code, 1, "{said:?}");
     let advice: Vec<_> = said.stderr.lines().filter(|line| line.contains("advice: ")).collect();
     assert!(advice[0].contains("shop-c in gke1 failed"), "failures come first: {advice:?}");
-    assert!(advice[1].contains("Mend the failures first"), "{advice:?}");
+    assert!(advice[1].contains("Fix the failures first"), "{advice:?}");
     assert!(!said.stderr.contains("weights"), "{advice:?}");
 }
 

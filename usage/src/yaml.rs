@@ -56,8 +56,13 @@ fn what(error: &Error, key: Option<&str>, empty: &str) -> String {
             ("string scalar", _) => format!("{} must be one value; remove the others", of(key)),
             _ => wrong_kind(key),
         },
-        // Our own texts begin like this.
+        // Only our own readers of values give such errors. A text that does not begin with what to
+        // write begins with the value.
         Error::Message { msg, .. } if msg.starts_with("write ") => msg.clone(),
+        Error::Message { msg, .. } if msg.starts_with('\'') => match key {
+            Some(key) => format!("'{key}' {msg}"),
+            None => msg.clone(),
+        },
         Error::UnknownAnchor { .. } => {
             "an alias (*NAME) has no anchor (&NAME) before it; write the value itself".to_owned()
         }

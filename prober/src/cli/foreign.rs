@@ -196,7 +196,8 @@ const KEYS: [(&str, &str); 7] = [
 ];
 
 /// Flags of a plain run that a matrix does not have.
-const NOT_IN_A_MATRIX: [&str; 10] = [
+const NOT_IN_A_MATRIX: [&str; 11] = [
+    "arrivals",
     "at",
     "event-file",
     "event-timeout",

@@ -95,7 +95,11 @@ impl EchoNumbers {
     /// Whether this response has the number of an earlier one: an echo gives each number of its
     /// connection once. A response without a number never has.
     pub(super) fn repeated(&self, head: &Head, buffer: &[u8]) -> bool {
-        let Some(request) = head.field(buffer, Field::Request) else { return false };
+        // An answer with a probe id says by that whether it is one's own.
+        let id = head.field(buffer, Field::Probe).or(head.field(buffer, Field::ProbeId));
+        let Some(request) = head.field(buffer, Field::Request).filter(|_| id.is_none()) else {
+            return false;
+        };
         let mut hasher = DefaultHasher::new();
         let origin = [Field::Pod, Field::Cluster, Field::Connection];
         (origin.map(|field| head.field(buffer, field)), request).hash(&mut hasher);

@@ -14,22 +14,12 @@ use crate::verdict::Verdict;
 /// The advice on a report: one line for each remedy, with the rows that it is for.
 #[must_use]
 pub(crate) fn of(report: &Report) -> Vec<String> {
-    let mut all: Vec<(String, Vec<String>)> = Vec::new();
-    for row in &report.rows {
-        for remedy in of_row(row) {
-            match all.iter_mut().find(|(known, _)| *known == remedy) {
-                Some((_, headings)) => headings.push(row.heading()),
-                None => all.push((remedy, vec![row.heading()])),
-            }
-        }
-    }
-    let line = |(remedy, headings): (String, Vec<String>)| match headings.as_slice() {
-        [first, others @ ..] if !others.is_empty() => {
-            format!("{first} and {}: {remedy}", count(others.len() as u64, "more row"))
-        }
-        _ => format!("{}: {remedy}", headings.concat()),
-    };
-    all.into_iter().map(line).collect()
+    super::with_rows(
+        report
+            .rows
+            .iter()
+            .flat_map(|row| of_row(row).into_iter().map(|remedy| (row.heading(), remedy))),
+    )
 }
 
 /// The advice on one row: failures first, since they also explain shares.
@@ -37,12 +27,15 @@ pub(crate) fn of(report: &Report) -> Vec<String> {
 pub(crate) fn of_row(row: &Row) -> Vec<String> {
     let Some(tally) = row.tally() else { return Vec::new() };
     let mut lines: Vec<String> = Vec::new();
-    let failures = groups::failures(tally);
-    lines.extend(failures.into_iter().filter_map(|group| failures::of(group, row, tally)));
+    // A verdict that misses a group knows more than the failures and retries that it causes.
+    let missing = row.verdicts().iter().any(|judged| verdicts::misses_a_group(judged, tally));
+    let failures = groups::failures(tally).into_iter();
+    let failures = failures.filter(|group| !(missing && failures::is_unreachable(group)));
+    lines.extend(failures.filter_map(|group| failures::of(group, row, tally)));
     lines.extend(row.verdicts().iter().filter_map(|judged| verdicts::of(judged, row, tally)));
     lines.extend(pinned(tally));
     // Retries hide most of such failures, but not all: a retry may fail, too.
-    if row.verdict() == Verdict::Fail && tally.retried() > tally.failed_requests() {
+    if !missing && row.verdict() == Verdict::Fail && tally.retried() > tally.failed_requests() {
         lines.push(format!(
             "The mesh retried {} of {}: attempts fail, and retries hide it. Check the east-west \
              gateway and the root certificates of both clusters: run 'certs show'",
@@ -76,7 +69,7 @@ fn pinned(tally: &Tally) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::samples;
+    use crate::report::{RowResult, samples};
 
     #[test]
     fn a_run_without_failures_needs_no_advice() {
@@ -86,9 +79,7 @@ mod tests {
     #[test]
     fn few_reused_connections_are_pointed_out() {
         let mut report = samples::plain();
-        let crate::report::RowResult::Probed { tally, .. } = &mut report.rows[0].result else {
-            unreachable!()
-        };
+        let RowResult::Probed { tally, .. } = &mut report.rows[0].result else { unreachable!() };
         for (connections, said) in [
             ([1, 0], Some("All 100 answers came over 1 connection. An")),
             ([5, 4], Some("All 100 answers came over 9 connections. An")),
@@ -107,12 +98,19 @@ mod tests {
 
     #[test]
     fn a_failing_endpoint_is_named_with_the_command_to_run() {
-        let lines = of(&samples::matrix());
-        assert!(lines[0].starts_with("from kops:istio-enabled: curl echo2:8080: An Envoy has no"));
+        let mut report = samples::matrix();
+        let lines = of(&report);
+        let first = "from kops:istio-enabled: curl echo2:8080: 'exactly kops,gke1': gke1 never answered, \
+                     50 requests failed";
+        assert!(lines[0].starts_with(first), "{lines:?}");
         assert_eq!(
             lines.iter().filter(|line| line.contains("'exactly kops,gke1'")).count(),
             2,
             "{lines:?}"
         );
+        let RowResult::Probed { verdicts, .. } = &mut report.rows[1].result else { unreachable!() };
+        verdicts.truncate(1);
+        let lines = of(&report);
+        assert!(lines[0].starts_with("from kops:istio-enabled: curl echo2:8080: An Envoy has no"));
     }
 }

@@ -202,7 +202,7 @@ fn requests(text: &mut Exposition, rows: &[Named<'_>]) {
             family.sample(&with(name, [("kind", kind.word())]), count);
         }
     }
-    let help = "Failed requests whose response has a status code, by that code.";
+    let help = "Failed requests of the kind status, by status code.";
     let mut family = text.family("prober_failed_responses_total", Kind::Counter, help);
     for (name, series) in rows {
         for (code, count) in &series.counts.codes {

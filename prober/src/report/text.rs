@@ -157,7 +157,7 @@ fn met(tally: &Tally, verdicts: &[Judged]) -> String {
     let expected: Vec<_> = first.into_iter().map(words).collect();
     let mut parts = vec![format!("{}: {shown}", expected.join("; "))];
     parts.extend(others.into_iter().map(words));
-    let limited = verdicts.iter().any(|judged| judged.reason.contains(THIS_RUN));
+    let limited = verdicts.iter().any(Judged::is_about_this_run_only);
     parts.extend(limited.then(|| THIS_RUN.to_owned()));
     parts.join("; ")
 }

@@ -8,7 +8,7 @@ use super::{Report, Row};
 use crate::expectation::{Expectation, Form, quoted};
 use crate::tally::{Label, Tally, is_unknown};
 use crate::units::{count, percent, rounded_percent};
-use crate::verdict::Rules;
+use crate::verdict::{self, Rules};
 
 /// The warnings about a row, one line each.
 #[must_use]
@@ -23,21 +23,26 @@ pub(crate) fn of(report: &Report, row: &Row) -> Vec<String> {
             let names = row.gone.join(", ");
             lines.push(format!("{names} answered in the earlier report, and not in this run"));
         }
-        let known: Vec<_> = report.clusters.iter().chain(&row.gone).cloned().collect();
+        let gone = row.gone.iter().filter(|name| !report.clusters.contains(name));
+        let known: Vec<_> = report.clusters.iter().chain(gone).cloned().collect();
         lines.push(not_judged(tally, &known));
         lines.extend(skewed(tally));
         lines.extend(one_of_many(tally));
     }
     if !retries && tally.retried() > 0 {
         lines.push(format!(
-            "the mesh retried {} of {}: attempts fail, and retries hide it; add --expect 'retried = \
-             0' to judge it",
+            "the mesh retried {} of {}, which hides failed attempts",
             tally.retried(),
             count(tally.answers(), "answer"),
         ));
     }
     lines.extend(identity::host_as_pod(row, tally));
     lines
+}
+
+/// `all 100 answers`.
+fn all_of(tally: &Tally) -> String {
+    verdict::all(tally.answers(), "answer")
 }
 
 /// That nobody asked who should answer, and how to ask.
@@ -52,9 +57,9 @@ fn not_judged(tally: &Tally, clusters: &[String]) -> String {
     let all: Vec<&str> = seen.iter().copied().chain(silent).collect();
     match (seen.as_slice(), all.as_slice()) {
         ([only], [_]) => format!(
-            "distribution not judged: all {} came from {only}; add --expect 'exactly {}', or \
-             name every cluster that should answer",
-            count(tally.answers(), "answer"),
+            "distribution not judged: {} came from {only}; add --expect 'exactly {}', or name every \
+             cluster that should answer",
+            all_of(tally),
             quoted(only),
         ),
         _ => {
@@ -94,10 +99,10 @@ fn one_of_many(tally: &Tally) -> Option<String> {
     let addresses = tally.resolved.max(used + tally.passed_over.len() as u64);
     let (who, _) = tally.backends.first_key_value()?;
     (tally.backends.len() == 1 && addresses > 1).then(|| {
-        let all = count(tally.answers(), "answer");
+        let all = all_of(tally);
         let each = if used < addresses { "; test each of them with --select each" } else { "" };
         format!(
-            "all {all} came from the pod {}, although the name has {addresses} addresses{each}",
+            "{all} came from the pod {}, although the name has {addresses} addresses{each}",
             who.pod
         )
     })
@@ -188,6 +193,13 @@ mod tests {
                 "distribution not judged: add --expect 'exactly kops,gke1'"
             ]
         );
+        report.clusters = vec!["kops".to_owned(), "gke1".to_owned()];
+        let lines = of(&report, &report.rows[0]);
+        assert!(lines[1].ends_with("--expect 'exactly kops,gke1'"), "named once: {lines:?}");
+        report.rows[0].address = Some([10, 0, 0, 1].into());
+        report.remember(std::slice::from_ref(&before));
+        assert_eq!(report.rows[0].gone, Vec::<String>::new(), "another address");
+        report.rows[0].address = None;
         report.rows[0].target = "another".to_owned();
         report.remember(&[before]);
         assert_eq!(report.rows[0].gone, Vec::<String>::new(), "another target");
@@ -208,7 +220,7 @@ mod tests {
         };
         let judged = ["exactly kops"];
         let line = warnings(&[("kops", 100)], &judged, &[], retried).concat();
-        assert!(line.starts_with("the mesh retried 62 of 100 answers: attempts fail"), "{line}");
+        assert!(line.starts_with("the mesh retried 62 of 100 answers, which hides"), "{line}");
         let both = ["exactly kops", "retried = 0"];
         assert_eq!(warnings(&[("kops", 100)], &both, &[], retried), Vec::<String>::new());
     }

@@ -7,8 +7,6 @@ use super::outcome::{Code, Failure, FailureKind};
 
 /// So many texts of a kind and status code are counted separately; further ones are counted together.
 pub(super) const MAX_TEXTS: usize = 8;
-/// The text of further failures of a kind and status code.
-const FURTHER: &str = "other failures of this kind";
 
 /// What kind of failure it is, with the status code if that tells failures of a kind apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -42,7 +40,8 @@ pub struct FailureGroup {
     /// The first of the failures, verbatim.
     pub what: String,
     pub count: u64,
-    /// What the texts of the group have in common; `None` for all further texts.
+    /// What the texts of the group have in common; `None` if they are all further ones, which have
+    /// nothing in common.
     common: Option<String>,
 }
 
@@ -50,8 +49,20 @@ impl FailureGroup {
     #[must_use]
     pub(crate) fn new(failure: Failure, count: u64) -> Self {
         let Failure { kind, code, copy, what, .. } = failure;
-        let common = (what != FURTHER).then(|| common(kind, &what));
+        let common = Some(common(kind, &what));
         Self { kind, code, copy, what, count, common }
+    }
+
+    /// The same as a group of further texts.
+    #[must_use]
+    pub(crate) fn of_others(self) -> Self {
+        Self { common: None, ..self }
+    }
+
+    /// Whether it has the texts of a kind and status code that have no group of their own.
+    #[must_use]
+    pub fn is_of_others(&self) -> bool {
+        self.common.is_none()
     }
 
     #[must_use]
@@ -69,30 +80,43 @@ impl FailureGroup {
     }
 }
 
+/// Adds a failure; most often it is word for word one that happened before.
+pub(super) fn add_one(groups: &mut Vec<FailureGroup>, failure: Failure) {
+    let same = |one: &&mut FailureGroup| {
+        (one.kind, one.code, one.copy) == (failure.kind, failure.code, failure.copy)
+            && one.what == failure.what
+            && !one.is_of_others()
+    };
+    match groups.iter_mut().find(same) {
+        Some(same) => same.count += 1,
+        None => add(groups, FailureGroup::new(failure, 1)),
+    }
+}
+
 /// Adds a group to groups in the order in which their first failures happened. The counts of each
 /// kind and status code stay exact, however many texts there are.
-pub(super) fn add(groups: &mut Vec<FailureGroup>, mut group: FailureGroup) {
+pub(super) fn add(groups: &mut Vec<FailureGroup>, group: FailureGroup) {
     if let Some(same) = groups.iter_mut().find(|one| one.has_text_of(&group)) {
         same.count += group.count;
         return;
     }
-    if groups.iter().filter(|one| one.is_like(&group)).count() >= MAX_TEXTS {
-        FURTHER.clone_into(&mut group.what);
-        group.common = None;
-        if let Some(further) = groups.iter_mut().find(|one| one.has_text_of(&group)) {
-            further.count += group.count;
-            return;
-        }
+    if groups.iter().filter(|one| one.is_like(&group)).count() < MAX_TEXTS {
+        groups.push(group);
+        return;
     }
-    groups.push(group);
+    let others = group.of_others();
+    match groups.iter_mut().find(|one| one.has_text_of(&others)) {
+        Some(known) => known.count += others.count,
+        None => groups.push(others),
+    }
 }
 
 /// Stands for what differs from request to request.
 const BLANK: char = '#';
 
-/// The text without what differs from request to request: numbers, ids, times, query strings.
-/// Prober's own texts about names and connections have none of that, and their addresses say which
-/// peer failed.
+/// The text without what differs from request to request: numbers and their units, ids, times, query
+/// strings. Prober's own texts about names and connections have none of that, and their addresses say
+/// which peer failed.
 fn common(kind: FailureKind, what: &str) -> String {
     match kind {
         FailureKind::Dns | FailureKind::Connect | FailureKind::Timeout => what.to_owned(),
@@ -104,45 +128,72 @@ fn blanked(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(first) = rest.chars().next() {
+        let token = rest.find(|c| !is_part_of_token(c)).unwrap_or(rest.len());
         let length = match first {
-            // The query string of a URL, with its nonces and states.
-            '?' => {
+            // The query or fragment of a URL, with its nonces and states.
+            '?' | '#' if !out.ends_with(char::is_whitespace) => {
                 out.push('?');
-                rest.find(|c: char| c.is_whitespace() || "\"'<>()".contains(c))
+                rest.find(|c: char| c.is_whitespace() || "\"'<>".contains(c)).unwrap_or(rest.len())
+            }
+            _ if token > 0 && is_random(&rest[..token]) => {
+                blank(&mut out);
+                token
             }
             _ if is_part_of_word(first) => {
                 let length = rest.find(|c| !is_part_of_word(c)).unwrap_or(rest.len());
-                match differs(&rest[..length]) {
-                    true if out.ends_with(BLANK) => {}
-                    true => out.push(BLANK),
-                    false => out.push_str(&rest[..length]),
-                }
-                Some(length)
+                word(&mut out, &rest[..length]);
+                length
             }
             // What separates two numbers is a part of them: 12:34:56.789, 2026-11-27.
             _ if out.ends_with(BLANK) && ".:,+".contains(first) => {
-                let more = &rest[first.len_utf8()..];
-                if !more.starts_with(|c: char| c.is_ascii_digit()) {
+                if !rest[first.len_utf8()..].starts_with(|c: char| c.is_ascii_digit()) {
                     out.push(first);
                 }
-                Some(first.len_utf8())
+                first.len_utf8()
             }
             _ => {
                 out.push(first);
-                Some(first.len_utf8())
+                first.len_utf8()
             }
         };
-        rest = &rest[length.unwrap_or(rest.len())..];
+        rest = &rest[length..];
     }
     out
+}
+
+fn blank(out: &mut String) {
+    if !out.ends_with(BLANK) {
+        out.push(BLANK);
+    }
+}
+
+/// Adds a word, or what stands for it. A number may have another unit the next time, and a noun after
+/// it is singular or plural.
+fn word(out: &mut String, word: &str) {
+    const UNITS: [&str; 18] = [
+        "ns", "us", "µs", "ms", "s", "sec", "second", "m", "min", "minute", "h", "hour", "B",
+        "byte", "KB", "MB", "KiB", "MiB",
+    ];
+    let after_number = out.trim_end().ends_with(BLANK);
+    let singular = word.strip_suffix('s').unwrap_or(word);
+    match () {
+        () if differs(word) => blank(out),
+        () if after_number && (UNITS.contains(&word) || UNITS.contains(&singular)) => {
+            out.truncate(out.trim_end().len());
+        }
+        () if after_number => out.push_str(singular),
+        () => out.push_str(word),
+    }
 }
 
 fn is_part_of_word(c: char) -> bool {
     c.is_alphanumeric() || c == '_' || c == '-'
 }
 
-/// The fewest letters of a word that counts as an id if its letters are in no order of case.
-const LONG_WORD: usize = 12;
+/// Also what base64 and its relatives consist of.
+fn is_part_of_token(c: char) -> bool {
+    is_part_of_word(c) || "+/=.~%".contains(c)
+}
 
 /// Whether a word may be different the next time: one with a digit, the day or month of a date, or
 /// one of random letters.
@@ -152,18 +203,36 @@ fn differs(word: &str) -> bool {
         "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
     ];
     let has_digit = word.chars().any(|c| c.is_ascii_digit());
-    // aBcDe is an id, camelCase has fewer capitals.
-    let turns = word
-        .as_bytes()
-        .windows(2)
-        .filter(|two| two[0].is_ascii_lowercase() && two[1].is_ascii_uppercase());
-    let is_random = word.len() >= LONG_WORD && 4 * turns.count() >= word.len();
-    has_digit || is_random || OF_DATES.contains(&word) || is_hexadecimal(word)
+    let parts = || word.split(['-', '_']);
+    has_digit || OF_DATES.contains(&word) || parts().any(|part| has_random_letters(part))
 }
 
-/// Eight or more letters from a to f; no English word has so many.
-fn is_hexadecimal(word: &str) -> bool {
-    word.len() >= 8 && word.bytes().all(|byte| byte.is_ascii_hexdigit())
+/// Whether a token looks like base64: long, of letters in both cases, and with digits or signs.
+fn is_random(token: &str) -> bool {
+    let has = |test: fn(&u8) -> bool| token.as_bytes().iter().any(test);
+    let mixed = has(u8::is_ascii_lowercase) && has(u8::is_ascii_uppercase);
+    let signs = token.bytes().any(|byte| b"+=~".contains(&byte)) || has(u8::is_ascii_digit);
+    token.len() >= 12 && mixed && signs && !token.contains("://")
+}
+
+/// Whether letters are in no order of a language: eight or more hexadecimal digits, five consonants in
+/// a row, or capitals in between. Words in capitals are acronyms.
+fn has_random_letters(word: &str) -> bool {
+    const KNOWN: [&str; 2] = ["https", "xhtml"];
+    let bytes = word.as_bytes();
+    if KNOWN.contains(&word) || !word.is_ascii() {
+        return false;
+    }
+    if bytes.len() >= 8 && bytes.iter().all(u8::is_ascii_hexdigit) {
+        return true;
+    }
+    let acronym = bytes.iter().all(u8::is_ascii_uppercase) && bytes.len() < 8;
+    let is_consonant = |byte: &u8| byte.is_ascii_alphabetic() && !b"aeiouyAEIOUY".contains(byte);
+    let run = bytes.split(|byte| !is_consonant(byte)).map(<[u8]>::len).max().unwrap_or(0);
+    let turns =
+        bytes.windows(2).filter(|two| two[0].is_ascii_lowercase() && two[1].is_ascii_uppercase());
+    let odd_case = bytes.len() >= 8 && 4 * turns.count() >= bytes.len();
+    !acronym && (run >= 5 || odd_case)
 }
 
 #[cfg(test)]
@@ -197,7 +266,15 @@ mod tests {
             ],
             [r#"{"trace":"deadbeefcafebabe"}"#, r#"{"trace":"feedfacefeedface"}"#],
             [r#"{"id":"aKdJfLsQpWoEiR"}"#, r#"{"id":"zMxNcBvGhFjDkS"}"#],
-            ["took 1.5 ms", "took 12 ms"],
+            ["took 1.5 ms", "took 2 min"],
+            ["retry in 1 second", "retry in 20 seconds"],
+            ["1 connection failed", "2 connections failed"],
+            [r#"<HostId>Hk+s/Q1w2e3R=</HostId>"#, r#"<HostId>zZ9x/Y8w+V7u=</HostId>"#],
+            [r#"{"ref":"uBHNMPem"}"#, r#"{"ref":"kRTqLsWo"}"#],
+            ["pod api-nnznf", "pod api-xkcdq"],
+            ["boom ixczvgp", "boom qwrtpla"],
+            ["302 to /app?_g=(state:abc)&n=x (not", "302 to /app?_g=(state:xyz)&n=yy (not"],
+            ["302 to https://a/b#state=abc", "302 to https://a/b#state=def"],
             ["from echo2-64ddccc94f-xdfqr", "from echo2-5cf848bd89-lqlpp"],
             ["é1ü", "é22ü"],
         ] {
@@ -212,6 +289,8 @@ mod tests {
             ["302 to https://sso/auth?x=1", "302 to https://other/auth?x=1"],
             ["TLS_error: CERTIFICATE_VERIFY_FAILED", "TLS_error: WRONG_VERSION_NUMBER"],
             ["internalServerError", "internalGatewayError"],
+            ["error #1 in orders", "error #1 in payments"],
+            ["needs HTTPS", "needs HTTP"],
         ] {
             assert_eq!(grouped(&texts).len(), 2, "{texts:?}");
         }

@@ -203,7 +203,7 @@ impl Tally {
         if let Some(who) = failure.who.take() {
             *self.failed_by.entry(*who).or_default() += 1;
         }
-        failures::add(&mut self.failures, FailureGroup::new(failure, 1));
+        failures::add_one(&mut self.failures, failure);
         line
     }
 

@@ -388,6 +388,9 @@ impl Skew<'_> {
     }
 }
 
+/// How often Istio's default policy retries a request.
+const MAX_RETRIES: u64 = 2;
+
 /// A VirtualService's split: each subset is an Envoy cluster of its own.
 fn split(case: &Case<'_>, found: &mut Explanation) -> bool {
     let subset = |name: &str| name.split('|').nth(2).unwrap_or_default().to_owned();
@@ -412,6 +415,15 @@ fn split(case: &Case<'_>, found: &mut Explanation) -> bool {
         return false;
     }
     let all: u64 = parts.iter().map(|(_, count)| count).sum();
+    let most = case.requests() + MAX_RETRIES * (case.tally.retried() + case.failed());
+    if parts.len() > 1 && all > most {
+        found.unknown.push(format!(
+            "whether a route splits requests among subsets: they got {all} requests, more than the \
+             {} of this run, so that a route mirrors requests or others send some",
+            case.requests()
+        ));
+        return true;
+    }
     let even = all / parts.len() as u64;
     let above = parts.iter().map(|(_, count)| count.saturating_sub(even)).sum::<u64>();
     if parts.len() == 1 || parts.iter().any(|(_, n)| off(*n, all, 1.0 / parts.len() as f64)) {

@@ -295,6 +295,19 @@ fn what_the_client_was_told_bends_shares() {
 }
 
 #[test]
+fn mirrored_requests_are_not_a_split() {
+    let subset = |name: &str, sent: u64| Upstream {
+        name: format!("outbound|8080|{name}|echo2.ns.svc.cluster.local"),
+        ..upstream(vec![endpoint(HOME, sent)], &[])
+    };
+    let upstreams = vec![subset("kops", 200), subset("gke1", 200)];
+    let readings = Readings { envoys: vec![reading("client", Role::Client, upstreams)] };
+    let found = answers(200, 0, 0).because(&readings);
+    assert_eq!(causes(&found), []);
+    assert!(found.unknown[0].contains("they got 400 requests, more than the 200"), "{found:?}");
+}
+
+#[test]
 fn a_split_is_seen_by_its_subsets() {
     let subset = |name: &str, endpoint: Endpoint, counters: &[(&str, u64)]| Upstream {
         name: format!("outbound|8080|{name}|echo2.ns.svc.cluster.local"),

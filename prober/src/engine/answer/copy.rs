@@ -86,7 +86,27 @@ fn split(text: &str, separator: char) -> impl Iterator<Item = &str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::wire::Head;
     use proptest::prelude::*;
+
+    /// The head is searched for these headers only if it has one of them.
+    #[test]
+    fn each_header_is_noticed_in_a_head() {
+        for (name, value) in [
+            ("age", "1"),
+            ("x-cache", "HIT"),
+            ("x-varnish", "1 2"),
+            ("cache-status", "a; hit"),
+            ("x-cache-hits", "1"),
+            ("x-proxy-cache", "HIT"),
+            ("x-cache-status", "HIT"),
+            ("cf-cache-status", "HIT"),
+        ] {
+            assert!(is_from_cache(name, value.as_bytes()), "{name}");
+            let head = format!("HTTP/1.1 200 OK\r\n{name}: {value}\r\n\r\n");
+            assert!(Head::read(head.as_bytes(), false).unwrap().unwrap().cache, "{name}");
+        }
+    }
 
     #[test]
     fn a_cache_that_answered_is_recognized() {

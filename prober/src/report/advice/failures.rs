@@ -12,7 +12,7 @@ use crate::units::count;
 
 /// The advice on a group of failures of a row.
 pub(super) fn of(group: &FailureGroup, row: &Row, tally: &Tally) -> Option<String> {
-    let group = Group { what: &group.what, row, tally, count: group.count, all: group };
+    let group = Group { all: group, row, tally };
     if group.all.copy {
         return Some(group.copied());
     }
@@ -30,22 +30,31 @@ pub(super) fn of(group: &FailureGroup, row: &Row, tally: &Tally) -> Option<Strin
     }
 }
 
+/// Whether an Envoy could not reach an endpoint.
+pub(super) fn is_unreachable(group: &FailureGroup) -> bool {
+    let texts = ["upstream connect error", "no healthy upstream"];
+    group.kind == FailureKind::Status && texts.iter().any(|text| group.what.contains(text))
+}
+
 struct Group<'a> {
-    what: &'a str,
+    all: &'a FailureGroup,
     row: &'a Row,
     tally: &'a Tally,
-    count: u64,
-    all: &'a FailureGroup,
 }
 
 impl Group<'_> {
     fn says(&self, text: &str) -> bool {
-        self.what.contains(text)
+        self.all.what.contains(text)
     }
 
-    /// The URL, quoted for a shell.
+    /// The URL, quoted for a shell if it needs to be.
     fn url(&self) -> String {
-        format!("'{}'", self.row.url)
+        quoted(&self.row.url)
+    }
+
+    /// `run 'curl -i URL'`.
+    fn curl(&self, flag: &str) -> String {
+        run(&format!("curl {flag} {}", self.url()))
     }
 
     /// The URL with another scheme.
@@ -66,13 +75,12 @@ impl Group<'_> {
         format!(
             "A cache or a mirror on the path gives answers of other requests, which prove nothing \
              about the backends. Look at its response headers, and let it pass these requests on: \
-             run 'curl -i {}'",
-            self.row.url
+             {}",
+            self.curl("-i")
         )
     }
 
     fn unidentified(&self) -> String {
-        let url = &self.row.url;
         if self.says(", but the body ") {
             return "The answers are compressed in a way that prober does not read. Run prober again \
                     and ask for plain ones: -H 'Accept-Encoding: identity'"
@@ -80,8 +88,8 @@ impl Group<'_> {
         }
         if self.says("--identify") {
             return format!(
-                "The answers do not name a pod as --identify expects. Look at one answer: run 'curl \
-                 -i {url}'"
+                "The answers do not name a pod as --identify expects. Look at one answer: {}",
+                self.curl("-i")
             );
         }
         if self.says("no grpc-status") {
@@ -91,7 +99,8 @@ impl Group<'_> {
         }
         format!(
             "The answers do not come from an echo. Check the path of the target and the routes of \
-             the ingress: run 'curl -i {url}'. To test another service, add --identify"
+             the ingress: {}. To test another service, add --identify",
+            self.curl("-i")
         )
     }
 
@@ -146,7 +155,7 @@ impl Group<'_> {
 
     /// Where a redirect leads.
     fn location(&self) -> Option<Url> {
-        let (_, rest) = self.what.split_once(" to ")?;
+        let (_, rest) = self.all.what.split_once(" to ")?;
         let given = rest.split_once(" (redirects").map_or(rest, |(given, _)| given);
         Url::parse(&self.row.url).ok()?.join(given).ok()
     }
@@ -154,9 +163,8 @@ impl Group<'_> {
     fn redirected(&self) -> String {
         let Some(location) = self.location() else {
             return format!(
-                "The target redirects, and prober does not follow redirects. See where it leads: run \
-                 'curl -i {}'",
-                self.row.url
+                "The target redirects, and prober does not follow redirects. See where it leads: {}",
+                self.curl("-i")
             );
         };
         let host = location.host_str().unwrap_or_default().to_owned();
@@ -164,7 +172,8 @@ impl Group<'_> {
         if same && location.scheme() == "https" && !self.is_https() {
             return format!(
                 "The target redirects to https, and prober does not follow redirects. Probe the https \
-                 URL: run 'prober {location}'"
+                 URL: {}",
+                probe(location.as_str())
             );
         }
         if is_sign_in(&location) {
@@ -175,8 +184,8 @@ impl Group<'_> {
             );
         }
         format!(
-            "The target redirects, and prober does not follow redirects. Probe where it leads: run \
-             'prober {location}'"
+            "The target redirects, and prober does not follow redirects. Probe where it leads: {}",
+            probe(location.as_str())
         )
     }
 
@@ -186,10 +195,7 @@ impl Group<'_> {
                     this source: run 'kubectl get authorizationpolicy -A'"
                 .to_owned();
         }
-        format!(
-            "The server refuses these requests. See what it says: run 'curl -i {}'",
-            self.row.url
-        )
+        format!("The server refuses these requests. See what it says: {}", self.curl("-i"))
     }
 
     fn not_found(&self) -> String {
@@ -200,8 +206,8 @@ impl Group<'_> {
         }
         format!(
             "No route or page matches this host name and path. Check the path of the target and the \
-             hosts of the Gateway and the VirtualService: run 'curl -i {}'",
-            self.row.url
+             hosts of the Gateway and the VirtualService: {}",
+            self.curl("-i")
         )
     }
 
@@ -213,19 +219,25 @@ impl Group<'_> {
             Ok(_) => "no server name (SNI)".to_owned(),
             Err(_) => format!("the server name (SNI) {host}"),
         };
-        let port = Url::parse(&self.row.url).ok()?.port_or_known_default()?;
-        Some(format!(
-            "TLS sends {sent}, but the Host header is {header}. Write the name in the URL and the \
-             address in --resolve: prober https://{header} --resolve '{header}:{port}:ADDRESS'"
-        ))
+        let (name, port) = match header.rsplit_once(':') {
+            Some((name, port)) => (name, port.parse().ok()?),
+            None => (header, self.port()),
+        };
+        (name != host).then(|| {
+            format!(
+                "TLS sends {sent}, but the Host header is {header}. Write the name in the URL and the \
+                 address in --resolve: prober https://{} --resolve '{name}:{port}:ADDRESS'",
+                quoted(header)
+            )
+        })
     }
 
     fn misdirected(&self) -> String {
         self.two_names().unwrap_or_else(|| {
             format!(
                 "The server does not serve this host name on this connection. Compare the names of \
-                 its certificate and of the Gateway: run 'curl -v {}'",
-                self.row.url
+                 its certificate and of the Gateway: {}",
+                self.curl("-v")
             )
         })
     }
@@ -264,7 +276,7 @@ impl Group<'_> {
             "A circuit breaker of an Envoy is open: too many connections or requests at once. Send \
              fewer at once (-c), or raise connectionPool: run 'kubectl get destinationrule -A -o yaml'"
                 .to_owned()
-        } else if self.says("protocol error") {
+        } else if self.says("reset reason: protocol error") {
             "An Envoy cannot understand its upstream: for instance, it speaks HTTP/2 to an \
              HTTP/1 application, or the response headers are too large. Check the name and appProtocol \
              of the service's port: run 'kubectl get service -o yaml'"
@@ -281,14 +293,14 @@ impl Group<'_> {
         } else if code == 504 {
             format!(
                 "A gateway on the path gave up waiting for its upstream. Find out which backend is slow: \
-                 run 'curl -i {}'",
-                self.row.url
+                 {}",
+                self.curl("-i")
             )
         } else if code == 502 {
             format!(
                 "A gateway on the path got no valid response from its upstream. See which server says \
-                 so: run 'curl -i {}'",
-                self.row.url
+                 so: {}",
+                self.curl("-i")
             )
         } else {
             return self.errors();
@@ -305,19 +317,21 @@ impl Group<'_> {
             0 => String::new(),
             more => format!(", and {} failed some", count(more as u64, "other pod")),
         };
+        let namespace = who.namespace.as_deref().map(|name| format!("-n {} ", quoted(name)));
+        let logs = format!("kubectl logs {}{}", namespace.unwrap_or_default(), quoted(&who.pod));
         Some(format!(
-            "{} in {} failed {failed} of its {}{others}. Look at its log: run 'kubectl logs {}'",
+            "{} in {} failed {failed} of its {}{others}. Look at its log: {}",
             who.pod,
             who.cluster,
             count(answers + failed, "request"),
-            who.pod
+            run(&logs)
         ))
     }
 
     fn needs_tls(&self) -> String {
         format!(
-            "The server expects TLS on this port. Probe the https URL: run 'prober {}'",
-            self.with_scheme("https")
+            "The server expects TLS on this port. Probe the https URL: {}",
+            probe(&self.with_scheme("https"))
         )
     }
 
@@ -330,8 +344,8 @@ impl Group<'_> {
         }
         if self.says("does not speak TLS") {
             return Some(format!(
-                "The server does not speak TLS on this port. Probe the http URL: run 'prober {}'",
-                self.with_scheme("http")
+                "The server does not speak TLS on this port. Probe the http URL: {}",
+                probe(&self.with_scheme("http"))
             ));
         }
         if self.says("has expired") {
@@ -362,8 +376,8 @@ impl Group<'_> {
         closed.then(|| {
             format!(
                 "The server ended the TLS handshake. It may not know this server name (SNI): check the \
-                 hosts of the Gateway, and run 'curl -v {}'",
-                self.row.url
+                 hosts of the Gateway, and {}",
+                self.curl("-v")
             )
         })
     }
@@ -384,7 +398,7 @@ impl Group<'_> {
                 self.url()
             ));
         }
-        if self.says("is not HTTP/2") {
+        if self.says("is not HTTP/2") && self.tally.answers() == 0 {
             return Some(format!(
                 "The server does not speak HTTP/2 on this port. Run prober again with HTTP/1.1: prober \
                  {} --http1.1",
@@ -392,13 +406,13 @@ impl Group<'_> {
             ));
         }
         let closed = self.says("closed before an answer") || self.says("reset before an answer");
-        let never = self.tally.answers() == 0 && self.count == self.tally.requests();
+        let never = self.tally.answers() == 0 && self.all.count == self.tally.requests();
         (closed && never).then(|| {
             let tls = if self.is_https() { "" } else { "TLS (https://), " };
             format!(
                 "The server ends every connection before it answers. It may expect {tls}a PROXY \
-                 protocol header, which prober does not send, or mutual TLS: run 'curl -v {}'",
-                self.row.url
+                 protocol header, which prober does not send, or mutual TLS: {}",
+                self.curl("-v")
             )
         })
     }
@@ -407,10 +421,28 @@ impl Group<'_> {
         (self.tally.answers() == 0).then(|| {
             format!(
                 "Nothing answers at this address. Check that the service runs there and that no \
-                 firewall blocks it: run 'curl -v {}'",
-                self.row.url
+                 firewall blocks it: {}",
+                self.curl("-v")
             )
         })
+    }
+}
+
+/// A word of a command, quoted for a shell if it needs to be: URLs may come from a response.
+fn quoted(word: &str) -> String {
+    shlex::try_quote(word).map_or_else(|_| format!("{word:?}"), std::borrow::Cow::into_owned)
+}
+
+/// `run 'prober URL'`.
+fn probe(url: &str) -> String {
+    run(&format!("prober {}", quoted(url)))
+}
+
+/// A command in a sentence: `run 'certs show'`, or after a colon if it has quotes itself.
+fn run(command: &str) -> String {
+    match command.contains(['\'', '"']) {
+        true => format!("run: {command}"),
+        false => format!("run '{command}'"),
     }
 }
 
@@ -451,7 +483,7 @@ mod tests {
         let envoy = "from istio-envoy: no body";
         let redirect = |to: &str| format!("302 Found to {to} (redirects are not followed)");
         type Case<'a> = (FailureKind, u16, String, &'a str, &'a str, [&'a str; 2]);
-        let cases: [Case<'_>; 26] = [
+        let cases: [Case<'_>; 27] = [
             (
                 Status,
                 301,
@@ -483,6 +515,14 @@ mod tests {
                 "http://a/x",
                 "",
                 ["where it leads", "'prober http://a/other'"],
+            ),
+            (
+                Status,
+                302,
+                redirect("/a?b=1&c=$(x)"),
+                "http://a/x",
+                "",
+                ["where it leads", "run: prober 'http://a/a?b=1&c=$(x)'"],
             ),
             (
                 Status,
@@ -643,7 +683,7 @@ mod tests {
                     .into(),
                 "https://a/",
                 "",
-                ["does not offer this HTTP version", "prober 'https://a/' --http2"],
+                ["does not offer this HTTP version", "prober https://a/ --http2"],
             ),
             (
                 Protocol,
@@ -651,7 +691,7 @@ mod tests {
                 "the response is not HTTP/2".into(),
                 "http://a/",
                 "",
-                ["does not speak HTTP/2", "prober 'http://a/' --http1.1"],
+                ["does not speak HTTP/2", "prober http://a/ --http1.1"],
             ),
             (
                 FailureKind::Unidentified,

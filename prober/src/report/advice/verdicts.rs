@@ -18,6 +18,24 @@ pub(super) fn of(judged: &Judged, row: &Row, tally: &Tally) -> Option<String> {
     Some(format!("'{}': {what}", judged.expectation))
 }
 
+/// The names that gave no answer.
+fn silent(label: Label, names: &[String], tally: &Tally) -> Vec<String> {
+    let answers = tally.answers_by(label);
+    names.iter().filter(|name| !answers.contains_key(name.as_str())).cloned().collect()
+}
+
+/// Whether a verdict misses a group while requests or attempts failed.
+pub(super) fn misses_a_group(judged: &Judged, tally: &Tally) -> bool {
+    let is_missed = match &judged.expectation {
+        Expectation::Who { form: Form::Reaches | Form::Exactly, label, names } => {
+            !silent(*label, names, tally).is_empty()
+        }
+        _ => false,
+    };
+    let dead = tally.failed_requests() + tally.retried() > 0;
+    is_missed && dead && judged.verdict == Verdict::Fail && tally.answers() > 0
+}
+
 fn open(judged: &Judged, tally: &Tally) -> Option<String> {
     // Such a reason has its own remedy.
     if judged.reason.starts_with("unknown: ") {
@@ -75,9 +93,7 @@ fn missed(expectation: &Expectation, row: &Row, tally: &Tally) -> Option<String>
         }
         Expectation::Share { group, .. } => Some(skewed(group.label, row, tally)),
         Expectation::Who { form: Form::Reaches | Form::Exactly, label, names } => {
-            let answers = tally.answers_by(*label);
-            let silent: Vec<_> =
-                names.iter().filter(|name| !answers.contains_key(name.as_str())).cloned().collect();
+            let silent = silent(*label, names, tally);
             if silent.is_empty() {
                 return Some(uninvited());
             }
@@ -112,8 +128,7 @@ fn missing(said: &str, row: &Row, tally: &Tally) -> String {
     if dead > 0 {
         return format!(
             "{said}, {} failed and the mesh retried {}: endpoints are configured but not reachable. \
-             Check their pods, the east-west gateway, and that both clusters trust one root \
-             certificate: run 'certs show'",
+             Check their pods, the gateway to them and the root certificates: run 'certs show'",
             count(tally.failed_requests(), "request"),
             count(tally.retried(), "answer")
         );
@@ -135,7 +150,7 @@ fn skewed(label: Label, row: &Row, tally: &Tally) -> String {
         let only: String = answers.keys().map(AsRef::as_ref).collect();
         return missing(&format!("Only the {} {only} answered", label.word()), row, tally);
     }
-    if tally.failed_requests() > 0 {
+    if tally.failed_requests() * FEW_FAILURES >= tally.requests() {
         return blurred(tally);
     }
     if tally.retried() > 0 {
@@ -156,6 +171,9 @@ fn skewed(label: Label, row: &Row, tally: &Tally) -> String {
     .to_owned()
 }
 
+/// One failure in so many requests is too rare to change a share.
+const FEW_FAILURES: u64 = 100;
+
 /// Advice if requests failed: a share is one of the answers, so that failures change it.
 fn blurred(tally: &Tally) -> String {
     let mut failing: Vec<_> = tally.failures_by(Label::Cluster).into_iter().collect();
@@ -166,7 +184,7 @@ fn blurred(tally: &Tally) -> String {
     };
     format!(
         "Shares are those of answers, and {} failed{by}: a backend that fails seems to have a smaller \
-         share. Mend the failures first, then judge the shares again",
+         share. Fix the failures first, then run prober again",
         count(tally.failed_requests(), "request"),
     )
 }

@@ -104,8 +104,7 @@ fn upstream(phases: &Phases) -> Option<String> {
     let ms = part.as_millis();
     let part = if ms == 0 { "less than 1".to_owned() } else { ms.to_string() };
     let whole = shown_time(Some(whole));
-    let header = echo_reply::headers::ENVOY_UPSTREAM_TIME;
-    Some(format!("median time to first byte {whole}, of which {part} ms upstream ({header})"))
+    Some(format!("median time to first byte {whole}, of which {part} ms upstream"))
 }
 
 /// Says that backends answer in turn. Then chance plays no part, and intervals are too wide.
