@@ -55,7 +55,9 @@ pub enum EngineError {
     #[error(transparent)]
     Names(#[from] NamesError),
     /// `--wait` is over.
-    #[error("the target did not answer within {within} (--wait); the last request: {last}")]
+    #[error(
+        "the target gave no answer that counts within {within} (--wait); the last request: {last}"
+    )]
     NoAnswer {
         within: String,
         /// Why the last request failed.

@@ -36,6 +36,8 @@ pub struct Report {
     pub started: SystemTime,
     /// Whether the run was interrupted; then the report is partial.
     pub interrupted: bool,
+    /// Whether it is that of a matrix file: then the text keeps the form of `make echo-status`.
+    pub matrix: bool,
     /// Clusters in the order of the matrix file; other clusters follow by name.
     pub clusters: Vec<String>,
     /// One row for each source and target, in the order of the file or the flags.
@@ -187,13 +189,6 @@ impl Row {
 }
 
 impl Report {
-    /// Whether it compares places, as `make echo-status` does: a matrix file names clusters or sources.
-    #[must_use]
-    pub(crate) fn is_matrix(&self) -> bool {
-        let named = self.rows.iter().any(|row| row.source.is_some());
-        !self.clusters.is_empty() || (named && self.rows.len() > 1)
-    }
-
     /// Notes the clusters that answered in earlier reports and do not answer now.
     pub(crate) fn remember(&mut self, earlier: &[Self]) {
         for row in &mut self.rows {
@@ -203,9 +198,12 @@ impl Report {
             let before = earlier.iter().flat_map(|report| &report.rows).filter(same);
             let clusters = |row: &Row| {
                 let known = row.tally().into_iter().flat_map(|tally| tally.backends.keys());
-                known.map(|who| who.cluster.clone()).collect::<BTreeSet<_>>()
+                let known = known.map(|who| who.cluster.clone());
+                known.chain(row.gone.iter().cloned()).collect::<BTreeSet<_>>()
             };
+            // What was gone before is not forgotten.
             let before: BTreeSet<_> = before.flat_map(clusters).collect();
+            row.gone.clear();
             row.gone = before.difference(&clusters(row)).cloned().collect();
         }
     }

@@ -30,7 +30,9 @@ pub(crate) fn run(mut args: CollectedArgs, out: &mut (dyn Write + Send)) -> Resu
     }
     let rows = collection.rows();
     let clusters = args.judge.clusters;
-    let report = Report { run_id: None, started, interrupted: false, clusters, rows };
+    // Several rows have headings, as a matrix has.
+    let (interrupted, matrix) = (false, rows.len() > 1);
+    let report = Report { run_id: None, started, interrupted, matrix, clusters, rows };
     // Advice would be about a run.
     delivery.deliver(&report, out)?;
     Ok(report.exit_code())

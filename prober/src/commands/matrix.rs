@@ -69,7 +69,7 @@ fn probe(
     let rows = matrix::run(&matrix.rows, stop, meter, &|line| output::waiting(args, line));
     drop(display);
     let interrupted = stop.is_cancelled();
-    Report { run_id: None, started, interrupted, clusters: matrix.clusters, rows }
+    Report { run_id: None, started, interrupted, matrix: true, clusters: matrix.clusters, rows }
 }
 
 /// Prints the commands of all rows, as a person would type them.

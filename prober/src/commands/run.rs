@@ -58,8 +58,8 @@ fn probe(args: &RunArgs, stop: &CancellationToken, meter: &Arc<Meter>) -> Result
         }));
     }
     drop(display);
-    let (interrupted, clusters) = (stop.is_cancelled(), Vec::new());
-    Ok(Report { run_id: args.run_id.clone(), started, interrupted, clusters, rows })
+    let (interrupted, clusters) = (stop.is_cancelled(), args.judge.clusters.clone());
+    Ok(Report { run_id: args.run_id.clone(), started, interrupted, matrix: false, clusters, rows })
 }
 
 /// The number of requests of all plans; `None` if one of them is not known.

@@ -47,7 +47,9 @@ impl<'a> ResponseReader<'a> {
         let Self { response, buffers, plan, .. } = *self;
         let raw = buffers.body(response);
         if !(200..300).contains(&response.head.status) {
-            return Err(self.bad_status(&self.readable(raw)));
+            // A stored error says nothing about a backend either.
+            self.check_own()?;
+            return Err(self.bad_status(&self.readable(raw)).at(self.attempt(None)));
         }
         if response.cut {
             let what = format!("the body is longer than {} bytes (--max-body)", raw.len());
@@ -56,7 +58,8 @@ impl<'a> ResponseReader<'a> {
         }
         if let Protocol::Grpc(service) = plan.protocol {
             let checked = self.grpc(raw).check(service);
-            checked.map_err(|failure| failure.by(self.failing(raw)))?;
+            let named = |failure: Failure| failure.by(self.failing(raw)).at(self.attempt(None));
+            checked.map_err(named)?;
         }
         self.check_own()?;
         let text = || show.then(|| self.shown(raw));

@@ -50,7 +50,7 @@ impl<'a> Waiting<'a> {
     fn over(&self, limit: Duration) -> EngineError {
         let last = match self.last.borrow().as_ref() {
             Some(Failure { kind, what, .. }) => format!("{}: {what}", kind.word()),
-            None => "the first request did not end".to_owned(),
+            None => "it did not end".to_owned(),
         };
         EngineError::NoAnswer { within: usage::duration::format(limit), last }
     }

@@ -273,8 +273,9 @@ impl HeaderScan {
             (17, b't') if is(name, b"transfer-encoding") => return self.encoding(header.value),
             (10, b'c') if is(name, b"connection") => self.connection(header.value),
             _ => {
-                self.cache |= is_cache_header(name);
-                if let Some(field) = field_of(name) {
+                let field = field_of(name);
+                self.cache |= field.is_none() && is_cache_header(name);
+                if let Some(field) = field {
                     let place = &mut self.fields[field as usize];
                     if place.start == place.end {
                         *place = range_in(buffer, header.value);
@@ -358,18 +359,16 @@ fn field_of(name: &[u8]) -> Option<Field> {
     }
 }
 
-/// Whether this is a header by which a cache says whether it answered: `Age` (RFC 9111), `Cache-Status`
-/// (RFC 9211), and those of Varnish, Squid, Fastly, CloudFront, Cloudflare and nginx.
+/// Whether this is a header by which a cache may say that it answered: `Age` and `Warning` (RFC 9111),
+/// `Server-Timing`, and whatever is named after a cache, such as `Cache-Status` (RFC 9211) and `X-Cache`.
 fn is_cache_header(name: &[u8]) -> bool {
     match (name.len(), name[0] | 0x20) {
         (3, b'a') => is(name, b"age"),
-        (7, b'x') => is(name, b"x-cache"),
-        (9, b'x') => is(name, b"x-varnish"),
-        (12, b'c') => is(name, b"cache-status"),
-        (12, b'x') => is(name, b"x-cache-hits"),
-        (13, b'x') => is(name, b"x-proxy-cache"),
-        (14, b'x') => is(name, b"x-cache-status"),
-        (15, b'c') => is(name, b"cf-cache-status"),
+        (7, b'w') => is(name, b"warning"),
+        (9, b'x') if is(name, b"x-varnish") => true,
+        (13, b's') if is(name, b"server-timing") => true,
+        (13, b'c') if is(name, b"cache-control") => false,
+        (7.., _) => name.windows(5).any(|part| is(part, b"cache")),
         _ => false,
     }
 }

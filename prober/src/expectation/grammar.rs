@@ -61,13 +61,23 @@ pub(crate) fn parse(text: &str) -> Result<Expectation, SyntaxError> {
     Ok(read)
 }
 
+fn form(keyword: &str) -> &'static str {
+    FORMS.iter().find(|(word, _)| *word == keyword).map_or("", |(_, form)| form)
+}
+
 fn unknown_form(words: &mut Words<'_>, at: Range<usize>, word: &str) -> SyntaxError {
     let near = usage::nearest(word, FORMS.iter().map(|(word, _)| *word));
     if let Some((_, right)) = FORMS.iter().find(|(word, _)| near == Some(word)) {
         words.right = right;
     }
+    let is_share = words.peek().1 == "=";
+    if is_share {
+        words.right = form("shares");
+    }
     let wrong = if word.is_empty() {
         "it is empty".to_owned()
+    } else if is_share {
+        "the word 'shares' and a tolerance are missing".to_owned()
     } else {
         format!("no expectation starts with '{word}'")
     };
@@ -180,6 +190,9 @@ fn names(words: &mut Words<'_>) -> Result<Vec<String>, SyntaxError> {
 fn balanced(words: &mut Words<'_>) -> Result<Expectation, SyntaxError> {
     let mut parts = Parts::default();
     parts.read(words)?;
+    if let Ok((at, tolerance)) = percent(&mut words.clone()) {
+        return Err(words.error(at, format!("expected '±' before '{tolerance}%'")));
+    }
     let named = !words.ended();
     let start = words.peek().0.start;
     let mut names = if named { names(words)? } else { Vec::new() };
@@ -274,6 +287,11 @@ fn shares(words: &mut Words<'_>) -> Result<Expectation, SyntaxError> {
         if words.skip(",") {
             continue;
         }
+        let mut ahead = words.clone();
+        if !starts_label(words) && ahead.name().is_ok() && ahead.skip("=") {
+            let (at, next) = words.peek();
+            return Err(words.error(at, format!("a comma is missing before '{next}'")));
+        }
         let sum: f64 = shares.iter().map(|(_, share)| share).sum();
         if (sum - 100.0).abs() > ROUNDING + 1e-9 {
             return Err(words.error(start..at.end, wrong_sum(&shares, sum)));
@@ -344,7 +362,8 @@ fn tolerance(
 /// A number with `%`.
 fn percent(words: &mut Words<'_>) -> Result<(Range<usize>, f64), SyntaxError> {
     let (at, value, unit) = words.quantity()?;
-    if unit != "%" {
+    // Also with a space before the sign, as reports write it.
+    if unit != "%" && !(unit.is_empty() && words.skip("%")) {
         return Err(words.error(at, wrong_unit(value, unit, "%")));
     }
     Ok((at, value))

@@ -144,6 +144,7 @@ fn every_form_is_read() {
             Expectation::Latency { quantile: 50.0, of: None, below: Duration::from_nanos(2_500) },
         ),
         ("lost <= 20", Expectation::Lost { most: 20 }),
+        ("error-rate <= 0.1 %", Expectation::ErrorRate { percent: 0.1 }),
     ] {
         assert_eq!(parse(text).as_ref(), Ok(&expectation), "{text}");
         assert_eq!(parse(&expectation.to_string()).as_ref(), Ok(&expectation), "{text}");
@@ -157,6 +158,13 @@ fn an_error_points_at_its_place_and_names_the_nearest_form() {
         ("exacty kops", "  exacty kops\n  ^^^^^^", "form is: exactly NAME"),
         ("reach a", "  reach a\n  ^^^^^", "form is: reaches NAME"),
         ("ballanced ± 5%", "  ballanced ± 5%\n  ^^^^^^^^^", "form is: balanced"),
+        ("kops=90,gke1=10", "  kops=90,gke1=10\n  ^^^^", "form is: shares NAME=90%,NAME=10%"),
+        ("balanced 5%", "  balanced 5%\n           ^^", "expected '±' before '5%'"),
+        (
+            "shares a=90% b=10% ± 3%",
+            "  shares a=90% b=10% ± 3%\n               ^",
+            "a comma is missing before 'b'",
+        ),
         ("mean < 80ms", "  mean < 80ms\n  ^^^^", "no expectation starts with 'mean'"),
         ("errors = 1", "  errors = 1\n           ^", "expected '0', found '1'"),
         ("errors = 0%", "  errors = 0%\n           ^^", "expected '0', found '0%'"),

@@ -1,5 +1,6 @@
-//! All advice in one place: what the numbers of a report suggest to do next. Each piece names one
-//! remedy and one command. Pure; printed on stderr after the report.
+//! Advice: what the failures and verdicts of a report suggest to do next. Each piece names one remedy
+//! and one command. Pure; printed on stderr after the report. What no expectation asks about is in
+//! `warnings`, and printed in the report.
 
 mod failures;
 mod verdicts;
@@ -9,7 +10,6 @@ use std::collections::BTreeSet;
 use crate::report::{Report, Row, groups};
 use crate::tally::Tally;
 use crate::units::count;
-use crate::verdict::Verdict;
 
 /// The advice on a report: one line for each remedy, with the rows that it is for.
 #[must_use]
@@ -29,20 +29,11 @@ pub(crate) fn of_row(row: &Row) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     // A verdict that misses a group knows more than the failures and retries that it causes.
     let missing = row.verdicts().iter().any(|judged| verdicts::misses_a_group(judged, tally));
-    let failures = groups::failures(tally).into_iter();
+    let failures = groups::failures(tally).into_iter().filter(|group| !group.is_of_others());
     let failures = failures.filter(|group| !(missing && failures::is_unreachable(group)));
     lines.extend(failures.filter_map(|group| failures::of(group, row, tally)));
     lines.extend(row.verdicts().iter().filter_map(|judged| verdicts::of(judged, row, tally)));
     lines.extend(pinned(tally));
-    // Retries hide most of such failures, but not all: a retry may fail, too.
-    if !missing && row.verdict() == Verdict::Fail && tally.retried() > tally.failed_requests() {
-        lines.push(format!(
-            "The mesh retried {} of {}: attempts fail, and retries hide it. Check the east-west \
-             gateway and the root certificates of both clusters: run 'certs show'",
-            tally.retried(),
-            count(tally.answers(), "answer"),
-        ));
-    }
     let mut seen = BTreeSet::new();
     lines.retain(|line| seen.insert(line.clone()));
     lines
@@ -101,7 +92,7 @@ mod tests {
         let mut report = samples::matrix();
         let lines = of(&report);
         let first = "from kops:istio-enabled: curl echo2:8080: 'exactly kops,gke1': gke1 never answered, \
-                     50 requests failed";
+                     and 50 requests failed and the mesh retried 1 of 55 answers";
         assert!(lines[0].starts_with(first), "{lines:?}");
         assert_eq!(
             lines.iter().filter(|line| line.contains("'exactly kops,gke1'")).count(),

@@ -67,6 +67,8 @@ struct Document<R> {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     run_id: Option<String>,
     interrupted: bool,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    matrix: bool,
     verdict: Verdict,
     exit_code: u8,
     clusters: Vec<String>,
@@ -130,6 +132,11 @@ struct Probed {
     #[serde(default)]
     addresses: Vec<AddressEntry>,
     failures: Vec<FailureEntry>,
+    /// Failures that state their attempt, and those that were not the first one.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    failed_attempts: u64,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    failed_retried: u64,
     /// The backends that failures name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     failed_by: Vec<FailedByEntry>,
@@ -198,6 +205,8 @@ struct FailureEntry {
     grpc_status: Option<u16>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     copy: bool,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    others: bool,
     what: String,
     count: u64,
 }
@@ -221,6 +230,10 @@ struct PassedOverEntry {
     address: SocketAddr,
     count: u64,
     why: String,
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// The report as indented JSON, with a final newline.
@@ -250,6 +263,7 @@ fn document(report: &Report) -> Document<RowDocument> {
         started: started.expect("the wall clock is between the years 0 and 9999"),
         run_id: report.run_id.clone(),
         interrupted: report.interrupted,
+        matrix: report.matrix,
         verdict: report.verdict(),
         exit_code: report.exit_code(),
         clusters: report.clusters.clone(),
@@ -299,7 +313,7 @@ fn failure(group: &FailureGroup) -> FailureEntry {
         None => (None, None),
     };
     let FailureGroup { kind, copy, what, count, .. } = group.clone();
-    FailureEntry { kind, status, grpc_status, copy, what, count }
+    FailureEntry { kind, status, grpc_status, copy, others: group.is_of_others(), what, count }
 }
 
 fn probed(tally: &Tally, verdicts: &[Judged]) -> Probed {
@@ -340,6 +354,8 @@ fn probed(tally: &Tally, verdicts: &[Judged]) -> Probed {
         backends: tally.backends.iter().map(backend).collect(),
         addresses: tally.addresses.iter().map(address).collect(),
         failures: tally.failures.iter().map(failure).collect(),
+        failed_attempts: tally.failed_attempts,
+        failed_retried: tally.failed_retried,
         failed_by: tally.failed_by.iter().map(failed_by).collect(),
         passed_over: tally.passed_over.iter().map(passed_over).collect(),
         passed_over_further: tally.passed_over_further,

@@ -75,10 +75,16 @@ pub(crate) fn merge(
     let mut reports = reports.into_iter();
     let Some((first, mut all)) = reports.next() else {
         let (started, clusters, rows) = (SystemTime::UNIX_EPOCH, Vec::new(), Vec::new());
-        return Ok(Report { run_id: None, started, interrupted: false, clusters, rows });
+        let (interrupted, matrix) = (false, false);
+        return Ok(Report { run_id: None, started, interrupted, matrix, clusters, rows });
     };
     all.run_id = id.filter(|_| same_run);
-    for (file, report) in reports {
+    for (file, mut report) in reports {
+        if !expectations.is_empty() {
+            // Those of the reports are replaced, so that they may differ.
+            forget_expectations(&mut all);
+            forget_expectations(&mut report);
+        }
         add(&mut all, &first, report, &file)?;
     }
     let rules = Rules { clusters: all.clusters.clone(), ..rules.clone() };
@@ -96,6 +102,14 @@ pub(crate) fn merge(
         }
     }
     Ok(all)
+}
+
+fn forget_expectations(report: &mut Report) {
+    for row in &mut report.rows {
+        if let RowResult::Probed { verdicts, .. } = &mut row.result {
+            verdicts.clear();
+        }
+    }
 }
 
 /// Not judged: the parts are not a sample.

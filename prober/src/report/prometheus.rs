@@ -209,6 +209,12 @@ fn requests(text: &mut Exposition, rows: &[Named<'_>]) {
             family.sample(&with(name, [("code", code.as_str())]), *count);
         }
     }
+    let help =
+        "Copies of answers, such as from a cache. They are failures of the kind unidentified.";
+    let mut family = text.family("prober_copies_total", Kind::Counter, help);
+    for (name, series) in rows {
+        family.sample(&with(name, []), series.counts.copies);
+    }
     let help = "Answers that needed a retry by an Envoy.";
     let mut family = text.family("prober_retried_answers_total", Kind::Counter, help);
     for (name, series) in rows {

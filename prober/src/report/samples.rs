@@ -68,6 +68,7 @@ pub(crate) fn matrix() -> Report {
     });
     let mut report = report(rows);
     report.clusters = vec!["kops".to_owned(), "gke1".to_owned()];
+    report.matrix = true;
     report
 }
 
@@ -106,7 +107,8 @@ pub(crate) fn many_pods() -> Report {
 /// A report of these rows.
 pub(crate) fn report(rows: Vec<Row>) -> Report {
     let started = SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_000_000);
-    Report { run_id: None, started, interrupted: false, clusters: Vec::new(), rows }
+    let (interrupted, matrix) = (false, false);
+    Report { run_id: None, started, interrupted, matrix, clusters: Vec::new(), rows }
 }
 
 /// A row of this tally.

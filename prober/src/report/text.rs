@@ -88,7 +88,7 @@ pub(super) fn row(
 
 /// The tables of the rows that show theirs. All have the same columns.
 fn tables(report: &Report, clusters: &Clusters<'_>, style: Style) -> Vec<Option<Backends>> {
-    let shown = |row: &Row| !report.is_matrix() || row.verdict() != Verdict::Pass;
+    let shown = |row: &Row| !report.matrix || row.verdict() != Verdict::Pass;
     let tallies = || report.rows.iter().map(|row| row.tally().filter(|_| shown(row)));
     let failures = tallies().flatten().any(|tally| !tally.failed_by.is_empty());
     tallies().map(|tally| backends::of(tally?, clusters, failures, style)).collect()
@@ -96,7 +96,7 @@ fn tables(report: &Report, clusters: &Clusters<'_>, style: Style) -> Vec<Option<
 
 fn section(out: &mut String, of: (&Report, &Row), table: Option<&Backends>, style: Style) {
     let (report, row) = of;
-    if !report.is_matrix() {
+    if !report.matrix {
         plain(out, of, table, style);
         return;
     }
@@ -109,6 +109,9 @@ fn section(out: &mut String, of: (&Report, &Row), table: Option<&Backends>, styl
             let line = format!("  {}  {}\n", style.verdict(Verdict::Pass), met(tally, verdicts));
             out.push_str(&width::wrapped(&line, style));
             beside(out, of, style);
+            if let Some(line) = summary::slow_phase(&tally.phases) {
+                out.push_str(&width::wrapped(&format!("  {line}\n"), style));
+            }
         }
         _ => details(out, of, table, style),
     }
@@ -149,14 +152,15 @@ fn met(tally: &Tally, verdicts: &[Judged]) -> String {
     }
     let shown = format!("{} of {}", shown.join(", "), count(total, "answer"));
     let about_who = |one: &&Judged| one.expectation.is_about_who_answers();
-    let (mut first, mut others): (Vec<_>, Vec<_>) = verdicts.iter().partition(about_who);
-    if first.is_empty() {
-        std::mem::swap(&mut first, &mut others);
-    }
+    let (first, others): (Vec<_>, Vec<_>) = verdicts.iter().partition(about_who);
     let words = |judged: &Judged| judged.expectation.to_string();
     let expected: Vec<_> = first.into_iter().map(words).collect();
-    let mut parts = vec![format!("{}: {shown}", expected.join("; "))];
-    parts.extend(others.into_iter().map(words));
+    let others: Vec<_> = others.into_iter().map(words).collect();
+    // Only an expectation about who answers says something of the shares.
+    let mut parts = match expected.is_empty() {
+        true => [others, vec![shown]].concat(),
+        false => [vec![format!("{}: {shown}", expected.join("; "))], others].concat(),
+    };
     let limited = verdicts.iter().any(Judged::is_about_this_run_only);
     parts.extend(limited.then(|| THIS_RUN.to_owned()));
     parts.join("; ")

@@ -3,12 +3,18 @@
 
 mod identity;
 
-use super::groups::Shares;
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use super::groups::{Share, Shares};
 use super::{Report, Row};
 use crate::expectation::{Expectation, Form, quoted};
 use crate::tally::{Label, Tally, is_unknown};
 use crate::units::{count, percent, rounded_percent};
-use crate::verdict::{self, Rules};
+use crate::verdict::{self, CONFIDENCE, Rules};
+
+/// The most clusters whose pods are compared.
+const MAX_CLUSTERS: usize = 8;
 
 /// The warnings about a row, one line each.
 #[must_use]
@@ -25,16 +31,12 @@ pub(crate) fn of(report: &Report, row: &Row) -> Vec<String> {
         }
         let gone = row.gone.iter().filter(|name| !report.clusters.contains(name));
         let known: Vec<_> = report.clusters.iter().chain(gone).cloned().collect();
-        lines.push(not_judged(tally, &known));
+        lines.push(not_judged(report, tally, &known));
         lines.extend(skewed(tally));
         lines.extend(one_of_many(tally));
     }
-    if !retries && tally.retried() > 0 {
-        lines.push(format!(
-            "the mesh retried {} of {}, which hides failed attempts",
-            tally.retried(),
-            count(tally.answers(), "answer"),
-        ));
+    if let Some(retried) = tally.retries_in_words().filter(|_| !retries) {
+        lines.push(format!("the mesh retried {retried}, which hides failed attempts"));
     }
     lines.extend(identity::host_as_pod(row, tally));
     lines
@@ -45,50 +47,90 @@ fn all_of(tally: &Tally) -> String {
     verdict::all(tally.answers(), "answer")
 }
 
-/// That nobody asked who should answer, and how to ask.
-fn not_judged(tally: &Tally, clusters: &[String]) -> String {
-    let answers = tally.answers_by(Label::Cluster);
-    if answers.keys().all(|cluster| is_unknown(cluster)) {
-        return "distribution not judged: add --expect 'balanced by pod ± 5%'".to_owned();
-    }
-    let seen: Vec<&str> = answers.keys().map(AsRef::as_ref).collect();
-    // The clusters of a matrix and of an earlier report are known, answering or not.
-    let silent = clusters.iter().map(String::as_str).filter(|name| !answers.contains_key(*name));
-    let all: Vec<&str> = seen.iter().copied().chain(silent).collect();
-    match (seen.as_slice(), all.as_slice()) {
-        ([only], [_]) => format!(
-            "distribution not judged: {} came from {only}; add --expect 'exactly {}', or name every \
-             cluster that should answer",
-            all_of(tally),
-            quoted(only),
-        ),
-        _ => {
-            let names = all.into_iter().map(str::to_owned).collect();
-            let wanted = Expectation::Who { form: Form::Exactly, label: Label::Cluster, names };
-            format!("distribution not judged: add --expect '{wanted}'")
-        }
+/// How to add an expectation: a flag, or in the file of a matrix.
+fn expect(report: &Report, wanted: &str) -> String {
+    match report.matrix {
+        true => format!("add to its row: expect: [{}]", serde_json::Value::from(wanted)),
+        false => format!("add --expect {}", quoted_for_shell(wanted)),
     }
 }
 
-/// That clusters, or the pods of the only cluster, surely do not share evenly.
-fn skewed(tally: &Tally) -> Option<String> {
-    let several = tally.answers_by(Label::Cluster).len() > 1;
-    let label = if several { Label::Cluster } else { Label::Pod };
+fn quoted_for_shell(word: &str) -> String {
+    match word.contains(['\'', '\\']) {
+        true => shlex::try_quote(word).map_or_else(|_| format!("{word:?}"), Cow::into_owned),
+        false => format!("'{word}'"),
+    }
+}
+
+/// That nobody asked who should answer, and how to ask.
+fn not_judged(report: &Report, tally: &Tally, clusters: &[String]) -> String {
+    let answers = tally.answers_by(Label::Cluster);
+    if answers.keys().all(|cluster| is_unknown(cluster)) {
+        return format!("distribution not judged: {}", expect(report, "balanced by pod ± 5%"));
+    }
+    let seen: Vec<&str> = answers.keys().map(AsRef::as_ref).collect();
+    // The clusters of a matrix, of --clusters and of an earlier report are known, answering or not.
+    let silent: Vec<&str> =
+        clusters.iter().map(String::as_str).filter(|name| !answers.contains_key(*name)).collect();
+    let exactly = |names: &[&str]| {
+        let names = names.iter().map(|name| (*name).to_owned()).collect();
+        Expectation::Who { form: Form::Exactly, label: Label::Cluster, names }.to_string()
+    };
+    if let ([only], []) = (seen.as_slice(), silent.as_slice()) {
+        // One cluster may be all that is left.
+        return format!(
+            "distribution not judged: {} came from {only}; {}, with every cluster that should answer",
+            all_of(tally),
+            expect(report, &format!("exactly {},…", quoted(only))),
+        );
+    }
+    let none = match silent.is_empty() {
+        true => String::new(),
+        false => {
+            format!("{} gave none of {}; ", silent.join(", "), count(tally.answers(), "answer"))
+        }
+    };
+    let all = [seen, silent].concat();
+    format!("distribution not judged: {none}{}", expect(report, &exactly(&all)))
+}
+
+/// That clusters, or the pods of a cluster, surely do not share evenly.
+fn skewed(tally: &Tally) -> Vec<String> {
     let rules = Rules::default();
-    let shares = Shares::new(tally, &rules, label);
-    let names: Vec<&String> = shares.answers().keys().collect();
-    let even = 1.0 / names.len().max(1) as f64;
-    let mut all: Vec<_> = names.into_iter().map(|name| (name, shares.of(name))).collect();
+    let of_clusters = Shares::new(tally, &rules, Label::Cluster);
+    let of_pods = Shares::new(tally, &rules, Label::Pod);
+    let mut pods: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for who in tally.backends.keys() {
+        pods.entry(&who.cluster).or_default().push(&who.pod);
+    }
+    let clusters: Vec<&str> = pods.keys().copied().collect();
+    let mut lines: Vec<_> =
+        uneven(&of_clusters, &clusters, "clusters", (1.0, 1.0)).into_iter().collect();
+    for (cluster, own) in pods.iter().take(MAX_CLUSTERS) {
+        let said = match clusters.len() {
+            1 => "pods".to_owned(),
+            _ => format!("pods of {cluster}"),
+        };
+        lines.extend(uneven(&of_pods, own, &said, of_clusters.of(cluster).between));
+    }
+    lines
+}
+
+/// That some of these groups surely have another share than an even part of `whole`, which lies between
+/// two bounds.
+fn uneven(shares: &Shares<'_>, names: &[&str], said: &str, whole: (f64, f64)) -> Option<String> {
+    let parts = names.len().max(1) as f64;
+    let (least, most) = (whole.0 / parts, whole.1 / parts);
+    let mut all: Vec<_> = names.iter().map(|name| (*name, shares.of(name))).collect();
     all.sort_by_key(|(_, share)| std::cmp::Reverse(share.answers));
-    let is_uneven = all.iter().any(|(_, share)| share.between.0 > even || share.between.1 < even);
-    let ((most, first), (least, last)) = (all.first()?, all.last()?);
-    (is_uneven && all.len() > 1).then(|| {
+    let is_off = |share: &Share| share.between.0 > most || share.between.1 < least;
+    let ((first, high), (last, low)) = (all.first()?, all.last()?);
+    (names.len() > 1 && all.iter().any(|(_, share)| is_off(share))).then(|| {
         format!(
-            "the {}s share unevenly: {most} {}, {least} {} ({} % sure)",
-            label.word(),
-            rounded_percent(first.share),
-            rounded_percent(last.share),
-            percent(rules.confidence),
+            "the {said} share unevenly: {first} {}, {last} {} ({} % sure)",
+            rounded_percent(high.share),
+            rounded_percent(low.share),
+            percent(CONFIDENCE),
         )
     })
 }
@@ -113,7 +155,7 @@ mod tests {
     use super::*;
     use crate::report::{RowResult, samples};
     use crate::tally::outcome::{Answer, Outcome};
-    use crate::tally::{PassedOver, Recorder};
+    use crate::tally::{BackendTally, PassedOver, Recorder};
     use echo_reply::Identity;
 
     /// The warnings of a row with these answers of clusters, each with one pod.
@@ -156,13 +198,16 @@ mod tests {
         let one = warnings(&[("kops", 100)], &only, &[], |_| {});
         assert_eq!(
             one,
-            [
-                "distribution not judged: all 100 answers came from kops; add --expect 'exactly kops', \
-              or name every cluster that should answer"
-            ]
+            ["distribution not judged: all 100 answers came from kops; add --expect 'exactly \
+                 kops,…', with every cluster that should answer"]
         );
         let named = warnings(&[("kops", 100)], &only, &["gke1", "kops"], |_| {});
-        assert_eq!(named, ["distribution not judged: add --expect 'exactly kops,gke1'"]);
+        assert_eq!(
+            named,
+            [
+                "distribution not judged: gke1 gave none of 100 answers; add --expect 'exactly kops,gke1'"
+            ]
+        );
         let unknown = warnings(&[(echo_reply::UNKNOWN_CLUSTER, 9)], &only, &[], |_| {});
         assert_eq!(unknown, ["distribution not judged: add --expect 'balanced by pod ± 5%'"]);
         for judged in ["exactly kops,gke1", "balanced ± 5%", "share{pod=a} >= 1%", "reaches kops"]
@@ -190,7 +235,8 @@ mod tests {
             lines[..2],
             [
                 "gke1 answered in the earlier report, and not in this run",
-                "distribution not judged: add --expect 'exactly kops,gke1'"
+                "distribution not judged: gke1 gave none of 52 answers; add --expect 'exactly \
+                 kops,gke1'"
             ]
         );
         report.clusters = vec!["kops".to_owned(), "gke1".to_owned()];
@@ -209,6 +255,16 @@ mod tests {
     fn a_skew_is_named_if_it_is_sure() {
         let lines = warnings(&[("kops", 900), ("gke1", 300)], &["errors = 0"], &[], |_| {});
         assert_eq!(lines[1], "the clusters share unevenly: kops 75.0%, gke1 25.0% (99.9 % sure)");
+        let pods = |tally: &mut Tally| {
+            let (who, counted) = tally.backends.pop_last().unwrap();
+            let few = BackendTally { answers: 4, ..BackendTally::default() };
+            tally.backends.insert(Identity { pod: "pod-z".into(), ..who.clone() }, few);
+            let most = BackendTally { answers: counted.answers - 4, ..counted };
+            tally.backends.insert(who, most);
+        };
+        let lines = warnings(&[("gke1", 600), ("kops", 600)], &["errors = 0"], &[], pods);
+        let said = "the pods of kops share unevenly: pod-kops 49.7%, pod-z 0.3% (99.9 % sure)";
+        assert_eq!(lines[1], said, "{lines:?}");
         let few = warnings(&[("kops", 6), ("gke1", 4)], &["errors = 0"], &[], |_| {});
         assert_eq!(few.len(), 1, "{few:?}");
     }

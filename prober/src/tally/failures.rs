@@ -45,6 +45,17 @@ pub struct FailureGroup {
     common: Option<String>,
 }
 
+impl Failure {
+    #[must_use]
+    pub(super) fn class(&self) -> FailureClass {
+        class(self.kind, self.code, self.copy)
+    }
+}
+
+fn class(kind: FailureKind, code: Option<Code>, copy: bool) -> FailureClass {
+    FailureClass { kind, code: code.filter(|_| kind == FailureKind::Status), copy }
+}
+
 impl FailureGroup {
     #[must_use]
     pub(crate) fn new(failure: Failure, count: u64) -> Self {
@@ -67,8 +78,7 @@ impl FailureGroup {
 
     #[must_use]
     pub fn class(&self) -> FailureClass {
-        let code = self.code.filter(|_| self.kind == FailureKind::Status);
-        FailureClass { kind: self.kind, code, copy: self.copy }
+        class(self.kind, self.code, self.copy)
     }
 
     fn has_text_of(&self, other: &Self) -> bool {

@@ -91,6 +91,8 @@ pub(crate) struct Failure {
     pub copy: bool,
     /// The backend that failed, if the response names it.
     pub who: Option<Box<Identity>>,
+    /// The attempt of the nearest Envoy, if the response states it; above 1 the mesh retried.
+    pub attempt: Option<u32>,
     /// What happened, in one line.
     pub what: String,
 }
@@ -99,7 +101,8 @@ impl Failure {
     /// A failure; `what` is reduced to one bounded line.
     #[must_use]
     pub(crate) fn new(kind: FailureKind, what: impl Into<String>) -> Self {
-        Self { kind, code: None, copy: false, who: None, what: one_line(&what.into()) }
+        let what = one_line(&what.into());
+        Self { kind, code: None, copy: false, who: None, attempt: None, what }
     }
 
     /// An answer that is a copy of one that another request got.
@@ -114,6 +117,12 @@ impl Failure {
         Self { code: Some(code), ..self }
     }
 
+    /// The same at this attempt.
+    #[must_use]
+    pub(crate) fn at(self, attempt: Option<u32>) -> Self {
+        Self { attempt, ..self }
+    }
+
     /// The same of a backend.
     #[must_use]
     pub(crate) fn by(self, who: Option<Identity>) -> Self {
@@ -125,7 +134,9 @@ impl Failure {
 const MAX_WHAT: usize = 300;
 
 fn one_line(text: &str) -> String {
-    let words = text.split(|c: char| c.is_whitespace() || c.is_control());
+    // Marks of direction (Unicode, UAX #9) could turn the rest of a line around.
+    let turns = |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let words = text.split(|c: char| c.is_whitespace() || c.is_control() || turns(c));
     let mut line = String::new();
     for word in words.filter(|word| !word.is_empty()) {
         if !line.is_empty() {

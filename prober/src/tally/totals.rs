@@ -17,6 +17,7 @@ use super::latency::Latency;
 use super::order::Order;
 use super::outcome::{Failure, FailureKind};
 use super::timeline::Timeline;
+use crate::units::count;
 
 /// Addresses that were passed over and are counted separately.
 pub(super) const MAX_PASSED_OVER: usize = 64;
@@ -153,6 +154,10 @@ pub struct Tally {
     pub failures: Vec<FailureGroup>,
     /// Failures whose response names the backend that gave it.
     pub failed_by: BTreeMap<Identity, u64>,
+    /// Failures whose response states which attempt it is.
+    pub failed_attempts: u64,
+    /// Of them, those that were not the nearest Envoy's first attempt.
+    pub failed_retried: u64,
     /// TCP connections that were opened.
     pub connections: u64,
     pub addresses: BTreeMap<SocketAddr, AddressTally>,
@@ -199,7 +204,9 @@ pub enum Stopped {
 impl Tally {
     /// Counts a failure and returns its line.
     pub(super) fn failed(&mut self, mut failure: Failure) -> String {
-        let line = format!("[failed: {}] {}", failure.kind, failure.what);
+        let line = format!("[failed: {}] {}", failure.class(), failure.what);
+        self.failed_attempts += u64::from(failure.attempt.is_some());
+        self.failed_retried += u64::from(failure.attempt > Some(1));
         if let Some(who) = failure.who.take() {
             *self.failed_by.entry(*who).or_default() += 1;
         }
@@ -230,6 +237,8 @@ impl Tally {
         for (identity, count) in other.failed_by {
             *self.failed_by.entry(identity).or_default() += count;
         }
+        self.failed_attempts += other.failed_attempts;
+        self.failed_retried += other.failed_retried;
         for (address, more) in other.passed_over {
             self.pass_over(address, more);
         }
@@ -304,12 +313,25 @@ impl Tally {
         self.failures.iter().map(|group| group.count).sum()
     }
 
-    /// How many answers were not the nearest Envoy's first attempt; `None` if no answer says which
-    /// attempt it is.
+    /// How many answers and failures were not the nearest Envoy's first attempt; `None` if no response
+    /// says which attempt it is.
     #[must_use]
     pub fn known_retries(&self) -> Option<u64> {
         let stated = self.backends.values().any(|backend| backend.attempts > 0);
-        (stated || self.retried() > 0 || self.answers() == 0).then(|| self.retried())
+        let all = self.retried() + self.failed_retried;
+        (stated || self.failed_attempts > 0 || all > 0).then_some(all)
+    }
+
+    /// How many requests the mesh retried, for a sentence: `2 of 100 answers`, or of the requests if
+    /// some of them failed all the same. `None` if it is not known to have retried any.
+    #[must_use]
+    pub(crate) fn retries_in_words(&self) -> Option<String> {
+        let all = self.retried() + self.failed_retried;
+        let of = match self.failed_retried {
+            0 => count(self.answers(), "answer"),
+            _ => count(self.requests(), "request"),
+        };
+        (all > 0).then(|| format!("{all} of {of}"))
     }
 
     /// Answers that were not the nearest Envoy's first attempt, as far as they say so.

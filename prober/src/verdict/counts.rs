@@ -60,10 +60,9 @@ pub(super) fn error_rate(evidence: &Evidence<'_>, most: f64) -> Ruling {
 }
 
 pub(super) fn no_retries(tally: &Tally) -> Ruling {
-    let (retried, answers) = (tally.retried(), tally.answers());
-    if retried > 0 {
-        let said = format!("the mesh retried {retried} of {}", count(answers, "answer"));
-        return (Verdict::Fail, said);
+    let answers = tally.answers();
+    if let Some(retried) = tally.retries_in_words() {
+        return (Verdict::Fail, format!("the mesh retried {retried}"));
     }
     let stated: u64 = tally.backends.values().map(|backend| backend.attempts).sum();
     if stated < answers {

@@ -102,9 +102,10 @@ impl State {
     /// The windows of all rows as a report.
     #[must_use]
     pub(crate) fn report(&self) -> Report {
-        let rows = self.rows.iter().map(|row| row.row.clone()).collect();
+        let rows: Vec<_> = self.rows.iter().map(|row| row.row.clone()).collect();
         let (started, clusters) = (self.started, self.clusters.clone());
-        Report { run_id: None, started, interrupted: false, clusters, rows }
+        let (interrupted, matrix) = (false, rows.len() > 1);
+        Report { run_id: None, started, interrupted, matrix, clusters, rows }
     }
 
     /// The metrics for Prometheus.

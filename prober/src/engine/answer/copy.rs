@@ -19,9 +19,18 @@ pub(super) fn is_from_cache(name: &str, value: &[u8]) -> bool {
             ids.len() == 2 && ids.into_iter().all(is_positive)
         }
         "cache-status" => members(value).any(status_is_hit),
-        "x-cache" | "x-proxy-cache" | "x-cache-status" | "cf-cache-status" => {
-            members(value).any(word_is_hit)
-        }
+        // RFC 9111, 5.5 (obsolete): 110 is "Response is Stale", 112 "Disconnected Operation".
+        "warning" => members(value).any(|one| one.starts_with("110 ") || one.starts_with("112 ")),
+        // Akamai: `cdn-cache; desc=HIT`.
+        "server-timing" => members(value).any(|metric| {
+            let mut parts = split(metric, ';');
+            parts.next().is_some_and(|name| name.contains("cache"))
+                && parts.any(|one| one.strip_prefix("desc=").is_some_and(word_is_hit))
+        }),
+        // What tells how long an answer may be stored, not whether it was.
+        "cache-control" | "cdn-cache-control" | "surrogate-control" => false,
+        // X-Cache of Squid and CloudFront, CF-Cache-Status, X-Vercel-Cache, and so on.
+        name if name.contains("cache") => members(value).any(word_is_hit),
         _ => false,
     }
 }
@@ -35,8 +44,8 @@ fn is_positive(number: &str) -> bool {
 /// (Squid), `Hit from cloudfront`, `TCP_MEM_HIT` (Akamai), and `STALE`, `UPDATING` and `REVALIDATED`
 /// (nginx, Cloudflare). `EXPIRED` means that the origin gave a new answer.
 fn word_is_hit(value: &str) -> bool {
-    const STORED: [&str; 6] =
-        ["hit", "refreshhit", "originshieldhit", "stale", "updating", "revalidated"];
+    const STORED: [&str; 7] =
+        ["hit", "refreshhit", "originshieldhit", "stale", "updating", "revalidated", "fresh"];
     let first = value.split_ascii_whitespace().next().unwrap_or_default();
     let mut parts = first.split(|c: char| !c.is_ascii_alphanumeric());
     parts.any(|part| STORED.iter().any(|stored| part.eq_ignore_ascii_case(stored)))
@@ -101,6 +110,15 @@ mod tests {
             ("x-proxy-cache", "HIT"),
             ("x-cache-status", "HIT"),
             ("cf-cache-status", "HIT"),
+            ("X-Vercel-Cache", "HIT"),
+            ("x-nextjs-cache", "STALE"),
+            ("cdn-cache", "HIT"),
+            ("cdn_cache_status", "hit"),
+            ("akamai-cache-status", "Hit from child"),
+            ("x-cache-remote", "TCP_HIT from a"),
+            ("x-rack-cache", "fresh"),
+            ("server-timing", "cdn-cache; desc=HIT, edge; dur=1"),
+            ("warning", "110 - \"Response is Stale\""),
         ] {
             assert!(is_from_cache(name, value.as_bytes()), "{name}");
             let head = format!("HTTP/1.1 200 OK\r\n{name}: {value}\r\n\r\n");
@@ -164,6 +182,11 @@ mod tests {
             ("cache-status", "ExampleCache; fwd=stale; fwd-status=200"),
             ("cache-status", r#"ExampleCache; fwd=miss; key="/a;hit", C; detail="x\", D; hit""#),
             ("server", "HIT"),
+            ("cache-control", "max-age=60, stale-while-revalidate"),
+            ("cache-control", "stale-if-error=60"),
+            ("server-timing", "cdn-cache; desc=MISS"),
+            ("warning", "199 - \"HIT\""),
+            ("x-cache-key", "/a"),
         ] {
             assert!(!is_from_cache(name, value.as_bytes()), "{name}: {value}");
         }

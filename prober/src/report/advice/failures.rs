@@ -36,6 +36,9 @@ pub(super) fn is_unreachable(group: &FailureGroup) -> bool {
     group.kind == FailureKind::Status && texts.iter().any(|text| group.what.contains(text))
 }
 
+/// A run of so many seconds shows what a rate limit lets through.
+const LONG_ENOUGH: f64 = 10.0;
+
 struct Group<'a> {
     all: &'a FailureGroup,
     row: &'a Row,
@@ -104,10 +107,25 @@ impl Group<'_> {
         )
     }
 
+    /// What a server says about plain HTTP on a port for TLS: nginx, Go, Apache, Tomcat.
+    fn is_plain_to_tls(&self) -> bool {
+        let texts = ["HTTPS port", "HTTP request to an HTTPS", "SSL-enabled", "requires TLS"];
+        !self.is_https() && texts.iter().any(|text| self.says(text))
+    }
+
     fn status(&self) -> Option<String> {
+        // An injected fault may have any status code.
+        if self.says("fault filter abort") {
+            return Some(
+                "An Envoy injects these errors (fault.abort in a VirtualService). See where: run \
+                 'kubectl get virtualservice -A -o yaml'"
+                    .to_owned(),
+            );
+        }
         let text = match self.all.code? {
             Code::Grpc(code) => return self.grpc(code),
             Code::Http(code) => match code {
+                304 => return None,
                 300..400 => self.redirected(),
                 401 => format!(
                     "The target asks for credentials. Run prober again with them: prober {} -H \
@@ -118,17 +136,14 @@ impl Group<'_> {
                 404 => self.not_found(),
                 421 => self.misdirected(),
                 426 => format!(
-                    "The server requires another protocol than HTTP/1.1. Run prober again with \
-                     HTTP/2: prober {} --http2-prior-knowledge",
-                    self.url()
+                    "The server requires another protocol, which its header Upgrade names: {}",
+                    self.curl("-i")
                 ),
-                400 if self.says("HTTPS port") || self.says("HTTP request to an HTTPS") => {
-                    self.needs_tls()
-                }
+                400 if self.is_plain_to_tls() => self.needs_tls(),
                 429 => self.rate_limited(),
-                502..=504 => return self.unavailable(code),
-                500.. => return self.errors(),
-                _ => return None,
+                502..=504 => self.unavailable(code),
+                500.. => self.errors(),
+                _ => self.refused(),
             },
         };
         Some(text)
@@ -141,7 +156,7 @@ impl Group<'_> {
                    ask its health service: run prober again with --grpc=health"
                     .to_owned()
             }
-            14 => return self.unavailable(503),
+            14 => self.unavailable(503),
             7 => self.forbidden(),
             16 => format!(
                 "The target asks for credentials. Run prober again with them: prober {} --grpc -H \
@@ -149,7 +164,7 @@ impl Group<'_> {
                 self.url()
             ),
             8 => self.rate_limited(),
-            _ => return self.errors(),
+            _ => self.errors(),
         })
     }
 
@@ -176,6 +191,13 @@ impl Group<'_> {
                 probe(location.as_str())
             );
         }
+        if location.as_str() == self.row.url {
+            return format!(
+                "The target redirects to its own URL, which often sets a cookie first. See what it asks \
+                 for: {}",
+                self.curl("-i")
+            );
+        }
         if is_sign_in(&location) {
             return format!(
                 "The target redirects to a sign-in page at {host}. Run prober again with credentials \
@@ -195,13 +217,17 @@ impl Group<'_> {
                     this source: run 'kubectl get authorizationpolicy -A'"
                 .to_owned();
         }
+        self.refused()
+    }
+
+    fn refused(&self) -> String {
         format!("The server refuses these requests. See what it says: {}", self.curl("-i"))
     }
 
     fn not_found(&self) -> String {
         if self.says("envoy") && self.says("no body") {
-            return "An Envoy has no route for this host name and path. Check the hosts of the Gateway \
-                    and the VirtualService: run 'istioctl analyze -A'"
+            return "An Envoy has no route for this host name and path, or the application has no such \
+                    page. Check the hosts of the Gateway and the VirtualService: run 'istioctl analyze -A'"
                 .to_owned();
         }
         format!(
@@ -248,11 +274,11 @@ impl Group<'_> {
         } else {
             "A rate limit"
         };
+        // A short run may have spent what the limit had saved up.
         let seconds = self.tally.elapsed.as_secs_f64();
-        let answered = self.tally.answers() as f64 / seconds;
-        let rate = match seconds > 0.0 && answered >= 1.0 {
-            true => format!("{}", (answered * 0.8).floor().max(1.0)),
-            false => "1".to_owned(),
+        let rate = match seconds >= LONG_ENOUGH {
+            true => (self.tally.answers() as f64 / seconds / 2.0).floor().max(1.0),
+            false => 1.0,
         };
         format!(
             "{by} refuses requests. The shares are those of the requests that it let through. Send \
@@ -261,16 +287,20 @@ impl Group<'_> {
         )
     }
 
-    fn unavailable(&self, code: u16) -> Option<String> {
+    fn unavailable(&self, code: u16) -> String {
         let endpoints = "run 'istioctl proxy-config endpoint POD' with a pod of the source";
-        Some(if self.says("no healthy upstream") {
+        if self.says("no healthy upstream") {
             format!(
-                "An Envoy has no healthy endpoint for some requests. Check that the application runs \
-                 in every cluster: {endpoints}"
+                "An Envoy has no healthy endpoint. Check that the application runs in every \
+                 cluster: {endpoints}"
             )
-        } else if self.says("CERTIFICATE_VERIFY_FAILED") || self.says("TLS_error") {
+        } else if self.says("CERTIFICATE_VERIFY_FAILED") {
             "Envoys do not trust each other's certificates. Compare the root certificates of the \
-             clusters: run 'certs show'"
+             clusters: run 'istioctl proxy-config secret POD' with a pod of each cluster"
+                .to_owned()
+        } else if self.says("WRONG_VERSION_NUMBER") {
+            "An Envoy speaks TLS to a port that does not. Check the tls mode of the DestinationRule and \
+             the name of the service's port: run 'kubectl get destinationrule -A -o yaml'"
                 .to_owned()
         } else if self.says("reset reason: overflow") {
             "A circuit breaker of an Envoy is open: too many connections or requests at once. Send \
@@ -281,7 +311,7 @@ impl Group<'_> {
              HTTP/1 application, or the response headers are too large. Check the name and appProtocol \
              of the service's port: run 'kubectl get service -o yaml'"
                 .to_owned()
-        } else if self.says("upstream request timeout") {
+        } else if self.says("upstream request timeout") || self.says("stream timeout") {
             "The answer takes longer than the route allows. Check the timeout: run 'kubectl get \
              virtualservice -A -o yaml'"
                 .to_owned()
@@ -303,29 +333,37 @@ impl Group<'_> {
                 self.curl("-i")
             )
         } else {
-            return self.errors();
-        })
+            self.errors()
+        }
     }
 
     /// Errors of the application, with the backends that they name.
-    fn errors(&self) -> Option<String> {
+    fn errors(&self) -> String {
         let mut failing: Vec<_> = self.tally.failed_by.iter().collect();
         failing.sort_by_key(|(_, failed)| std::cmp::Reverse(**failed));
-        let (who, failed) = *failing.first()?;
+        let Some((who, failed)) = failing.first().copied() else {
+            return format!(
+                "The server answers with errors that name no pod. See what it says: {}",
+                self.curl("-i")
+            );
+        };
         let answers = self.tally.backends.get(who).map_or(0, |backend| backend.answers);
         let others = match failing.len() - 1 {
             0 => String::new(),
             more => format!(", and {} failed some", count(more as u64, "other pod")),
         };
         let namespace = who.namespace.as_deref().map(|name| format!("-n {} ", quoted(name)));
+        // With --identify pod=address the pod is not known by name.
+        let known = who.pod.parse::<IpAddr>().is_err();
         let logs = format!("kubectl logs {}{}", namespace.unwrap_or_default(), quoted(&who.pod));
-        Some(format!(
-            "{} in {} failed {failed} of its {}{others}. Look at its log: {}",
+        let log = if known { format!(": {}", run(&logs)) } else { String::new() };
+        format!(
+            "{} in {} failed {failed} of its {}{others}. Look at its log{}",
             who.pod,
             who.cluster,
             count(answers + failed, "request"),
-            run(&logs)
-        ))
+            log
+        )
     }
 
     fn needs_tls(&self) -> String {
@@ -375,8 +413,8 @@ impl Group<'_> {
         }
         closed.then(|| {
             format!(
-                "The server ended the TLS handshake. It may not know this server name (SNI): check the \
-                 hosts of the Gateway, and {}",
+                "The server ended the TLS handshake. It may not know this server name (SNI), or not speak \
+                 TLS on this port: {}",
                 self.curl("-v")
             )
         })
@@ -405,9 +443,21 @@ impl Group<'_> {
                 self.url()
             ));
         }
+        if self.says("no HTTP version at the start") {
+            return Some(format!(
+                "The server does not speak HTTP on this port. Check the port of the target: {}",
+                self.curl("-v")
+            ));
+        }
         let closed = self.says("closed before an answer") || self.says("reset before an answer");
-        let never = self.tally.answers() == 0 && self.all.count == self.tally.requests();
-        (closed && never).then(|| {
+        (closed && self.tally.answers() == 0).then(|| {
+            if self.row.protocol.is_http2() {
+                return format!(
+                    "The server ends every connection before it answers. It may not speak HTTP/2: run \
+                     prober again with HTTP/1.1: prober {} --http1.1",
+                    self.url()
+                );
+            }
             let tls = if self.is_https() { "" } else { "TLS (https://), " };
             format!(
                 "The server ends every connection before it answers. It may expect {tls}a PROXY \
@@ -418,6 +468,14 @@ impl Group<'_> {
     }
 
     fn unreachable(&self) -> Option<String> {
+        let slow = ["no response headers", "the body did not end"];
+        if slow.iter().any(|text| self.says(text)) {
+            return Some(format!(
+                "The server accepts connections, but answers too late or not at all. Allow more time \
+                 (--max-time), or find out what it waits for: {}",
+                self.curl("-v")
+            ));
+        }
         (self.tally.answers() == 0).then(|| {
             format!(
                 "Nothing answers at this address. Check that the service runs there and that no \
@@ -446,14 +504,28 @@ fn run(command: &str) -> String {
     }
 }
 
-/// Whether a URL looks like the sign-in page of an identity provider.
+/// Whether a URL looks like the sign-in page of an identity provider, by whole words of its host and
+/// path, or by what OAuth 2.0 and SAML put into its query.
 fn is_sign_in(location: &Url) -> bool {
-    const WORDS: [&str; 9] =
-        ["login", "signin", "sign_in", "sign-in", "oauth", "oidc", "auth", "sso", "saml"];
+    const WORDS: [&str; 12] = [
+        "login",
+        "signin",
+        "sign_in",
+        "logon",
+        "oauth",
+        "oauth2",
+        "oidc",
+        "auth",
+        "authorize",
+        "sso",
+        "saml",
+        "saml2",
+    ];
     let query = location.query().unwrap_or_default();
     let place = format!("{}{}", location.host_str().unwrap_or_default(), location.path());
-    let place = place.to_ascii_lowercase();
-    WORDS.iter().any(|word| place.contains(word))
+    let place = place.to_ascii_lowercase().replace("sign-in", "signin");
+    let mut words = place.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    words.any(|word| WORDS.contains(&word))
         || ["client_id=", "SAMLRequest="].iter().any(|key| query.contains(key))
 }
 
@@ -578,7 +650,7 @@ mod tests {
                 "426".into(),
                 "http://a/",
                 "",
-                ["another protocol", "--http2-prior-knowledge"],
+                ["another protocol", "'curl -i http://a/'"],
             ),
             (
                 Status,
@@ -729,6 +801,7 @@ mod tests {
         );
         assert!(line.contains("'kubectl logs a-2'"), "{line}");
         let unnamed = Tally { failures: vec![group.clone()], ..Tally::default() };
-        assert_eq!(of(&group, &row, &unnamed), None, "nothing is known");
+        let line = of(&group, &row, &unnamed).unwrap();
+        assert!(line.contains("errors that name no pod") && line.contains("curl -i"), "{line}");
     }
 }

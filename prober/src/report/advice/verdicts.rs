@@ -50,8 +50,8 @@ fn open(judged: &Judged, tally: &Tally) -> Option<String> {
                 .to_owned()
         }
         _ => format!(
-            "{} are too few to decide. Remove -n and -d: prober then sends requests until the \
-             verdict is decided",
+            "{} are too few to decide. Remove -n and -d (requests and duration in a matrix file): \
+             prober then sends requests until the verdict is decided",
             count(tally.requests(), "request")
         ),
     })
@@ -60,6 +60,11 @@ fn open(judged: &Judged, tally: &Tally) -> Option<String> {
 /// Advice if answers depend on each other.
 fn dependent(why: Why, tally: &Tally) -> String {
     match why {
+        Why::Connections if tally.has_mixed_connections() => {
+            "Requests on a reused connection are not independent samples. Run prober again with \
+             --reuse never"
+                .to_owned()
+        }
         Why::Connections => format!(
             "{} came over {}, and a load balancer may pin each connection to one backend. Run \
              prober again with --reuse never",
@@ -102,8 +107,8 @@ fn missed(expectation: &Expectation, row: &Row, tally: &Tally) -> Option<String>
         Expectation::Who { form: Form::Only, .. } => Some(uninvited()),
         Expectation::Latency { of: None, below, .. } => slow(tally, *below),
         Expectation::NoRetries => Some(
-            "A backend fails, and retries of the mesh hide it. It has fewer answers than its share. \
-             Check its pods: run 'kubectl get pods'"
+            "Attempts fail, and retries of the mesh hide it. Find out which backend has fewer answers \
+             than its share, and check its pods: run 'kubectl get pods'"
                 .to_owned(),
         ),
         _ => None,
@@ -124,13 +129,16 @@ fn uninvited() -> String {
 
 /// Advice if groups did not answer, which `said` names.
 fn missing(said: &str, row: &Row, tally: &Tally) -> String {
-    let dead = tally.failed_requests() + tally.retried();
-    if dead > 0 {
+    let failed = tally.failed_requests();
+    let failed = (failed > 0).then(|| format!("{} failed", count(failed, "request")));
+    let retried = tally.retries_in_words().map(|retried| format!("the mesh retried {retried}"));
+    let dead: Vec<_> = failed.into_iter().chain(retried).collect();
+    if !dead.is_empty() {
         return format!(
-            "{said}, {} failed and the mesh retried {}: endpoints are configured but not reachable. \
-             Check their pods, the gateway to them and the root certificates: run 'certs show'",
-            count(tally.failed_requests(), "request"),
-            count(tally.retried(), "answer")
+            "{said}, and {}: the mesh seems to know endpoints that it cannot reach. Find out which: \
+             run prober again with --explain, or 'istioctl proxy-config endpoint POD' with a pod of \
+             the source",
+            dead.join(" and "),
         );
     }
     let local = if row.source.is_some() {
@@ -266,7 +274,7 @@ mod tests {
         part(
             "exactly kops,mars",
             |tally| times(tally, "kops", 30),
-            "mars never answered, 0 requests failed and the mesh retried 2 answers",
+            "mars never answered, and the mesh retried 2 of",
         );
         part("p50 < 1us", |_| {}, "All backends are slow");
         part("retried = 0", |_| {}, "retries of the mesh hide it");

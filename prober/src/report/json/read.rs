@@ -50,6 +50,7 @@ pub fn parse(bytes: &[u8]) -> Result<Report, JsonError> {
         started: started.into(),
         run_id: document.run_id.map(|id| plain(&id)),
         interrupted: document.interrupted,
+        matrix: document.matrix,
         clusters: document.clusters,
         rows: rows?,
     })
@@ -178,6 +179,8 @@ fn tally(probed: Probed) -> Result<Tally, JsonError> {
         order: order::read(&probed.order, &listed)?,
         backends: backends(probed.backends)?,
         failures: probed.failures.into_iter().map(failure).collect(),
+        failed_attempts: probed.failed_attempts,
+        failed_retried: probed.failed_retried,
         failed_by: failed_by(probed.failed_by)?,
         connections: probed.connections,
         addresses: addresses(probed.addresses)?,
@@ -238,10 +241,11 @@ fn addresses(entries: Vec<AddressEntry>) -> Result<BTreeMap<SocketAddr, AddressT
 }
 
 fn failure(entry: FailureEntry) -> FailureGroup {
-    let FailureEntry { kind, status, grpc_status, copy, what, count } = entry;
+    let FailureEntry { kind, status, grpc_status, copy, others, what, count } = entry;
     let code = status.map(Code::Http).or(grpc_status.map(Code::Grpc));
     let failure = Failure { code, copy, ..Failure::new(kind, plain(&what)) };
-    FailureGroup::new(failure, count)
+    let group = FailureGroup::new(failure, count);
+    if others { group.of_others() } else { group }
 }
 
 fn failed_by(entries: Vec<FailedByEntry>) -> Result<BTreeMap<Identity, u64>, JsonError> {

@@ -52,6 +52,8 @@ pub(crate) struct Counts {
     pub failures: [u64; FailureKind::ALL.len()],
     /// Failed requests by the status code of the response; beyond [`MOST_CODES`] together.
     pub codes: BTreeMap<String, u64>,
+    /// Copies of answers, such as from a cache; they are among the failures.
+    pub copies: u64,
     /// Answers that needed a retry by an Envoy.
     pub retried: u64,
     pub connections: u64,
@@ -96,6 +98,7 @@ impl Counts {
     pub(crate) fn of(tally: &Tally) -> Self {
         let mut counts = Self {
             answered: tally.answers(),
+            copies: tally.copies(),
             retried: tally.retried(),
             connections: tally.connections,
             ..Self::default()
@@ -121,6 +124,7 @@ impl Counts {
     /// Adds all counters except those of the backends.
     pub(crate) fn add_sums(&mut self, other: &Self) {
         self.answered += other.answered;
+        self.copies += other.copies;
         self.retried += other.retried;
         self.connections += other.connections;
         for (own, more) in self.failures.iter_mut().zip(other.failures) {

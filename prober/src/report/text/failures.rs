@@ -25,7 +25,12 @@ pub(super) fn render(out: &mut String, tally: &Tally, told: bool, style: Style) 
     let groups = groups::failures(tally);
     for group in groups.iter().take(MAX_GROUPS) {
         let (class, count) = (group.class().to_string(), group.count.to_string());
-        table.row(vec![Cell::Painted(RED, class), count.into(), group.what.as_str().into()]);
+        let others = if group.is_of_others() { "others, such as " } else { "" };
+        table.row(vec![
+            Cell::Painted(RED, class),
+            count.into(),
+            format!("{others}{}", group.what).into(),
+        ]);
     }
     // Examples are verbatim; only a terminal cuts them.
     let width = if style.wrap { style.width } else { usize::MAX };

@@ -27,7 +27,7 @@ pub(super) fn lines(tally: &Tally, protocol: Protocol, style: Style) -> Vec<Stri
 
 /// A phase before the request that takes most of the time, so that the latency says little about the
 /// backends.
-fn slow_phase(phases: &Phases) -> Option<String> {
+pub(super) fn slow_phase(phases: &Phases) -> Option<String> {
     let whole = phases.service.quantile(0.5)?;
     let parts = [("DNS", &phases.dns), ("TCP", &phases.connect), ("TLS", &phases.tls)];
     let parts = parts.into_iter().filter(|(_, phase)| 2 * phase.count() >= phases.service.count());
