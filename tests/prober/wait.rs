@@ -58,7 +58,11 @@ fn instants_count_from_the_end_of_the_wait() {
 fn when_the_time_is_over_the_last_failure_is_said_and_nothing_is_judged() {
     let nobody = nobody().to_string();
     let said = run("prober", [&nobody, "--wait", "600ms", "--quiet", "-e", "only kops"]);
-    said.refused(&["the target gave no answer that counts within 600ms (--wait)", "connect: ", &nobody]);
+    said.refused(&[
+        "the target gave no answer that counts within 600ms (--wait)",
+        "connect: ",
+        &nobody,
+    ]);
     let said = run("prober", [&nobody, "--wait", "600ms"]);
     assert_eq!((said.code, said.stdout.as_str()), (2, ""), "{said:?}");
     let first = format!("prober: waiting for {nobody} to answer: connect: ");
@@ -125,9 +129,15 @@ targets:
     for row in [2, 3] {
         let row = &report["rows"][row];
         let reason = row["unreachable"].as_str().expect("a reason");
-        assert!(reason.contains("the target gave no answer that counts within 300ms (--wait)"), "{row}");
+        assert!(
+            reason.contains("the target gave no answer that counts within 300ms (--wait)"),
+            "{row}"
+        );
         assert_eq!(row["could_not_run"], true, "{row}");
     }
     assert_eq!(said.stderr.lines().count(), 2, "{said:?}");
-    assert!(said.stderr.lines().all(|line| line.contains("no answer that counts within")), "{said:?}");
+    assert!(
+        said.stderr.lines().all(|line| line.contains("no answer that counts within")),
+        "{said:?}"
+    );
 }

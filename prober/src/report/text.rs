@@ -106,7 +106,8 @@ fn section(out: &mut String, of: (&Report, &Row), table: Option<&Backends>, styl
     out.push('\n');
     match (&row.result, row.verdict()) {
         (RowResult::Probed { tally, verdicts }, Verdict::Pass) => {
-            let line = format!("  {}  {}\n", style.verdict(Verdict::Pass), met(tally, verdicts));
+            let line =
+                format!("  {}  {}\n", style.verdict(Verdict::Pass), met(report, tally, verdicts));
             out.push_str(&width::wrapped(&line, style));
             beside(out, of, style);
             if let Some(line) = summary::slow_phase(&tally.phases) {
@@ -139,15 +140,16 @@ fn answers(out: &mut String, row: &Row) {
 
 /// A row that passes, in one line: what is expected of its distribution, the shares of the clusters,
 /// and its other expectations.
-fn met(tally: &Tally, verdicts: &[Judged]) -> String {
+fn met(report: &Report, tally: &Tally, verdicts: &[Judged]) -> String {
     let (total, by_cluster) = (tally.answers(), tally.answers_by(Label::Cluster));
-    let mut shares: Vec<_> = by_cluster.iter().collect();
-    shares.sort_by_key(|(_, answers)| Reverse(**answers));
-    let share = |(name, answers): &(&_, &u64)| {
-        format!("{name} {}", rounded_percent(**answers as f64 / total as f64))
+    // In the order of the table of all rows.
+    let order = report.all_clusters();
+    let share = |name: &String| {
+        let answers = by_cluster.get(name.as_str())?;
+        Some(format!("{name} {}", rounded_percent(*answers as f64 / total as f64)))
     };
-    let mut shown: Vec<_> = shares.iter().take(MAX_SHARES).map(share).collect();
-    if let Some(more) = shares.len().checked_sub(MAX_SHARES).filter(|more| *more > 0) {
+    let mut shown: Vec<_> = order.iter().filter_map(share).take(MAX_SHARES).collect();
+    if let Some(more) = by_cluster.len().checked_sub(MAX_SHARES).filter(|more| *more > 0) {
         shown.push(count(more as u64, "more cluster"));
     }
     let shown = format!("{} of {}", shown.join(", "), count(total, "answer"));
