@@ -14,7 +14,7 @@ pub(crate) const CLUSTERS: &str = "clusters?format=json";
 
 /// The last parts of the names of the counters and gauges that show a cause, without the dot
 /// before them.
-const COUNTERS: [&str; 54] = [
+const COUNTERS: [&str; 55] = [
     "denied",
     "downstream_rq_idle_timeout",
     "downstream_rq_max_duration_reached",
@@ -59,6 +59,7 @@ const COUNTERS: [&str; 54] = [
     "upstream_rq_429",
     "upstream_rq_503",
     "upstream_rq_5xx",
+    "upstream_rq_active_overflow",
     "upstream_rq_max_duration_reached",
     "upstream_rq_pending_failure_eject",
     "upstream_rq_pending_overflow",

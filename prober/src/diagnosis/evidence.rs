@@ -205,6 +205,13 @@ impl Upstream {
         }
     }
 
+    /// Requests that were not sent because the cluster has too many pending requests, or too many
+    /// requests. Before version 1.38, Envoy counted both as pending.
+    #[must_use]
+    pub fn overflows(&self) -> u64 {
+        self.growth("upstream_rq_pending_overflow") + self.growth("upstream_rq_active_overflow")
+    }
+
     /// All attempts during the run.
     #[must_use]
     pub fn requests(&self) -> u64 {
@@ -215,13 +222,11 @@ impl Upstream {
     /// endpoint.
     fn activity(&self) -> u64 {
         let ends: u64 = self.endpoints.iter().map(|e| e.connect_failures.difference).sum();
-        let unsent = [
-            "upstream_cx_none_healthy",
-            "upstream_rq_pending_overflow",
-            "ratelimit.over_limit",
-            "upstream_cx_total",
-        ];
-        self.requests() + ends + unsent.iter().map(|counter| self.growth(counter)).sum::<u64>()
+        let unsent = ["upstream_cx_none_healthy", "ratelimit.over_limit", "upstream_cx_total"];
+        self.requests()
+            + ends
+            + self.overflows()
+            + unsent.iter().map(|counter| self.growth(counter)).sum::<u64>()
     }
 
     /// Attempts during the run that ended in a 5xx or a reset.

@@ -171,6 +171,12 @@ fn explain_names_an_open_circuit_breaker() {
     let told = envoy.explained("in", "/").only("circuit breaker", "client-balancer", 20);
     contains(&told, &["upstream_rq_pending_overflow 20", "/clusters | grep default_priority"]);
 
+    // The limit on requests is counted apart.
+    let full = json!({ "circuit_breakers": { "thresholds": [{ "max_requests": 0 }] } });
+    let told =
+        before(&app, full).explained("in", "/").only("circuit breaker", "client-balancer", 20);
+    contains(&told, &["upstream_rq_active_overflow 20", "/clusters | grep default_priority"]);
+
     // One side of a split: the other one is well.
     let sides = vec![
         cluster(&subset("v1"), &[app.port()], json!({})),

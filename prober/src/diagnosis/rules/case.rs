@@ -59,8 +59,7 @@ impl<'a> Case<'a> {
     /// How many failed requests a cluster may account for: it sent them to an endpoint that failed,
     /// or to none.
     pub(super) fn failed_at(&self, upstream: &Upstream) -> u64 {
-        let unsent = upstream.growth("upstream_cx_none_healthy")
-            + upstream.growth("upstream_rq_pending_overflow");
+        let unsent = upstream.growth("upstream_cx_none_healthy") + upstream.overflows();
         self.failed().min(upstream.errors() + unsent)
     }
 

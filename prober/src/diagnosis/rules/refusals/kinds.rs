@@ -86,8 +86,13 @@ pub(super) const KINDS: [Kind; 19] = [
         Cause::CircuitBreaker,
         Some(Said::Overflow),
         Counted::Cluster(
-            |u| u.growth("upstream_rq_pending_overflow"),
-            &["upstream_rq_pending_overflow", CONNECTIONS, "upstream_rq_retry_overflow"],
+            Upstream::overflows,
+            &[
+                "upstream_rq_pending_overflow",
+                "upstream_rq_active_overflow",
+                CONNECTIONS,
+                "upstream_rq_retry_overflow",
+            ],
         ),
     )
     .or(&[Said::Empty(503), Said::Other(Some(503))]),

@@ -13,11 +13,11 @@ fn failing(what: &'static str, count: u64) -> Asked {
     answers(100, 0, 0).failed(FailureKind::Status, what, count)
 }
 
-/// A client with two subsets: their errors and counters.
+/// A client with two subsets that get half each of 130 requests: their errors and counters.
 fn two(first: (u64, &[(&str, u64)]), second: (u64, &[(&str, u64)])) -> Readings {
     let one = |name: &str, address: &str, (errors, counters): (u64, &[(&str, u64)])| Upstream {
         name: format!("outbound|8080|{name}|echo2.ns.svc.cluster.local"),
-        ..upstream(vec![Endpoint { errors: grew(errors), ..endpoint(address, 100) }], counters)
+        ..upstream(vec![Endpoint { errors: grew(errors), ..endpoint(address, 65) }], counters)
     };
     let both = vec![one("v1", HOME, first), one("v2", GATEWAY, second)];
     Readings { envoys: vec![reading("client", Role::Client, both)] }
@@ -31,8 +31,9 @@ fn with_filters(name: &str, role: Role, counters: &[(&str, u64)]) -> Reading {
 
 #[test]
 fn of_two_clusters_only_the_one_that_counted_is_named() {
-    let cases: [(&str, &str, Cause); 8] = [
+    let cases: [(&str, &str, Cause); 9] = [
         ("upstream_rq_pending_overflow", RESET[0].1, Cause::CircuitBreaker),
+        ("upstream_rq_active_overflow", RESET[0].1, Cause::CircuitBreaker),
         ("upstream_cx_protocol_error", RESET[1].1, Cause::UpstreamProtocolError),
         ("http2.header_list_size_too_large", RESET[2].1, Cause::UpstreamProtocolError),
         ("upstream_rq_rx_reset", RESET[2].1, Cause::UpstreamReset),
