@@ -391,24 +391,26 @@ impl Skew<'_> {
 /// How often Istio's default policy retries a request.
 const MAX_RETRIES: u64 = 2;
 
+/// How many requests of the run a route sent to a cluster.
+fn tried(case: &Case<'_>, upstream: &Upstream) -> u64 {
+    // A request that reached no endpoint counts only as a 503.
+    let reached =
+        upstream.errors().saturating_sub(upstream.growth("upstream_rq_pending_failure_eject"));
+    let unsent = match upstream.counters.is_empty() {
+        true => nobody_healthy(case, upstream),
+        false => upstream.growth("upstream_rq_503").saturating_sub(reached),
+    };
+    upstream.requests() + unsent
+}
+
 /// A VirtualService's split: each subset is an Envoy cluster of its own.
 fn split(case: &Case<'_>, found: &mut Explanation) -> bool {
     let subset = |name: &str| name.split('|').nth(2).unwrap_or_default().to_owned();
-    let tried = |upstream: &Upstream| {
-        // A request that reached no endpoint counts only as a 503.
-        let reached =
-            upstream.errors().saturating_sub(upstream.growth("upstream_rq_pending_failure_eject"));
-        let unsent = match upstream.counters.is_empty() {
-            true => nobody_healthy(case, upstream),
-            false => upstream.growth("upstream_rq_503").saturating_sub(reached),
-        };
-        upstream.requests() + unsent
-    };
     let parts: Vec<_> = case
         .upstreams()
         .iter()
         .filter(|upstream| !subset(&upstream.name).is_empty())
-        .map(|upstream| (subset(&upstream.name), tried(upstream)))
+        .map(|upstream| (subset(&upstream.name), tried(case, upstream)))
         .filter(|(_, count)| *count > 0)
         .collect();
     if parts.is_empty() {
@@ -424,35 +426,39 @@ fn split(case: &Case<'_>, found: &mut Explanation) -> bool {
         ));
         return true;
     }
-    let even = all / parts.len() as u64;
-    let above = parts.iter().map(|(_, count)| count.saturating_sub(even)).sum::<u64>();
     if parts.len() == 1 || parts.iter().any(|(_, n)| off(*n, all, 1.0 / parts.len() as f64)) {
-        let told: Vec<_> = parts
-            .iter()
-            .map(|(name, count)| {
-                let share = crate::units::rounded_percent(*count as f64 / all.max(1) as f64);
-                format!("subset {name} {count} ({share})")
-            })
-            .collect();
-        found.findings.push(finding(
-            Cause::WeightedSplit,
-            Effect::Moved,
-            if parts.len() == 1 { all } else { above },
-            match &parts[..] {
-                [(only, count)] => format!(
-                    "a route sends all requests to subset {only} ({count}); there is no failover to \
-                     another one"
-                ),
-                _ => format!(
-                    "a route splits requests among subsets by weight: {}; there is no failover \
-                     between them",
-                    told.join(", ")
-                ),
-            },
-            "kubectl get virtualservice -A -o yaml | grep -B4 'weight:'".to_owned(),
-        ));
+        found.findings.push(weighted_split(&parts, all));
     }
     true
+}
+
+/// `parts` are the subsets with their requests, `all` in total.
+fn weighted_split(parts: &[(String, u64)], all: u64) -> Finding {
+    let even = all / parts.len().max(1) as u64;
+    let above = parts.iter().map(|(_, count)| count.saturating_sub(even)).sum::<u64>();
+    let told = |(name, count): &(String, u64)| {
+        let share = crate::units::rounded_percent(*count as f64 / all.max(1) as f64);
+        format!("subset {name} {count} ({share})")
+    };
+    let (requests, evidence) = match parts {
+        [(only, count)] => (
+            all,
+            format!(
+                "a route sends all requests to subset {only} ({count}); there is no failover to \
+                 another one"
+            ),
+        ),
+        _ => (
+            above,
+            format!(
+                "a route splits requests among subsets by weight: {}; there is no failover between \
+                 them",
+                parts.iter().map(told).collect::<Vec<_>>().join(", ")
+            ),
+        ),
+    };
+    let next = "kubectl get virtualservice -A -o yaml | grep -B4 'weight:'".to_owned();
+    finding(Cause::WeightedSplit, Effect::Moved, requests, evidence, next)
 }
 
 /// Endpoints that were added or removed during the run.
@@ -516,6 +522,7 @@ fn one_sided(case: &Case<'_>, upstream: &Upstream) -> Option<Finding> {
         .filter(|e| home.is_some_and(|home| !home.is_empty() && region(e) != home))
         .collect();
     let failing = remote.iter().find(|e| e.connect_failures.difference > 0);
+    let remote_pods = "In the other cluster, run kubectl get pods,endpointslices for this service.";
     let look_at_networks = "istioctl remote-clusters; kubectl get namespace istio-system -L \
                             topology.istio.io/network, in every cluster"
         .to_owned();
@@ -536,22 +543,28 @@ fn one_sided(case: &Case<'_>, upstream: &Upstream) -> Option<Finding> {
             Cause::OnlyLocalEndpoints,
             Effect::Moved,
             format!(
-                "all {known} endpoints are in the client's region, and no service has an endpoint at a \
-                 gateway: the remote secret or a network label is missing"
+                "no remote endpoint: all {known} endpoints are in the client's region, and no service \
+                 has an endpoint at a gateway: the other cluster has no ready pods, or the remote \
+                 secret or a network label is missing"
             ),
-            look_at_networks,
+            format!("{remote_pods} If they are ready, run {look_at_networks}"),
         ),
         (None, others) => (
             Cause::NoRemoteMtlsEndpoints,
             Effect::Moved,
             format!(
-                "all {known} endpoints of this service are in the client's region, but {others} other \
-                 services have endpoints at gateways: the remote pods of this service have no sidecar, \
-                 or are not ready"
+                "all {known} endpoints of this service are in the client's region, but {} at \
+                 gateways, so the remote secret works: the other cluster \
+                 has no ready pods of this service, they have no sidecar, or its port differs there",
+                match others {
+                    1 => "1 other service has endpoints".to_owned(),
+                    n => format!("{n} other services have endpoints"),
+                }
             ),
-            "In the other cluster, run kubectl get pods: are 2/2 containers ready? Is there a Service \
-             of the same name, namespace and port?"
-                .to_owned(),
+            format!(
+                "{remote_pods} Are 2/2 containers ready? Is there a Service of the same name, \
+                 namespace and port?"
+            ),
         ),
     };
     Some(finding(cause, effect, case.requests(), evidence, next))

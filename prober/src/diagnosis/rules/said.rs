@@ -1,5 +1,5 @@
 //! What a failed request says about its cause: Envoy's own words in the response, or that there
-//! was none. The only place that reads the texts of failures. Pure.
+//! was none. The only place in a diagnosis that reads the texts of failures. Pure.
 
 use crate::tally::FailureGroup;
 use crate::tally::outcome::{Code, FailureKind};

@@ -458,3 +458,21 @@ fn what_is_not_known_is_said_and_never_guessed() {
     let found = explain(&passed_by, None, &[]);
     assert!(found.unknown[0].contains("no requests were sent"), "{found:?}");
 }
+
+#[test]
+fn a_missing_remote_endpoint_is_not_blamed_on_the_remote_secret_alone() {
+    let mut readings = client(vec![endpoint(HOME, 100)], &[]);
+    let found = answers(100, 0, 0).because(&readings);
+    let finding = &found.findings[0];
+    assert!(finding.evidence.contains("has no ready pods, or the remote secret"), "{finding:?}");
+    let pods = finding.next.find("kubectl get pods,endpointslices");
+    assert!(pods < finding.next.find("istioctl remote-clusters") && pods.is_some(), "{finding:?}");
+    // Other services reach the other cluster: only this one can be meant.
+    readings.envoys[0].others_with_gateways = 1;
+    let found = answers(100, 0, 0).because(&readings);
+    let finding = &found.findings[0];
+    assert!(finding.evidence.contains("the remote secret works"), "{finding:?}");
+    assert!(finding.evidence.contains("1 other service has endpoints"), "{finding:?}");
+    assert!(finding.next.contains("kubectl get pods,endpointslices"), "{finding:?}");
+    assert!(!finding.next.contains("remote-clusters"), "{finding:?}");
+}
