@@ -112,12 +112,19 @@ impl<'a> Reader<'a> {
     fn read_settings(&self, access: &Access, reading: &mut Reading) {
         let Ok((runtime, client)) = &self.tools else { return };
         runtime.block_on(async {
-            let page = self.get(client, access, admin_pages::BALANCING).await;
-            let Some(all) = page.ok().and_then(|page| admin_pages::balancing(&page).ok()) else {
-                return;
-            };
+            for path in admin_pages::BALANCING {
+                if reading.upstreams.iter().all(|upstream| upstream.settings.is_some()) {
+                    break;
+                }
+                let page = self.get(client, access, path).await;
+                let all = page.ok().and_then(|page| admin_pages::balancing(&page).ok());
+                let all = all.unwrap_or_default();
+                for upstream in &mut reading.upstreams {
+                    upstream.settings =
+                        upstream.settings.take().or_else(|| all.get(&upstream.name).cloned());
+                }
+            }
             for upstream in &mut reading.upstreams {
-                upstream.settings = all.get(&upstream.name).cloned();
                 let Some(settings) = &mut upstream.settings else { continue };
                 if !settings.locality_weighted {
                     continue;

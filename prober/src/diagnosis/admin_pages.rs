@@ -316,9 +316,14 @@ pub struct Settings {
 /// Envoy's default of `max_ejection_percent`.
 const DEFAULT_MAX_EJECTION: u64 = 10;
 
-/// The path of the part of `/config_dump` with the load-balancing settings.
-pub(crate) const BALANCING: &str = "config_dump?resource=dynamic_active_clusters&mask=cluster.name,\
-    cluster.lb_policy,cluster.outlier_detection,cluster.common_lb_config";
+/// The paths of the parts of `/config_dump` with the load-balancing settings: of the clusters that a
+/// control plane sends, and of those in the bootstrap configuration.
+pub(crate) const BALANCING: [&str; 2] = [
+    "config_dump?resource=dynamic_active_clusters&mask=cluster.name,cluster.lb_policy,\
+     cluster.load_balancing_policy,cluster.outlier_detection,cluster.common_lb_config",
+    "config_dump?resource=static_clusters&mask=cluster.name,cluster.lb_policy,\
+     cluster.load_balancing_policy,cluster.outlier_detection,cluster.common_lb_config",
+];
 
 /// The path of the part of `/config_dump` with the endpoints of a cluster.
 #[must_use]
@@ -343,7 +348,7 @@ pub(crate) fn balancing(bytes: &[u8]) -> Result<Balancing, PageError> {
         let lb = &cluster["common_lb_config"];
         let outlier = cluster.get("outlier_detection");
         let settings = Settings {
-            policy: plain(cluster["lb_policy"].as_str().unwrap_or("ROUND_ROBIN")),
+            policy: policy(cluster),
             locality_weighted: lb.get("locality_weighted_lb_config").is_some(),
             max_ejection_percent: outlier.map(|outlier| {
                 number(&outlier["max_ejection_percent"]).unwrap_or(DEFAULT_MAX_EJECTION)
@@ -357,6 +362,17 @@ pub(crate) fn balancing(bytes: &[u8]) -> Result<Balancing, PageError> {
         all.insert(plain(name), settings);
     }
     Ok(all)
+}
+
+/// The policy of a cluster; an extension has precedence over `lb_policy`.
+fn policy(cluster: &Value) -> String {
+    let first = &cluster["load_balancing_policy"]["policies"][0]["typed_extension_config"];
+    let kind = first["typed_config"]["@type"].as_str().unwrap_or_default();
+    let extension = kind.split('.').skip_while(|part| *part != "load_balancing_policies").nth(1);
+    match extension {
+        Some(name) => plain(&name.to_ascii_uppercase()),
+        None => plain(cluster["lb_policy"].as_str().unwrap_or("ROUND_ROBIN")),
+    }
 }
 
 /// Reads the locality weights of clusters.

@@ -57,6 +57,8 @@ pub enum Cause {
     Distribute,
     /// A VirtualService gives each subset its share.
     WeightedSplit,
+    /// The policy keeps requests with the same hash, such as of a header, at one endpoint.
+    ConsistentHash,
     /// Endpoints have the weight of the pods behind them, and the numbers of pods differ.
     Weights,
     /// A gateway has the weight of the pods in one zone, not of all pods behind it.
@@ -127,6 +129,7 @@ impl Cause {
             Self::LocalityFailover => "locality failover",
             Self::Distribute => "distribute",
             Self::WeightedSplit => "weighted split",
+            Self::ConsistentHash => "consistent hash",
             Self::Weights => "weights",
             Self::ZoneWeight => "zone weight",
             Self::Pinned => "pinned",

@@ -7,6 +7,7 @@ mod connections;
 mod refusals;
 mod said;
 mod servers;
+mod shares;
 
 use std::cmp::Reverse;
 
@@ -137,7 +138,7 @@ fn conclude(case: &Case<'_>, placeless: u64, found: &mut Explanation) {
             example.unwrap_or_default()
         ));
     } else if found.unknown.is_empty() {
-        found.well = balance::nothing_skewed(case);
+        shares::conclude(case, found);
     }
 }
 

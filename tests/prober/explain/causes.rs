@@ -202,6 +202,31 @@ fn explain_names_an_open_circuit_breaker() {
 }
 
 #[test]
+fn explain_names_a_consistent_hash() {
+    let (first, second) = (application(), application());
+    let by_header = json!([{ "header": { "header_name": "x-user" } }]);
+    let route = || json!({ "cluster": "app", "hash_policy": by_header });
+    let kind = "type.googleapis.com/envoy.extensions.load_balancing_policies.ring_hash.v3.RingHash";
+    let extension = json!({ "load_balancing_policy": { "policies": [
+        { "typed_extension_config": { "name": "hash", "typed_config": { "@type": kind } } }] } });
+    for (policy, settings) in [
+        ("MAGLEV", json!({ "lb_policy": "MAGLEV" })),
+        ("RING_HASH", json!({ "lb_policy": "RING_HASH" })),
+        ("RING_HASH", extension),
+    ] {
+        let app = cluster("app", &[first.port(), second.port()], settings);
+        let envoy = Envoy::start(vec![Listener::to("in", route()).made()], vec![app]);
+        let bob = ["-n", "100", "-H", "x-user: bob"];
+        let said = envoy.explained_with("in", "/", &bob);
+        let told = said.only("consistent hash", "client-balancer", 50);
+        contains(&told, &[policy, " 100 (weight 1)", " 0 (weight 1)", "grep -A5 hash_policy"]);
+        contains(&said.again(), &["consistent hash (client balancer)"]);
+        // Without the header, each request goes to a random endpoint.
+        assert_eq!(envoy.explained_with("in", "/", &["-n", "100"]).causes(), []);
+    }
+}
+
+#[test]
 fn explain_names_timeouts_and_limits() {
     let app = application();
     let duration = json!({ "common_http_protocol_options": { "max_stream_duration": "0.1s" },

@@ -132,16 +132,21 @@ fn how_clusters_balance_is_read_with_envoys_defaults() {
             "healthy_panic_threshold": {}, "locality_weighted_lb_config": {} } })),
         cluster("c", json!({ "outlier_detection": { "max_ejection_percent": 100 },
             "common_lb_config": { "healthy_panic_threshold": { "value": 50.0 } } })),
+        cluster("hash", json!({ "lb_policy": "RANDOM", "load_balancing_policy": { "policies": [
+            { "typed_extension_config": { "name": "x", "typed_config": {
+                "@type": "type.googleapis.com/envoy.extensions.load_balancing_policies.maglev.v3.Maglev"
+            } } }] } })),
         { "no": "cluster" },
     ] });
     let all = balancing(&serde_json::to_vec(&page).unwrap()).unwrap();
     let plain = Settings { policy: "LEAST_REQUEST".into(), ..Settings::default() };
     assert_eq!(all["a"], plain);
+    assert_eq!(all["hash"].policy, "MAGLEV", "an extension has precedence");
     let b = &all["b"];
     assert_eq!((b.max_ejection_percent, b.panic_percent), (Some(10), Some(0)));
     assert!(b.locality_weighted && b.policy == "ROUND_ROBIN");
     assert_eq!((all["c"].max_ejection_percent, all["c"].panic_percent), (Some(100), Some(50)));
-    assert_eq!(all.len(), 3);
+    assert_eq!(all.len(), 4);
     assert!(balancing(b"{}").unwrap().is_empty(), "no match is an empty object");
 
     let page = json!({ "configs": [{ "endpoint_config": { "cluster_name": "a", "endpoints": [

@@ -6,7 +6,8 @@ use super::case::Case;
 use super::connections::described;
 use super::said::Said;
 use super::servers::{PodsBehind, behind};
-use crate::diagnosis::evidence::{Change, Endpoint, Place, Upstream};
+use super::shares;
+use crate::diagnosis::evidence::{Endpoint, Place, Upstream};
 use crate::diagnosis::finding::{Cause, Effect, Explanation, Finding, Layer};
 use crate::units::count;
 
@@ -14,7 +15,13 @@ use crate::units::count;
 /// a bias the chance of that is 6e-5.
 const DEVIATIONS: f64 = 4.0;
 
-fn finding(cause: Cause, effect: Effect, requests: u64, evidence: String, next: String) -> Finding {
+pub(super) fn finding(
+    cause: Cause,
+    effect: Effect,
+    requests: u64,
+    evidence: String,
+    next: String,
+) -> Finding {
     Finding { layer: Layer::ClientBalancer, cause, effect, requests, evidence, next }
 }
 
@@ -264,7 +271,7 @@ fn sides(upstream: &Upstream) -> Vec<Side<'_>> {
 }
 
 /// Whether `hits` of `all` differ from a share by more than chance.
-fn off(hits: u64, all: u64, share: f64) -> bool {
+pub(super) fn off(hits: u64, all: u64, share: f64) -> bool {
     let all = all as f64;
     (hits as f64 - share * all).abs() > DEVIATIONS * (all * share * (1.0 - share)).sqrt() + 1.0
 }
@@ -280,6 +287,7 @@ fn excess(sides: &[Side<'_>]) -> Option<u64> {
 
 /// What makes shares uneven without any failure: the endpoints, and the settings.
 pub(super) fn chosen(case: &Case<'_>, found: &mut Explanation) {
+    shares::consistent_hash(case, found);
     if split(case, found) {
         return;
     }
@@ -292,6 +300,9 @@ pub(super) fn chosen(case: &Case<'_>, found: &mut Explanation) {
     }
     zones(case, upstream, found);
     let Some(excess) = excess(&sides) else { return };
+    if shares::by_hash(upstream) {
+        return;
+    }
     let skew = Skew { upstream, sides: &sides, excess };
     let known = skew.distribute().or_else(|| skew.locality_failover()).or_else(|| skew.weights());
     if let Some(finding) = known {
@@ -599,16 +610,4 @@ fn zones(case: &Case<'_>, upstream: &Upstream, found: &mut Explanation) {
             "Run its pods in one zone, or one gateway per zone".to_owned(),
         ));
     }
-}
-
-/// That nothing is skewed, with the requests of each endpoint.
-pub(super) fn nothing_skewed(case: &Case<'_>) -> Option<String> {
-    let upstream = case.upstreams().first()?;
-    let told = |e: &Endpoint| {
-        let Change { difference, .. } = e.requests;
-        let weight = e.place().map_or(0, |place| place.weight);
-        format!("{} {difference} (weight {weight})", described(e))
-    };
-    let shown: Vec<_> = upstream.endpoints.iter().take(6).map(told).collect();
-    Some(format!("nothing is skewed; requests by endpoint: {}", shown.join(", ")))
 }

@@ -476,3 +476,53 @@ fn a_missing_remote_endpoint_is_not_blamed_on_the_remote_secret_alone() {
     assert!(finding.next.contains("kubectl get pods,endpointslices"), "{finding:?}");
     assert!(!finding.next.contains("remote-clusters"), "{finding:?}");
 }
+
+#[test]
+fn a_consistent_hash_keeps_requests_at_one_endpoint() {
+    for policy in ["RING_HASH", "MAGLEV"] {
+        for second in ["10.0.0.2:8080", GATEWAY] {
+            let ends = vec![endpoint(HOME, 100), endpoint(second, 0)];
+            let mut readings = client(ends, &[]);
+            readings.envoys[0].upstreams[0].settings =
+                Some(Settings { policy: policy.to_owned(), ..Settings::default() });
+            readings.envoys[0].others_with_gateways = 1;
+            let found = answers(100, 0, 0).because(&readings);
+            let hash = found.findings.iter().find(|f| f.cause == Cause::ConsistentHash);
+            let hash = hash.expect("the hash");
+            assert_eq!((hash.layer, hash.requests), (Layer::ClientBalancer, 50));
+            for part in [policy, &format!("{HOME} (us-west-2/a) 100"), "0 (weight 1)"] {
+                assert!(hash.evidence.contains(part), "{part}: {hash:?}");
+            }
+            assert!(hash.next.contains("grep -A5 consistentHash"), "{hash:?}");
+            assert!(found.well.is_none() && found.unknown.is_empty(), "{found:?}");
+            // A hash of something that differs is as even as any other policy.
+            let ends = &mut readings.envoys[0].upstreams[0].endpoints;
+            (ends[0].requests, ends[1].requests) = (grew(52), grew(48));
+            let found = answers(52, 48, 0).because(&readings);
+            assert!(!causes(&found).contains(&Cause::ConsistentHash), "{found:?}");
+        }
+    }
+}
+
+#[test]
+fn uneven_endpoints_are_never_said_to_be_even() {
+    let idle = endpoint("10.0.0.2:8080", 0);
+    let readings = client(vec![endpoint(HOME, 100), idle, endpoint(GATEWAY, 100)], &[]);
+    let found = answers(100, 100, 0).because(&readings);
+    assert_eq!((causes(&found), found.well.clone()), (vec![], None), "{found:?}");
+    assert!(found.unknown[0].starts_with("why the shares are uneven"), "{found:?}");
+    // None of three requests may be chance, which is said.
+    let few = client(vec![endpoint(HOME, 3), endpoint(GATEWAY, 0)], &[]);
+    let found = answers(3, 0, 0).because(&few);
+    assert_eq!((causes(&found), found.well.clone()), (vec![], None), "{found:?}");
+    assert!(found.unknown[0].contains("may be chance with 3 requests"), "{found:?}");
+    // Whoever expects it is told that it is so.
+    let passed = Judged {
+        expectation: expectation::parse("only kops").unwrap(),
+        verdict: Verdict::Pass,
+        reason: String::new(),
+    };
+    let asked = Asked { verdicts: vec![passed], ..answers(3, 0, 0) };
+    let well = asked.because(&few).well.unwrap();
+    assert!(well.starts_with("the shares are as expected"), "{well}");
+}
