@@ -4,6 +4,7 @@
 mod balance;
 mod case;
 mod connections;
+mod erring;
 mod refusals;
 mod said;
 mod servers;

@@ -50,6 +50,12 @@ impl<'a> Case<'a> {
         self.tally.failed_requests()
     }
 
+    /// How many connections of the client's Envoy failed.
+    pub(super) fn connect_failures(&self) -> u64 {
+        let all = self.upstreams().iter().flat_map(|upstream| &upstream.endpoints);
+        all.map(|endpoint| endpoint.connect_failures.difference).sum()
+    }
+
     /// How many failures are of such kinds.
     pub(super) fn saying(&self, kind: impl Fn(Said) -> bool) -> u64 {
         let own = self.tally.failures.iter().filter(|group| kind(Said::of(group)));

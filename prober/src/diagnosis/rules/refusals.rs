@@ -6,8 +6,9 @@ mod kinds;
 
 use super::KEEP_COUNTERS;
 use super::case::Case;
+use super::erring::Erring;
 use super::said::Said;
-use super::servers::{error_responses, failing};
+use super::servers::error_responses;
 use crate::diagnosis::evidence::{Reading, Role, Upstream};
 use crate::diagnosis::finding::{Cause, Effect, Explanation, Finding, Layer};
 use crate::units::count;
@@ -174,7 +175,11 @@ fn counted(case: &Case<'_>, kind: &Kind, place: &Place<'_>, of: (Effect, u64)) -
         (Role::Client, None) => " at the client's Envoy".to_owned(),
         (_, None) => format!(" at {}", reading.name),
     };
-    let ends = place.upstream.map_or_else(String::new, errors_by_endpoint);
+    // The client's Envoy knows its endpoints; what it rejected itself reached none of them.
+    let ends = match place.upstream.filter(|_| kind.is_sent()) {
+        Some(upstream) => Erring::of(case, [upstream]).suffix(),
+        None => String::new(),
+    };
     let then = if effect == Effect::Moved { ", and were retried" } else { "" };
     Finding {
         layer: place.layer(kind),
@@ -188,13 +193,6 @@ fn counted(case: &Case<'_>, kind: &Kind, place: &Place<'_>, of: (Effect, u64)) -
             numbers.join(", ")
         ),
         next: kind.next(case, reading, place.upstream),
-    }
-}
-
-fn errors_by_endpoint(upstream: &Upstream) -> String {
-    match failing(upstream) {
-        ends if ends.is_empty() => String::new(),
-        ends => format!("; errors: {}", ends.join(", ")),
     }
 }
 
@@ -222,11 +220,7 @@ fn left(case: &Case<'_>, kind: &Kind, open: &Open, found: &mut Explanation) -> u
         return responses;
     }
     let names: Vec<_> = behind.iter().map(|upstream| upstream.name.as_str()).collect();
-    let ends: Vec<_> = behind.iter().flat_map(|upstream| failing(upstream)).take(3).collect();
-    let ends = match ends.is_empty() {
-        true => String::new(),
-        false => format!("; errors: {}", ends.join(", ")),
-    };
+    let ends = Erring::of(case, behind.iter().copied()).suffix();
     found.findings.push(Finding {
         layer: Layer::Server,
         cause: kind.cause,

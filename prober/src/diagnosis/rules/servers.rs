@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::case::Case;
 use super::connections::described;
+use super::erring::{Erring, divided};
 use super::said::Said;
 use crate::diagnosis::evidence::{Endpoint, Reading, Role, Upstream};
 use crate::diagnosis::finding::{Cause, Effect, Explanation, Finding, Layer};
@@ -106,18 +107,6 @@ pub(super) fn error_responses(upstream: &Upstream) -> u64 {
     upstream.errors().saturating_sub(made_here.iter().sum())
 }
 
-/// How many requests to an endpoint ended in an error, the most first, at most three.
-pub(super) fn failing(upstream: &Upstream) -> Vec<String> {
-    let mut failing: Vec<_> =
-        upstream.endpoints.iter().filter(|e| e.errors.difference > 0).collect();
-    failing.sort_by_key(|e| std::cmp::Reverse(e.errors.difference));
-    let told = |e: &&Endpoint| {
-        let all = e.requests.difference.max(e.errors.difference);
-        format!("{} of {} to {}", e.errors.difference, count(all, "request"), described(e))
-    };
-    failing.iter().take(3).map(told).collect()
-}
-
 /// The sidecars behind a cluster's endpoints that could not connect to their application. Which
 /// pods are behind a gateway is not known, so that each may be one, unless it is an endpoint of
 /// another cluster.
@@ -143,75 +132,115 @@ fn dead_behind(case: &Case<'_>, upstream: &Upstream) -> Vec<String> {
     told.collect()
 }
 
-/// How many error responses of a cluster are of sidecars that could not connect to their
-/// application, by the words of the responses; `None` if other clusters erred, too, and no counter
-/// tells whose words these are.
-fn of_dead_application(case: &Case<'_>, upstream: &Upstream, responses: u64) -> Option<u64> {
-    // The client's own Envoy says the same about its own connections.
-    let own = case.upstreams().iter().flat_map(|upstream| &upstream.endpoints);
-    let own: u64 = own.map(|endpoint| endpoint.connect_failures.difference).sum();
-    let said = case.saying(|said| said == Said::ConnectionFailure).saturating_sub(own);
-    let erring = case.upstreams().iter().filter(|upstream| error_responses(upstream) > 0).count();
-    match (said, upstream.counters.is_empty()) {
-        (0, _) => Some(0),
-        _ if erring == 1 => Some(said.min(responses)),
-        (_, true) => None,
-        (_, false) => Some(said.min(responses).min(upstream.growth("upstream_rq_503"))),
+/// A cluster whose endpoints answered with errors.
+struct Answers<'a> {
+    upstream: &'a Upstream,
+    /// How many.
+    errors: u64,
+    /// The sidecars behind it that could not connect to their application.
+    dead: Vec<String>,
+}
+
+impl Answers<'_> {
+    /// How many of the errors may be of a sidecar that could not connect: it answers with 503.
+    fn most_dead(&self) -> u64 {
+        match self.upstream.counters.is_empty() {
+            true => self.errors,
+            false => self.errors.min(self.upstream.growth("upstream_rq_503")),
+        }
     }
+}
+
+/// How many of the errors have one cause: those of each cluster, and those of which the cluster is
+/// not known.
+struct Parts {
+    each: Vec<u64>,
+    unknown: u64,
+}
+
+impl Parts {
+    fn add(&mut self, failures: u64, most: &[u64]) -> u64 {
+        let Some(parts) = divided(failures, most) else {
+            self.unknown += failures;
+            return 0;
+        };
+        self.each.iter_mut().zip(&parts).for_each(|(each, part)| *each += part);
+        failures.saturating_sub(parts.iter().sum())
+    }
+}
+
+/// The errors of sidecars that could not connect to their application, by the words of the
+/// responses, or by the sidecars that were read if the words were replaced on the way.
+fn of_dead_applications(case: &Case<'_>, all: &[Answers<'_>], unexplained: u64) -> Parts {
+    let mut parts = Parts { each: vec![0; all.len()], unknown: 0 };
+    // The client's own Envoy says the same about its own connections.
+    let said = case.saying(|said| said == Said::ConnectionFailure);
+    let said = said.saturating_sub(case.connect_failures());
+    let read: Vec<_> = all.iter().map(|a| if a.dead.is_empty() { 0 } else { a.errors }).collect();
+    let rest = parts.add(if said > 0 { said } else { unexplained }, &read);
+    if said > 0 {
+        let single = all.len() == 1;
+        let most = |a: &Answers<'_>| if single { a.errors } else { a.most_dead() };
+        let others = all.iter().map(|a| if a.dead.is_empty() { most(a) } else { 0 });
+        parts.add(rest, &others.collect::<Vec<_>>());
+    }
+    parts
 }
 
 /// Error responses: the application behind a sidecar is down, or it responds with errors itself.
 /// `unexplained` of them may be of applications.
 pub(super) fn error_answers(case: &Case<'_>, unexplained: u64, found: &mut Explanation) {
-    for upstream in case.upstreams() {
-        let responses = error_responses(upstream).min(case.failed());
-        if responses == 0 {
-            continue;
+    let answers = |upstream| Answers {
+        upstream,
+        errors: error_responses(upstream).min(case.failed()),
+        dead: dead_behind(case, upstream),
+    };
+    let all: Vec<_> = case.upstreams().iter().map(answers).filter(|a| a.errors > 0).collect();
+    let dead = of_dead_applications(case, &all, unexplained);
+    let by_words = case.saying(|said| said == Said::ConnectionFailure) > case.connect_failures();
+    let explained = if by_words { 0 } else { dead.each.iter().sum::<u64>() + dead.unknown };
+    let left: Vec<_> = all.iter().zip(&dead.each).map(|(a, dead)| a.errors - dead).collect();
+    let mut own = Parts { each: vec![0; all.len()], unknown: 0 };
+    own.add(unexplained.saturating_sub(explained), &left);
+    for (answers, (dead, own)) in all.iter().zip(dead.each.iter().zip(&own.each)) {
+        let one = std::slice::from_ref(answers);
+        found.findings.extend((*dead > 0).then(|| dead_application(case, one, *dead)));
+        found.findings.extend((*own > 0).then(|| own_errors(case, one, *own)));
+    }
+    found.findings.extend((dead.unknown > 0).then(|| dead_application(case, &all, dead.unknown)));
+    found.findings.extend((own.unknown > 0).then(|| own_errors(case, &all, own.unknown)));
+}
+
+fn dead_application(case: &Case<'_>, of: &[Answers<'_>], requests: u64) -> Finding {
+    let mut servers: Vec<_> = of.iter().flat_map(|answers| answers.dead.clone()).collect();
+    servers.dedup();
+    let by = match servers.is_empty() {
+        true => " by a sidecar that could not connect to its application".to_owned(),
+        false => {
+            format!("; the sidecar is up, but its application is not: {}", servers.join(", "))
         }
-        let servers = dead_behind(case, upstream);
-        let own = unexplained.min(responses);
-        let (dead, erring) = match of_dead_application(case, upstream, responses) {
-            _ if !servers.is_empty() => {
-                let said = case.saying(|said| said == Said::ConnectionFailure) + unexplained;
-                (responses.min(said), 0)
-            }
-            Some(dead) => (dead, own.min(responses - dead)),
-            None => (0, responses),
-        };
-        let answered = format!("{} were answered with an error", failing(upstream).join(", "));
-        if dead > 0 {
-            let proof = match servers.is_empty() {
-                true => " by a sidecar that could not connect to its application".to_owned(),
-                false => format!(
-                    "; the sidecar is up, but its application is not: {}",
-                    servers.join(", ")
-                ),
-            };
-            found.findings.push(Finding {
-                layer: Layer::Server,
-                cause: Cause::AppDead,
-                effect: Effect::Failed,
-                requests: dead,
-                evidence: format!("{answered}{proof}"),
-                next: "kubectl get pods: is the application's container ready, and does it \
-                       listen on the service's targetPort?"
-                    .to_owned(),
-            });
-        }
-        if erring > 0 {
-            let by = match own {
-                0 => " by the application, or by a sidecar that could not connect to it",
-                _ => " by the application or a service that it calls",
-            };
-            found.findings.push(Finding {
-                layer: Layer::Server,
-                cause: Cause::ServerErrors,
-                effect: Effect::Failed,
-                requests: erring,
-                evidence: format!("{answered}{by}"),
-                next: "kubectl logs of the pods that answer with errors".to_owned(),
-            });
-        }
+    };
+    Finding {
+        layer: Layer::Server,
+        cause: Cause::AppDead,
+        effect: Effect::Failed,
+        requests,
+        evidence: Erring::of(case, of.iter().map(|a| a.upstream)).answered(requests, &by),
+        next: "kubectl get pods: is the application's container ready, and does it listen on the \
+               service's targetPort?"
+            .to_owned(),
+    }
+}
+
+fn own_errors(case: &Case<'_>, of: &[Answers<'_>], requests: u64) -> Finding {
+    let by = " by the application or a service that it calls";
+    Finding {
+        layer: Layer::Server,
+        cause: Cause::ServerErrors,
+        effect: Effect::Failed,
+        requests,
+        evidence: Erring::of(case, of.iter().map(|a| a.upstream)).answered(requests, by),
+        next: "kubectl logs of the pods that answer with errors".to_owned(),
     }
 }
 

@@ -215,6 +215,11 @@ impl Kind {
         matches!(self.counted, Counted::Cluster(..))
     }
 
+    /// Whether an endpoint got the request.
+    pub(super) fn is_sent(&self) -> bool {
+        !matches!(self.cause, Cause::CircuitBreaker | Cause::RateLimit)
+    }
+
     /// The counter that an Envoy would count this with.
     pub(super) fn counter(&self) -> &'static str {
         match self.counted {

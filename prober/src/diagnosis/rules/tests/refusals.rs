@@ -9,6 +9,8 @@ const RESET: [(&str, &str); 3] = [
     ("remote", "503: \"upstream connect error. reset reason: remote reset\""),
 ];
 
+const WHICH: &str = "which endpoint gave which error is not known";
+
 fn failing(what: &'static str, count: u64) -> Asked {
     answers(100, 0, 0).failed(FailureKind::Status, what, count)
 }
@@ -147,9 +149,13 @@ fn what_clusters_erred_with_is_told_apart_by_their_own_status_counters() {
     let mut unknown = two((30, &[]), (20, &[]));
     unknown.envoys[0].upstreams.iter_mut().for_each(|upstream| upstream.counters.clear());
     let found = failing(LOCAL_503, 50).because(&unknown);
-    assert_eq!(causes(&found), [Cause::ServerErrors, Cause::ServerErrors]);
-    let said = &found.findings[0].evidence;
-    assert!(said.contains("by the application, or by a sidecar that could not"), "{said}");
+    assert_eq!(causes(&found), [Cause::AppDead, Cause::AppDead], "all of them say so");
+    let found = asked().because(&unknown);
+    let told: Vec<_> = found.findings.iter().map(|f| (f.cause, f.requests)).collect();
+    assert_eq!(told, [(Cause::ServerErrors, 30), (Cause::AppDead, 20)], "{found:?}");
+    for finding in &found.findings {
+        assert!(finding.evidence.contains(WHICH), "{finding:?}");
+    }
 }
 
 #[test]
@@ -325,4 +331,74 @@ fn with_http2_one_connection_fails_many_requests() {
         let found = failing(what, 30).because(&two((0, &[]), (30, &counters[..1])));
         assert_eq!(causes(&found), [cause, cause], "{found:?}");
     }
+}
+
+/// As an Envoy that keeps the counters of its filters.
+fn with_accepted(mut readings: Readings) -> Readings {
+    let accepted = [("http.x.downstream_rq_total", 100)];
+    readings.envoys[0].filters = with_filters("x", Role::Client, &accepted).filters;
+    readings
+}
+
+#[test]
+fn of_two_faults_neither_is_blamed_on_both_endpoints() {
+    let abort = "503: \"fault filter abort\"";
+    let five = |mut endpoint: Endpoint, errors| {
+        endpoint.errors = grew(errors);
+        endpoint
+    };
+    let two = || vec![five(endpoint(HOME, 85), 47), five(endpoint(GATEWAY, 35), 35)];
+    let asked = |dead| {
+        let asked = answers(38, 0, 0).failed(FailureKind::Status, abort, 47);
+        asked.failed(FailureKind::Status, LOCAL_503, dead)
+    };
+    let found = asked(35).because(&with_accepted(client(two(), &[])));
+    assert_eq!(causes(&found), [Cause::FaultInjection, Cause::AppDead], "{found:?}");
+    for finding in &found.findings {
+        assert!(finding.evidence.contains(WHICH), "{finding:?}");
+        assert!(!finding.evidence.contains("(gateway, us-west1/b) were answered"), "{finding:?}");
+    }
+    assert!(found.findings[1].evidence.starts_with("35 requests were answered"), "{found:?}");
+
+    // An endpoint that was never reached gave no error.
+    let ends = vec![five(endpoint(HOME, 85), 47), unreachable(GATEWAY, 105)];
+    let readings = with_accepted(client(ends, &[("ssl.fail_verify_error", 105)]));
+    let found = asked(35).because(&readings);
+    let fault = found.findings.iter().find(|f| f.cause == Cause::FaultInjection).unwrap();
+    assert!(fault.evidence.contains("; errors: 47 of 85 requests to 10.0.0.1"), "{fault:?}");
+    assert!(!fault.evidence.contains(GATEWAY) && !fault.evidence.contains(WHICH), "{fault:?}");
+
+    // Retries that succeeded hide what an endpoint said.
+    let hidden = answers(85, 0, 47).failed(FailureKind::Status, LOCAL_503, 35);
+    let found = hidden.because(&client(two(), &[("upstream_rq_retry", 47)]));
+    assert!(found.findings[0].evidence.contains(WHICH), "{found:?}");
+    // Both endpoints with the same fault are both named.
+    let same = answers(38, 0, 0).failed(FailureKind::Status, LOCAL_503, 82);
+    let found = same.because(&client(two(), &[]));
+    assert!(!found.findings[0].evidence.contains(WHICH), "{found:?}");
+    assert!(found.findings[0].evidence.contains("35 of 35 requests to 10.2.0.3"), "{found:?}");
+}
+
+#[test]
+fn what_a_breaker_rejected_reached_no_endpoint() {
+    let errors = Endpoint { errors: grew(35), ..endpoint(GATEWAY, 35) };
+    let overflow = [("upstream_rq_active_overflow", 20)];
+    let readings = client(vec![endpoint(HOME, 85), errors], &overflow);
+    let asked = failing(RESET[0].1, 20).failed(FailureKind::Status, LOCAL_503, 35);
+    let found = asked.because(&readings);
+    assert_eq!(causes(&found), [Cause::AppDead, Cause::CircuitBreaker], "{found:?}");
+    assert!(found.findings[0].evidence.contains(GATEWAY), "{found:?}");
+    assert!(!found.findings[1].evidence.contains(GATEWAY), "{found:?}");
+}
+
+#[test]
+fn two_clusters_are_not_both_blamed_for_the_errors_of_one() {
+    let both = [("upstream_rq_503", 30)];
+    let asked = failing("503: \"fault filter abort\"", 30);
+    let asked = asked.failed(FailureKind::Status, LOCAL_503, 30);
+    let found = asked.because(&with_accepted(two((30, &both), (30, &both))));
+    let mut told: Vec<_> = found.findings.iter().map(|f| (f.cause, f.requests)).collect();
+    told.sort();
+    assert_eq!(told, [(Cause::AppDead, 30), (Cause::FaultInjection, 30)], "{found:?}");
+    assert!(found.findings.iter().all(|f| f.evidence.contains(WHICH)), "{found:?}");
 }
