@@ -142,6 +142,9 @@ pub(crate) struct Host {
     pub connections: u64,
     /// Connections that failed, including in the TLS handshake (cx_connect_fail).
     pub connect_failures: u64,
+    /// Attempts sent there that ended neither in a success (rq_success) nor in an error, or are in
+    /// flight.
+    pub unanswered: u64,
 }
 
 /// Untrusted text, bounded, without control characters, which could steer a terminal or forge a
@@ -199,11 +202,15 @@ pub(crate) fn clusters(bytes: &[u8]) -> Result<BTreeMap<String, Vec<Host>>, Page
 }
 
 fn host(value: &Value) -> Host {
-    let count = |name: &str| {
+    let counted = |name: &str| {
         let mut all = value["stats"].as_array().map_or(&[][..], Vec::as_slice).iter();
         // Protobuf omits zeros, and writes 64-bit numbers as text.
-        all.find(|stat| stat["name"] == name).and_then(|stat| number(&stat["value"])).unwrap_or(0)
+        Some(number(&all.find(|stat| stat["name"] == name)?["value"]).unwrap_or(0))
     };
+    let count = |name: &str| counted(name).unwrap_or(0);
+    // A connection that failed is an error, too, but nothing was sent there.
+    let errors = count("rq_error").saturating_sub(count("cx_connect_fail"));
+    let unanswered = |successes: u64| count("rq_total").saturating_sub(successes + errors);
     Host {
         address: address(&value["address"]),
         locality: locality(&value["locality"]),
@@ -214,6 +221,7 @@ fn host(value: &Value) -> Host {
         errors: count("rq_error"),
         connections: count("cx_total"),
         connect_failures: count("cx_connect_fail"),
+        unanswered: counted("rq_success").map_or(0, unanswered),
     }
 }
 

@@ -148,6 +148,10 @@ pub struct Endpoint {
     pub connections: Change,
     /// Connections that failed.
     pub connect_failures: Change,
+    /// Attempts sent there during the run that got no response, although no error ended them:
+    /// the client gave up.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub unanswered: u64,
 }
 
 /// An endpoint's place among the others.
@@ -423,6 +427,7 @@ fn endpoints(before: &[Host], after: &[Host]) -> Vec<Endpoint> {
                 errors: change(|host| host.errors),
                 connections: change(|host| host.connections),
                 connect_failures: change(|host| host.connect_failures),
+                unanswered: unanswered(before, after),
             }
         })
         .collect();
@@ -479,6 +484,17 @@ fn listeners(before: &Snapshot, after: &Snapshot) -> BTreeMap<String, Change> {
     let own = after.counters.iter().filter(|(name, _)| of_listener(name));
     let changed = own.map(|(name, value)| (name.clone(), change(before, name, *value)));
     changed.filter(|(_, change)| change.difference > 0).take(MAX_LISTENER_COUNTERS).collect()
+}
+
+fn unanswered(before: Option<&Host>, after: Option<&Host>) -> u64 {
+    let all = |host: Option<&Host>| host.map_or(0, |host| host.unanswered);
+    // What was in flight before may have been answered since.
+    all(after).saturating_sub(all(before))
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// `cluster.NAME.END` → name and end.

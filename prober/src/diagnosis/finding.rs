@@ -85,6 +85,8 @@ pub enum Cause {
     AppDead,
     /// The application itself responds with errors.
     ServerErrors,
+    /// An endpoint accepts requests and does not respond within the client's time limit.
+    NoAnswer,
     /// Connections were closed while requests were in flight.
     ConnectionsBroken,
     /// A limit of a cluster on connections, pending requests or requests was reached.
@@ -143,6 +145,7 @@ impl Cause {
             Self::UnknownServerName => "unknown server name",
             Self::AppDead => "application dead",
             Self::ServerErrors => "server errors",
+            Self::NoAnswer => "no answer",
             Self::ConnectionsBroken => "connections broken",
             Self::CircuitBreaker => "circuit breaker",
             Self::UpstreamProtocolError => "upstream protocol error",

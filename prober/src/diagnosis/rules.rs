@@ -49,6 +49,7 @@ pub(crate) fn explain(
         Some(_) => {
             balance::ejection_capped(&case, &mut found);
             servers::error_answers(&case, rest.of_applications, &mut found);
+            servers::no_answer(&case, &mut found);
             balance::retries_capped(&case, &mut found);
             connections::failed(&case, &mut found);
             connections::broken(&case, &mut found);

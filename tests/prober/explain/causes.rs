@@ -227,6 +227,16 @@ fn explain_names_a_consistent_hash() {
 }
 
 #[test]
+fn explain_names_an_endpoint_that_hangs() {
+    let app = application();
+    let envoy = before(&app, json!({}));
+    let patience = ["-n", "4", "-c", "4", "--max-time", "300ms"];
+    let told = envoy.explained_with("in", "/silent", &patience).only("no answer", "server", 4);
+    let end = format!("4 of 4 requests to 127.0.0.1:{} got no response", app.port());
+    contains(&told, &[&end, "does the application hang?"]);
+}
+
+#[test]
 fn explain_names_timeouts_and_limits() {
     let app = application();
     let duration = json!({ "common_http_protocol_options": { "max_stream_duration": "0.1s" },

@@ -14,6 +14,7 @@ fn clusters_page() -> Value {
                 { "name": "cx_connect_fail", "value": "3" },
                 { "name": "cx_total", "value": "9" },
                 { "name": "rq_error" },
+                { "name": "rq_success", "value": "460" },
                 { "name": "rq_total", "value": "500" },
                 { "type": "GAUGE", "name": "cx_active", "value": "1" },
             ],
@@ -58,6 +59,7 @@ fn endpoints_are_read_with_their_places_and_counts() {
             errors: 0,
             connections: 9,
             connect_failures: 3,
+            unanswered: 40,
         }
     );
     assert_eq!((hosts[1].address.as_str(), hosts[1].weight), ("[fd00::1]:8080", 1));

@@ -2,7 +2,7 @@
 
 use super::case::Case;
 use super::said::Said;
-use crate::diagnosis::evidence::{Endpoint, Upstream};
+use crate::diagnosis::evidence::{Endpoint, Reading, Role, Upstream};
 use crate::diagnosis::finding::{Cause, Effect, Explanation, Finding, Layer};
 use crate::units::count;
 
@@ -59,7 +59,7 @@ fn finding(case: &Case<'_>, upstream: &Upstream, cause: Cause, part: u64, all: u
     // Each kind accounts for its part.
     let requests = (u128::from(requests) * u128::from(part) / u128::from(all.max(1))) as u64;
     Finding {
-        layer: layer(cause, worst),
+        layer: layer(case, cause, worst),
         cause,
         effect,
         requests: requests.max(1),
@@ -81,8 +81,23 @@ fn effect(case: &Case<'_>, cause: Cause) -> (Effect, u64) {
     }
 }
 
-fn layer(cause: Cause, endpoint: Option<&Endpoint>) -> Layer {
+/// The connections that gateways failed to open to the pods behind them: where they were read.
+fn behind_gateways(case: &Case<'_>) -> Vec<String> {
+    let each = |gateway: &Reading| {
+        let ends = gateway.upstreams.iter().flat_map(|upstream| &upstream.endpoints);
+        let failing: Vec<_> = ends.filter(|e| e.connect_failures.difference > 0).collect();
+        let told = failing.iter().take(3).map(|e| {
+            let failed = count(e.connect_failures.difference, "connection");
+            format!("{} failed to open {failed} to {}", gateway.name, described(e))
+        });
+        told.collect::<Vec<_>>()
+    };
+    case.with_role(Role::Gateway).flat_map(each).collect()
+}
+
+fn layer(case: &Case<'_>, cause: Cause, endpoint: Option<&Endpoint>) -> Layer {
     match cause {
+        Cause::ConnectionRefused if !behind_gateways(case).is_empty() => Layer::Server,
         Cause::ConnectionRefused | Cause::ConnectTimeout => match endpoint {
             Some(endpoint) if endpoint.is_gateway() => Layer::Gateway,
             _ => Layer::Server,
@@ -111,7 +126,16 @@ fn evidence(case: &Case<'_>, upstream: &Upstream, cause: Cause, part: u64) -> St
             format!("{part} by ssl.fail_verify_san: the certificate is for another service account")
         }
         Cause::ConnectTimeout => format!("{part} by upstream_cx_connect_timeout"),
-        Cause::ConnectionRefused => format!("{part} with neither a timeout nor a TLS failure"),
+        Cause::ConnectionRefused => {
+            let how = format!("{part} with neither a timeout nor a TLS failure");
+            match (failing.first().is_some_and(|e| e.is_gateway()), behind_gateways(case)) {
+                (false, _) => how,
+                (true, pods) if pods.is_empty() => {
+                    format!("{how}: closed or refused at the gateway or the pods behind it")
+                }
+                (true, pods) => format!("{how}: {}", pods.join(", ")),
+            }
+        }
         _ => "but how is not counted".to_owned(),
     };
     let retried = match case.tally.retried() {
@@ -146,7 +170,17 @@ fn next_step(
              account of the pods there"
                 .to_owned()
         }
-        Cause::ConnectionRefused | Cause::ConnectTimeout if gateway => {
+        Cause::ConnectionRefused if gateway && behind_gateways(case).is_empty() => {
+            "In the cluster behind it, run kubectl get pods -A -o wide: are the pods of the service \
+             and istio-system's istio-eastwestgateway running?"
+                .to_owned()
+        }
+        Cause::ConnectionRefused if gateway => {
+            "In the cluster behind it, run kubectl get pods -A -o wide: are the pods of the service \
+             running?"
+                .to_owned()
+        }
+        Cause::ConnectTimeout if gateway => {
             "In the cluster behind it, run kubectl -n istio-system get pods,svc -l \
              istio=eastwestgateway"
                 .to_owned()

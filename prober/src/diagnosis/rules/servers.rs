@@ -244,6 +244,38 @@ fn own_errors(case: &Case<'_>, of: &[Answers<'_>], requests: u64) -> Finding {
     }
 }
 
+/// Endpoints that accepted requests and did not respond before the client gave up.
+pub(super) fn no_answer(case: &Case<'_>, found: &mut Explanation) {
+    let mut late = case.saying(|said| said == Said::Late);
+    let ends = case.upstreams().iter().flat_map(|upstream| &upstream.endpoints);
+    let mut silent: Vec<_> = ends.filter(|endpoint| endpoint.unanswered > 0).collect();
+    silent.sort_by_key(|endpoint| std::cmp::Reverse(endpoint.unanswered));
+    for endpoint in silent {
+        let requests = endpoint.unanswered.min(late);
+        if requests == 0 {
+            return;
+        }
+        late -= requests;
+        let place = if endpoint.is_gateway() { "In the cluster behind it, run " } else { "" };
+        found.findings.push(Finding {
+            layer: Layer::Server,
+            cause: Cause::NoAnswer,
+            effect: Effect::Failed,
+            requests,
+            evidence: format!(
+                "{} of {} to {} got no response within the client's limit",
+                endpoint.unanswered,
+                count(endpoint.requests.difference, "request"),
+                described(endpoint)
+            ),
+            next: format!(
+                "{place}kubectl get pods and kubectl logs: does the application hang? The client's \
+                 limit is --max-time"
+            ),
+        });
+    }
+}
+
 /// The backends in an endpoint's region; backends that state no region count if they are in another
 /// cluster than the client.
 fn backends_at<'a>(case: &Case<'a>, endpoint: &Endpoint) -> Vec<&'a BackendTally> {

@@ -526,3 +526,41 @@ fn uneven_endpoints_are_never_said_to_be_even() {
     let well = asked.because(&few).well.unwrap();
     assert!(well.starts_with("the shares are as expected"), "{well}");
 }
+
+#[test]
+fn an_endpoint_that_hangs_is_named_with_what_it_did_not_answer() {
+    let silent = Endpoint { unanswered: 34, ..endpoint(GATEWAY, 34) };
+    let readings = client(vec![endpoint(HOME, 166), silent], &[]);
+    let late = |count| answers(166, 0, 0).failed(FailureKind::Timeout, "no response", count);
+    let found = late(34).because(&readings);
+    assert_eq!(causes(&found), [Cause::NoAnswer], "{found:?}");
+    assert!(found.unknown.is_empty(), "and no riddle about shares: {found:?}");
+    let finding = &found.findings[0];
+    assert_eq!((finding.layer, finding.requests), (Layer::Server, 34));
+    let said = format!("34 of 34 requests to {GATEWAY} (gateway, us-west1/b) got no response");
+    assert!(finding.evidence.starts_with(&said), "{finding:?}");
+    // Others gave up, not this client.
+    assert!(!causes(&answers(166, 34, 0).because(&readings)).contains(&Cause::NoAnswer));
+    // A report of an earlier version does not say.
+    let found = late(34).because(&client(vec![endpoint(HOME, 166), endpoint(GATEWAY, 34)], &[]));
+    assert!(!causes(&found).contains(&Cause::NoAnswer), "{found:?}");
+}
+
+#[test]
+fn a_connection_refused_behind_a_gateway_is_not_blamed_on_the_gateway() {
+    let mut readings = client(vec![endpoint(HOME, 200), unreachable(GATEWAY, 100)], &[]);
+    let found = answers(200, 0, 100).because(&readings);
+    let finding = &found.findings[0];
+    assert!(finding.evidence.contains("at the gateway or the pods behind it"), "{finding:?}");
+    assert!(finding.next.contains("the pods of the service and istio-system"), "{finding:?}");
+
+    let mut passed = upstream(vec![unreachable("10.2.0.9:8080", 100)], &[]);
+    passed.name = "outbound_.8080_._.echo2.ns.svc.cluster.local".to_owned();
+    readings.envoys.push(reading("gke1/eastwestgateway", Role::Gateway, vec![passed]));
+    let found = answers(200, 0, 100).because(&readings);
+    let finding = &found.findings[0];
+    assert_eq!((finding.cause, finding.layer), (Cause::ConnectionRefused, Layer::Server));
+    let said = "gke1/eastwestgateway failed to open 100 connections to 10.2.0.9:8080";
+    assert!(finding.evidence.contains(said), "{finding:?}");
+    assert!(!finding.next.contains("eastwestgateway"), "{finding:?}");
+}
