@@ -6,22 +6,12 @@ use super::case::Case;
 use super::connections::described;
 use super::said::Said;
 use super::servers::{PodsBehind, behind};
-use super::shares;
+use super::shares::{self, off};
 use crate::diagnosis::evidence::{Endpoint, Place, Upstream};
 use crate::diagnosis::finding::{Cause, Effect, Explanation, Finding, Layer};
 use crate::units::count;
 
-/// A share is skewed if it is off by more standard deviations (of a binomial) than this. Without
-/// a bias the chance of that is 6e-5.
-const DEVIATIONS: f64 = 4.0;
-
-pub(super) fn finding(
-    cause: Cause,
-    effect: Effect,
-    requests: u64,
-    evidence: String,
-    next: String,
-) -> Finding {
+fn finding(cause: Cause, effect: Effect, requests: u64, evidence: String, next: String) -> Finding {
     Finding { layer: Layer::ClientBalancer, cause, effect, requests, evidence, next }
 }
 
@@ -270,12 +260,6 @@ fn sides(upstream: &Upstream) -> Vec<Side<'_>> {
     all.into_iter().map(|(name, endpoints)| Side { name, endpoints }).collect()
 }
 
-/// Whether `hits` of `all` differ from a share by more than chance.
-pub(super) fn off(hits: u64, all: u64, share: f64) -> bool {
-    let all = all as f64;
-    (hits as f64 - share * all).abs() > DEVIATIONS * (all * share * (1.0 - share)).sqrt() + 1.0
-}
-
 /// The requests above even shares; `None` if the difference may be chance.
 fn excess(sides: &[Side<'_>]) -> Option<u64> {
     let all: u64 = sides.iter().map(Side::requests).sum();
@@ -516,6 +500,42 @@ fn changed(case: &Case<'_>, upstream: &Upstream, found: &mut Explanation) {
     ));
 }
 
+const LOOK_AT_NETWORKS: &str = "istioctl remote-clusters; kubectl get namespace istio-system -L \
+                                topology.istio.io/network, in every cluster";
+
+/// Why no endpoint is in another network, as far as that can be told; `others` is the number of
+/// services that have such endpoints. To the client, a service without ready pods looks the same as
+/// a missing remote secret.
+fn no_remote_endpoint(known: usize, others: u64) -> (Cause, String, String) {
+    let pods = "In the other cluster, run kubectl get pods,endpointslices for this service.";
+    let have = match others {
+        0 => {
+            return (
+                Cause::OnlyLocalEndpoints,
+                format!(
+                    "no remote endpoint: all {known} endpoints are in the client's region, and no \
+                     service has an endpoint at a gateway: the other cluster has no ready pods, or \
+                     the remote secret or a network label is missing"
+                ),
+                format!("{pods} If they are ready, run {LOOK_AT_NETWORKS}"),
+            );
+        }
+        1 => "1 other service has endpoints".to_owned(),
+        others => format!("{others} other services have endpoints"),
+    };
+    (
+        Cause::NoRemoteMtlsEndpoints,
+        format!(
+            "all {known} endpoints of this service are in the client's region, but {have} at \
+             gateways, so the remote secret works: the other cluster has no ready pods of this \
+             service, they have no sidecar, or its port differs there"
+        ),
+        format!(
+            "{pods} Are 2/2 containers ready? Is there a Service of the same name, namespace and port?"
+        ),
+    )
+}
+
 /// Why all endpoints are at home.
 fn one_sided(case: &Case<'_>, upstream: &Upstream) -> Option<Finding> {
     let istio = upstream.name.starts_with("outbound|");
@@ -533,10 +553,6 @@ fn one_sided(case: &Case<'_>, upstream: &Upstream) -> Option<Finding> {
         .filter(|e| home.is_some_and(|home| !home.is_empty() && region(e) != home))
         .collect();
     let failing = remote.iter().find(|e| e.connect_failures.difference > 0);
-    let remote_pods = "In the other cluster, run kubectl get pods,endpointslices for this service.";
-    let look_at_networks = "istioctl remote-clusters; kubectl get namespace istio-system -L \
-                            topology.istio.io/network, in every cluster"
-        .to_owned();
     let (cause, effect, evidence, next) = match (failing, client.others_with_gateways) {
         (Some(endpoint), _) => (
             Cause::PodAddresses,
@@ -547,36 +563,13 @@ fn one_sided(case: &Case<'_>, upstream: &Upstream) -> Option<Finding> {
                 described(endpoint),
                 count(endpoint.connect_failures.difference, "connection")
             ),
-            look_at_networks,
+            LOOK_AT_NETWORKS.to_owned(),
         ),
         (None, _) if !remote.is_empty() => return None,
-        (None, 0) => (
-            Cause::OnlyLocalEndpoints,
-            Effect::Moved,
-            format!(
-                "no remote endpoint: all {known} endpoints are in the client's region, and no service \
-                 has an endpoint at a gateway: the other cluster has no ready pods, or the remote \
-                 secret or a network label is missing"
-            ),
-            format!("{remote_pods} If they are ready, run {look_at_networks}"),
-        ),
-        (None, others) => (
-            Cause::NoRemoteMtlsEndpoints,
-            Effect::Moved,
-            format!(
-                "all {known} endpoints of this service are in the client's region, but {} at \
-                 gateways, so the remote secret works: the other cluster \
-                 has no ready pods of this service, they have no sidecar, or its port differs there",
-                match others {
-                    1 => "1 other service has endpoints".to_owned(),
-                    n => format!("{n} other services have endpoints"),
-                }
-            ),
-            format!(
-                "{remote_pods} Are 2/2 containers ready? Is there a Service of the same name, \
-                 namespace and port?"
-            ),
-        ),
+        (None, others) => {
+            let (cause, evidence, next) = no_remote_endpoint(known, others);
+            (cause, Effect::Moved, evidence, next)
+        }
     };
     Some(finding(cause, effect, case.requests(), evidence, next))
 }

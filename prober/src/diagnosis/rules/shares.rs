@@ -1,23 +1,30 @@
 //! The shares of the endpoints of one cluster. Pure.
 
-use super::balance::{finding, off};
 use super::case::Case;
 use super::connections::described;
-use crate::diagnosis::evidence::{Endpoint, Upstream};
-use crate::diagnosis::finding::{Cause, Effect, Explanation};
+use crate::diagnosis::evidence::{Endpoint, Place, Upstream};
+use crate::diagnosis::finding::{Cause, Effect, Explanation, Finding, Layer};
 use crate::units::count;
+
+/// A share is skewed if it is off by more standard deviations (of a binomial) than this. Without
+/// a bias the chance of that is 6e-5.
+const DEVIATIONS: f64 = 4.0;
 
 /// An endpoint may get none of the requests by chance with at most this probability before its
 /// share counts as uneven.
 const NONE_BY_CHANCE: f64 = 1e-4;
 
+/// Whether `hits` of `all` differ from a share by more than chance.
+pub(super) fn off(hits: u64, all: u64, share: f64) -> bool {
+    let all = all as f64;
+    (hits as f64 - share * all).abs() > DEVIATIONS * (all * share * (1.0 - share)).sqrt() + 1.0
+}
+
 /// The endpoints among which an Envoy chose all the time: healthy, with a weight, and of the first
 /// priority that has such endpoints.
 fn peers(upstream: &Upstream) -> Vec<&Endpoint> {
     let in_use = |endpoint: &&Endpoint| {
-        let well = |place: &crate::diagnosis::evidence::Place| {
-            place.health == "healthy" && place.weight > 0
-        };
+        let well = |place: &Place| place.health == "healthy" && place.weight > 0;
         endpoint.before.as_ref().is_some_and(well) && endpoint.after.as_ref().is_some_and(well)
     };
     let all: Vec<_> = upstream.endpoints.iter().filter(in_use).collect();
@@ -69,23 +76,24 @@ pub(super) fn consistent_hash(case: &Case<'_>, found: &mut Explanation) {
         let Shares::Uneven(above) = Shares::of(upstream) else { continue };
         let policy = upstream.settings.as_ref().map_or("", |settings| settings.policy.as_str());
         let istio = case.client.and_then(|client| client.node.as_ref()?.pod()).is_some();
-        found.findings.push(finding(
-            Cause::ConsistentHash,
-            Effect::Moved,
-            above,
-            format!(
+        found.findings.push(Finding {
+            layer: Layer::ClientBalancer,
+            cause: Cause::ConsistentHash,
+            effect: Effect::Moved,
+            requests: above,
+            evidence: format!(
                 "{} chooses the endpoint by a hash ({policy}), so that all requests with the same \
                  header, cookie, query parameter or source address go to the same endpoint: {}",
                 upstream.name,
                 by_endpoint([upstream])
             ),
-            match (istio, case.client) {
+            next: match (istio, case.client) {
                 (false, Some(client)) => {
                     format!("curl -s {}/config_dump | grep -A5 hash_policy", client.from)
                 }
                 _ => "kubectl get destinationrule -A -o yaml | grep -A5 consistentHash".to_owned(),
             },
-        ));
+        });
     }
 }
 
