@@ -142,9 +142,8 @@ pub(crate) struct Host {
     pub connections: u64,
     /// Connections that failed, including in the TLS handshake (cx_connect_fail).
     pub connect_failures: u64,
-    /// Attempts sent there that ended neither in a success (rq_success) nor in an error, or are in
-    /// flight.
-    pub unanswered: u64,
+    /// Attempts that ended in a success (rq_success); `None` if the page does not say.
+    pub successes: Option<u64>,
 }
 
 /// Untrusted text, bounded, without control characters, which could steer a terminal or forge a
@@ -208,9 +207,6 @@ fn host(value: &Value) -> Host {
         Some(number(&all.find(|stat| stat["name"] == name)?["value"]).unwrap_or(0))
     };
     let count = |name: &str| counted(name).unwrap_or(0);
-    // A connection that failed is an error, too, but nothing was sent there.
-    let errors = count("rq_error").saturating_sub(count("cx_connect_fail"));
-    let unanswered = |successes: u64| count("rq_total").saturating_sub(successes + errors);
     Host {
         address: address(&value["address"]),
         locality: locality(&value["locality"]),
@@ -221,7 +217,7 @@ fn host(value: &Value) -> Host {
         errors: count("rq_error"),
         connections: count("cx_total"),
         connect_failures: count("cx_connect_fail"),
-        unanswered: counted("rq_success").map_or(0, unanswered),
+        successes: counted("rq_success"),
     }
 }
 

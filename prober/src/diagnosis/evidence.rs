@@ -486,10 +486,17 @@ fn listeners(before: &Snapshot, after: &Snapshot) -> BTreeMap<String, Change> {
     changed.filter(|(_, change)| change.difference > 0).take(MAX_LISTENER_COUNTERS).collect()
 }
 
+/// How many attempts ended neither in a success nor in an error.
 fn unanswered(before: Option<&Host>, after: Option<&Host>) -> u64 {
-    let all = |host: Option<&Host>| host.map_or(0, |host| host.unanswered);
-    // What was in flight before may have been answered since.
-    all(after).saturating_sub(all(before))
+    let Some(successes) = after.and_then(|host| host.successes) else { return 0 };
+    let grew = |field: fn(&Host) -> u64| {
+        Change::between(before.map_or(0, field), after.map_or(0, field)).difference
+    };
+    let earlier = before.and_then(|host| host.successes).unwrap_or(0);
+    let successes = Change::between(earlier, successes).difference;
+    // A connection that failed is an error, too, but nothing was sent there.
+    let errors = grew(|host| host.errors).saturating_sub(grew(|host| host.connect_failures));
+    grew(|host| host.requests).saturating_sub(successes + errors)
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]

@@ -59,7 +59,7 @@ fn endpoints_are_read_with_their_places_and_counts() {
             errors: 0,
             connections: 9,
             connect_failures: 3,
-            unanswered: 40,
+            successes: Some(460),
         }
     );
     assert_eq!((hosts[1].address.as_str(), hosts[1].weight), ("[fd00::1]:8080", 1));

@@ -225,3 +225,18 @@ fn where_the_service_itself_got_nothing_its_route_may_lead_to_other_services() {
     assert_eq!(kept(0), [SERVICE, other]);
     assert_eq!(kept(1), [SERVICE]);
 }
+
+#[test]
+fn what_got_neither_a_success_nor_an_error_is_unanswered() {
+    let at = |requests, successes, errors, connect_failures| {
+        let counts =
+            Host { successes, errors, connect_failures, ..host("10.0.0.1:8080", requests) };
+        snapshot("sidecar~x", &[(SERVICE, vec![counts])], &[])
+    };
+    let unanswered =
+        |before, after| one(sighting(None, before, after)).upstreams[0].endpoints[0].unanswered;
+    // Earlier, one connection failed several requests that were never sent.
+    assert_eq!(unanswered(at(10, Some(10), 9, 2), at(40, Some(20), 16, 4)), 15);
+    assert_eq!(unanswered(at(10, Some(10), 0, 0), at(40, Some(40), 0, 0)), 0);
+    assert_eq!(unanswered(at(10, None, 0, 0), at(40, None, 0, 0)), 0, "it is not known");
+}

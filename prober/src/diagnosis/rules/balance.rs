@@ -513,7 +513,7 @@ fn no_remote_endpoint(known: usize, others: u64) -> (Cause, String, String) {
             return (
                 Cause::OnlyLocalEndpoints,
                 format!(
-                    "no remote endpoint: all {known} endpoints are in the client's region, and no \
+                    "no remote endpoint: all endpoints ({known}) are in the client's region, and no \
                      service has an endpoint at a gateway: the other cluster has no ready pods, or \
                      the remote secret or a network label is missing"
                 ),
@@ -526,7 +526,7 @@ fn no_remote_endpoint(known: usize, others: u64) -> (Cause, String, String) {
     (
         Cause::NoRemoteMtlsEndpoints,
         format!(
-            "all {known} endpoints of this service are in the client's region, but {have} at \
+            "all endpoints of this service ({known}) are in the client's region, but {have} at \
              gateways, so the remote secret works: the other cluster has no ready pods of this \
              service, they have no sidecar, or its port differs there"
         ),
