@@ -22,8 +22,13 @@ impl Erring {
         case: &Case<'_>,
         upstreams: impl IntoIterator<Item = &'a Upstream>,
     ) -> Self {
-        let all = upstreams.into_iter().flat_map(|upstream| &upstream.endpoints);
-        let mut all: Vec<_> = all.filter(|endpoint| errors(endpoint) > 0).collect();
+        // What a circuit breaker rejects counts as an error of the endpoint that was chosen.
+        let certain = |upstream: &'a Upstream| {
+            let rejected = upstream.overflows();
+            let sure = move |e: &&Endpoint| errors(e) > 0 && e.errors.difference > rejected;
+            upstream.endpoints.iter().filter(sure)
+        };
+        let mut all: Vec<_> = upstreams.into_iter().flat_map(certain).collect();
         all.sort_by_key(|endpoint| Reverse(errors(endpoint)));
         let told = |e: &&Endpoint| {
             let requests = count(e.requests.difference, "request");

@@ -389,6 +389,16 @@ fn what_a_breaker_rejected_reached_no_endpoint() {
     assert_eq!(causes(&found), [Cause::AppDead, Cause::CircuitBreaker], "{found:?}");
     assert!(found.findings[0].evidence.contains(GATEWAY), "{found:?}");
     assert!(!found.findings[1].evidence.contains(GATEWAY), "{found:?}");
+
+    // Envoy counts a rejection as an error of the endpoint that it chose.
+    let errors = |address, errors| Endpoint { errors: grew(errors), ..endpoint(address, 3) };
+    let ends = vec![errors(HOME, 48), errors(GATEWAY, 49)];
+    let readings = client(ends, &[("upstream_rq_active_overflow", 95)]);
+    let asked = answers(3, 0, 0).failed(FailureKind::Status, RESET[0].1, 95);
+    let found = asked.failed(FailureKind::Status, LOCAL_503, 2).because(&readings);
+    assert_eq!(causes(&found), [Cause::CircuitBreaker, Cause::AppDead], "{found:?}");
+    assert!(found.findings[1].evidence.starts_with("2 requests were answered"), "{found:?}");
+    assert!(!found.findings[1].evidence.contains(HOME), "its application is alive: {found:?}");
 }
 
 #[test]
