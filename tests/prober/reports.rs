@@ -99,7 +99,7 @@ fn what_cannot_be_written_is_refused_before_anything_is_sent() {
         ("dir.json", ["dir.json: this is a directory", "write the path of a file"]),
         ("run.pdf", ["run.pdf: unknown ending", "write one of .csv"]),
         ("run", ["run: unknown ending", ".json"]),
-        ("none/run.json", ["none/run.json: cannot be written", "not found"]),
+        ("none/run.json", ["none/run.json: cannot be written", "No such file or directory"]),
     ] {
         ask(&echo, &reports(folder.path(), &["ok.json", name])).refused(&parts);
     }

@@ -47,6 +47,7 @@ fn prepare(folder: &Path) {
         ("number.yaml", b"targets: 5\n"),
         ("numbers.yaml", b"targets:\n- 5\n"),
         ("many.yaml", b"targets:\n- url: a\n  requests: many\n"),
+        ("list-of.yaml", b"targets:\n- url: a\n  timeline: [1]\n"),
         ("word.yaml", b"targets:\n- url: a\n  expect: errors = 0\n"),
         ("flag.yaml", b"targets:\n- url: a\n  insecure: maybe\n"),
         ("two.yaml", b"targets:\n- url: a\n---\nx: 1\n"),

@@ -9,7 +9,19 @@ pub fn problem(text: &str, error: &Error, empty: &str) -> (u64, String) {
     let error = error.without_snippet();
     let place = error.location().map_or((1, 1), |at| (at.line(), at.column()));
     let key = key_before(text, place.0, place.1);
-    (place.0, what(error, key, empty))
+    let line = match error {
+        Error::MultipleDocuments { .. } => separator(text, place.0),
+        _ => place.0,
+    };
+    (line, what(error, key, empty))
+}
+
+/// The line of the `---` that begins the second document. The reader names this line or the next
+/// one, depending on its features.
+fn separator(text: &str, line: u64) -> u64 {
+    let lines = text.lines().take(line as usize);
+    let last = lines.enumerate().filter(|(_, line)| line.starts_with("---")).last();
+    last.map_or(line, |(at, _)| at as u64 + 1)
 }
 
 fn what(error: &Error, key: Option<&str>, empty: &str) -> String {
@@ -60,9 +72,13 @@ fn what(error: &Error, key: Option<&str>, empty: &str) -> String {
         // write begins with the value.
         Error::Message { msg, .. } if msg.starts_with("write ") => msg.clone(),
         Error::Message { msg, .. } if msg.starts_with('\'') => match key {
-            Some(key) => format!("'{key}' {msg}"),
+            Some(key) => format!("'{key}' cannot be {msg}"),
             None => msg.clone(),
         },
+        // Serde's own words for a list or keys where several kinds of one value are allowed.
+        Error::Message { msg, .. } if msg.starts_with("data did not match any variant") => {
+            format!("{} must be one number or text", of(key))
+        }
         Error::UnknownAnchor { .. } => {
             "an alias (*NAME) has no anchor (&NAME) before it; write the value itself".to_owned()
         }
@@ -92,14 +108,15 @@ fn kind(rust: &str) -> &'static str {
 /// What a message of the scanner means.
 fn not_yaml(message: &str) -> &'static str {
     let has = |part: &str| message.contains(part);
-    if has("quote") {
+    // Before the quote, which such a message can name too.
+    if has("escape") {
+        "not valid YAML: an unknown escape; use single quotes around a text with '\\'"
+    } else if has("quote") {
         "not valid YAML: a quote is not closed, or is followed by more text"
     } else if has("bracket") || has("flow") {
         "not valid YAML: brackets or commas do not match"
     } else if has("tab") {
         "not valid YAML: indent with spaces, not with tabs"
-    } else if has("escape") {
-        "not valid YAML: an unknown escape; use single quotes around a text with '\\'"
     } else if has("character") {
         "not valid YAML: put quotes around a value that begins with a special character"
     } else if has("not allowed in this context") {

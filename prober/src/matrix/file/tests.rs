@@ -334,9 +334,14 @@ fn counts_and_rates_are_read_as_people_type_them() {
     for word in ["--requests=10000", "--rate=1k", "--seed=18446744073709551615"] {
         assert!(row.arguments.iter().any(|known| known == word), "{word}: {:?}", row.arguments);
     }
-    for (value, part) in
-        [("many", "'many': not a count"), ("-5", "cannot be negative"), ("1.5", "whole")]
-    {
+    for (value, part) in [
+        ("many", "'requests' cannot be 'many': not a count; write"),
+        ("''", "'requests' cannot be '': not a count; write"),
+        ("-5", "'requests' cannot be '-5': a count cannot be negative; write"),
+        ("1.5", "'requests' cannot be '1.5': not a whole number; write"),
+        ("[1]", "'requests' must be one number or text"),
+        ("{a: 1}", "'requests' must be one number or text"),
+    ] {
         let said = read(&format!("targets:\n  - {{url: a, requests: {value}}}\n")).unwrap_err();
         let said = said.to_string();
         assert!(said.starts_with("mesh.yaml:2: ") && said.contains(part), "{value}: {said}");
