@@ -25,7 +25,6 @@ fn separator(text: &str, line: u64) -> u64 {
 }
 
 fn what(error: &Error, key: Option<&str>, empty: &str) -> String {
-    let of = |key: Option<&str>| key.map_or("the file".to_owned(), |key| format!("'{key}'"));
     match error {
         Error::Eof { .. } => format!("the file is empty; write at least {empty}"),
         Error::SerdeUnknownField { field, expected, .. } => {
@@ -38,7 +37,7 @@ fn what(error: &Error, key: Option<&str>, empty: &str) -> String {
         }
         Error::SerdeUnknownVariant { variant, expected, .. } => {
             let right = expected.join(", ");
-            format!("{} cannot be '{}'; write one of {right}", of(key), variant.escape_debug())
+            format!("{} cannot be '{}'; write one of {right}", named(key), variant.escape_debug())
         }
         Error::SerdeMissingField { field, .. } => format!("'{field}' is missing; add it"),
         Error::DuplicateMappingKey { key, .. } => {
@@ -48,16 +47,16 @@ fn what(error: &Error, key: Option<&str>, empty: &str) -> String {
         Error::MultipleDocuments { .. } => {
             "the file has two documents; remove the line '---' between them".to_owned()
         }
-        Error::NullIntoString { .. } => format!("{} has an empty value; write one", of(key)),
-        Error::InvalidScalar { ty, .. } => format!("{} must be {}", of(key), kind(ty)),
-        Error::InvalidBooleanStrict { .. } => format!("{} must be {}", of(key), kind("boolean")),
+        Error::NullIntoString { .. } => format!("{} has an empty value; write one", named(key)),
+        Error::InvalidScalar { ty, .. } => format!("{} must be {}", named(key), kind(ty)),
+        Error::InvalidBooleanStrict { .. } => format!("{} must be {}", named(key), kind("boolean")),
         Error::SerdeInvalidType { expected, .. } | Error::SerdeInvalidValue { expected, .. } => {
             let own = expected.strip_prefix("write ");
             own.map_or_else(|| wrong_kind(key), |_| expected.clone())
         }
         Error::Unexpected { expected, .. } => match (*expected, key) {
             ("sequence start", _) => {
-                format!("{} must be a list; write '- …' lines, or [ … ]", of(key))
+                format!("{} must be a list; write '- …' lines, or [ … ]", named(key))
             }
             ("mapping start", None) => {
                 format!("the file must have keys with values; write at least {empty}")
@@ -65,26 +64,38 @@ fn what(error: &Error, key: Option<&str>, empty: &str) -> String {
             ("mapping start", Some(key)) => {
                 format!("'{key}' must have keys with values; write 'KEY: VALUE' below it")
             }
-            ("string scalar", _) => format!("{} must be one value; remove the others", of(key)),
+            ("string scalar", _) => format!("{} must be one value; remove the others", named(key)),
             _ => wrong_kind(key),
         },
-        // Only our own readers of values give such errors. A text that does not begin with what to
-        // write begins with the value.
-        Error::Message { msg, .. } if msg.starts_with("write ") => msg.clone(),
-        Error::Message { msg, .. } if msg.starts_with('\'') => match key {
-            Some(key) => format!("'{key}' cannot be {msg}"),
-            None => msg.clone(),
-        },
-        // Serde's own words for a list or keys where several kinds of one value are allowed.
-        Error::Message { msg, .. } if msg.starts_with("data did not match any variant") => {
-            format!("{} must be one number or text", of(key))
-        }
+        Error::Message { msg, .. } => message(msg, key),
         Error::UnknownAnchor { .. } => {
             "an alias (*NAME) has no anchor (&NAME) before it; write the value itself".to_owned()
         }
         Error::ExternalMessage { msg, .. } => not_yaml(msg).to_owned(),
-        _ => format!("{} has YAML that is not supported here; write plain values", of(key)),
+        _ => not_supported(key),
     }
+}
+
+/// A message of our own readers of values: it begins with what to write, or with the value. Serde's
+/// own is about a list or keys where a number and a text are allowed.
+fn message(text: &str, key: Option<&str>) -> String {
+    match key {
+        _ if text.starts_with("write ") => text.to_owned(),
+        Some(key) if text.starts_with('\'') => format!("'{key}' cannot be {text}"),
+        None if text.starts_with('\'') => text.to_owned(),
+        Some(key) if text.starts_with("data did not match any variant") => {
+            format!("'{key}' must be one number or text")
+        }
+        _ => not_supported(key),
+    }
+}
+
+fn not_supported(key: Option<&str>) -> String {
+    format!("{} has YAML that is not supported here; write plain values", named(key))
+}
+
+fn named(key: Option<&str>) -> String {
+    key.map_or("the file".to_owned(), |key| format!("'{key}'"))
 }
 
 fn wrong_kind(key: Option<&str>) -> String {

@@ -246,10 +246,10 @@ impl Reader<'_> {
 fn nearest<'a>(kind: &str, name: &str, known: impl Iterator<Item = &'a str> + Clone) -> String {
     match usage::nearest(name, known.clone()) {
         Some(near) => format!("unknown {kind} '{name}'; did you mean '{near}'?"),
-        None => {
-            let known: Vec<_> = known.collect();
-            format!("unknown {kind} '{name}'; write one of {}", known.join(", "))
-        }
+        None => match known.collect::<Vec<_>>().join(", ").as_str() {
+            "" => format!("unknown {kind} '{name}'; add it under '{kind}s:'"),
+            known => format!("unknown {kind} '{name}'; write one of {known}"),
+        },
     }
 }
 

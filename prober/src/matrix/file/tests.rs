@@ -363,3 +363,12 @@ fn a_row_waits_for_the_first_answer_unless_it_runs_in_rounds() {
     let (long, short) = (matrix.rows[0].plan.longest(), matrix.rows[1].plan.longest());
     assert_eq!((long - short).as_secs(), 55, "a command may take the time of its wait");
 }
+
+#[test]
+fn a_source_of_a_file_without_sources_is_to_be_added() {
+    let said = read("targets:\n  - {url: a, from: x}\n").unwrap_err().to_string();
+    assert_eq!(said, "mesh.yaml:2: unknown source 'x'; add it under 'sources:'");
+    let known = read("sources: [{name: here, here: true}]\ntargets: [{url: a, from: x}]\n");
+    let said = known.unwrap_err().to_string();
+    assert!(said.ends_with("unknown source 'x'; write one of here"), "{said}");
+}
