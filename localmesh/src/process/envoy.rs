@@ -1,5 +1,6 @@
 //! Finds the Envoy program and reads its version. `envoy_config` makes its configuration.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -27,9 +28,8 @@ impl Envoy {
         let named = std::env::var_os("ENVOY").filter(|name| !name.is_empty());
         if let Some(path) = asked.map(Path::to_owned).or_else(|| named.map(PathBuf::from)) {
             if !path.is_file() {
-                return Err(Error::NoEnvoy {
-                    looked: format!("{} does not exist", path.display()),
-                });
+                let wrong = if path.exists() { "is not a file" } else { "does not exist" };
+                return Err(Error::NoEnvoy { looked: format!("{} {wrong}", path.display()) });
             }
             return Self::at(path);
         }
@@ -54,19 +54,33 @@ impl Envoy {
     }
 
     fn at(path: PathBuf) -> Result<Self, Error> {
-        let ran = Command::new(&path).arg("--version").stdin(Stdio::null()).output();
+        // A name without '/' would be looked up in PATH.
+        let program = std::path::absolute(&path).unwrap_or_else(|_| path.clone());
+        let ran = Command::new(&program).arg("--version").stdin(Stdio::null()).output();
         let said = match ran {
             Ok(output) => String::from_utf8_lossy(&output.stdout).into_owned(),
-            Err(error) => return Err(Error::NotEnvoy { path, said: usage::system_error(&error) }),
+            Err(error) => return Err(Error::NotEnvoy { path, said: why_not_run(&error) }),
         };
         match version(&said) {
-            Some(version) => Ok(Self { version: version.to_owned(), path }),
+            Some(version) => Ok(Self { version: version.to_owned(), path: program }),
             None => {
                 let first = said.lines().find(|line| !line.trim().is_empty());
                 let said = format!("--version prints {:?}", first.unwrap_or_default());
                 Err(Error::NotEnvoy { path, said })
             }
         }
+    }
+}
+
+/// Why the system does not run a file that exists.
+fn why_not_run(error: &io::Error) -> String {
+    /// The error of a file that is neither a program of this machine nor a script.
+    const ENOEXEC: i32 = 8;
+    match (error.kind(), error.raw_os_error()) {
+        (_, Some(ENOEXEC)) => "it is not a program for this machine".into(),
+        (io::ErrorKind::PermissionDenied, _) => "it is not executable".into(),
+        (io::ErrorKind::NotFound, _) => "the interpreter or loader that it names is missing".into(),
+        _ => usage::system_error(error),
     }
 }
 
@@ -92,6 +106,25 @@ fn on_path() -> Option<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_that_does_not_run_is_refused_in_our_words() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("envoy");
+        for (content, mode, part) in [
+            ("hello\n", 0o644, "it is not executable"),
+            ("#!/no/such/shell\n", 0o755, "interpreter or loader that it names is missing"),
+            ("\u{7f}ELF\n", 0o755, "not a program for this machine"),
+        ] {
+            std::fs::write(&file, content).unwrap();
+            std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).unwrap();
+            let said = Envoy::find(Some(&file)).unwrap_err().to_string();
+            assert!(said.contains(part), "{content:?}: {said}");
+        }
+        let said = Envoy::find(Some(folder.path())).unwrap_err().to_string();
+        assert!(said.contains("is not a file"), "{said}");
+    }
 
     #[test]
     fn the_version_is_read_and_judged() {
