@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use usage::whole::within;
 
 use localmesh::topology::DEFAULT_BLOCK;
 
@@ -91,7 +92,7 @@ pub(crate) enum Command {
 pub(crate) struct ScenarioArgs {
     /// Use the addresses 127.N.0.0/16
     #[arg(long, value_name = "N", default_value_t = DEFAULT_BLOCK,
-          value_parser = clap::value_parser!(u8).range(1..=254))]
+          value_parser = within(1_u8..=254))]
     pub(crate) block: u8,
     /// The Envoy to run [default: $ENVOY, what `make envoy` installed, PATH]
     #[arg(long, value_name = "FILE")]
@@ -119,7 +120,7 @@ pub(crate) enum Form {
 pub(crate) struct BlockArgs {
     /// The mesh on 127.N.0.0/16
     #[arg(long, value_name = "N", default_value_t = DEFAULT_BLOCK,
-          value_parser = clap::value_parser!(u8).range(1..=254))]
+          value_parser = within(1_u8..=254))]
     pub(crate) block: u8,
 }
 
@@ -135,10 +136,10 @@ pub(crate) struct MeshArgs {
     pub(crate) isolate: bool,
     /// Use the addresses 127.N.0.0/16; meshes on different blocks are independent
     #[arg(long, value_name = "N", default_value_t = DEFAULT_BLOCK,
-          value_parser = clap::value_parser!(u8).range(1..=254))]
+          value_parser = within(1_u8..=254))]
     pub(crate) block: u8,
     /// Port of the ingress gateways [default: 80 if it can be bound, else 8080]
-    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_name = "PORT", value_parser = within(1_u16..=65535))]
     pub(crate) ingress_port: Option<u16>,
     /// The Envoy to run [default: $ENVOY, what `make envoy` installed, PATH]
     #[arg(long, value_name = "FILE")]

@@ -95,7 +95,10 @@ fn act(block: u8, words: &[String]) -> anyhow::Result<ExitCode> {
     // Neither help nor the refusal of an invalid action needs a running mesh.
     let said = match Asked::parse(words) {
         Ok(Asked::Help(text)) => Some(text),
-        Ok(Asked::Action(_)) => remote::perform(block, words)?.map(|said| said + "\n"),
+        Ok(Asked::Action(_, own)) => {
+            let words = action::without_block(words);
+            remote::perform(own.unwrap_or(block), &words)?.map(|said| said + "\n")
+        }
         Err(why) => anyhow::bail!("{why} (see {})", action::see(words)),
     };
     // A closed pipe is not an error.

@@ -14,11 +14,14 @@ pub mod duration;
 mod exchange;
 #[cfg(feature = "json")]
 pub mod json;
+mod negative;
 mod values;
+pub mod whole;
 #[cfg(feature = "yaml")]
 pub mod yaml;
 
 pub use exchange::why_no_answer;
+pub use negative::try_parse_from;
 
 /// The exit code for wrong usage, and if the program could not run.
 pub const WRONG_USAGE: u8 = 2;
@@ -55,7 +58,7 @@ pub fn parse_with_advice<T: Parser + Advice>() -> Result<T, ExitCode> {
 }
 
 fn parse_or<T: Parser>(line: impl Fn(&clap::Error) -> String) -> Result<T, ExitCode> {
-    T::try_parse().map_err(|error| match error.kind() {
+    try_parse_from::<T>(std::env::args_os()).map_err(|error| match error.kind() {
         ErrorKind::DisplayHelp
         | ErrorKind::DisplayVersion
         | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {

@@ -9,6 +9,7 @@ mod settings;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
+use usage::whole::within;
 
 use crate::topology::{Locality, Mtls};
 
@@ -19,7 +20,7 @@ pub use arguments::{
 pub use help::{help, see};
 pub(crate) use settings::settings;
 
-use arguments::{locality, weights};
+use arguments::{account, locality, weights};
 
 /// One change of a running mesh. TARGET is a cluster (`gke1`), a pod (`gke1/echo2`), a
 /// gateway (`gke1/eastwestgateway`) or one process of a pod (`gke1/echo2/app`,
@@ -63,7 +64,7 @@ pub enum Action {
         /// Cluster, pod, gateway or process
         target: String,
         /// How long they are stopped, in percent of the time; 0 ends it
-        #[arg(value_parser = clap::value_parser!(u8).range(0..=99))]
+        #[arg(value_parser = within(0_u8..=99))]
         percent: u8,
     },
     /// Remove a pod from all endpoints, as a failing readiness probe does
@@ -90,7 +91,7 @@ pub enum Action {
         /// Workload, such as gke1/echo2
         workload: String,
         /// Pods
-        #[arg(value_parser = clap::value_parser!(u8).range(0..=i64::from(crate::topology::MAX_REPLICAS)))]
+        #[arg(value_parser = within(0..=crate::topology::MAX_REPLICAS))]
         replicas: u8,
     },
     /// Restart the pods of a workload one by one, as `kubectl rollout restart` does
@@ -170,7 +171,7 @@ pub enum Action {
         /// Service
         service: String,
         /// Retries after the first attempt
-        #[arg(value_parser = clap::value_parser!(u32).range(0..=10))]
+        #[arg(value_parser = within(0_u32..=10))]
         times: u32,
     },
     /// Set the service account that clients of a service accept: ACCOUNT, or off
@@ -179,6 +180,7 @@ pub enum Action {
         /// Service
         service: String,
         /// A service account in the namespace of the service
+        #[arg(value_parser = account)]
         account: String,
     },
     /// Give a pod a certificate for another service account
@@ -187,6 +189,7 @@ pub enum Action {
         /// Pod
         pod: String,
         /// Service account
+        #[arg(value_parser = account)]
         account: String,
     },
     /// Give a cluster a root certificate of its own
@@ -233,7 +236,7 @@ pub enum Action {
         #[arg(value_parser = duration)]
         delay: Duration,
         /// How many requests are affected, in percent
-        #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=100))]
+        #[arg(long, default_value_t = 100, value_parser = within(1_u32..=100))]
         percent: u32,
     },
     /// Make an application fail with a status; 200 ends it
@@ -242,10 +245,10 @@ pub enum Action {
         /// Pod
         pod: String,
         /// HTTP status, such as 503
-        #[arg(value_parser = clap::value_parser!(u16).range(200..=599))]
+        #[arg(value_parser = within(200_u16..=599))]
         status: u16,
         /// How many requests are affected, in percent
-        #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=100))]
+        #[arg(long, default_value_t = 100, value_parser = within(1_u32..=100))]
         percent: u32,
     },
     /// Undo the last change; each further undo takes back the change before it
@@ -274,6 +277,9 @@ pub enum Action {
     max_term_width = 80
 )]
 struct Line {
+    /// The mesh on 127.N.0.0/16 [default: 10]
+    #[arg(long, global = true, value_name = "N", value_parser = within(1_u8..=254))]
+    block: Option<u8>,
     #[command(subcommand)]
     action: Action,
 }
@@ -281,7 +287,8 @@ struct Line {
 /// What the words after `localmesh do` ask for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Asked {
-    Action(Action),
+    /// An action, and the block of the mesh if it is among its words.
+    Action(Action, Option<u8>),
     /// This text.
     Help(String),
 }
@@ -306,11 +313,28 @@ impl Asked {
             [name, rest @ ..] if rest.iter().any(asks) => vec![*name, "--help"],
             _ => words,
         };
-        match Line::try_parse_from(&words) {
-            Ok(Line { action }) => action.check_arguments().map(|()| Self::Action(action)),
+        match usage::try_parse_from(&words) {
+            Ok(Line { block, action }) => {
+                action.check_arguments().map(|()| Self::Action(action, block))
+            }
             Err(error) => help::read(&error, words[0]).map(Self::Help),
         }
     }
+}
+
+/// The words of an action without `--block N`, which tells the client whom to ask.
+#[must_use]
+pub fn without_block(words: &[String]) -> Vec<String> {
+    let mut words = words.iter();
+    let mut kept = Vec::new();
+    while let Some(word) = words.next() {
+        if word == "--block" {
+            words.next();
+        } else if !word.starts_with("--block=") {
+            kept.push(word.clone());
+        }
+    }
+    kept
 }
 
 impl Action {
@@ -320,7 +344,8 @@ impl Action {
     /// One line that says what is wrong.
     pub fn parse<S: AsRef<str>>(words: &[S]) -> Result<Self, String> {
         match Asked::parse(words)? {
-            Asked::Action(action) => Ok(action),
+            Asked::Action(action, None) => Ok(action),
+            Asked::Action(_, Some(_)) => Err("--block is not possible here; remove it".into()),
             Asked::Help(_) => Err("help is not an action".into()),
         }
     }

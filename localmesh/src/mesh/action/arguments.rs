@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 use usage::duration::{DurationError, parse_within};
+use usage::whole::within;
 
 use crate::topology::{
     Balancer, Destination, HashKey, Limits, Locality, Mirror, Outlier, RingHash,
@@ -17,19 +18,19 @@ pub struct OutlierArgs {
     /// on or off
     pub switch: Switch,
     /// Consecutive 5xx responses that eject an endpoint [default: 5]
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_parser = within(1..=u32::MAX))]
     pub consecutive: Option<u32>,
     /// Interval of the checks that end an ejection [default: 10s]
-    #[arg(long, value_parser = duration)]
+    #[arg(long, value_parser = period)]
     pub interval: Option<Duration>,
     /// Ejection time, multiplied by the number of ejections so far [default: 30s]
-    #[arg(long, value_parser = duration)]
+    #[arg(long, value_parser = period)]
     pub ejection_time: Option<Duration>,
     /// The largest share of ejected endpoints, in percent [default: 10]
-    #[arg(long, value_parser = clap::value_parser!(u32).range(0..=100))]
+    #[arg(long, value_parser = within(0_u32..=100))]
     pub max_percent: Option<u32>,
     /// Use all endpoints if fewer than this are healthy, in percent [default: 0, never]
-    #[arg(long, value_parser = clap::value_parser!(u32).range(0..=100))]
+    #[arg(long, value_parser = within(0_u32..=100))]
     pub panic_percent: Option<u32>,
 }
 
@@ -83,7 +84,7 @@ pub struct BalancerArgs {
     #[arg(long, value_parser = cookie_path)]
     pub path: Option<String>,
     /// ringhash: the smallest number of places on the ring [default: 1024]
-    #[arg(long, value_name = "SIZE", value_parser = clap::value_parser!(u64).range(1..=LARGEST_RING))]
+    #[arg(long, value_name = "SIZE", value_parser = within(1..=LARGEST_RING))]
     pub min_ring_size: Option<u64>,
 }
 
@@ -151,22 +152,22 @@ pub struct BreakerArgs {
     /// on or off
     pub switch: Switch,
     /// Connections (`tcp.maxConnections`); each endpoint may have one in any case
-    #[arg(long, value_name = "NUMBER", value_parser = limit())]
+    #[arg(long, value_name = "NUMBER", value_parser = limit)]
     pub max_connections: Option<u32>,
     /// Requests that wait for a connection (`http.http1MaxPendingRequests`)
-    #[arg(long, value_name = "NUMBER", value_parser = limit())]
+    #[arg(long, value_name = "NUMBER", value_parser = limit)]
     pub max_pending_requests: Option<u32>,
     /// Requests under way, with HTTP/1.1 too (`http.http2MaxRequests`)
-    #[arg(long, value_name = "NUMBER", value_parser = limit())]
+    #[arg(long, value_name = "NUMBER", value_parser = limit)]
     pub max_requests: Option<u32>,
     /// Retries under way (`http.maxRetries`)
-    #[arg(long, value_name = "NUMBER", value_parser = limit())]
+    #[arg(long, value_name = "NUMBER", value_parser = limit)]
     pub max_retries: Option<u32>,
 }
 
 /// Istio reads a limit as a signed number, and 0 as no limit.
-fn limit() -> clap::builder::RangedI64ValueParser<u32> {
-    clap::value_parser!(u32).range(1..=i64::from(i32::MAX))
+fn limit(text: &str) -> Result<u32, String> {
+    within(1..=i32::MAX.unsigned_abs())(text)
 }
 
 impl BreakerArgs {
@@ -195,7 +196,7 @@ pub struct MirrorArgs {
     #[arg(value_parser = mirror_to)]
     pub to: MirrorTo,
     /// How many requests are copied, in percent [default: 100]
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100))]
+    #[arg(long, value_parser = within(1_u32..=100))]
     pub percent: Option<u32>,
 }
 
@@ -266,6 +267,31 @@ pub(super) fn locality(text: &str) -> Result<Locality, String> {
 /// Reads a duration of at most an hour.
 pub(crate) fn duration(text: &str) -> Result<Duration, DurationError> {
     parse_within(text, Duration::ZERO..=Duration::from_hours(1))
+}
+
+/// Reads a duration of outlier detection: Istio and Envoy refuse 0.
+fn period(text: &str) -> Result<Duration, DurationError> {
+    parse_within(text, Duration::from_millis(1)..=Duration::from_hours(1))
+}
+
+/// The longest name in Kubernetes, in characters.
+const LONGEST_NAME: usize = 253;
+
+/// Reads the name of a service account: a DNS name, as in Kubernetes.
+pub(super) fn account(text: &str) -> Result<String, String> {
+    let belongs = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    let part = |part: &str| {
+        !part.is_empty()
+            && part.chars().all(belongs)
+            && !part.starts_with('-')
+            && !part.ends_with('-')
+    };
+    match text.len() <= LONGEST_NAME && text.split('.').all(part) {
+        true => Ok(text.to_owned()),
+        false => Err("not the name of a service account; use small letters, digits, '-' and '.', \
+                      such as other"
+            .into()),
+    }
 }
 
 /// Reads the lifetime of a cookie.
@@ -342,6 +368,18 @@ mod tests {
                     ),
                     Err(why) => prop_assert_eq!(why.lines().count(), 1),
                 }
+            }
+        }
+
+        /// Whatever is accepted can stand in a SPIFFE id.
+        #[test]
+        fn an_account_is_a_part_of_a_spiffe_id(text in "[a-b.-]{0,6}|\\PC{0,12}|[a-z]{250,256}") {
+            match account(&text) {
+                Ok(read) => {
+                    prop_assert!(read == text && !read.is_empty() && read.len() <= LONGEST_NAME);
+                    prop_assert!(!read.contains(['/', ' ', ':']) && read.is_ascii());
+                }
+                Err(why) => prop_assert_eq!(why.lines().count(), 1),
             }
         }
 

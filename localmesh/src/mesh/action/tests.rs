@@ -77,11 +77,64 @@ fn an_invalid_action_is_refused_in_one_line() {
         ("mirror echo2 a/b/c", "CLUSTER/SERVICE"),
         ("mirror echo2 /echo2", "CLUSTER/SERVICE"),
         ("undo all", "'all'"),
+        (
+            "outlier echo2 on --interval 0",
+            "'--interval <INTERVAL>': out of range; write a duration from 1ms to 1h",
+        ),
+        ("outlier echo2 on --ejection-time 0s", "a duration from 1ms to 1h"),
+        ("outlier echo2 on --interval 1us", "a duration from 1ms to 1h"),
+        ("outlier echo2 on --interval -1s", "a duration cannot be negative"),
+        (
+            "scale gke1/echo2 -1",
+            "invalid value '-1' for '<REPLICAS>': the number is out of range; write a number from 0 to 5",
+        ),
+        ("scale gke1/echo2 abc", "not a whole number; write one from 0 to 5"),
+        ("retries echo2 -1", "from 0 to 10"),
+        ("throttle gke1/echo2 -1", "from 0 to 99"),
+        ("mirror echo2 echo1 --percent -1", "from 1 to 100"),
+        (
+            "delay gke1/echo2 -5s",
+            "invalid value '-5s' for '<DELAY>': a duration cannot be negative",
+        ),
+        ("delay gke1/echo2 5s --percent -1", "from 1 to 100"),
+        ("abort gke1/echo2 abc", "not a whole number; write one from 200 to 599"),
+        ("abort gke1/echo2 -1", "from 200 to 599"),
+        ("breaker echo2 on --max-requests -1", "from 1 to 2147483647"),
+        ("san echo2 X", "not the name of a service account"),
+        ("san echo2 a/b", "not the name of a service account"),
+        ("account gke1/echo2 -a", "'-a'"),
     ] {
         let said = Action::parse_line(line).expect_err(line);
         assert!(said.contains(part), "{line}: {said}");
         assert_eq!(said.lines().count(), 1, "{said}");
     }
+    for words in
+        [&["san", "echo2", ""][..], &["san", "echo2", "x y"], &["account", "gke1/echo2", "a b"]]
+    {
+        let said = Action::parse(words).expect_err("not a name");
+        assert!(said.contains("'<ACCOUNT>'") && said.contains("service account"), "{said}");
+    }
+}
+
+#[test]
+fn the_block_of_the_mesh_can_follow_the_action() {
+    let words = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
+    for line in ["undo --block 112", "undo --block=112", "--block 112 undo"] {
+        let read = Asked::parse(&words(line)).expect(line);
+        assert_eq!(read, Asked::Action(Action::Undo, Some(112)), "{line}");
+        assert_eq!(without_block(&words(line)), ["undo"], "{line}");
+        let said = Action::parse_line(line).expect_err("a scenario has one mesh");
+        assert!(said.starts_with("--block"), "{said}");
+    }
+    let kept = words("mirror echo2 echo1 --percent 5");
+    assert_eq!(without_block(&kept), kept);
+    let default = format!("[default: {DEFAULT_BLOCK}]");
+    for (name, part) in [("undo", "--block <N>"), ("kill", default.as_str())] {
+        let Ok(Asked::Help(text)) = Asked::parse(&[name, "--help"]) else { panic!("help") };
+        assert!(text.contains(part), "{text}");
+    }
+    let said = Asked::parse(&words("undo --block 0")).expect_err("no block");
+    assert!(said.contains("from 1 to 254"), "{said}");
 }
 
 #[test]
