@@ -73,6 +73,7 @@ mod block {
     pub(super) const RESET: u8 = 67;
     pub(super) const SCREENS: u8 = 68;
     pub(super) const README: u8 = 69;
+    pub(super) const TAKEN_BACK: u8 = 30;
 }
 
 /// Enough requests to see both of two equal clusters. One of them is missed

@@ -61,8 +61,8 @@ pub enum Error {
         /// All processes.
         known: String,
     },
-    #[error("unknown cluster {0:?}")]
-    NoSuchCluster(String),
+    #[error("unknown cluster {name:?}; known: {known}")]
+    NoSuchCluster { name: String, known: String },
     #[error("unknown cluster, pod or process {name:?}; known: {known}")]
     NoSuchTarget {
         name: String,
@@ -80,12 +80,15 @@ pub enum Error {
     /// The sidecar of an application injects its faults.
     #[error("{0} has no application behind a sidecar; choose a pod such as gke1/echo2")]
     NoSidecar(String),
-    #[error("{envoy} rejected its configuration: {said}")]
-    Refused {
-        envoy: String,
-        /// The last line of its log.
-        said: String,
-    },
+    #[error("{0} has no sidecar, so it cannot use mTLS; choose a service with a sidecar")]
+    NoMtls(String),
+    #[error("{0} has no certificate; choose a pod with a sidecar, such as gke1/echo2")]
+    NoCertificate(String),
+    #[error("the Envoy {envoy:?} refused its configuration; its log says why: {}", log.display())]
+    Refused { envoy: String, log: PathBuf },
+    /// As [`Error::Refused`], and the mesh is again as it was.
+    #[error("the Envoy {envoy:?} refused this change, so it was undone; its log says why: {}", log.display())]
+    TakenBack { envoy: String, log: PathBuf },
     #[error("no mesh runs on 127.{0}.0.0/16; start one with `localmesh up`, or give its --block")]
     NotRunning(u8),
     /// The running mesh did not answer, or in an unknown format.
@@ -139,6 +142,12 @@ impl From<certs::Error> for Error {
 }
 
 impl Error {
+    /// Makes an [`Error::NoSuchCluster`] from the names that exist.
+    pub(crate) fn no_such_cluster<'a>(name: &str, known: impl Iterator<Item = &'a String>) -> Self {
+        let known: Vec<_> = known.map(String::as_str).collect();
+        Self::NoSuchCluster { name: name.to_owned(), known: known.join(", ") }
+    }
+
     /// Makes an [`Error::File`] from an I/O error.
     pub(crate) fn file(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();

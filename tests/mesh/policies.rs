@@ -229,7 +229,10 @@ fn mesh_policy_what_a_mirror_names_must_exist() {
     for (line, part) in [
         ("mirror echo3 echo2", "unknown service \"echo3\""),
         ("mirror echo2 echo3", "unknown service \"echo3\"; known: echo1, echo2"),
-        ("mirror echo2 eks1/echo2", "unknown cluster \"eks1\""),
+        ("mirror echo2 eks1/echo2", "unknown cluster \"eks1\"; known: kops, gke1"),
+        ("mtls echo1 strict", "echo1 has no sidecar"),
+        ("san echo1 other", "echo1 has no sidecar"),
+        ("account gke1/echo1 other", "gke1/echo1 has no certificate"),
         ("breaker echo3 off", "unknown service \"echo3\""),
     ] {
         let words: Vec<_> = line.split(' ').map(str::to_owned).collect();

@@ -187,6 +187,16 @@ fn scenarios_do_changes_a_mesh_that_runs_and_state_shows_it() {
     assert_eq!((reset.code, reset.stdout.as_str()), (0, as_it_was), "{reset:?}");
     assert_eq!(held(block::DO), [(local.clone(), 1), (gateway.clone(), 1)]);
     act(&["undo"]).refused(&["nothing to undo"]);
+    let block = block::DO.to_string();
+    let words = ["do", "kill", "gke1/echo1", "--block", &block];
+    let mut killed = crate::harness::command("localmesh");
+    let killed = finish(killed.args(words));
+    assert_eq!((killed.code, killed.stdout.as_str()), (0, ""), "{killed:?}");
+    let again = act(&["kill", "gke1/echo1"]);
+    let unchanged = "nothing changed: the mesh was already in this state\n";
+    assert_eq!((again.code, again.stdout.as_str()), (0, unchanged), "{again:?}");
+    let undone = act(&["undo"]);
+    assert_eq!(undone.stdout, "undone: kill gke1/echo1\n", "{undone:?}");
     done("breaker echo2 on --max-connections 1");
     let said = finish(&mut localmesh(&["state"], block::DO));
     let limited = "svc.cluster.local (limits: connections 1)\n";

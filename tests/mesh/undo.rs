@@ -1,5 +1,6 @@
 //! `do undo` and `do reset`: the mesh becomes what it was, processes and certificates too.
 
+use localmesh::action::Action;
 use localmesh::state::State;
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -51,8 +52,15 @@ fn mesh_undo_takes_changes_back_one_by_one() {
         assert_eq!(before.last() == Some(&lasting(&mesh)), unseen, "{line}");
     }
     // Neither what changes nothing nor what is refused can be undone.
-    act(&mut mesh, "failover echo2 on");
-    act(&mut mesh, "stop gke1/echo2");
+    for (line, part) in [
+        ("failover echo2 on", "nothing changed: failover needs outlier detection"),
+        ("stop gke1/echo2", "nothing changed: the mesh was already"),
+        ("kill gke1", "nothing changed: the mesh was already"),
+    ] {
+        let words: Vec<_> = line.split(' ').map(str::to_owned).collect();
+        let text = mesh.act(&words).expect(line).expect("it is said");
+        assert!(text.starts_with(part), "{line}: {text}");
+    }
     mesh.act(&["kill".to_owned(), "gke1/echo9".to_owned()]).expect_err("no such pod");
     for (line, before) in CHANGES.iter().zip(before).rev() {
         assert_eq!(said(&mut mesh, "undo"), format!("undone: {line}"));
@@ -98,4 +106,23 @@ fn mesh_reset_brings_everything_back() {
     // A mesh that is as it was stays so.
     said(&mut mesh, "reset");
     assert_eq!(lasting(&mesh), start);
+}
+
+/// `localmesh do` refuses an interval of 0, so this is what another refusal of Envoy does.
+#[test]
+fn mesh_undo_takes_back_what_an_envoy_refuses() {
+    let mut mesh = two_clusters(block::TAKEN_BACK);
+    let start = lasting(&mesh);
+    let Ok(Action::Outlier(mut outlier)) = Action::parse_line("outlier echo2 on") else {
+        panic!("an action")
+    };
+    outlier.interval = Some(Duration::ZERO);
+    let why = mesh.perform(&Action::Outlier(outlier)).expect_err("Envoy refuses it").to_string();
+    assert!(why.contains("refused this change, so it was undone"), "{why}");
+    assert!(!why.contains("Proto") && !why.contains(": :"), "{why}");
+    assert_eq!(lasting(&mesh), start);
+    act(&mut mesh, "split echo2 kops=100");
+    let answers = from_sidecar(&mesh, "gke1").ask_times(ENOUGH);
+    assert_eq!(clusters(&answers), exactly(["kops"]));
+    assert_eq!(said(&mut mesh, "undo"), "undone: split echo2 kops=100");
 }

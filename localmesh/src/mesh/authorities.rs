@@ -58,11 +58,9 @@ impl Authorities {
     /// Gives one cluster a root of its own.
     pub(crate) fn new_root(&mut self, cluster: &str, trust: Trust) -> Result<(), Error> {
         let root = Authority::root(KEYS)?;
-        let authority = self
-            .clusters
-            .iter_mut()
-            .find(|authority| authority.name == cluster)
-            .ok_or_else(|| Error::NoSuchCluster(cluster.to_owned()))?;
+        let at = self.clusters.iter().position(|authority| authority.name == cluster);
+        let at = at.ok_or_else(|| self.no_such_cluster(cluster))?;
+        let authority = &mut self.clusters[at];
         authority.issuer = Arc::new(root.intermediate(cluster, KEYS)?);
         let old = std::mem::replace(&mut authority.trusted, root.certificate_pem().to_owned());
         if trust == Trust::BothRoots {
@@ -80,9 +78,13 @@ impl Authorities {
         self.clusters.iter().find(|authority| authority.name == cluster)
     }
 
+    fn no_such_cluster(&self, name: &str) -> Error {
+        Error::no_such_cluster(name, self.clusters.iter().map(|authority| &authority.name))
+    }
+
     /// Makes a certificate for a pod, with the roots that it trusts.
     pub(crate) fn issue(&self, cluster: &str, pod: &Pod) -> Result<Workload, Error> {
-        let authority = self.of(cluster).ok_or_else(|| Error::NoSuchCluster(cluster.to_owned()))?;
+        let authority = self.of(cluster).ok_or_else(|| self.no_such_cluster(cluster))?;
         let id = SpiffeId::new(TRUST_DOMAIN, &pod.namespace, &pod.account)?;
         let mut workload = authority.issuer.workload(&id, KEYS, WORKLOAD_VALIDITY)?;
         workload.root_pem.clone_from(&authority.trusted);

@@ -84,10 +84,8 @@ impl Mesh {
     }
 
     fn write_secrets(&self, cluster: &str) -> Result<(), Error> {
-        let cluster = self
-            .topology
-            .cluster(cluster)
-            .ok_or_else(|| Error::NoSuchCluster(cluster.to_owned()))?;
+        let found = self.topology.cluster(cluster);
+        let cluster = found.ok_or_else(|| self.no_such_cluster(cluster))?;
         cluster.pods.iter().try_for_each(|pod| {
             files::write_secrets(&self.authorities, cluster, pod, self.folder.path())
         })

@@ -76,7 +76,11 @@ impl Mesh {
 
     pub(super) fn known_cluster(&self, name: &str) -> Result<usize, Error> {
         let place = self.topology.clusters.iter().position(|cluster| cluster.name == name);
-        place.ok_or_else(|| Error::NoSuchCluster(name.to_owned()))
+        place.ok_or_else(|| self.no_such_cluster(name))
+    }
+
+    pub(super) fn no_such_cluster(&self, name: &str) -> Error {
+        Error::no_such_cluster(name, self.topology.clusters.iter().map(|cluster| &cluster.name))
     }
 
     pub(super) fn known_clusters(&self, weights: &[(String, u32)]) -> Result<(), Error> {

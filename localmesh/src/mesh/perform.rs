@@ -18,13 +18,24 @@ use crate::topology::{Destination, Fault, Locality, LocalityLb, Mirror, Role, Se
 const DRAIN: Duration = Duration::from_secs(5);
 const POLL: Duration = Duration::from_millis(5);
 impl Mesh {
-    /// Performs an action. Returns once it is in force. Long because it has one arm per
-    /// action.
+    /// Performs an action. Returns once it is in force.
     ///
     /// # Errors
     /// If the action names something that does not exist, an Envoy refuses its configuration,
-    /// or a process does not start again.
+    /// or a process does not start again. What an Envoy has refused is taken back.
     pub fn perform(&mut self, action: &Action) -> Result<(), Error> {
+        let before = self.snapshot();
+        match self.change_by(action) {
+            Err(Error::Refused { envoy, log }) => {
+                self.restore(&before)?;
+                Err(Error::TakenBack { envoy, log })
+            }
+            done => done,
+        }
+    }
+
+    /// Long because it has one arm per action.
+    fn change_by(&mut self, action: &Action) -> Result<(), Error> {
         match action {
             Action::Kill { target } => self.on_processes(target, Process::kill),
             Action::Stop { target } => {
@@ -87,15 +98,22 @@ impl Mesh {
                 self.change(&args.service, |service| service.policy.limits = limits)
             }
             Action::Mirror(args) => self.mirror(args),
-            Action::Mtls { service, mode } => self.change(service, |service| service.mtls = *mode),
+            Action::Mtls { service, mode } => {
+                self.known_to_use_mtls(service)?;
+                self.change(service, |service| service.mtls = *mode)
+            }
             Action::Retries { service, times } => {
                 self.change(service, |service| service.policy.retries = *times)
             }
             Action::Undo => self.undo().map(|_| ()),
             Action::Reset => self.reset().map(|_| ()),
-            Action::San { service, account } => self.change(service, |service| {
-                service.policy.sans = (account != "off").then(|| vec![service.spiffe_of(account)]);
-            }),
+            Action::San { service, account } => {
+                self.known_to_use_mtls(service)?;
+                self.change(service, |service| {
+                    let sans = (account != "off").then(|| vec![service.spiffe_of(account)]);
+                    service.policy.sans = sans;
+                })
+            }
         }
     }
 
@@ -127,7 +145,11 @@ impl Mesh {
     }
 
     fn change_account(&mut self, pod: &str, account: &str) -> Result<(), Error> {
-        let PodPlace { cluster, pod } = self.find_pod(pod)?;
+        let name = pod;
+        let PodPlace { cluster, pod } = self.find_pod(name)?;
+        if !files::needs_secrets(&self.topology.clusters[cluster].pods[pod]) {
+            return Err(Error::NoCertificate(name.to_owned()));
+        }
         account.clone_into(&mut self.topology.clusters[cluster].pods[pod].account);
         let home = &self.topology.clusters[cluster];
         files::write_secrets(&self.authorities, home, &home.pods[pod], self.folder.path())?;
@@ -195,6 +217,14 @@ impl Mesh {
         let at = self.known_service(service)?;
         change(&mut self.topology.services[at]);
         self.publish()
+    }
+
+    fn known_to_use_mtls(&self, service: &str) -> Result<(), Error> {
+        let at = self.known_service(service)?;
+        match self.topology.services[at].sidecar {
+            true => Ok(()),
+            false => Err(Error::NoMtls(service.to_owned())),
+        }
     }
 
     fn mark(&mut self, pod: &str, ready: bool) -> Result<(), Error> {

@@ -46,10 +46,11 @@ impl Mesh {
             }
         }
         let deadline = Instant::now() + PATIENCE;
-        for (process, before, changed) in waits {
-            self.taken(process, &before, &changed, deadline)?;
-        }
-        Ok(())
+        // Waits for all Envoys even after a refusal: a late answer must not count for the next change.
+        let taken = waits
+            .into_iter()
+            .map(|(process, before, changed)| self.taken(process, &before, &changed, deadline));
+        taken.fold(Ok(()), Result::and)
     }
 
     /// Waits until an Envoy has loaded its changed files.
@@ -69,8 +70,8 @@ impl Mesh {
             for prefix in changed {
                 for wrong in ["update_rejected", "update_failure"] {
                     if grown(&now, &format!("{prefix}.{wrong}")) {
-                        let said = process.log_tail(1).join(" ");
-                        return Err(Error::Refused { envoy: name.clone(), said });
+                        let log = process.program.log.clone();
+                        return Err(Error::Refused { envoy: name.clone(), log });
                     }
                 }
             }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::action::Action;
+use super::action::{Action, Switch};
 use super::files;
 use super::history::Snapshot;
 use super::ready;
@@ -14,7 +14,7 @@ use crate::topology::{Pod, Topology};
 
 impl Mesh {
     /// Performs the action that these words name, so that it can be undone. Returns once it is in
-    /// force, with what there is to say about `undo` and `reset`.
+    /// force, with what there is to say: what `undo` has taken back, or that nothing changed.
     ///
     /// # Errors
     /// If the words are not an action, or as [`Mesh::perform`]. What an action has changed before
@@ -28,12 +28,35 @@ impl Mesh {
                 let before = self.snapshot();
                 let done = self.perform(&action);
                 // An action that changed nothing is not worth an undo.
-                if self.snapshot() != before {
+                let changed = self.snapshot() != before;
+                if changed {
                     self.history.push(words.join(" "), before);
                 }
-                done.map(|()| None)
+                done.map(|()| self.without_effect(&action, changed))
             }
         }
+    }
+
+    /// What there is to say about an action that has no effect.
+    fn without_effect(&self, action: &Action, changed: bool) -> Option<String> {
+        match action {
+            Action::Failover { service, switch: Switch::On } if !self.ejects(service) => {
+                let said = if changed { "no effect yet" } else { "nothing changed" };
+                Some(format!(
+                    "{said}: failover needs outlier detection; run localmesh do outlier {service} on"
+                ))
+            }
+            // Afterwards, the pods are what they were.
+            Action::Restart { .. } => None,
+            _ if changed => None,
+            _ => Some("nothing changed: the mesh was already in this state".into()),
+        }
+    }
+
+    /// Whether a service has outlier detection.
+    fn ejects(&self, service: &str) -> bool {
+        let mut services = self.topology.services.iter();
+        services.any(|known| known.name == service && known.policy.outlier.is_some())
     }
 
     /// Takes back the last change. Returns what it was.
@@ -58,7 +81,7 @@ impl Mesh {
         Ok("the mesh is as it was when it started".into())
     }
 
-    fn snapshot(&self) -> Snapshot {
+    pub(super) fn snapshot(&self) -> Snapshot {
         let conditions = self.processes.iter();
         let conditions = conditions.map(|p| (p.program.name.clone(), p.condition())).collect();
         Snapshot {
@@ -70,7 +93,7 @@ impl Mesh {
 
     /// Makes the mesh what it was. Processes that shall run do so first, because pods and
     /// settings change only with their help; others are ended, frozen or throttled last.
-    fn restore(&mut self, then: &Snapshot) -> Result<(), Error> {
+    pub(super) fn restore(&mut self, then: &Snapshot) -> Result<(), Error> {
         self.restore_cuts(&then.topology)?;
         self.revive(&then.conditions)?;
         self.restore_pods(&then.topology)?;

@@ -210,8 +210,9 @@ fn reached(admin: &SocketAddrV4, scenario: &Scenario, mesh: &Mesh) -> bool {
 fn arguments(scenario: &Scenario, mesh: &Mesh, place: &Place<'_>) -> Result<Vec<String>, Error> {
     let mut arguments: Vec<String> = ["--output", "json", "--quiet"].map(Into::into).into();
     let cluster = &scenario.from.cluster;
-    let home =
-        mesh.topology().cluster(cluster).ok_or_else(|| Error::NoSuchCluster(cluster.clone()))?;
+    let clusters = &mesh.topology().clusters;
+    let unknown = || Error::no_such_cluster(cluster, clusters.iter().map(|known| &known.name));
+    let home = mesh.topology().cluster(cluster).ok_or_else(unknown)?;
     let port = mesh.topology().ingress_port;
     let service = mesh.topology().services.iter().position(|s| s.name == SERVICE);
     let (target, to) = match scenario.from.way {
@@ -221,7 +222,7 @@ fn arguments(scenario: &Scenario, mesh: &Mesh, place: &Place<'_>) -> Result<Vec<
         }
         Way::Ingress => (format!("{}/{SERVICE}", home.host), home.ingress_gateways().next()),
     };
-    let to = to.ok_or_else(|| Error::NoSuchCluster(cluster.clone()))?.listens(port);
+    let to = to.ok_or_else(unknown)?.listens(port);
     arguments.extend(["--target".into(), target, "--connect-to".into(), format!("::{to}")]);
     arguments.extend(scenario.load.iter().cloned());
     arguments.push("--explain".into());
