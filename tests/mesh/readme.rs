@@ -110,9 +110,11 @@ fn mesh_readme_commands_work_as_they_are_printed() {
 /// A watch serves its metrics and ends at SIGTERM.
 fn watches(mut watch: Background, port: u16) {
     let url = format!("http://127.0.0.1:{port}/metrics");
-    harness::wait_until("a round has answers", || {
+    harness::wait_until("each row has answers", || {
         let said = finish(Command::new("curl").args(["-s", &url]));
-        said.stdout.contains("backend_cluster=\"gke1\"").then_some(())
+        let answers =
+            ["kops", "gke1"].map(|name| format!("prober_answers_total{{source=\"{name}:"));
+        answers.iter().all(|part| said.stdout.contains(part)).then_some(())
     });
     watch.signal(rustix::process::Signal::TERM);
     assert_eq!(watch.wait(), 0, "{}", watch.said_all());

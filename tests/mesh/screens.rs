@@ -161,7 +161,7 @@ fn mesh_first_screens_say_what_is_wrong_and_the_page_shows_them() {
             title: "A dead cluster",
             shown: "prober echo2:8080 --expect 'exactly kops,gke1'",
             hidden: vec![format!("--connect-to=::{sidecar}")],
-            says: &["FAIL exactly kops,gke1: gke1 gave none of", "the mesh retried", "certs show"],
+            says: &["FAIL exactly kops,gke1: gke1 gave none of", "the mesh retried", "--explain"],
         },
         Screen {
             title: "An expired certificate",

@@ -25,7 +25,8 @@ fn verdicts(mesh: &Mesh, load: &[&str], expectations: &[&str]) -> (Vec<String>, 
         () => 0,
     };
     assert_eq!(code, worst, "{row}");
-    (words, row)
+    assert_eq!((&judged[0]["expectation"], words[0].as_str()), (&"errors = 0".into(), "pass"));
+    (words[1..].to_vec(), row)
 }
 
 #[test]

@@ -91,8 +91,8 @@ mod tests {
     fn a_failing_endpoint_is_named_with_the_command_to_run() {
         let mut report = samples::matrix();
         let lines = of(&report);
-        let first = "from kops:istio-enabled: curl echo2:8080: 'exactly kops,gke1': gke1 never answered, \
-                     and 50 requests failed and the mesh retried 1 of 55 answers";
+        let first = "from kops:istio-enabled: curl echo2:8080: 'exactly kops,gke1': gke1 never answered; \
+                     50 requests failed, and the mesh retried 1 of 55 answers";
         assert!(lines[0].starts_with(first), "{lines:?}");
         assert_eq!(
             lines.iter().filter(|line| line.contains("'exactly kops,gke1'")).count(),

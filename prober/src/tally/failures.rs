@@ -213,8 +213,7 @@ fn differs(word: &str) -> bool {
         "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
     ];
     let has_digit = word.chars().any(|c| c.is_ascii_digit());
-    let parts = || word.split(['-', '_']);
-    has_digit || OF_DATES.contains(&word) || parts().any(|part| has_random_letters(part))
+    has_digit || OF_DATES.contains(&word) || word.split(['-', '_']).any(has_random_letters)
 }
 
 /// Whether a token looks like base64: long, of letters in both cases, and with digits or signs.

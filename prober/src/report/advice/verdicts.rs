@@ -135,10 +135,10 @@ fn missing(said: &str, row: &Row, tally: &Tally) -> String {
     let dead: Vec<_> = failed.into_iter().chain(retried).collect();
     if !dead.is_empty() {
         return format!(
-            "{said}, and {}: the mesh seems to know endpoints that it cannot reach. Find out which: \
+            "{said}; {}: the mesh seems to know endpoints that it cannot reach. Find out which: \
              run prober again with --explain, or 'istioctl proxy-config endpoint POD' with a pod of \
              the source",
-            dead.join(" and "),
+            dead.join(", and "),
         );
     }
     let local = if row.source.is_some() {
@@ -274,7 +274,7 @@ mod tests {
         part(
             "exactly kops,mars",
             |tally| times(tally, "kops", 30),
-            "mars never answered, and the mesh retried 2 of",
+            "mars never answered; the mesh retried 2 of",
         );
         part("p50 < 1us", |_| {}, "All backends are slow");
         part("retried = 0", |_| {}, "retries of the mesh hide it");
