@@ -42,6 +42,51 @@ fn a_kept_body_is_a_copy_for_every_request_but_its_own() {
     assert_eq!(what, "a copy: it answers another request (its body has another x-probe-id)");
 }
 
+/// An application may count the age of its own data.
+#[test]
+fn a_body_with_the_id_of_the_request_is_no_copy_whatever_the_headers_say() {
+    let server = Server::start(|mut stream, _| {
+        let head = servers::read_head(&stream);
+        let body = format!("{WHOAMI}X-Probe-Id: {}\r\n\r\n", probe_id(&head));
+        let _ = stream.write_all(response("200 OK", "age: 12\r\n", &body).as_bytes());
+        servers::linger(&stream);
+    });
+    let (_, found) = row(&["-t", &server.target(), "-n", "10", "--identify=whoami"]);
+    assert_eq!(answers_and_copies(&found), (10, 0), "{found}");
+}
+
+/// An error that a cache kept says nothing about the backend that it names.
+#[test]
+fn a_kept_error_blames_no_pod() {
+    let headers = "x-echo-pod: p1\r\nx-echo-cluster: c1\r\nx-cache: HIT\r\nage: 20\r\n";
+    let server = Server::start(answering(response("500 Internal Server Error", headers, "gone")));
+    let (code, found) = row(&["-t", &server.target(), "-n", "10"]);
+    assert_eq!((code, answers_and_copies(&found)), (1, (0, 10)), "{found}");
+    assert_eq!(found.get("failed_by"), None, "{found}");
+}
+
+/// A request that failed at its third attempt was retried, and failed all the same.
+#[test]
+fn the_retries_of_failures_count() {
+    let server = Server::start(move |mut stream, n| {
+        servers::read_head(&stream);
+        let answer = match n % 4 {
+            0 => response("503 Service Unavailable", "x-envoy-attempt-count: 3\r\n", "busy"),
+            _ => response("200 OK", "x-envoy-attempt-count: 1\r\n", &line("p-7", "kops")),
+        };
+        let _ = stream.write_all(answer.as_bytes());
+        servers::linger(&stream);
+    });
+    let flags = ["-t", &server.target(), "-n", "40", "-c", "1", "-e", "retried = 0"];
+    let said = run("prober", flags);
+    assert_eq!(said.code, 1, "{said:?}");
+    assert!(said.stdout.contains("retried = 0: the mesh retried 10 of 40 requests"), "{said:?}");
+    assert!(said.stdout.contains("10 failed, 10 retried by the mesh"), "{said:?}");
+    let nobody = servers::nobody().to_string();
+    let said = run("prober", ["-t", &nobody, "-n", "5"]);
+    assert!(said.stdout.contains("5 failed, retries not reported"), "{said:?}");
+}
+
 #[test]
 fn a_cache_that_says_so_is_believed() {
     let (text, echo) = (line("p-7", "kops"), "x-echo-pod: p-7\r\nx-echo-cluster: kops\r\n");

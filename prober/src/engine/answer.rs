@@ -221,12 +221,19 @@ impl<'a> ResponseReader<'a> {
             copy::is_from_cache(name, value).then_some((name, value))
         };
         match head.cache.then(|| head.find(self.buffers.buffer(), found)).flatten() {
+            Some(_) if self.prints_own_id() => Ok(()),
             Some((name, value)) => {
                 let value = identity::excerpt(value, MAX_QUOTED);
                 Err(self.copied(&format!("{name}: {value} (a cache on the path answered)")))
             }
             None => Ok(()),
         }
+    }
+
+    /// Whether an application prints the id of this request, so that it made the answer for it.
+    fn prints_own_id(&self) -> bool {
+        let body = || self.decoded(self.buffers.body(self.response)).0;
+        self.plan.identify.is_some() && printed::is_own(&body(), self.probe_id)
     }
 
     /// Whether an answer states the id of this request; a server may have got it twice.

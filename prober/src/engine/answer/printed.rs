@@ -9,11 +9,22 @@ use regex::bytes::Regex;
 /// name in a list of names.
 const VALUE: &str = r#"["']?\s*[:=]\s*\[?\s*["']?([0-9A-Za-z._-]+)"#;
 
-static PROBE_ID: LazyLock<Option<Regex>> = LazyLock::new(|| of(echo_reply::headers::PROBE_ID));
-static ATTEMPT: LazyLock<Option<Regex>> = LazyLock::new(|| of(echo_reply::headers::ENVOY_ATTEMPT));
+/// What stands between a name and its value in lists of pairs (`["X-Probe-Id", "…"]`, `"name": "…",
+/// "value": "…"`), cells of a table, and the variables of CGI. Only values of the right form count there.
+const APART: &str = r#"["']?\s*(?:[:=,]|</t[dh]>\s*<t[dh][^>]{0,40}>|</dt>\s*<dd>)\s*(?:["']value["']\s*:\s*)?\[?\s*["']?"#;
 
-fn of(header: &str) -> Option<Regex> {
-    Regex::new(&format!(r"(?i-u)\b{header}{VALUE}")).ok()
+/// The form of a probe id: `wire::probe_id`.
+const ID: &str = "((?:[0-9a-f]+-)+[0-9a-f]{12})";
+
+static PROBE_ID: LazyLock<Option<Regex>> =
+    LazyLock::new(|| of(echo_reply::headers::PROBE_ID, VALUE, ID));
+static ATTEMPT: LazyLock<Option<Regex>> =
+    LazyLock::new(|| of(echo_reply::headers::ENVOY_ATTEMPT, VALUE, "([0-9]{1,3})"));
+
+/// A header, also named as CGI names it (`HTTP_X_PROBE_ID`).
+fn of(header: &str, value: &str, apart: &str) -> Option<Regex> {
+    let name = header.replace('-', "[-_]");
+    Regex::new(&format!(r"(?i-u)(?:\b|HTTP_){name}(?:{APART}{apart}\b|{value})")).ok()
 }
 
 /// Whether a body prints the probe id of another request, and not the `own` one.
@@ -21,6 +32,12 @@ fn of(header: &str) -> Option<Regex> {
 pub(super) fn is_of_another(body: &[u8], own: &[u8]) -> bool {
     let mut ids = values(&PROBE_ID, body).peekable();
     ids.peek().is_some() && !ids.any(|id| id == own)
+}
+
+/// Whether a body prints the `own` probe id.
+#[must_use]
+pub(super) fn is_own(body: &[u8], own: &[u8]) -> bool {
+    values(&PROBE_ID, body).any(|id| id == own)
 }
 
 /// The attempt that a body prints: the largest, if it prints several.
@@ -34,7 +51,8 @@ fn values<'b>(
     body: &'b [u8],
 ) -> impl Iterator<Item = &'b [u8]> {
     let found = header.iter().flat_map(move |header| header.captures_iter(body));
-    found.filter_map(|captures| captures.get(1)).map(|value| value.as_bytes())
+    let value = |captures: regex::bytes::Captures<'b>| captures.get(1).or_else(|| captures.get(2));
+    found.filter_map(value).map(|value| value.as_bytes())
 }
 
 #[cfg(test)]
@@ -45,13 +63,18 @@ mod tests {
     const OWN: &[u8] = b"1a-2b-000000000003";
 
     /// How whoami, its `/api`, echo-basic and Istio's echo print a header.
-    fn forms(name: &str, value: &str) -> [String; 5] {
+    fn forms(name: &str, value: &str) -> [String; 10] {
         [
             format!("Hostname: w\nGET / HTTP/1.1\r\nHost: a\r\n{name}: {value}\r\n\r\n"),
             format!(r#"{{"hostname":"w","headers":{{"{name}":["{value}"],"X":["y"]}}}}"#),
             format!("{{\n \"headers\": {{\n  \"{name}\": [\n   \"{value}\"\n  ]\n }}\n}}"),
             format!("ServiceVersion=v1\nRequestHeader={name}:{value}\nHostname=b\n"),
             format!(r#"{{"request": {{"headers": {{"{}": "{value}"}}}}}}"#, name.to_lowercase()),
+            format!(r#"{{"headers":[{{"name":"{name}","value":"{value}"}}]}}"#),
+            format!(r#"{{"rawHeaders":["{name}","{value}","Accept","*/*"]}}"#),
+            format!("<tr><td>{name}</td><td>{value}</td></tr>"),
+            format!("<dt>{name}</dt><dd>{value}</dd>"),
+            format!("HTTP_{}={value}\n", name.to_uppercase().replace('-', "_")),
         ]
     }
 
