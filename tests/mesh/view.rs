@@ -197,15 +197,16 @@ fn mesh_view_a_frozen_gateway_slows_half_of_the_requests_and_fails_hardly_any() 
     rustix::process::kill_process(pid, rustix::process::Signal::STOP).unwrap();
     let mut prober = Command::new(bin("prober"));
     prober.arg("matrix").arg(mesh.matrix_path());
-    // 20 coin flips, so that all are of one side with a probability of 2e-6.
-    prober.args(["--only", "from kops:istio-enabled", "-n", "20", "-o", "json", "--quiet"]);
+    // A request that waits makes LEAST_REQUEST choose the other side three times of four: of 40, the
+    // first alone meets the frozen gateway with a probability of 1e-5.
+    prober.args(["--only", "from kops:istio-enabled", "-n", "40", "-o", "json", "--quiet"]);
     let said = finish(&mut prober);
     rustix::process::kill_process(pid, rustix::process::Signal::CONT).unwrap();
     let report: Value = serde_json::from_str(&said.stdout).expect("a report");
     let row = &report["rows"][0];
     assert_eq!(only_cluster(row), "kops");
     // Now and then a retry meets the frozen gateway again, and two waits exceed --max-time.
-    assert!(number(row, "retried") > 0 && number(row, "failed") <= 5, "{row}");
+    assert!(number(row, "retried") > 0 && number(row, "failed") <= 10, "{row}");
     let slowest = row["backends"][0]["latency"]["max_us"].as_u64();
     assert!(slowest >= Some(9_900_000), "Envoy waits for 10 s before it retries: {row}");
 }
