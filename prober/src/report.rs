@@ -17,6 +17,7 @@ pub(crate) mod samples;
 pub(crate) mod text;
 pub(crate) mod warnings;
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::SystemTime;
@@ -262,6 +263,11 @@ pub(crate) fn claim(report: &Report) -> Option<&'static str> {
         "A verdict holds for the run's average; unless it says 'about this run only', also beyond \
          the run if an answer depends on at most --dependence others (100).",
     )
+}
+
+/// A word of a command, quoted for a shell if it needs to be: it may come from a response.
+pub(crate) fn shell_word(word: &str) -> String {
+    shlex::try_quote(word).map_or_else(|_| format!("{word:?}"), Cow::into_owned)
 }
 
 /// Each text once, after the heading of its row: `curl a: TEXT`, `curl a and 2 more rows: TEXT`.

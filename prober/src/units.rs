@@ -16,6 +16,11 @@ pub(crate) fn count(n: u64, noun: &str) -> String {
     format!("{n} {}", plural(n, noun))
 }
 
+/// Whether a count is 0, so that a report leaves it out; by reference, as serde asks.
+pub(crate) fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
 /// Whole µs of a time.
 pub(crate) fn micros(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)

@@ -150,7 +150,7 @@ pub struct Endpoint {
     pub connect_failures: Change,
     /// Attempts sent there during the run that got no response, although no error ended them:
     /// the client gave up.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "crate::units::is_zero")]
     pub unanswered: u64,
 }
 
@@ -497,11 +497,6 @@ fn unanswered(before: Option<&Host>, after: Option<&Host>) -> u64 {
     // A connection that failed is an error, too, but nothing was sent there.
     let errors = grew(|host| host.errors).saturating_sub(grew(|host| host.connect_failures));
     grew(|host| host.requests).saturating_sub(successes + errors)
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
-fn is_zero(count: &u64) -> bool {
-    *count == 0
 }
 
 /// `cluster.NAME.END` → name and end.

@@ -133,9 +133,9 @@ struct Probed {
     addresses: Vec<AddressEntry>,
     failures: Vec<FailureEntry>,
     /// Failures that state their attempt, and those that were not the first one.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "crate::units::is_zero")]
     failed_attempts: u64,
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "crate::units::is_zero")]
     failed_retried: u64,
     /// The backends that failures name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -230,10 +230,6 @@ struct PassedOverEntry {
     address: SocketAddr,
     count: u64,
     why: String,
-}
-
-fn is_zero(count: &u64) -> bool {
-    *count == 0
 }
 
 /// The report as indented JSON, with a final newline.

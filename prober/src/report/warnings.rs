@@ -3,11 +3,10 @@
 
 mod identity;
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::groups::{Share, Shares};
-use super::{Report, Row};
+use super::{Report, Row, shell_word};
 use crate::expectation::{Expectation, Form, quoted};
 use crate::tally::{Label, Tally, is_unknown};
 use crate::units::{count, percent, rounded_percent};
@@ -51,14 +50,7 @@ fn all_of(tally: &Tally) -> String {
 fn expect(report: &Report, wanted: &str) -> String {
     match report.matrix {
         true => format!("add to its row: expect: [{}]", serde_json::Value::from(wanted)),
-        false => format!("add --expect {}", quoted_for_shell(wanted)),
-    }
-}
-
-fn quoted_for_shell(word: &str) -> String {
-    match word.contains(['\'', '\\']) {
-        true => shlex::try_quote(word).map_or_else(|_| format!("{word:?}"), Cow::into_owned),
-        false => format!("'{word}'"),
+        false => format!("add --expect {}", shell_word(wanted)),
     }
 }
 

@@ -11,6 +11,14 @@ use super::outcome::{Answer, Failure, FailureKind, Outcome, Remote, Timings, Who
 use super::totals::MAX_PASSED_OVER;
 use super::*;
 
+impl Tally {
+    /// Failures by kind, in the order of [`FailureKind::ALL`], without kinds that did not happen.
+    fn failures_by_kind(&self) -> Vec<(FailureKind, u64)> {
+        let count = |kind| self.failures.iter().filter(|g| g.kind == kind).map(|g| g.count).sum();
+        FailureKind::ALL.into_iter().map(|k| (k, count(k))).filter(|(_, n)| *n > 0).collect()
+    }
+}
+
 impl Recorder {
     /// Counts one outcome of the only lane at the beginning of the run.
     pub(crate) fn record(&mut self, outcome: Outcome<'_>, show: u64) {

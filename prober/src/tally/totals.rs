@@ -15,7 +15,7 @@ use super::failures::{self, FailureClass, FailureGroup};
 use super::label::Label;
 use super::latency::Latency;
 use super::order::Order;
-use super::outcome::{Failure, FailureKind};
+use super::outcome::Failure;
 use super::timeline::Timeline;
 use crate::units::count;
 
@@ -338,13 +338,6 @@ impl Tally {
     #[must_use]
     pub fn retried(&self) -> u64 {
         self.backends.values().map(|backend| backend.retried).sum()
-    }
-
-    /// Failures by kind, in the order of [`FailureKind::ALL`], without kinds that did not happen.
-    #[must_use]
-    pub fn failures_by_kind(&self) -> Vec<(FailureKind, u64)> {
-        let count = |kind| self.failures.iter().filter(|g| g.kind == kind).map(|g| g.count).sum();
-        FailureKind::ALL.into_iter().map(|k| (k, count(k))).filter(|(_, n)| *n > 0).collect()
     }
 
     /// Failures by kind and status code, in the order of [`FailureKind::ALL`]. They add up to all

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use url::Url;
 
-use crate::report::Row;
+use crate::report::{Row, shell_word};
 use crate::tally::outcome::{Code, FailureKind};
 use crate::tally::{FailureGroup, Tally};
 use crate::units::count;
@@ -52,7 +52,7 @@ impl Group<'_> {
 
     /// The URL, quoted for a shell if it needs to be.
     fn url(&self) -> String {
-        quoted(&self.row.url)
+        shell_word(&self.row.url)
     }
 
     /// `run 'curl -i URL'`.
@@ -253,7 +253,7 @@ impl Group<'_> {
             format!(
                 "TLS sends {sent}, but the Host header is {header}. Write the name in the URL and the \
                  address in --resolve: prober https://{} --resolve '{name}:{port}:ADDRESS'",
-                quoted(header)
+                shell_word(header)
             )
         })
     }
@@ -352,10 +352,11 @@ impl Group<'_> {
             0 => String::new(),
             more => format!(", and {} failed some", count(more as u64, "other pod")),
         };
-        let namespace = who.namespace.as_deref().map(|name| format!("-n {} ", quoted(name)));
+        let namespace = who.namespace.as_deref().map(|name| format!("-n {} ", shell_word(name)));
         // With --identify pod=address the pod is not known by name.
         let known = who.pod.parse::<IpAddr>().is_err();
-        let logs = format!("kubectl logs {}{}", namespace.unwrap_or_default(), quoted(&who.pod));
+        let logs =
+            format!("kubectl logs {}{}", namespace.unwrap_or_default(), shell_word(&who.pod));
         let log = if known { format!(": {}", run(&logs)) } else { String::new() };
         format!(
             "{} in {} failed {failed} of its {}{others}. Look at its log{}",
@@ -486,14 +487,9 @@ impl Group<'_> {
     }
 }
 
-/// A word of a command, quoted for a shell if it needs to be: URLs may come from a response.
-fn quoted(word: &str) -> String {
-    shlex::try_quote(word).map_or_else(|_| format!("{word:?}"), std::borrow::Cow::into_owned)
-}
-
 /// `run 'prober URL'`.
 fn probe(url: &str) -> String {
-    run(&format!("prober {}", quoted(url)))
+    run(&format!("prober {}", shell_word(url)))
 }
 
 /// A command in a sentence: `run 'certs show'`, or after a colon if it has quotes itself.

@@ -50,8 +50,9 @@ pub(super) fn render(out: &mut String, report: &Report, shown: &Clusters<'_>, st
                     RED,
                     tally.failed_requests().to_string(),
                 ));
-                let retried = groups::retries_cell(tally.known_retries());
-                cells.push(counted(tally.retried(), YELLOW, retried));
+                let retried = tally.known_retries();
+                let shown = groups::retries_cell(retried);
+                cells.push(counted(retried.unwrap_or(0), YELLOW, shown));
                 cells.push(Cell::Painted(style::of_verdict(verdict), verdict.word().to_owned()));
             }
             None => {

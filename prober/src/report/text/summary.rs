@@ -47,13 +47,13 @@ fn summary(tally: &Tally, protocol: Protocol, style: Style) -> String {
     };
     let painted =
         |n: u64, colour, text: String| if n > 0 { style.paint(colour, &text) } else { text };
-    let failed = tally.failed_requests();
+    let (failed, retried) = (tally.failed_requests(), tally.known_retries());
     let mut line = format!(
         "{}{over} on {}, {}, {}",
         count(tally.requests(), "request"),
         count(tally.connections, "connection"),
         painted(failed, RED, format!("{failed} failed")),
-        painted(tally.retried(), YELLOW, groups::retries(tally.known_retries())),
+        painted(retried.unwrap_or(0), YELLOW, groups::retries(retried)),
     );
     if !tally.elapsed.is_zero() {
         let _ = write!(line, ", {}", shown_time(Some(tally.elapsed)));
