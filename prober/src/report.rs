@@ -15,6 +15,7 @@ pub(crate) mod rounds;
 #[cfg(test)]
 pub(crate) mod samples;
 pub(crate) mod text;
+mod transport;
 pub(crate) mod warnings;
 
 use std::borrow::Cow;

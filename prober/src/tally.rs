@@ -15,6 +15,7 @@ pub(crate) mod sequence;
 pub(crate) mod sketch;
 pub(crate) mod timeline;
 mod totals;
+mod transport;
 
 pub(crate) use events::{EventEnding, EventRecord};
 pub(crate) use failures::FailureGroup;
@@ -25,6 +26,7 @@ pub(crate) use sequence::Sequence;
 pub(crate) use totals::{
     AddressTally, BackendTally, PassedOver, Phases, Punctuality, Stopped, Tally,
 };
+pub(crate) use transport::Transport;
 
 #[cfg(test)]
 mod tests;

@@ -99,7 +99,7 @@ impl<'a> Sample<'a> {
             Err(failure) => Err(failure.clone()),
         };
         let sequence = self.counted;
-        let outcome = Outcome { sequence, result, timings, wire, remote, passed_over: Vec::new() };
+        let outcome = Outcome { timings, wire, remote, ..Outcome::fresh(sequence, result) };
         self.recorder.record_on(lane, outcome, 0, || Duration::ZERO);
     }
 

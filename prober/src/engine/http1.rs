@@ -74,7 +74,8 @@ impl Connection {
         let first_byte = first_byte.saturating_duration_since(sent_at);
         let repeated = self.numbers.repeated(&head, &self.buffers.buffer);
         let (body, cut) = (body.length, body.cut);
-        Ok(Response { head, body, cut, repeated, first_byte, end, keep_alive })
+        let interim = 0;
+        Ok(Response { head, body, cut, repeated, interim, first_byte, end, keep_alive })
     }
 
     #[must_use]

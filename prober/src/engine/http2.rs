@@ -261,7 +261,8 @@ impl Connection {
         head.ending = Ending::Chunked;
         let body = buffers.unchunked.len();
         let repeated = self.numbers.repeated(&head, &buffers.buffer);
-        Ok(Response { head, body, cut, repeated, first_byte, end, keep_alive: true })
+        let interim = 0;
+        Ok(Response { head, body, cut, repeated, interim, first_byte, end, keep_alive: true })
     }
 
     async fn send(

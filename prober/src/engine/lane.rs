@@ -234,7 +234,8 @@ impl Sender<'_> {
         let mut opening = Opening::default();
         let exchanged = self.exchange(lane, due_request, &mut opening, &kept).await?;
         let end = exchanged.as_ref().map_or_else(|_| clock::now(), |response| response.end);
-        let Opening { dns, connect, tls, passed_over, remote, .. } = opening;
+        let Opening { dns, connect, tls, passed_over, remote, mut transport, .. } = opening;
+        transport.interim += exchanged.as_ref().map_or(0, |response| response.interim);
         let remote = match (&mut lane.carrier, remote) {
             (Carrier::Own(own), _) if kept.get() => own.remote,
             (Carrier::Own(own), remote) => {
@@ -273,11 +274,15 @@ impl Sender<'_> {
                 };
                 let timings = Timings { upstream: reader.upstream(), ..timings };
                 let result = reader.read(sequence < self.plan.show, &mut identity);
-                record(Outcome { sequence, result, timings, wire, remote, passed_over });
+                let outcome =
+                    Outcome { sequence, result, timings, wire, remote, passed_over, transport };
+                record(outcome);
             }
             Err(failure) => {
                 let result = Err(failure.clone());
-                record(Outcome { sequence, result, timings, wire, remote, passed_over });
+                let outcome =
+                    Outcome { sequence, result, timings, wire, remote, passed_over, transport };
+                record(outcome);
             }
         }
         lane.settle(keep, self.plan.connection_lifetime, end);

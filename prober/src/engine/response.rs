@@ -71,6 +71,8 @@ pub(super) struct Response {
     pub cut: bool,
     /// Whether an echo numbered it as it numbered an earlier response on this connection.
     pub repeated: bool,
+    /// How many interim (1xx) responses came before it.
+    pub interim: u64,
     /// From the sending of the request to the first byte of the response.
     pub first_byte: Duration,
     /// When the last byte arrived.

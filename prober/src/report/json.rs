@@ -28,7 +28,9 @@ use crate::tally::EventRecord;
 use crate::tally::failover::Failover;
 use crate::tally::latency::Latency;
 use crate::tally::outcome::{Code, FailureKind};
-use crate::tally::{AddressTally, BackendTally, FailureGroup, PassedOver, Phases, Stopped, Tally};
+use crate::tally::{
+    AddressTally, BackendTally, FailureGroup, PassedOver, Phases, Stopped, Tally, Transport,
+};
 use crate::units::micros;
 use crate::verdict::{Judged, Verdict};
 use order::OrderEntry;
@@ -146,6 +148,8 @@ struct Probed {
     /// Absent in reports of older probers.
     #[serde(default)]
     resolved: u64,
+    #[serde(default, skip_serializing_if = "Transport::is_silent")]
+    transport: Transport,
     shown: BTreeMap<u64, String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     stopped: Option<StoppedWord>,
@@ -356,6 +360,7 @@ fn probed(tally: &Tally, verdicts: &[Judged]) -> Probed {
         passed_over: tally.passed_over.iter().map(passed_over).collect(),
         passed_over_further: tally.passed_over_further,
         resolved: tally.resolved,
+        transport: tally.transport,
         shown: tally.shown.clone(),
         stopped: tally.stopped.map(|stopped| match stopped {
             Stopped::Decided => StoppedWord::Decided,

@@ -5,8 +5,7 @@
 use std::cmp::Reverse;
 use std::fmt::Write as _;
 
-use super::groups;
-use super::{Report, Row, RowResult, warnings};
+use super::{Report, Row, RowResult, groups, transport, warnings};
 use crate::tally::{Label, Tally};
 use crate::units::{count, rounded_percent, shown_time};
 use crate::verdict::{Judged, Verdict};
@@ -137,6 +136,9 @@ fn section(report: &Report, row: &Row) -> String {
                 groups::retries(tally.known_retries()),
                 shown_time(Some(tally.elapsed)),
             );
+            for line in transport::lines(&tally.transport) {
+                let _ = writeln!(out, "- {line}");
+            }
         }
     }
     out.push_str("\n</details>\n");

@@ -7,10 +7,8 @@ use echo_reply::Identity;
 use super::{Report, Row, RowResult};
 use crate::expectation;
 use crate::plan::Protocol;
-use crate::tally::outcome::{
-    Answer, Code, Failure, FailureKind, Outcome, Remote, Timings, Who, Wire,
-};
-use crate::tally::{Recorder, Tally};
+use crate::tally::outcome::{Answer, Code, Failure, FailureKind, Outcome, Remote, Timings, Who};
+use crate::tally::{Recorder, Tally, Transport};
 use crate::verdict;
 
 /// One target, two clusters, no failures.
@@ -44,6 +42,13 @@ pub(crate) fn matrix() -> Report {
     let dead = "127.10.1.9:8080".parse().unwrap();
     let mut over = outcome(200, Err(Failure::new(FailureKind::Reset, "gone")));
     over.passed_over = vec![(dead, "127.10.1.9:8080 refused the connection".to_owned())];
+    over.transport = Transport {
+        closed_while_idle: 1,
+        interim: 2,
+        tls_full: 3,
+        tls_resumed: 4,
+        streams_allowed: Some(5),
+    };
     failing.record(over, 4);
     let failing = Tally { elapsed: Duration::from_millis(131), ..failing.into_tally() };
     let few = tally(&[("kops", "echo2-64ddccc94f-xdfqr", 3)]);
@@ -155,5 +160,5 @@ pub(crate) fn outcome(sequence: u64, result: Result<Answer<'_>, Failure>) -> Out
     let total = Duration::from_micros(800 + 10 * sequence);
     let timings = Timings { total, service: total, ..Timings::default() };
     let remote = Some(Remote { address: "127.10.1.2:8080".parse().unwrap(), place: 0 });
-    Outcome { sequence, result, timings, wire: Wire::Fresh, remote, passed_over: Vec::new() }
+    Outcome { timings, remote, ..Outcome::fresh(sequence, result) }
 }

@@ -7,6 +7,8 @@ use std::time::Duration;
 use echo_reply::Identity;
 use serde::{Deserialize, Serialize};
 
+use super::transport::Transport;
+
 /// Why no echo answered a request. A closed list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -243,6 +245,7 @@ pub(crate) struct Outcome<'a> {
     pub remote: Option<Remote>,
     /// Addresses that were tried first and failed, and why.
     pub passed_over: Vec<(SocketAddr, String)>,
+    pub transport: Transport,
 }
 
 impl<'a> Outcome<'a> {
@@ -250,7 +253,8 @@ impl<'a> Outcome<'a> {
     #[must_use]
     pub(crate) fn fresh(sequence: u64, result: Result<Answer<'a>, Failure>) -> Self {
         let (timings, wire, passed_over) = (Timings::default(), Wire::Fresh, Vec::new());
-        Self { sequence, result, timings, wire, remote: None, passed_over }
+        let transport = Transport::default();
+        Self { sequence, result, timings, wire, remote: None, passed_over, transport }
     }
 }
 

@@ -75,7 +75,8 @@ impl Recorder {
         show: u64,
         when: impl Fn() -> Duration,
     ) -> Option<usize> {
-        let Outcome { sequence, result, timings, wire, remote, passed_over } = outcome;
+        let Outcome { sequence, result, timings, wire, remote, passed_over, transport } = outcome;
+        self.tally.transport.merge(transport);
         self.tally.connections += u64::from(wire == Wire::Fresh);
         if let Some(remote) = remote {
             let address = self.address(remote);

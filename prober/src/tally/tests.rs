@@ -60,6 +60,7 @@ fn outcome(sequence: u64, result: Result<Answer<'_>, Failure>) -> Outcome<'_> {
         wire,
         remote: Some(remote(sequence as usize % 3)),
         passed_over: Vec::new(),
+        transport: Transport::default(),
     }
 }
 

@@ -17,6 +17,7 @@ use super::latency::Latency;
 use super::order::Order;
 use super::outcome::Failure;
 use super::timeline::Timeline;
+use super::transport::Transport;
 use crate::units::count;
 
 /// Addresses that were passed over and are counted separately.
@@ -167,6 +168,7 @@ pub struct Tally {
     pub passed_over_further: u64,
     /// The most addresses that the target's name resolved to; 0 if that is not known.
     pub resolved: u64,
+    pub transport: Transport,
     /// The first outcomes as printed lines, by request number.
     pub shown: BTreeMap<u64, String>,
     /// Requests in flight when the run was interrupted: neither answered nor failed.
@@ -247,6 +249,7 @@ impl Tally {
             self.addresses.entry(address).or_default().merge(theirs);
         }
         self.resolved = self.resolved.max(other.resolved);
+        self.transport.merge(other.transport);
         self.connections += other.connections;
         self.shown.extend(other.shown);
         self.abandoned += other.abandoned;

@@ -38,8 +38,7 @@ pub(super) fn recorded(
         let result = groups[place].0.as_ref().map(answer).ok_or_else(failure);
         let timings = Timings { total, service: total, ..Timings::default() };
         let wire = if sequence < lanes { Wire::Fresh } else { Wire::Kept };
-        let outcome =
-            Outcome { sequence, result, timings, wire, remote: None, passed_over: Vec::new() };
+        let outcome = Outcome { timings, wire, ..Outcome::fresh(sequence, result) };
         // Not always the same on a lane.
         let lane = (sequence + sequence / lanes) % lanes;
         recorder.record_on(lane as usize, outcome, 0, || Duration::ZERO);
@@ -162,8 +161,7 @@ fn pinned() -> Tally {
         let answer = Answer { who: Who::Body(&who[lane % 2]), attempt: None, text: None };
         let (result, timings) = (Ok(answer), Timings::default());
         let wire = if sequence < 10 { Wire::Fresh } else { Wire::Kept };
-        let outcome =
-            Outcome { sequence, result, timings, wire, remote: None, passed_over: Vec::new() };
+        let outcome = Outcome { timings, wire, ..Outcome::fresh(sequence, result) };
         recorder.record_on(lane, outcome, 0, || Duration::ZERO);
     }
     recorder.into_tally()
@@ -273,8 +271,8 @@ fn answers_that_come_in_clusters_are_worth_less_though_each_has_its_connection()
         let place = (sequence / 20 % 2) as usize;
         let answer = Answer { who: Who::Body(&who[place]), attempt: None, text: None };
         let (result, timings) = (Ok(answer), Timings::default());
-        let (remote, wire, passed_over) = (None, Wire::Fresh, Vec::new());
-        let outcome = Outcome { sequence, result, timings, wire, remote, passed_over };
+        let (remote, wire) = (None, Wire::Fresh);
+        let outcome = Outcome { timings, wire, remote, ..Outcome::fresh(sequence, result) };
         recorder.record(outcome, 0);
     }
     let judged = ruling("balanced ± 5%", &recorder.into_tally(), Sampling::Fixed);

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::tally::Transport;
 use crate::tally::outcome::{Failure, FailureKind};
 
 /// How far opening a connection got; filled in as it proceeds, so that it is also known
@@ -22,6 +23,8 @@ pub(in crate::engine) struct Opening {
     pub number: u64,
     /// The address that accepted.
     pub remote: Option<SocketAddr>,
+    /// What this connection, and the one that it replaces, did.
+    pub transport: Transport,
 }
 
 /// What opening a connection to known addresses waits for.

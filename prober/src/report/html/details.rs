@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use super::words::{count, counted, name};
-use crate::report::groups;
+use crate::report::{groups, transport};
 use crate::tally::Tally;
 use crate::tally::latency::Latency;
 use crate::units::shown_time;
@@ -16,6 +16,7 @@ pub(super) fn render(tally: &Tally) -> Markup {
         (phases(tally))
         (addresses(tally))
         (passed_over(tally))
+        (connections(tally))
         @if !tally.shown.is_empty() {
             details {
                 summary { "First outcomes, verbatim" }
@@ -123,6 +124,18 @@ fn passed_over(tally: &Tally) -> Markup {
                 @if tally.passed_over_further > 0 {
                     p.note { "and other addresses " (counted(tally.passed_over_further, "time")) }
                 }
+            }
+        }
+    }
+}
+
+fn connections(tally: &Tally) -> Markup {
+    let lines = transport::lines(&tally.transport);
+    html! {
+        @if !lines.is_empty() {
+            details {
+                summary { "Connections" }
+                ul { @for line in lines { li { (line) } } }
             }
         }
     }

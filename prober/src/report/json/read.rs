@@ -187,6 +187,7 @@ fn tally(probed: Probed) -> Result<Tally, JsonError> {
         passed_over: probed.passed_over.into_iter().map(passed_over).collect(),
         passed_over_further: probed.passed_over_further,
         resolved: probed.resolved,
+        transport: probed.transport,
         shown: probed.shown.into_iter().map(|(n, line)| (n, plain(&line))).collect(),
         abandoned: probed.abandoned,
         warmed_up: probed.warmed_up,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::style::{RED, Style, YELLOW};
 use crate::plan::Protocol;
-use crate::report::groups;
+use crate::report::{groups, transport};
 use crate::tally::latency::Latency;
 use crate::tally::{Phases, Stopped, Tally};
 use crate::units::{count, shown_time};
@@ -21,6 +21,7 @@ pub(super) fn lines(tally: &Tally, protocol: Protocol, style: Style) -> Vec<Stri
     let mut lines: Vec<_> = summary(tally, protocol, style).lines().map(str::to_owned).collect();
     lines.extend(slow_phase(&tally.phases));
     lines.extend(upstream(&tally.phases));
+    lines.extend(transport::lines(&tally.transport));
     lines.extend(tally.order.period().map(in_turn));
     lines
 }

@@ -39,8 +39,8 @@ fn record(recorder: &mut Recorder, event: &Event) {
         Err(kind) => Err(Failure::new(*kind, "x")),
     };
     let timings = Timings { total: event.latency, ..Timings::default() };
-    let (wire, remote, passed_over) = (Wire::Fresh, None, vec![]);
-    let outcome = Outcome { sequence: 9, result, timings, wire, remote, passed_over };
+    let (wire, remote) = (Wire::Fresh, None);
+    let outcome = Outcome { timings, wire, remote, ..Outcome::fresh(9, result) };
     recorder.record_at(outcome, 0, || event.when);
 }
 
