@@ -84,14 +84,10 @@ fn mesh_reset_brings_everything_back() {
     act(&mut mesh, "start gke1");
     act(&mut mesh, "freeze gke1/echo2");
     act(&mut mesh, "throttle gke1/ingressgateway 90");
-    // Somebody else kills a process, and nobody has noticed yet.
+    // Somebody else kills a process. Nobody has noticed yet, and maybe it has not even ended.
     let pid = mesh.programs().find(|(program, _)| program.name == "kops/echo1 app");
     let pid = i32::try_from(pid.and_then(|(_, pid)| pid).expect("it runs")).unwrap();
     kill_process(Pid::from_raw(pid).unwrap(), Signal::KILL).unwrap();
-    harness::wait_until("it has ended", || {
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        stat.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with('Z')).then_some(())
-    });
 
     assert_eq!(said(&mut mesh, "reset"), "the mesh is as it was when it started");
     assert_eq!(lasting(&mesh), start);

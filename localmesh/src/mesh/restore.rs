@@ -76,6 +76,11 @@ impl Mesh {
     pub(super) fn reset(&mut self) -> Result<String, Error> {
         let start = self.history.start.clone();
         self.restore(&start)?;
+        // A killed process is known to have ended once the last of its threads has, maybe only now.
+        let all = ready::wait_for_processes(&mut self.processes, &self.http, &|| false);
+        if matches!(all, Err(Error::Died { .. })) {
+            self.restore(&start)?;
+        }
         ready::wait_for_paths(&self.topology, &self.http, &|| false)?;
         self.history.changes.clear();
         Ok("the mesh is as it was when it started".into())
