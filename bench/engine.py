@@ -24,9 +24,24 @@ import threading
 import time
 
 import nginx
+import protocols
+from measure import (
+    HOST,
+    ONE_THREAD,
+    Targets,
+    all_answered,
+    compare,
+    cpu_ratio,
+    first_number,
+    lines,
+    measure,
+    prober,
+    refuse_if_taken,
+    scaled,
+    wait_until_listening,
+)
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-HOST = "127.0.0.1"
 PORT = 18080
 POD = "echo2-64ddccc94f-xdfqr"
 NAME = "echo2.bench"
@@ -38,91 +53,6 @@ TWELVE_PORT = 18085
 # Where the mesh of the verdicts' table listens: client pod of kops in block 96.
 MESH_BLOCK = 96
 MESH_CLIENT = f"127.{MESH_BLOCK}.1.22:8080"
-# As many threads as the core that a client is pinned to can run at once.
-ONE_THREAD = {"TOKIO_WORKER_THREADS": "1", "GOMAXPROCS": "1"}
-
-
-class Run:
-    """What one run of a client took."""
-
-    def __init__(self, requests, cpu, wall, output):
-        self.micros = cpu / requests * 1e6
-        self.rate = requests / wall
-        self.output = output
-
-
-class Targets:
-    """What was measured, beside what it should be."""
-
-    def __init__(self):
-        self.rows = []
-
-    def most(self, what, value, bound, form="{:.2f}"):
-        self.note(what, value, bound, form, "≤", lambda value: value <= bound)
-
-    def least(self, what, value, bound, form="{:.2f}"):
-        self.note(what, value, bound, form, "≥", lambda value: value >= bound)
-
-    def note(self, what, value, bound, form, sign, met):
-        shown = "not measured" if value is None else form.format(value)
-        word = "–" if value is None else "yes" if met(value) else "**no**"
-        self.rows.append(f"| {what} | {sign} {form.format(bound)} | {shown} | {word} |")
-
-    def lines(self):
-        yield "| measure | target | measured | met |"
-        yield "|---|---|---|---|"
-        yield from self.rows
-        yield ""
-
-
-def measure(command, requests_in, core=None, environment=None):
-    """Runs a client, pinned to a core if one is named; the kernel's own accounting of it."""
-    read, write = os.pipe()
-    pinned = [] if core is None else ["taskset", "-c", str(core)]
-    begin = time.monotonic()
-    child = subprocess.Popen(
-        [*pinned, *command],
-        stdout=write,
-        stderr=subprocess.DEVNULL,
-        env={**os.environ, **(environment or {})},
-    )
-    os.close(write)
-    with os.fdopen(read, "rb") as pipe:
-        output = pipe.read().decode(errors="replace")
-    _, status, usage = os.wait4(child.pid, 0)
-    child.returncode = os.waitstatus_to_exitcode(status)
-    wall = time.monotonic() - begin
-    if child.returncode != 0:
-        sys.exit(f"bench: {' '.join(command)} ended with {child.returncode}:\n{output[-2000:]}")
-    return Run(requests_in(output), usage.ru_utime + usage.ru_stime, wall, output)
-
-
-def first_number(pattern):
-    def found(output):
-        match = re.search(pattern, output)
-        if not match:
-            sys.exit(f"bench: no {pattern!r} in:\n{output[-2000:]}")
-        return int(match.group(1))
-
-    return found
-
-
-def all_answered(requests):
-    """prober's report must say that every request was answered; else the figure is worth nothing."""
-
-    def found(output):
-        answers = json.loads(output)["rows"][0]["answers"]
-        if answers != requests:
-            sys.exit(f"bench: {answers} of {requests} requests were answered")
-        return requests
-
-    return found
-
-
-def prober(programs, kept, connections, requests, target=f"http://{HOST}:{PORT}/"):
-    command = [programs["prober"], "-t", target, "-n", str(requests), "-c", str(connections)]
-    command += ["--threads", "1", "--reuse", "always" if kept else "never"]
-    return command + ["--show", "0", "--quiet", "-o", "json"]
 
 
 def all_on(command, port=PORT, timeline=True):
@@ -184,60 +114,10 @@ def clients(programs, kept, connections, requests, seconds, host=HOST, port=PORT
     return table
 
 
-def http2_clients(programs, requests):
-    """One connection with 32 streams."""
-    url = f"http://{HOST}:{PORT}/"
-    own = prober(programs, True, 1, requests) + ["--http2-prior-knowledge", "--streams", "32"]
-    table = {"prober": (own, all_answered(requests))}
-    if "h2load" in programs:
-        command = [programs["h2load"], "-n", str(requests), "-c", "1", "-m", "32", "-t", "1", url]
-        table["h2load"] = (command, first_number(r"(\d+) succeeded"))
-    if "oha" in programs:
-        command = [programs["oha"], "-n", str(requests), "-c", "1", "-p", "32", "--http2", "--no-tui"]
-        table["oha"] = ([*command, url], first_number(r"\[200\]\s+(\d+) responses"))
-    return table
-
-
-def compare(table, rounds, core, environment=None):
-    runs = {name: [] for name in table}
-    for turn in range(rounds + 1):
-        for name, (command, requests_in) in table.items():
-            run = measure(command, requests_in, core, environment)
-            if turn > 0:  # the first round warms up
-                runs[name].append(run)
-    return runs
-
-
-def cpu_ratio(runs, own, peer):
-    """The median of CPU per request to a peer's of the same round; None where one is missing."""
-    if own not in runs or peer not in runs:
-        return None
-    pairs = zip(runs[own], runs[peer])
-    return statistics.median(own.micros / other.micros for own, other in pairs)
-
-
-def lines(title, runs):
-    yield f"| {title} | CPU µs/request | prober to it | all on to it | requests/s |"
-    yield "|---|---|---|---|---|"
-
-    def ratio(own, name):
-        found = cpu_ratio(runs, own, name)
-        return "–" if found is None else f"{found:.2f}"
-
-    for name, those in runs.items():
-        micros = statistics.median(run.micros for run in those)
-        rate = statistics.median(run.rate for run in those)
-        yield (
-            f"| {name} | {micros:.2f} | {ratio('prober', name)} "
-            f"| {ratio('prober, all on', name)} | {rate:,.0f} |"
-        )
-    yield ""
-
-
 def both_cores(programs, requests, seconds, rounds, targets):
     """Nothing is pinned and every program has two threads: requests each second."""
     url = f"http://{HOST}:{PORT}/"
-    own = prober(programs, True, 64, requests)
+    own = prober(programs, True, 64, requests, url)
     own[own.index("--threads") + 1] = "2"
     table = {"prober": (own, all_answered(requests))}
     if "wrk" in programs:
@@ -294,7 +174,7 @@ def memory(programs, scale, targets):
     few, many = scaled(200_000, scale), scaled(5_000_000, scale)
     peaks = {}
     for requests in (few, many):
-        plain = prober(programs, True, 36, requests)
+        plain = prober(programs, True, 36, requests, f"http://{HOST}:{PORT}/")
         without, with_it = (peak_memory(all_on(plain, timeline=on)) for on in (False, True))
         peaks[requests] = without, with_it
         yield f"| {requests:,} requests | {without:.1f} | {with_it:.1f} |"
@@ -404,6 +284,7 @@ def decisions(programs, rounds, targets):
 
 
 def start_echo(programs, host, port, pod):
+    refuse_if_taken(host, port)
     return subprocess.Popen(
         ["taskset", "-c", "0", programs["echo"], "--host", host, "--port", str(port)]
         + ["--admin-port", str(PORT + 1), "--threads", "1", "--log", "warn"]
@@ -423,24 +304,10 @@ def start_twelve(program, folder):
         for n, address in enumerate(BACKENDS)
     )
     own = nginx.command(program, folder, servers)
+    refuse_if_taken(BACKENDS[-1], TWELVE_PORT)
     process = subprocess.Popen(["taskset", "-c", "0", *own])
-    wait_until_listening(BACKENDS[-1], process, TWELVE_PORT)
+    wait_until_listening(BACKENDS[-1], TWELVE_PORT, process)
     return process
-
-
-def wait_until_listening(host, process, port=PORT):
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline and process.poll() is None:
-        with socket.socket() as probe:
-            if probe.connect_ex((host, port)) == 0:
-                return
-        time.sleep(0.01)
-    sys.exit(f"bench: the server at {host}:{port} did not start")
-
-
-def scaled(requests, scale):
-    """A part of the requests, but enough for all connections."""
-    return max(1_024, round(requests * scale))
 
 
 def cpu(programs, rounds, scale, targets):
@@ -463,8 +330,6 @@ def cpu(programs, rounds, scale, targets):
         if not kept and connections == 32:
             what = "fresh connection per request, CPU against ab without -k"
             targets.most(what, cpu_ratio(runs, "prober", "ab"), 1.0)
-    runs = compare(http2_clients(programs, scaled(200_000, scale)), rounds, core, ONE_THREAD)
-    yield lines("HTTP/2, 1 connection, 32 streams", runs)
 
 
 def twelve(programs, rounds, scale, targets):
@@ -494,6 +359,11 @@ def tables(programs, rounds, scale, wanted):
         yield from cpu(programs, rounds, scale, targets)
         if "nginx" in programs:
             yield twelve(programs, rounds, scale, targets)
+    core = 1 % os.cpu_count()
+    if "http2" in wanted:
+        yield from protocols.http2(programs, f"http://{HOST}:{PORT}", core, rounds, scale, targets)
+    if "tls" in wanted:
+        yield from protocols.tls(programs, core, rounds, scale, targets)
     if "rate" in wanted:
         seconds = max(1, round(3 * scale))
         yield both_cores(programs, scaled(300_000, scale), seconds, rounds, targets)
@@ -514,7 +384,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=5, help="counted rounds (5)")
     parser.add_argument("--markdown", help="also write the tables to this file")
     parser.add_argument("--scale", type=float, default=1.0, help="this part of the requests (1)")
-    every = ["cpu", "rate", "memory", "schedule", "start", "verdict"]
+    every = ["cpu", "http2", "tls", "rate", "memory", "schedule", "start", "verdict"]
     parser.add_argument("--only", nargs="+", choices=every, default=every, help="these tables")
     arguments = parser.parse_args()
     peers = os.path.join(ROOT, ".tools", "peers", "bin")
@@ -522,7 +392,7 @@ def main():
     programs = {name: shutil.which(name, path=path) for name in PEERS}
     programs["nginx"] = nginx.find()
     programs = {name: path for name, path in programs.items() if path}
-    for name in ("prober", "echo", "localmesh"):
+    for name in ("prober", "echo", "localmesh", "certs"):
         programs[name] = os.path.join(arguments.bin_dir, name)
         if not os.access(programs[name], os.X_OK):
             sys.exit(f"bench: no {programs[name]}; run `make build`")
@@ -534,7 +404,7 @@ def main():
         for n, address in enumerate(BACKENDS):
             echoes[address] = start_echo(programs, address, PORT, f"echo2-{n}")
         for address, process in echoes.items():
-            wait_until_listening(address, process)
+            wait_until_listening(address, PORT, process)
         report = []
         for table in tables(programs, arguments.rounds, arguments.scale, arguments.only):
             table = list(table)
