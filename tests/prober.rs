@@ -11,6 +11,7 @@ mod html;
 mod http2;
 mod identify;
 mod judge;
+mod kept_connections;
 mod matrix;
 mod merge;
 mod name_faults;

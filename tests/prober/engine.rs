@@ -97,22 +97,6 @@ fn engine_a_server_that_closes_in_order_is_no_failure() {
 }
 
 #[test]
-fn engine_a_kept_connection_that_died_is_a_reset_and_not_retried() {
-    // Announces nothing, and closes after every second request.
-    let server = Server::start(|mut stream, _| {
-        for _ in 0..2 {
-            read_head(&stream);
-            let _ = stream.write_all(response("200 OK", "", &line("p", "kops")).as_bytes());
-        }
-        servers::linger(&stream);
-    });
-    let row = row(&["-t", &server.target(), "-n", "30", "-c", "1", "--reuse", "always"]);
-    assert_eq!((&row["answers"], &row["failed"]), (&20.into(), &10.into()), "{row}");
-    assert_eq!(row["failures"][0]["kind"], "reset");
-    assert_eq!(row["connections"], 10);
-}
-
-#[test]
 fn engine_a_connection_is_closed_at_the_end_of_its_life() {
     let server = Server::start(|mut stream, _| {
         while !read_head(&stream).is_empty() {

@@ -61,14 +61,24 @@ fn faults_a_server_that_says_it_closes_after_every_response_costs_no_request() {
     }
 }
 
+/// A close that is on its way while the next request is sent is a failure; one that has arrived is not.
 #[test]
-fn faults_a_server_that_closes_unannounced_costs_every_second_request() {
+fn faults_a_server_that_closes_unannounced_costs_at_most_every_second_request() {
     let (server, asked) = serving(response("200 OK", "", &line("p", "kops")), true);
     let row = row(&server, 20, &KEEP);
-    assert_eq!((&row["answers"], &row["failed"]), (&10.into(), &10.into()), "{row}");
-    assert_eq!((&row["failures"][0]["kind"], &row["connections"]), (&"reset".into(), &10.into()));
+    let number = |value: &Value| value.as_u64().unwrap_or(0);
+    let (answers, failed) = (number(&row["answers"]), number(&row["failed"]));
+    assert!((10..=20).contains(&answers), "{row}");
+    let seen = number(&row["transport"]["closed_while_idle"]);
+    assert!(
+        (answers - 1..=answers).contains(&(failed + seen)),
+        "each close met one request: {row}"
+    );
+    for failure in row["failures"].as_array().expect("a list") {
+        assert_eq!(failure["kind"], "reset", "{row}");
+    }
     // What met a dead connection was not sent again.
-    assert_eq!((asked.load(Ordering::SeqCst), server.accepted()), (10, 10));
+    assert_eq!((asked.load(Ordering::SeqCst), server.accepted()), (answers, answers), "{row}");
 }
 
 /// Sends these bytes for each request; then says nothing, or closes.

@@ -112,6 +112,11 @@ impl Drop for Http2Server {
 }
 
 fn acceptor(alpn: &[&[u8]]) -> TlsAcceptor {
+    TlsAcceptor::from(tls_config(alpn))
+}
+
+/// A server's configuration with a certificate of its own, and these protocols offered.
+pub(super) fn tls_config(alpn: &[&[u8]]) -> Arc<ServerConfig> {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
     let chain = vec![CertificateDer::from(made.cert)];
     let key = PrivateKeyDer::Pkcs8(made.signing_key.serialize_der().into());
@@ -124,7 +129,7 @@ fn acceptor(alpn: &[&[u8]]) -> TlsAcceptor {
         .with_single_cert(chain, key)
         .expect("they fit");
     config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
-    TlsAcceptor::from(Arc::new(config))
+    Arc::new(config)
 }
 
 /// Serves one connection; `None` when it is over.

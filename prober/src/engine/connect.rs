@@ -1,6 +1,7 @@
 //! From a plan's target to an open connection: addresses, TCP, TLS, each phase timed.
 
 mod dial;
+mod idle;
 mod opening;
 pub(super) mod tls;
 

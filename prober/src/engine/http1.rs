@@ -2,7 +2,7 @@
 //! are reused.
 
 use std::io;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -15,14 +15,17 @@ use crate::tally::outcome::{Failure, FailureKind};
 /// The size by which the buffer grows; a read has at least half of it.
 const ROOM: usize = 8_192;
 
+/// A connection without a request for this long may have met the server's keep-alive timeout.
+const IDLE: Duration = Duration::from_millis(100);
+
 /// An open connection, with the buffers of its current response.
 #[derive(Debug)]
 pub(super) struct Connection {
     stream: Stream,
     buffers: Buffers,
     numbers: EchoNumbers,
-    /// How many requests it carried.
-    pub requests: u64,
+    /// When its last response ended; `None` before the first one.
+    answered: Option<Instant>,
     pub opened: Instant,
 }
 
@@ -41,7 +44,7 @@ impl Connection {
     #[must_use]
     pub(super) fn new(stream: Stream, opened: Instant) -> Self {
         let buffers = Buffers { buffer: Vec::with_capacity(ROOM), unchunked: Vec::new() };
-        Self { stream, buffers, numbers: EchoNumbers::default(), requests: 0, opened }
+        Self { stream, buffers, numbers: EchoNumbers::default(), answered: None, opened }
     }
 
     /// Sends a request, its head and its body, and reads the response, of which the body up to
@@ -53,7 +56,6 @@ impl Connection {
         limit: usize,
         stage: &mut Stage,
     ) -> Result<Response, Failure> {
-        self.requests += 1;
         self.buffers.buffer.clear();
         *stage = Stage::Head;
         let sent_at = clock::now();
@@ -63,13 +65,14 @@ impl Connection {
         let (head, first_byte) = match (self.head(to_head).await, sent) {
             (Ok(head), _) => head,
             (Err(failure), Err(error)) if failure.kind != FailureKind::Tls => {
-                return Err(broken(&error, None));
+                return Err(self.after_idling(broken(&error, None), sent_at));
             }
-            (Err(failure), _) => return Err(failure),
+            (Err(failure), _) => return Err(self.after_idling(failure, sent_at)),
         };
         *stage = Stage::Body;
         let body = self.body(&head, limit).await?;
         let end = clock::now();
+        self.answered = Some(end);
         let keep_alive = head.keep_alive && !body.cut && !body.surplus;
         let first_byte = first_byte.saturating_duration_since(sent_at);
         let repeated = self.numbers.repeated(&head, &self.buffers.buffer);
@@ -81,6 +84,28 @@ impl Connection {
     #[must_use]
     pub(super) fn buffers(&self) -> &Buffers {
         &self.buffers
+    }
+
+    /// Whether it can carry no further request; see [`Stream::has_ended`].
+    pub(super) async fn has_ended(&mut self) -> bool {
+        self.stream.has_ended().await
+    }
+
+    /// Names the likely cause of a connection that ended without a byte of the answer, if it was idle
+    /// before the request: the server closed it while the request was on the way.
+    fn after_idling(&self, failure: Failure, sent_at: Instant) -> Failure {
+        let idle = self.answered.map(|answered| sent_at.saturating_duration_since(answered));
+        match idle.filter(|idle| *idle >= IDLE) {
+            Some(idle) if failure.kind == FailureKind::Reset && self.buffers.buffer.is_empty() => {
+                let idle = usage::duration::format(Duration::from_millis(idle.as_millis() as u64));
+                let what = format!(
+                    "{}, after {idle} without a request; the server's keep-alive timeout may be that short",
+                    failure.what
+                );
+                Failure { what, ..failure }
+            }
+            _ => failure,
+        }
     }
 
     async fn send(&mut self, (head, body): (&[u8], &[u8])) -> io::Result<()> {

@@ -128,9 +128,9 @@ impl Lane {
     }
 
     /// Keeps or drops the connection after a request.
-    fn settle(&mut self, keep: bool, lifetime: Option<Duration>, now: Instant) {
+    fn settle(&mut self, keep: bool) {
         match &mut self.carrier {
-            Carrier::Own(own) => own.settle(keep, lifetime, now),
+            Carrier::Own(own) => own.settle(keep),
             Carrier::Shared(shared) => shared.settle(),
         }
     }
@@ -140,11 +140,14 @@ impl OwnConnection {
     async fn exchange(
         &mut self,
         sender: &Sender<'_>,
-        sequence: u64,
+        DueRequest { sequence, start, .. }: DueRequest,
         opening: &mut Opening,
         stage: &mut Stage,
+        kept: &Cell<bool>,
     ) -> Result<Response, Failure> {
         let plan = sender.plan;
+        self.drop_unusable(plan.connection_lifetime, start, opening).await;
+        kept.set(self.connection.is_some());
         if self.connection.is_none() {
             let stream = sender.open(opening).await?;
             self.opened += 1;
@@ -158,11 +161,26 @@ impl OwnConnection {
         connection.exchange(request, to_head, plan.limits.body, stage).await
     }
 
-    fn settle(&mut self, keep: bool, lifetime: Option<Duration>, now: Instant) {
+    /// Drops a kept connection that is too old, or that the server has ended.
+    async fn drop_unusable(
+        &mut self,
+        lifetime: Option<Duration>,
+        now: Instant,
+        opening: &mut Opening,
+    ) {
+        let Some(connection) = &mut self.connection else { return };
+        let age = now.saturating_duration_since(connection.opened);
+        if lifetime.is_some_and(|most| age >= most) {
+            self.connection = None;
+        } else if connection.has_ended().await {
+            self.connection = None;
+            opening.transport.closed_while_idle = 1;
+        }
+    }
+
+    fn settle(&mut self, keep: bool) {
         self.uses = self.uses.saturating_sub(1);
-        let age = |connection: &Connection| now.saturating_duration_since(connection.opened);
-        let old = |c: &Connection| lifetime.is_some_and(|most| age(c) >= most);
-        if !keep || self.uses == 0 || self.connection.as_ref().is_some_and(old) {
+        if !keep || self.uses == 0 {
             self.connection = None;
         }
     }
@@ -285,7 +303,7 @@ impl Sender<'_> {
                 record(outcome);
             }
         }
-        lane.settle(keep, self.plan.connection_lifetime, end);
+        lane.settle(keep);
         Some(end)
     }
 
@@ -318,10 +336,7 @@ impl Sender<'_> {
         let (sequence, stage_of) = (due_request.sequence, &mut stage);
         let work = async {
             match &mut lane.carrier {
-                Carrier::Own(own) => {
-                    kept.set(own.connection.is_some());
-                    own.exchange(self, sequence, opening, stage_of).await
-                }
+                Carrier::Own(own) => own.exchange(self, due_request, opening, stage_of, kept).await,
                 Carrier::Shared(shared) => {
                     shared.exchange(self, sequence, opening, stage_of, kept).await
                 }
