@@ -8,6 +8,7 @@ mod explain;
 mod faults;
 mod front_door;
 mod html;
+mod http1_words;
 mod http2;
 mod identify;
 mod judge;

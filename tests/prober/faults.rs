@@ -182,7 +182,10 @@ fn faults_a_chunk_without_end() {
             while stream.write_all(&[b'0'; 4096]).is_ok() {}
         });
         let what = all_fail("protocol", &["-t", &server.target()]);
-        assert_eq!(what, "bad body: invalid chunk", "{endless}");
+        assert_eq!(
+            what, "bad body: a line of a chunked body has more than 4096 bytes",
+            "{endless}"
+        );
     }
 }
 
@@ -190,7 +193,7 @@ fn faults_a_chunk_without_end() {
 fn faults_an_answer_of_http_0_9_is_against_the_protocol() {
     let server = sending("<html>hello</html>\n", true);
     let what = all_fail("protocol", &["-t", &server.target()]);
-    assert_eq!(what, "not HTTP: no HTTP version at the start");
+    assert_eq!(what, "not HTTP: the answer begins with \"<html>hello</html>\"");
 }
 
 #[test]
@@ -205,6 +208,22 @@ fn faults_a_header_that_is_too_large_is_not_read_to_its_end() {
     let what = all_fail("protocol", &["-t", &server.target()]);
     assert_eq!(what, "the response headers are larger than 65536 bytes");
     assert!(sent.load(Ordering::SeqCst) < 4 * GIB / 16, "it let the sender go");
+}
+
+#[test]
+fn faults_interim_responses_without_end_are_not_waited_for() {
+    let sent = Count::default();
+    let count = Arc::clone(&sent);
+    let server = Server::start(move |mut stream, _| {
+        read_head(&stream);
+        let interim = b"HTTP/1.1 103 Early Hints\r\nlink: </a.css>; rel=preload\r\n\r\n";
+        while stream.write_all(interim).is_ok() {
+            count.fetch_add(1, Ordering::SeqCst);
+        }
+    });
+    let what = all_fail("protocol", &["-t", &server.target()]);
+    assert_eq!(what, "more than 100 interim (1xx) responses came before the answer");
+    assert!(sent.load(Ordering::SeqCst) < 4 << 20, "it let the sender go");
 }
 
 /// One GiB.

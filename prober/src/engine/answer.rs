@@ -46,7 +46,7 @@ impl<'a> ResponseReader<'a> {
     ) -> Result<Answer<'a>, Failure> {
         let Self { response, buffers, plan, .. } = *self;
         let raw = buffers.body(response);
-        if !(200..300).contains(&response.head.status) {
+        if !is_success(response.head.status) {
             // A stored error says nothing about a backend either.
             self.check_own()?;
             return Err(self.bad_status(&self.readable(raw)).at(self.attempt(None)));
@@ -275,6 +275,12 @@ impl<'a> ResponseReader<'a> {
         }
         identity::from_body(body).map(|claim| claim.identity)
     }
+}
+
+/// Whether a response says that its request succeeded. A server that changes the protocol (101) does
+/// what the request asked for.
+fn is_success(status: u16) -> bool {
+    status == 101 || (200..300).contains(&status)
 }
 
 fn number(digits: &[u8]) -> Option<u32> {

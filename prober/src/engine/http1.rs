@@ -77,7 +77,7 @@ impl Connection {
         let first_byte = first_byte.saturating_duration_since(sent_at);
         let repeated = self.numbers.repeated(&head, &self.buffers.buffer);
         let (body, cut) = (body.length, body.cut);
-        let interim = 0;
+        let interim = head.interim.into();
         Ok(Response { head, body, cut, repeated, interim, first_byte, end, keep_alive })
     }
 
@@ -135,7 +135,7 @@ impl Connection {
             if read == 0 {
                 return Err(closed(None));
             }
-            let head = Head::read(&self.buffers.buffer, to_head);
+            let head = Head::read_unfolding(&mut self.buffers.buffer, to_head);
             match head.map_err(|error| other_protocol(&self.buffers.buffer, &error))? {
                 Some(head) => return Ok((head, now)),
                 None if self.buffers.buffer.len() > MAX_HEAD => {

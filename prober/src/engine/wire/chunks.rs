@@ -1,6 +1,6 @@
 //! The chunked transfer coding, read as it arrives. Pure.
 
-use super::error::WireError;
+use super::error::{WireError, quoted};
 
 /// Reads a chunked body as it arrives, and keeps the content of the chunks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -49,45 +49,53 @@ impl Chunks {
                     self.state =
                         if left == 0 { ChunkState::DataEnd } else { ChunkState::Data(left) };
                 }
-                ChunkState::Size | ChunkState::DataEnd | ChunkState::Trailer => {
+                ChunkState::DataEnd => match rest {
+                    [] | [b'\r'] => return Ok(Progress { used, done: false }),
+                    [b'\r', b'\n', ..] => {
+                        used += 2;
+                        self.state = ChunkState::Size;
+                    }
+                    _ => return Err(WireError::ChunkEnd(quoted(rest))),
+                },
+                ChunkState::Size | ChunkState::Trailer => {
                     let Some(line) = line(rest)? else { return Ok(Progress { used, done: false }) };
                     used += line.len() + 2;
-                    self.state = self.after(line)?;
-                }
-            }
-        }
-    }
-
-    fn after(self, line: &[u8]) -> Result<ChunkState, WireError> {
-        match self.state {
-            ChunkState::DataEnd if line.is_empty() => Ok(ChunkState::Size),
-            ChunkState::DataEnd => Err(WireError::Chunk),
-            ChunkState::Trailer if line.is_empty() => Ok(ChunkState::Done),
-            ChunkState::Trailer => Ok(ChunkState::Trailer),
-            _ => {
-                let digits = line.split(|byte| *byte == b';').next().unwrap_or_default();
-                let digits = digits.trim_ascii();
-                if digits.is_empty() || !digits.iter().all(u8::is_ascii_hexdigit) {
-                    return Err(WireError::Chunk);
-                }
-                let text = std::str::from_utf8(digits).map_err(|_| WireError::Chunk)?;
-                match u64::from_str_radix(text, 16).map_err(|_| WireError::Chunk)? {
-                    0 => Ok(ChunkState::Trailer),
-                    size => Ok(ChunkState::Data(size)),
+                    self.state = match self.state {
+                        ChunkState::Trailer if line.is_empty() => ChunkState::Done,
+                        ChunkState::Trailer => ChunkState::Trailer,
+                        _ => match size(line)? {
+                            0 => ChunkState::Trailer,
+                            size => ChunkState::Data(size),
+                        },
+                    };
                 }
             }
         }
     }
 }
 
+/// The size that a line states: hexadecimal digits, perhaps spaces and an extension (RFC 9112, 7.1.1).
+fn size(line: &[u8]) -> Result<u64, WireError> {
+    let stated = line.split(|byte| *byte == b';').next().unwrap_or_default();
+    let end = stated.iter().rposition(|byte| !b" \t".contains(byte)).map_or(0, |last| last + 1);
+    let digits = &stated[..end];
+    if digits.is_empty() || !digits.iter().all(u8::is_ascii_hexdigit) {
+        return Err(WireError::ChunkSize(quoted(line)));
+    }
+    let parsed =
+        std::str::from_utf8(digits).ok().and_then(|text| u64::from_str_radix(text, 16).ok());
+    parsed.ok_or_else(|| WireError::LargeChunk(quoted(digits)))
+}
+
 /// The line at the start of `rest` without its CRLF; `None` if its end has not arrived.
 fn line(rest: &[u8]) -> Result<Option<&[u8]>, WireError> {
     let window = &rest[..rest.len().min(MAX_CHUNK_LINE)];
     match window.iter().position(|byte| *byte == b'\n') {
-        Some(0) => Err(WireError::Chunk),
-        Some(end) if rest[end - 1] == b'\r' => Ok(Some(&rest[..end - 1])),
-        Some(_) => Err(WireError::Chunk),
-        None if window.len() == MAX_CHUNK_LINE => Err(WireError::Chunk),
+        Some(end) => match rest[..end].strip_suffix(b"\r") {
+            Some(line) => Ok(Some(line)),
+            None => Err(WireError::ChunkLine(quoted(&rest[..end]))),
+        },
+        None if window.len() == MAX_CHUNK_LINE => Err(WireError::LongChunkLine(MAX_CHUNK_LINE)),
         None => Ok(None),
     }
 }

@@ -444,7 +444,7 @@ impl Group<'_> {
                 self.url()
             ));
         }
-        if self.says("no HTTP version at the start") {
+        if self.says("not HTTP: the answer begins with") {
             return Some(format!(
                 "The server does not speak HTTP on this port. Check the port of the target: {}",
                 self.curl("-v")
