@@ -21,6 +21,7 @@ mod overrides_vs_curl;
 pub(crate) mod probing;
 mod progress;
 mod reports;
+mod resolv_conf;
 mod verdicts;
 mod wait;
 pub(crate) mod watch;

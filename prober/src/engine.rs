@@ -37,7 +37,7 @@ use crate::engine::pacer::Pacer;
 use crate::engine::stopping::{Checkpoint, StoppingRule};
 use crate::plan::ProbePlan;
 use crate::plan::schedule::{End, Pace, Schedule, Share};
-use crate::resolve::{Names, NamesError};
+use crate::resolve::Names;
 use crate::tally::collector::Collector;
 use crate::tally::failover;
 use crate::tally::meter::{Counter, Meter};
@@ -52,8 +52,6 @@ use http2::ConnectionSlot;
 pub enum EngineError {
     #[error(transparent)]
     Tls(#[from] TlsError),
-    #[error(transparent)]
-    Names(#[from] NamesError),
     /// `--wait` is over.
     #[error(
         "the target gave no answer that counts within {within} (--wait); the last request: {last}"
@@ -231,7 +229,7 @@ impl ThreadResources {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (names, pacer) = {
             let _entered = runtime.enter();
-            (Names::new(&plan.names)?, Pacer::new()?)
+            (Names::new(&plan.names), Pacer::new()?)
         };
         Ok(Self { runtime, names, pacer })
     }

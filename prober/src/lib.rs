@@ -14,6 +14,7 @@ mod matrix;
 mod output;
 mod plan;
 mod process;
+mod race;
 mod report;
 mod resolve;
 mod stats;
@@ -32,7 +33,7 @@ pub use commands::Error;
 pub use engine::events::marks::now as mark;
 pub use plan::overrides::Overrides;
 pub use report::json::parse as parse_report;
-pub use resolve::{Family, LookupError, Names, NamesConfig};
+pub use resolve::{Family, LookupError, Names, NamesConfig, ServerFault};
 pub use verdict::calibration;
 
 /// Runs the command, writes results to `out`, and returns the exit code. `stop` ends a run early; the

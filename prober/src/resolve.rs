@@ -1,11 +1,17 @@
-//! Names → addresses: the hosts file, then DNS by hickory with the search domains and ndots of
-//! resolv.conf. Names that `--resolve` pins never get here; `engine` connects to the addresses.
+//! Names → addresses: the hosts file, then DNS, with the servers, search domains and options of
+//! resolv.conf as glibc uses them. Names that `--resolve` pins never get here; `engine` connects to
+//! the addresses.
 
+mod answer;
+mod attempts;
+mod cache;
 mod config;
 mod dns;
 mod error;
+mod exchange;
 mod family;
 mod order;
+mod resolv_conf;
 mod system;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
@@ -14,10 +20,13 @@ use std::time::Duration;
 
 pub use config::NamesConfig;
 use dns::{Dns, Missing};
-pub use error::LookupError;
+pub use error::{LookupError, ServerFault};
 pub(crate) use error::{NamesError, not_a_host};
 pub use family::Family;
 use system::HostsFile;
+
+/// The port of a server that is given without one.
+const DNS_PORT: u16 = 53;
 
 /// Looks names up. The hosts file and resolv.conf are read once, in [`Names::new`].
 ///
@@ -25,8 +34,13 @@ use system::HostsFile;
 /// concurrent lookups of the same name share one answer. With [`NamesConfig::anew`] nothing is cached
 /// or shared: each lookup sends its own queries.
 ///
-/// The background tasks of a lookup run on the runtime that started it, so that each runtime needs its
-/// own `Names`.
+/// Servers are asked as by glibc: in order; the next one if a server answers with an error, with
+/// something that is not DNS, or not in time; then all of them again. Unlike glibc, a server that is
+/// late still counts while others are asked, and the waits are shortened if a lookup's time limit
+/// would leave no time for the last server.
+///
+/// The sockets of a lookup belong to the runtime that started it, so that each runtime needs its own
+/// `Names`.
 pub struct Names {
     family: Family,
     timeout: Duration,
@@ -36,18 +50,14 @@ pub struct Names {
 }
 
 impl Names {
-    /// Reads the system's files. With a resolv.conf that is missing, malformed or without a server,
-    /// only lookups that need DNS fail. A missing hosts file counts as empty.
-    ///
-    /// # Errors
-    /// If the resolver refuses its configuration.
-    pub fn new(config: &NamesConfig) -> Result<Self, NamesError> {
-        let dns = match system::read_resolv_conf(&config.resolv_conf, !config.servers.is_empty()) {
-            Ok(system) => Ok(Dns::new(config, system)?),
-            Err(reason) => Err(reason),
-        };
+    /// Reads the system's files. With a resolv.conf that is missing or without a server, only lookups
+    /// that need DNS fail. A missing hosts file counts as empty.
+    #[must_use]
+    pub fn new(config: &NamesConfig) -> Self {
+        let dns = system::read_resolv_conf(&config.resolv_conf, !config.servers.is_empty())
+            .map(|system| Dns::new(config, system, system::local_domain()));
         let hosts = HostsFile::read(&config.hosts_file);
-        Ok(Self { family: config.family, timeout: config.timeout, hosts, dns })
+        Self { family: config.family, timeout: config.timeout, hosts, dns }
     }
 
     /// The addresses of `host` in the configured family, at least one, each once. They are in the order
@@ -83,22 +93,15 @@ impl Names {
             .dns
             .as_ref()
             .map_err(|reason| LookupError::NoServers { name: asked(), reason: reason.clone() })?;
-        let timed_out =
-            || LookupError::Timeout { name: asked(), after: self.timeout, servers: dns.servers() };
-        let answer = tokio::time::timeout(self.timeout, dns.search(name, self.family))
-            .await
-            .map_err(|_| timed_out())?;
-        answer.map_err(|missing| match missing {
+        dns.search(name).await.map_err(|missing| match missing {
             Missing::BadName(reason) => LookupError::BadName { name: asked(), reason },
             Missing::NotFound { tried } => LookupError::NotFound { name: asked(), tried },
             Missing::NoAddress => LookupError::NoAddress { name: asked(), family: self.family },
-            Missing::ServerFailure { code } => {
-                LookupError::ServerFailure { name: asked(), code, servers: dns.servers() }
+            Missing::Aliases => LookupError::Aliases { name: asked() },
+            Missing::Local(reason) => LookupError::Local { name: asked(), reason },
+            Missing::Unanswered { asked: full, servers, within } => {
+                LookupError::Unanswered { name: asked(), asked: full, servers, within }
             }
-            Missing::Broken { reason } => {
-                LookupError::Broken { name: asked(), reason, servers: dns.servers() }
-            }
-            Missing::Timeout => timed_out(),
         })
     }
 }

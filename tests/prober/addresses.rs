@@ -265,7 +265,7 @@ fn looking_up_anew_is_a_query_for_each_connection() {
         assert_eq!(code, 0, "{row}");
         let queries = dns.asked().len() as u64;
         let connections = row["connections"].as_u64().expect("a number");
-        // One for each; hickory repeats a query that a busy machine answers late.
+        // One for each; a query is repeated that a busy machine answers late.
         if anew {
             let right = (connections..=connections + 4).contains(&queries);
             assert!(right, "{reuse}: {queries} queries for {connections} connections");

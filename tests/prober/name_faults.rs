@@ -285,7 +285,7 @@ fn name_fault_so_few_descriptors_that_nothing_starts_are_one_line() {
 }
 
 /// The command that gives a program a network of its own, where that is permitted at all.
-fn own_network() -> Vec<&'static str> {
+pub(crate) fn own_network() -> Vec<&'static str> {
     let ways = [vec!["unshare", "-rnpf", "--kill-child"], vec!["unshare", "-npf", "--kill-child"]];
     let works = |way: &Vec<&str>| {
         let said =

@@ -187,7 +187,7 @@ thread_local! {
 }
 
 /// A configuration that knows only these files, and gives up after a second.
-fn files(hosts: &str, resolv_conf: &str) -> NamesConfig {
+pub(crate) fn files(hosts: &str, resolv_conf: &str) -> NamesConfig {
     let write = |text: &str| -> PathBuf {
         FOLDER.with(|(folder, count)| {
             count.set(count.get() + 1);
@@ -205,25 +205,25 @@ fn files(hosts: &str, resolv_conf: &str) -> NamesConfig {
 }
 
 /// Looks each of the hosts up in turn with one `Names`, on a runtime of its own.
-fn look_up<const N: usize>(
+pub(crate) fn look_up<const N: usize>(
     config: &NamesConfig,
     hosts: [&str; N],
 ) -> [Result<Vec<String>, LookupError>; N] {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    let names = Names::new(config).expect("a resolver");
+    let names = Names::new(config);
     hosts.map(|host| {
         runtime.block_on(names.lookup(host)).map(|all| all.iter().map(IpAddr::to_string).collect())
     })
 }
 
 #[track_caller]
-fn found(result: &Result<Vec<String>, LookupError>) -> Vec<&str> {
+pub(crate) fn found(result: &Result<Vec<String>, LookupError>) -> Vec<&str> {
     result.as_ref().expect("found").iter().map(String::as_str).collect()
 }
 
 #[track_caller]
-fn failed(result: &Result<Vec<String>, LookupError>) -> String {
+pub(crate) fn failed(result: &Result<Vec<String>, LookupError>) -> String {
     result.as_ref().expect_err("not found").to_string()
 }
 
@@ -299,16 +299,6 @@ fn a_server_that_never_answers_is_given_up_on_in_time() {
         format!("name 'echo': no answer within 700ms from DNS server {}", server.address)
     );
     assert!(took >= config.timeout && took < config.timeout + SOON, "{took:?}");
-}
-
-#[test]
-fn a_dead_server_beside_a_live_one_costs_no_time() {
-    let (dead, live) =
-        (Server::start(|_, _| Reply::Never), Server::start(|_, _| Reply::Addresses(&["10.9.9.1"])));
-    let mut config = dead.config(Family::V4);
-    config.servers.push(live.address);
-    let [result] = look_up(&config, ["echo.test"]);
-    assert_eq!(found(&result), ["10.9.9.1"]);
 }
 
 #[test]
@@ -452,7 +442,7 @@ fn a_resolv_conf_that_is_missing_or_names_no_server_fails_only_what_needs_it() {
     assert!(found(&local).contains(&"127.0.0.1"));
 
     let [name] = look_up(&files("", "search a.test\nfrobnicate\n"), ["nope.test"]);
-    assert!(failed(&name).contains("no nameservers found"), "{name:?}");
+    assert!(failed(&name).contains("it names no server"), "{name:?}");
 
     let server = Server::start(|_, _| Reply::Addresses(&["10.9.9.1"]));
     let [name] = look_up(&NamesConfig { servers: vec![server.address], ..absent }, ["echo.test"]);
@@ -477,7 +467,7 @@ fn watch(
 ) -> Vec<(Duration, IpAddr)> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    let names = Names::new(config).expect("a resolver");
+    let names = Names::new(config);
     let start = Instant::now();
     let mut seen = Vec::new();
     crate::harness::wait_until("the answers are as they should be", || {
@@ -535,7 +525,7 @@ fn looking_up_anew_asks_each_time_and_shares_no_answer() {
         let config = NamesConfig { anew, ..server.config(Family::V4) };
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        let names = Names::new(&config).expect("a resolver");
+        let names = Names::new(&config);
         runtime.block_on(async {
             let look_up = || names.lookup("echo.test");
             let (a, b, c, d, e, f) =

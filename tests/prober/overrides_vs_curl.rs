@@ -314,7 +314,7 @@ fn look_up(host: &str, family: Family) -> Option<Vec<IpAddr>> {
     };
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    let found = runtime.block_on(Names::new(&config).expect("a resolver").lookup(host));
+    let found = runtime.block_on(Names::new(&config).lookup(host));
     found.ok().map(|addresses| addresses.to_vec())
 }
 

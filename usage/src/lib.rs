@@ -116,12 +116,16 @@ pub fn system_error(error: &io::Error) -> String {
 /// (ENFILE) has no file descriptor left.
 #[must_use]
 pub fn local_limit(error: &io::Error) -> String {
-    match error.raw_os_error() {
-        Some(EMFILE | ENFILE) => {
-            "no file descriptor left on this machine; raise 'ulimit -n' or lower -c".to_owned()
-        }
-        _ => system_error(error),
+    if out_of_descriptors(error) {
+        return "no file descriptor left on this machine; raise 'ulimit -n' or lower -c".to_owned();
     }
+    system_error(error)
+}
+
+/// Whether this process (EMFILE) or the machine (ENFILE) has no file descriptor left.
+#[must_use]
+pub fn out_of_descriptors(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(EMFILE | ENFILE))
 }
 
 /// Prints `program: message` on stderr as exactly one line, and returns exit code 2.

@@ -100,7 +100,7 @@ impl Run<'_> {
         runtime.block_on(waiting.until(limit, stop, async || {
             number += 1;
             // Made anew each time, so that no look-up is remembered.
-            let names = Names::new(&plan.names)?;
+            let names = Names::new(&plan.names);
             let sender = Sender {
                 plan,
                 names,
@@ -143,7 +143,7 @@ pub(super) async fn addresses(
     note: Note<'_>,
 ) -> Result<Result<Vec<std::net::IpAddr>, String>, EngineError> {
     let once = async || {
-        let names = Names::new(&plan.names)?;
+        let names = Names::new(&plan.names);
         Ok::<_, EngineError>(connect::of_target(plan, &names).await)
     };
     let Some(limit) = plan.wait else {

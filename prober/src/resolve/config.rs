@@ -4,14 +4,13 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::DNS_PORT;
 use super::error::NamesError;
 use super::family::Family;
 
-const DNS_PORT: u16 = 53;
-
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NamesConfig {
-    /// If empty, those of resolv.conf.
+    /// In the order in which they are asked. If empty, those of resolv.conf.
     pub servers: Vec<SocketAddr>,
     pub family: Family,
     /// The time limit of one lookup.

@@ -1,87 +1,57 @@
-//! DNS by hickory: one name under its search domains, both families at the same time.
-//!
-//! hickory's own search goes on after a server did not answer and reports only the error of the last
-//! name. So the search is done here, as in resolv.conf(5).
+//! DNS: one name under its search domains, both families at the same time, each question to the servers
+//! in order. A candidate or a server that is silent does not keep the next one from being asked, and
+//! its answer still counts when it comes late.
 
-use std::cell::RefCell;
 use std::future::Future;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
-use hickory_resolver::TokioResolver;
-use hickory_resolver::config::{
-    ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts,
-};
-use hickory_resolver::lookup::Lookup;
-use hickory_resolver::net::runtime::TokioRuntimeProvider;
-use hickory_resolver::net::{DnsError, NetError};
-use hickory_resolver::proto::op::ResponseCode;
+use futures_util::FutureExt as _;
+use hickory_resolver::proto::op::{Message, Query};
 use hickory_resolver::proto::rr::{Name, RecordType};
 
+use super::answer::{self, Says};
+use super::attempts::{attempts, total, within};
+use super::cache::{Cache, Fresh};
 use super::config::NamesConfig;
-use super::error::NamesError;
+use super::error::ServerFault;
+use super::exchange::{self, NoAnswer};
 use super::family::Family;
-use usage::local_limit;
+use super::resolv_conf::{Options, ResolvConf};
+use crate::clock;
+use crate::race::staggered;
 
-/// How long to wait for the other family once one has addresses. Some networks drop AAAA queries. RFC
-/// 8305 recommends 50 ms, for browsers.
+/// How long to wait for the other family once one has addresses, or says that the name does not exist.
+/// Some networks drop AAAA queries. RFC 8305 recommends 50 ms, for browsers.
 const GRACE: Duration = Duration::from_millis(500);
 
+/// No answer is used longer.
+const LONGEST_TTL: u32 = 24 * 60 * 60;
+
+/// How many aliases are followed that a server does not look up itself.
+const MOST_ALIASES: usize = 8;
+
+/// With `rotate`, where the next lookup of the process starts: as in glibc, not the next one of a
+/// thread, since the first ones would all ask the same server.
+static NEXT_FIRST: AtomicUsize = AtomicUsize::new(0);
+
 pub(super) struct Dns {
-    resolvers: Resolvers,
-    servers: Vec<SocketAddr>,
+    client: Arc<Client>,
     search: Vec<Name>,
-    ndots: usize,
+    /// `None` if each lookup sends its own queries.
+    cache: Option<Cache<Result<Vec<IpAddr>, Missing>>>,
 }
 
-/// A hickory resolver sends one query for concurrent lookups of the same name, and answers later ones
-/// from its cache.
-enum Resolvers {
-    /// One resolver for all lookups, which share queries and the cache.
-    Shared(TokioResolver),
-    /// A resolver without a cache for each lookup, so that each lookup sends its own queries.
-    Own { config: ResolverConfig, options: ResolverOpts, idle: RefCell<Vec<TokioResolver>> },
-}
-
-impl Resolvers {
-    fn new(anew: bool, config: ResolverConfig, mut options: ResolverOpts) -> Result<Self, String> {
-        if anew {
-            options.cache_size = 0;
-        }
-        let first = resolver(config.clone(), options.clone())?;
-        Ok(if anew {
-            Self::Own { config, options, idle: RefCell::new(vec![first]) }
-        } else {
-            Self::Shared(first)
-        })
-    }
-
-    /// A resolver for one lookup, to be given back. With [`Resolvers::Own`], no other lookup uses it
-    /// meanwhile.
-    fn take(&self) -> Result<TokioResolver, Missing> {
-        match self {
-            Self::Shared(resolver) => Ok(resolver.clone()),
-            Self::Own { config, options, idle } => match idle.borrow_mut().pop() {
-                Some(resolver) => Ok(resolver),
-                None => resolver(config.clone(), options.clone())
-                    .map_err(|reason| Missing::Broken { reason }),
-            },
-        }
-    }
-
-    fn give_back(&self, resolver: TokioResolver) {
-        if let Self::Own { idle, .. } = self {
-            idle.borrow_mut().push(resolver);
-        }
-    }
-}
-
-fn resolver(config: ResolverConfig, options: ResolverOpts) -> Result<TokioResolver, String> {
-    TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
-        .with_options(options)
-        .build()
-        .map_err(|_| "the DNS settings of this system cannot be used".to_owned())
+/// What all lookups have in common.
+struct Client {
+    servers: Vec<SocketAddr>,
+    options: Options,
+    family: Family,
+    /// The time limit of one lookup.
+    timeout: Duration,
 }
 
 /// The limits of RFC 1035, 2.3.4.
@@ -91,136 +61,228 @@ const NOT_A_NAME: &str =
 /// Why DNS has no address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Missing {
-    BadName(String),
-    NotFound { tried: Vec<String> },
+    NotFound {
+        tried: Vec<String>,
+    },
     NoAddress,
-    ServerFailure { code: String },
-    Broken { reason: String },
-    Timeout,
+    BadName(String),
+    Aliases,
+    /// No server gave an answer that counts.
+    Unanswered {
+        /// The full name, if the servers answered for another candidate.
+        asked: Option<String>,
+        servers: Vec<(SocketAddr, ServerFault)>,
+        within: Duration,
+    },
+    /// This machine could not send a query.
+    Local(String),
 }
 
+impl Missing {
+    /// What the servers did, if none answered.
+    fn faults(&self) -> Option<&[(SocketAddr, ServerFault)]> {
+        match self {
+            Self::Unanswered { servers, .. } => Some(servers),
+            _ => None,
+        }
+    }
+}
+
+type Looked = Result<Fresh<Vec<IpAddr>>, Fresh<Missing>>;
+
 impl Dns {
+    /// `local_domain` is searched if the file names no domain.
     pub(super) fn new(
         config: &NamesConfig,
-        (system, mut options): (ResolverConfig, ResolverOpts),
-    ) -> Result<Self, NamesError> {
-        let servers = match config.servers.as_slice() {
-            [] => system.name_servers.clone(),
-            servers => servers.iter().map(|&server| name_server(server)).collect(),
+        system: ResolvConf,
+        local_domain: Option<Name>,
+    ) -> Self {
+        let ResolvConf { servers, search, options } = system;
+        let servers = if config.servers.is_empty() { servers } else { config.servers.clone() };
+        let search = search.unwrap_or_else(|| local_domain.into_iter().collect());
+        // Who asks for IPv6 alone gets it.
+        let family = match config.family {
+            Family::Any if options.no_aaaa => Family::V4,
+            family => family,
         };
-        // As in glibc, the local domain counts only without a search list.
-        let search = match system.search {
-            search if search.is_empty() => system.domain.into_iter().collect(),
-            search => search,
-        };
-        let ndots = options.ndots;
-        // hickory repeats a UDP query within the time of one attempt, so one attempt gets all the time. A
-        // second one would be for servers with wrong answers.
-        options.timeout = config.timeout;
-        options.attempts = 1;
-        // A server that does not answer must not use up the time of the next ones.
-        options.num_concurrent_reqs = servers.len().max(1);
-        options.use_hosts_file = ResolveHosts::Never;
-        let addresses = servers.iter().map(address).collect();
-        let parts = ResolverConfig::from_parts(None, vec![], servers);
-        let resolvers =
-            Resolvers::new(config.anew, parts, options).map_err(NamesError::Resolver)?;
-        Ok(Self { resolvers, servers: addresses, search, ndots })
+        let client = Client { servers, options, family, timeout: config.timeout };
+        let cache = (!config.anew).then(Cache::default);
+        Self { client: Arc::new(client), search, cache }
     }
 
-    pub(super) fn servers(&self) -> Vec<SocketAddr> {
-        self.servers.clone()
+    pub(super) fn servers(&self) -> &[SocketAddr] {
+        &self.client.servers
     }
 
     /// The addresses of the first candidate that has any. A candidate may exist if it failed with
-    /// another error than not found; if no candidate has addresses, that error is reported. A timeout
-    /// ends the search.
-    pub(super) async fn search(&self, name: &str, family: Family) -> Result<Vec<IpAddr>, Missing> {
-        let candidates = candidates(name, &self.search, self.ndots)?;
-        // If this lookup is cancelled, the resolver is dropped and not given back.
-        let resolver = self.resolvers.take()?;
-        let found = first_of(&resolver, &candidates, family).await;
-        self.resolvers.give_back(resolver);
-        found
-    }
-}
-
-/// The addresses of the first candidate that has any.
-async fn first_of(
-    resolver: &TokioResolver,
-    candidates: &[Name],
-    family: Family,
-) -> Result<Vec<IpAddr>, Missing> {
-    let mut worst = Missing::NotFound { tried: Vec::new() };
-    for candidate in candidates {
-        match ask(resolver, candidate, family).await {
-            Ok(addresses) => return Ok(addresses),
-            Err(Missing::Timeout) => return Err(Missing::Timeout),
-            Err(missing) => worst = graver(worst, missing),
+    /// another error than not found; if no candidate has addresses, that error is reported.
+    pub(super) async fn search(&self, name: &str) -> Result<Vec<IpAddr>, Missing> {
+        let candidates = candidates(name, &self.search, self.client.options.ndots)?;
+        let client = Arc::clone(&self.client);
+        let look_up =
+            move || async move { Lookup::new(&client).first_of(&candidates).await }.boxed();
+        match &self.cache {
+            Some(cache) => cache.get(name, look_up).await,
+            None => look_up().await.value,
         }
     }
-    if let Missing::NotFound { tried } = &mut worst {
-        *tried = candidates.iter().map(plain).collect();
-    }
-    Err(worst)
 }
 
-async fn ask(
-    resolver: &TokioResolver,
-    name: &Name,
-    family: Family,
-) -> Result<Vec<IpAddr>, Missing> {
-    match family {
-        Family::V4 => query(resolver, name, RecordType::A).await,
-        Family::V6 => query(resolver, name, RecordType::AAAA).await,
-        Family::Any => {
-            let (v4, v6) =
-                both(query(resolver, name, RecordType::A), query(resolver, name, RecordType::AAAA))
-                    .await;
-            match (v4, v6) {
-                (Ok(v4), Ok(v6)) => Ok([v4, v6].concat()),
-                (Ok(found), Err(_)) | (Err(_), Ok(found)) => Ok(found),
-                (Err(v4), Err(v6)) => Err(graver(v4, v6)),
+/// One lookup.
+struct Lookup<'a> {
+    client: &'a Client,
+    /// The server that is asked first.
+    first: usize,
+    /// When its time is over.
+    end: Instant,
+}
+
+impl<'a> Lookup<'a> {
+    fn new(client: &'a Client) -> Self {
+        let first = match client.servers.len() {
+            servers @ 1.. if client.options.rotate => {
+                NEXT_FIRST.fetch_add(1, Ordering::Relaxed) % servers
+            }
+            _ => 0,
+        };
+        Self { client, first, end: clock::now() + client.timeout }
+    }
+
+    fn left(&self) -> Duration {
+        self.end.saturating_duration_since(clock::now())
+    }
+
+    /// The addresses of the first candidate that has any. Each candidate has its share of the time
+    /// before the next one is tried, too.
+    async fn first_of(&self, candidates: &[Name]) -> Fresh<Result<Vec<IpAddr>, Missing>> {
+        let tries = (0..candidates.len()).map(|n| {
+            let others = u32::try_from(candidates.len() - n).unwrap_or(u32::MAX);
+            let share = self.left() / others;
+            (self.ask(&candidates[n], share), share)
+        });
+        // Each try ends by itself when the time is over, and says why.
+        let raced = staggered(self.client.timeout + GRACE, tries).await;
+        if let Some((_, Fresh { value, lifetime })) = raced.won {
+            return Fresh { value: Ok(value), lifetime };
+        }
+        let mut failed = raced.failed;
+        failed.sort_by_key(|(n, _)| *n);
+        let mut faults = failed.iter().map(|(_, missing)| missing.value.faults());
+        let first = faults.next().flatten();
+        let same = faults.all(|others| others == first);
+        let worst = failed.into_iter().map(|(_, missing)| missing).reduce(graver);
+        let none = || Fresh { value: Missing::NoAddress, lifetime: Duration::ZERO };
+        let Fresh { mut value, lifetime } = worst.unwrap_or_else(none);
+        match &mut value {
+            Missing::NotFound { tried } => *tried = candidates.iter().map(plain).collect(),
+            Missing::Unanswered { asked, .. } if same => *asked = None,
+            _ => {}
+        }
+        Fresh { value: Err(value), lifetime }
+    }
+
+    async fn ask(&self, name: &Name, share: Duration) -> Looked {
+        let query = |kind| self.query(name, kind, share);
+        match self.client.family {
+            Family::V4 => query(RecordType::A).await,
+            Family::V6 => query(RecordType::AAAA).await,
+            Family::Any => both(query(RecordType::A), query(RecordType::AAAA)).await,
+        }
+    }
+
+    /// The addresses of one family. Aliases are followed.
+    async fn query(&self, name: &Name, kind: RecordType, share: Duration) -> Looked {
+        let missing = |value, lifetime| Err(Fresh { value, lifetime });
+        let (mut name, mut most) = (name.clone(), LONGEST_TTL);
+        for _ in 0..=MOST_ALIASES {
+            let question = Query::query(name.clone(), kind);
+            let answer = match self.ask_servers(&question, share).await {
+                Ok(answer) => answer,
+                Err(why) => return missing(why, Duration::ZERO),
+            };
+            let lifetime = |seconds: u32| Duration::from_secs(seconds.min(most).into());
+            match answer::read(&answer, &name, kind) {
+                Says::Addresses(value, ttl) => return Ok(Fresh { value, lifetime: lifetime(ttl) }),
+                Says::NoAddress(ttl) => return missing(Missing::NoAddress, lifetime(ttl)),
+                Says::NoName(ttl) => {
+                    return missing(Missing::NotFound { tried: Vec::new() }, lifetime(ttl));
+                }
+                Says::Alias(target, ttl) => (name, most) = (target, most.min(ttl)),
             }
         }
+        missing(Missing::Aliases, Duration::ZERO)
+    }
+
+    /// Asks one server after the other, as often as configured. `share` is the time in which all of
+    /// them are to be asked.
+    async fn ask_servers(&self, question: &Query, share: Duration) -> Result<Message, Missing> {
+        let Client { servers, options, timeout, .. } = self.client;
+        let all = attempts(servers.len(), self.first, options);
+        let (configured, left) = (total(&all), self.left());
+        let (limit, told) =
+            if configured < left { (configured, configured) } else { (left, *timeout) };
+        let plan = within(limit.min(share), all);
+        let one = async |server: usize| {
+            match exchange::ask(servers[server], question, options).await {
+                Ok(answer) => Ok(Ok(answer)),
+                // The next server would not get the question either.
+                Err(NoAnswer::Local(why)) => Ok(Err(Missing::Local(why))),
+                Err(NoAnswer::Server(fault)) => Err(fault),
+            }
+        };
+        let tries = (0..plan.len()).map(|n| (one(plan[n].server), plan[n].wait));
+        let raced = staggered(limit, tries).await;
+        if let Some((_, decided)) = raced.won {
+            return decided;
+        }
+        let mut faults: Vec<(usize, ServerFault)> = Vec::new();
+        for (place, asked) in plan.iter().take(raced.started).enumerate() {
+            let failed = raced.failed.iter().find(|(failed, _)| *failed == place);
+            let known = faults.iter_mut().find(|(server, _)| *server == asked.server);
+            match (failed, known) {
+                // A later silence does not hide what the server said.
+                (Some((_, fault)), Some(known)) => known.1 = fault.clone(),
+                (None, Some(_)) => {}
+                (Some((_, fault)), None) => faults.push((asked.server, fault.clone())),
+                (None, None) => faults.push((asked.server, ServerFault::Silent)),
+            }
+        }
+        if faults.iter().all(|(_, fault)| *fault == ServerFault::Lame) {
+            return Err(Missing::NoAddress);
+        }
+        let servers = faults.into_iter().map(|(server, fault)| (servers[server], fault)).collect();
+        Err(Missing::Unanswered { asked: Some(plain(question.name())), servers, within: told })
     }
 }
 
-async fn query(
-    resolver: &TokioResolver,
-    name: &Name,
-    kind: RecordType,
-) -> Result<Vec<IpAddr>, Missing> {
-    let found = resolver.lookup(name.clone(), kind).await.map_err(missing)?;
-    let found = addresses(&found);
-    if found.is_empty() { Err(Missing::NoAddress) } else { Ok(found) }
-}
-
-/// The addresses in an answer, without CNAMEs.
-pub(super) fn addresses(found: &Lookup) -> Vec<IpAddr> {
-    found.answers().iter().filter_map(|record| record.data.ip_addr()).collect()
-}
-
-/// Waits for both; once one has addresses, for the other only [`GRACE`].
-async fn both(
-    v4: impl Future<Output = Result<Vec<IpAddr>, Missing>>,
-    v6: impl Future<Output = Result<Vec<IpAddr>, Missing>>,
-) -> (Result<Vec<IpAddr>, Missing>, Result<Vec<IpAddr>, Missing>) {
+/// Waits for both; once one is enough, for the other only [`GRACE`].
+async fn both(v4: impl Future<Output = Looked>, v6: impl Future<Output = Looked>) -> Looked {
     let (mut v4, mut v6) = (pin!(v4), pin!(v6));
-    tokio::select! {
-        first = &mut v4 => { let second = after(&first, v6).await; (first, second) }
-        first = &mut v6 => { let second = after(&first, v4).await; (second, first) }
+    let (v4, v6) = tokio::select! {
+        first = &mut v4 => { let second = after(&first, v6).await; (Some(first), second) }
+        first = &mut v6 => { let second = after(&first, v4).await; (second, Some(first)) }
+    };
+    match (v4, v6) {
+        (Some(Ok(v4)), Some(Ok(v6))) => Ok(Fresh {
+            value: [v4.value, v6.value].concat(),
+            lifetime: v4.lifetime.min(v6.lifetime),
+        }),
+        (Some(Ok(found)), _) | (_, Some(Ok(found))) => Ok(found),
+        (Some(Err(v4)), Some(Err(v6))) => Err(graver(v4, v6)),
+        (Some(one), None) | (None, Some(one)) => one,
+        (None, None) => unreachable!("one of them was waited for"),
     }
 }
 
-async fn after(
-    first: &Result<Vec<IpAddr>, Missing>,
-    second: impl Future<Output = Result<Vec<IpAddr>, Missing>>,
-) -> Result<Vec<IpAddr>, Missing> {
-    if first.is_err() {
-        return second.await;
+async fn after(first: &Looked, second: impl Future<Output = Looked>) -> Option<Looked> {
+    let enough = match first {
+        Ok(_) => true,
+        Err(missing) => matches!(missing.value, Missing::NotFound { .. }),
+    };
+    if !enough {
+        return Some(second.await);
     }
-    tokio::time::timeout(GRACE, second).await.unwrap_or(Err(Missing::Timeout))
+    tokio::time::timeout(GRACE, second).await.ok()
 }
 
 /// The full names to look up, in order: with at least `ndots` dots the name itself first, with fewer
@@ -253,82 +315,26 @@ fn candidates(name: &str, search: &[Name], ndots: usize) -> Result<Vec<Name>, Mi
     Ok(unique)
 }
 
-fn missing(error: NetError) -> Missing {
-    match error {
-        NetError::Timeout => Missing::Timeout,
-        NetError::Dns(DnsError::NoRecordsFound(none)) => match none.response_code {
-            ResponseCode::NXDomain => Missing::NotFound { tried: Vec::new() },
-            ResponseCode::NoError => Missing::NoAddress,
-            code => Missing::ServerFailure { code: mnemonic(code) },
-        },
-        NetError::Dns(DnsError::ResponseCode(code)) => {
-            Missing::ServerFailure { code: mnemonic(code) }
-        }
-        NetError::Io(error) => Missing::Broken { reason: one_line(&local_limit(&error)) },
-        NetError::NoConnections => Missing::Broken { reason: unconnected() },
-        _ => {
-            Missing::Broken { reason: "the answer of the DNS server is not understood".to_owned() }
-        }
-    }
-}
-
-/// Why no server could be reached. hickory does not pass the system's error on, but a socket that it
-/// could not open can usually still not be opened.
-fn unconnected() -> String {
-    match UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)) {
-        Err(error) => local_limit(&error),
-        Ok(_) => "cannot connect to any server; if this process is near its limit of file \
-                  descriptors, raise 'ulimit -n' or lower -c"
-            .to_owned(),
-    }
-}
-
-/// Which of two failures of a lookup to report: after a server failure, the name may exist; if it has
-/// no address, it exists.
-fn graver(first: Missing, second: Missing) -> Missing {
+/// Which of two failures of a lookup to report: if no server answered, the name may exist; if it has no
+/// address, it exists. Both hold only as long as the shorter of them.
+fn graver(first: Fresh<Missing>, second: Fresh<Missing>) -> Fresh<Missing> {
     let weight = |missing: &Missing| match missing {
         Missing::NotFound { .. } => 0,
         Missing::NoAddress => 1,
         Missing::BadName(_) => 2,
-        Missing::Broken { .. } => 3,
-        Missing::ServerFailure { .. } => 4,
-        Missing::Timeout => 5,
+        Missing::Aliases => 3,
+        Missing::Unanswered { .. } => 4,
+        Missing::Local(_) => 5,
     };
-    if weight(&second) > weight(&first) { second } else { first }
+    let lifetime = first.lifetime.min(second.lifetime);
+    let graver = if weight(&second.value) > weight(&first.value) { second } else { first };
+    Fresh { value: graver.value, lifetime }
 }
 
-/// The response code as dig prints it.
-fn mnemonic(code: ResponseCode) -> String {
-    match code {
-        ResponseCode::FormErr => "FORMERR".to_owned(),
-        ResponseCode::ServFail => "SERVFAIL".to_owned(),
-        ResponseCode::NotImp => "NOTIMP".to_owned(),
-        ResponseCode::Refused => "REFUSED".to_owned(),
-        other => other.to_str().to_owned(),
-    }
-}
-
-fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
+/// Without the dot at the end.
 fn plain(name: &Name) -> String {
     let text = name.to_ascii();
     text.strip_suffix('.').map_or(text.clone(), str::to_owned)
-}
-
-/// UDP, and TCP for answers that do not fit.
-fn name_server(server: SocketAddr) -> NameServerConfig {
-    let connections = [ConnectionConfig::udp(), ConnectionConfig::tcp()].map(|mut connection| {
-        connection.port = server.port();
-        connection
-    });
-    NameServerConfig::new(server.ip(), true, connections.into())
-}
-
-fn address(server: &NameServerConfig) -> SocketAddr {
-    let port = server.connections.first().map_or(53, |connection| connection.port);
-    SocketAddr::new(server.ip, port)
 }
 
 #[cfg(test)]
@@ -366,10 +372,15 @@ mod tests {
 
     #[test]
     fn the_failure_that_says_least_about_the_name_is_reported() {
+        let of = |value, seconds| Fresh { value, lifetime: Duration::from_secs(seconds) };
         let not_found = || Missing::NotFound { tried: vec![] };
-        let failed = || Missing::ServerFailure { code: "SERVFAIL".into() };
-        assert_eq!(graver(not_found(), Missing::NoAddress), Missing::NoAddress);
-        assert_eq!(graver(failed(), not_found()), failed());
-        assert_eq!(graver(failed(), Missing::Timeout), Missing::Timeout);
+        let failed =
+            || Missing::Unanswered { asked: None, servers: vec![], within: Duration::from_secs(5) };
+        assert_eq!(
+            graver(of(not_found(), 5), of(Missing::NoAddress, 9)),
+            of(Missing::NoAddress, 5)
+        );
+        assert_eq!(graver(of(failed(), 0), of(not_found(), 9)), of(failed(), 0));
+        assert_eq!(graver(of(not_found(), 9), of(failed(), 0)), of(failed(), 0));
     }
 }

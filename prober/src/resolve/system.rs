@@ -5,9 +5,10 @@ use std::net::IpAddr;
 use std::path::Path;
 
 use hickory_resolver::Hosts;
-use hickory_resolver::config::{ResolverConfig, ResolverOpts};
 use hickory_resolver::proto::op::Query;
 use hickory_resolver::proto::rr::{Name, RecordType};
+
+use super::resolv_conf::{self, ResolvConf};
 
 pub(super) struct HostsFile(Hosts);
 
@@ -28,35 +29,40 @@ impl HostsFile {
         [RecordType::A, RecordType::AAAA]
             .into_iter()
             .filter_map(|kind| self.0.lookup_static_host(&Query::query(name.clone(), kind)))
-            .flat_map(|found| super::dns::addresses(&found))
+            .flat_map(|found| found.answers().to_vec())
+            .filter_map(|record| record.data.ip_addr())
             .collect()
     }
 }
 
-/// Servers, search domains and options. With `own_servers`, the servers of the file are not used, and
-/// the file may be missing.
+/// Servers, search domains and options. With `own_servers`, the file may be missing or without a
+/// server.
 ///
 /// # Errors
 /// Why there is no server, in one line.
-pub(super) fn read_resolv_conf(
-    path: &Path,
-    own_servers: bool,
-) -> Result<(ResolverConfig, ResolverOpts), String> {
-    let mut text = match fs::read(path) {
+pub(super) fn read_resolv_conf(path: &Path, own_servers: bool) -> Result<ResolvConf, String> {
+    let text = match fs::read(path) {
         Ok(text) => text,
         Err(_) if own_servers => Vec::new(),
         Err(error) => return Err(format!("{}: {}", path.display(), usage::system_error(&error))),
     };
-    if own_servers {
-        // hickory refuses a file without a server, also if only the search domains are needed.
-        text.extend_from_slice(b"\nnameserver 127.0.0.1\n");
+    let conf = ResolvConf::parse(&String::from_utf8_lossy(&text), interface);
+    if conf.servers.is_empty() && !own_servers {
+        return Err(format!("{}: it names no server ('nameserver 10.0.0.1')", path.display()));
     }
-    hickory_resolver::system_conf::parse_resolv_conf(&text)
-        .map_err(|error| format!("{}: {}", path.display(), reason(&error)))
+    Ok(conf)
 }
 
-/// The error without hickory's prefix.
-fn reason(error: &hickory_resolver::net::NetError) -> String {
-    let text = error.to_string();
-    text.strip_prefix("io error: ").map_or(text.clone(), str::to_owned)
+/// The index of a network interface.
+fn interface(name: &str) -> Option<u32> {
+    if name.contains('/') {
+        return None;
+    }
+    fs::read_to_string(format!("/sys/class/net/{name}/ifindex")).ok()?.trim().parse().ok()
+}
+
+/// The part of this machine's name after its first dot, which glibc searches by default.
+pub(super) fn local_domain() -> Option<Name> {
+    let host = rustix::system::uname();
+    resolv_conf::domain(host.nodename().to_str().ok()?.split_once('.')?.1)
 }
