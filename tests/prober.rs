@@ -5,6 +5,7 @@ mod command_line;
 mod copies;
 mod engine;
 mod explain;
+mod eyeballs;
 mod faults;
 mod front_door;
 mod html;

@@ -355,7 +355,7 @@ pub struct NetworkArgs {
     /// Connect to HOST2:PORT2 instead of HOST1:PORT1; repeatable
     #[arg(long, value_name = "HOST1:PORT1:HOST2:PORT2")]
     pub connect_to: Vec<String>,
-    /// DNS servers to use instead of the system's
+    /// DNS servers to ask, in this order, instead of the system's
     #[arg(long, value_name = "IP[:PORT][,…]")]
     pub dns_servers: Vec<String>,
     /// Which of a name's addresses each connection tries first; if it does not accept

@@ -43,6 +43,7 @@ use crate::tally::failover;
 use crate::tally::meter::{Counter, Meter};
 use crate::tally::outcome::Outcome;
 use crate::tally::{EventRecord, Recorder, Tally};
+use connect::DeadAddresses;
 use connect::tls::{self, TlsError};
 use events::marks;
 use http2::ConnectionSlot;
@@ -71,6 +72,7 @@ pub enum EngineError {
 pub(crate) struct Run<'a> {
     plan: &'a ProbePlan,
     tls: Option<Arc<ClientConfig>>,
+    dead: Arc<DeadAddresses>,
 }
 
 impl<'a> Run<'a> {
@@ -78,7 +80,7 @@ impl<'a> Run<'a> {
     /// sent.
     pub(crate) fn prepare(plan: &'a ProbePlan) -> Result<Self, EngineError> {
         let tls = if plan.target.tls { Some(tls::load(&plan.tls, plan.protocol)?) } else { None };
-        Ok(Self { plan, tls })
+        Ok(Self { plan, tls, dead: Arc::default() })
     }
 
     /// Sends the requests and returns the counts. Blocks until the last request ended, or until
@@ -272,10 +274,19 @@ impl SendingThread<'_> {
         let counted_from =
             (start + schedule.warmup).checked_sub(segment.elapsed_before).unwrap_or(start);
         runtime.block_on(async {
-            let tls = run.tls.clone();
+            let (tls, dead) = (run.tls.clone(), Arc::clone(&run.dead));
             let (remotes, addresses) = (RefCell::default(), Cell::default());
             let context = LaneContext {
-                sender: Sender { plan, names, tls, run_id, next_connection, remotes, addresses },
+                sender: Sender {
+                    plan,
+                    names,
+                    dead,
+                    tls,
+                    run_id,
+                    next_connection,
+                    remotes,
+                    addresses,
+                },
                 share: RefCell::new(Share::new(schedule, number, threads, next_request)),
                 recorder: RefCell::new(
                     Recorder::new(plan.timeline)

@@ -21,6 +21,17 @@ pub(crate) struct Raced<T, E> {
     pub(crate) started: usize,
 }
 
+impl<T, E> Raced<T, E> {
+    /// The attempts that had neither succeeded nor failed at the end, in order.
+    pub(crate) fn unfinished(&self) -> impl Iterator<Item = usize> {
+        let ended = |n: &usize| {
+            self.won.as_ref().is_some_and(|(won, _)| won == n)
+                || self.failed.iter().any(|(failed, _)| failed == n)
+        };
+        (0..self.started).filter(move |n| !ended(n))
+    }
+}
+
 /// Starts each attempt when the last one has failed, or has been silent for the time beside it. All of
 /// them go on until the first success, which drops the others, or until `limit` is over.
 ///
@@ -140,6 +151,7 @@ mod tests {
     fn a_silent_attempt_goes_on_beside_the_next_ones() {
         let (raced, _) = race(LONG, SHORT, &[Nothing, Fail, Succeed]);
         assert_eq!(raced, Raced { won: Some((2, 2)), failed: vec![(1, 1)], started: 3 });
+        assert_eq!(raced.unfinished().collect::<Vec<_>>(), [0]);
         // What comes late counts, if nothing else did.
         let (raced, _) = race(LONG, SHORT, &[Late(100), Fail, Fail]);
         assert_eq!(raced, Raced { won: Some((0, 0)), failed: vec![(1, 1), (2, 2)], started: 3 });
@@ -149,6 +161,7 @@ mod tests {
     fn an_end_without_success_leaves_all_unfinished() {
         let (raced, _) = race(SHORT * 5, SHORT, &[Nothing, Nothing]);
         assert_eq!(raced, Raced { won: None, failed: vec![], started: 2 });
+        assert_eq!(raced.unfinished().collect::<Vec<_>>(), [0, 1]);
         // None starts after the end.
         let (raced, started) = race(SHORT, LONG, &[Nothing, Succeed]);
         assert_eq!((raced.started, started), (1, vec![0]));

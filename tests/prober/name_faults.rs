@@ -133,14 +133,15 @@ fn name_fault_answers_that_are_none_are_dns_failures() {
 }
 
 /// A listener whose queue is full and that accepts nobody: the kernel drops what comes.
-struct Silent {
+pub(crate) struct Silent {
     _listener: OwnedFd,
     _waiting: Vec<TcpStream>,
 }
 
 impl Silent {
-    fn at(address: SocketAddr) -> Self {
-        let listener = rustix::net::socket(AddressFamily::INET, SocketType::STREAM, None);
+    pub(crate) fn at(address: SocketAddr) -> Self {
+        let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+        let listener = rustix::net::socket(family, SocketType::STREAM, None);
         let listener = listener.expect("a socket");
         rustix::net::bind(&listener, &address).expect("free");
         rustix::net::listen(&listener, 0).expect("it listens");

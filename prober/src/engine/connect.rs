@@ -1,5 +1,6 @@
 //! From a plan's target to an open connection: addresses, TCP, TLS, each phase timed.
 
+mod dead;
 mod dial;
 mod idle;
 mod opening;
@@ -20,9 +21,10 @@ use crate::clock;
 use crate::plan::ProbePlan;
 use crate::resolve::Names;
 use crate::tally::outcome::{Failure, FailureKind};
+pub(super) use dead::DeadAddresses;
+use dial::Dial;
 pub(crate) use dial::of_target;
 pub(super) use opening::Opening;
-use opening::Wait;
 
 /// A stream of bytes, encrypted or not.
 #[derive(Debug)]
@@ -75,6 +77,7 @@ impl AsyncWrite for Stream {
 pub(super) async fn open(
     plan: &ProbePlan,
     names: &Names,
+    dead: &Arc<DeadAddresses>,
     tls: Option<&Arc<ClientConfig>>,
     opening: &mut Opening,
 ) -> Result<Stream, Failure> {
@@ -87,25 +90,23 @@ pub(super) async fn open(
     let found = clock::now();
     opening.dns = Some(found - start);
     let left = limit.saturating_sub(found - start);
-    let mut wait = Wait::Handshake;
-    let work = async {
-        let stream = dial::tcp((limit, left), &addresses, port, &mut wait, opening).await?;
-        let connected = clock::now();
-        opening.connect = Some(connected - found);
-        if plan.protocol.is_http2() || plan.request.body.is_some() {
-            // A request takes several writes. Without the option it is only slower.
-            let _ = stream.set_nodelay(true);
-        }
-        let Some(config) = tls else { return Ok(Stream::Plain(stream)) };
-        wait = Wait::Handshake;
-        let stream = encrypt(plan, config, stream).await?;
-        opening.tls = Some(clock::now() - connected);
-        Ok(Stream::Tls(Box::new(stream)))
-    };
-    match timeout(left, work).await {
-        Ok(opened) => opened,
-        Err(_) => Err(wait.overdue(limit)),
+    let dial = Dial { addresses: &addresses, port, select: &plan.select, dead, limit, left };
+    let stream = dial.connect(opening).await?;
+    let connected = clock::now();
+    opening.connect = Some(connected - found);
+    if plan.protocol.is_http2() || plan.request.body.is_some() {
+        // A request takes several writes. Without the option it is only slower.
+        let _ = stream.set_nodelay(true);
     }
+    let Some(config) = tls else { return Ok(Stream::Plain(stream)) };
+    let left = limit.saturating_sub(connected - start);
+    let Ok(encrypted) = timeout(left, encrypt(plan, config, stream)).await else {
+        let what = format!("the TLS handshake did not finish within {limit:?}");
+        return Err(Failure::new(FailureKind::Timeout, what));
+    };
+    let stream = encrypted?;
+    opening.tls = Some(clock::now() - connected);
+    Ok(Stream::Tls(Box::new(stream)))
 }
 
 async fn encrypt(

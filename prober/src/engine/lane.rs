@@ -13,7 +13,7 @@ use tokio_rustls::rustls::ClientConfig;
 
 use crate::clock;
 use crate::engine::answer::ResponseReader;
-use crate::engine::connect::{self, Opening};
+use crate::engine::connect::{self, DeadAddresses, Opening};
 use crate::engine::deadlines::{Deadline, Rung};
 use crate::engine::http1::Connection;
 use crate::engine::http2::{self, ConnectionSlot, Template};
@@ -29,6 +29,8 @@ pub(super) struct Sender<'a> {
     pub plan: &'a ProbePlan,
     /// Belongs to the thread's runtime.
     pub names: Names,
+    /// Those of the run.
+    pub dead: Arc<DeadAddresses>,
     /// For https.
     pub tls: Option<Arc<ClientConfig>>,
     /// The start of every probe id, so that an answer to another run is recognized.
@@ -317,7 +319,8 @@ impl Sender<'_> {
     /// Opens the run's next connection.
     async fn open(&self, opening: &mut Opening) -> Result<connect::Stream, Failure> {
         opening.number = self.next_connection.fetch_add(1, Ordering::Relaxed);
-        let opened = connect::open(self.plan, &self.names, self.tls.as_ref(), opening).await;
+        let opened =
+            connect::open(self.plan, &self.names, &self.dead, self.tls.as_ref(), opening).await;
         self.addresses.set(self.addresses.get().max(opening.addresses));
         opened
     }

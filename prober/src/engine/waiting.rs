@@ -104,6 +104,7 @@ impl Run<'_> {
             let sender = Sender {
                 plan,
                 names,
+                dead: std::sync::Arc::default(),
                 tls: self.tls.clone(),
                 run_id: &run_id,
                 next_connection: &next_connection,

@@ -7,7 +7,7 @@ use crate::stats::random;
 /// Which of a name's addresses a connection tries first, and which ones after that.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Select {
-    /// In the order of the look-up, as curl does.
+    /// In the order of the look-up, but the families by turns, as curl does.
     First,
     /// Each connection starts one address further, and goes on in order.
     RoundRobin,
@@ -48,6 +48,7 @@ impl Select {
     pub fn order(&self, mut addresses: Vec<IpAddr>, turn: u64) -> Vec<IpAddr> {
         let count = addresses.len() as u64;
         match self {
+            Self::First => addresses = by_turns(addresses),
             Self::RoundRobin if count > 0 => addresses.rotate_left((turn % count) as usize),
             Self::Random(seed) => {
                 let mut random = random::Random::new(seed.wrapping_add(turn));
@@ -60,6 +61,22 @@ impl Select {
         }
         addresses
     }
+}
+
+/// The addresses with the families by turns, so that the second one is of the other family (RFC 8305,
+/// section 4). The family of the first address stays first, and the order within each as it is.
+fn by_turns(addresses: Vec<IpAddr>) -> Vec<IpAddr> {
+    let v6_first = addresses.first().is_some_and(IpAddr::is_ipv6);
+    let (first, other): (Vec<_>, Vec<_>) =
+        addresses.into_iter().partition(|address| address.is_ipv6() == v6_first);
+    let mut other = other.into_iter();
+    let mut turns = Vec::with_capacity(first.len() + other.len());
+    for address in first {
+        turns.push(address);
+        turns.extend(other.next());
+    }
+    turns.extend(other);
+    turns
 }
 
 #[cfg(test)]
@@ -82,6 +99,23 @@ mod tests {
             *firsts.entry(order[0]).or_default() += 1;
         }
         firsts
+    }
+
+    #[test]
+    fn families_take_turns_by_default_alone() {
+        let ips = |text: &str| -> Vec<IpAddr> {
+            text.split(' ').map(|address| address.parse().unwrap()).collect()
+        };
+        for (found, order) in [
+            ("::1 ::2 ::3 10.0.0.1 10.0.0.2", "::1 10.0.0.1 ::2 10.0.0.2 ::3"),
+            ("10.0.0.2 10.0.0.1 ::1", "10.0.0.2 ::1 10.0.0.1"),
+            ("::1 10.0.0.1 10.0.0.2", "::1 10.0.0.1 10.0.0.2"),
+            ("::2 ::1", "::2 ::1"),
+        ] {
+            assert_eq!(Select::First.order(ips(found), 3), ips(order));
+            assert_eq!(Select::RoundRobin.order(ips(found), 0), ips(found));
+        }
+        assert!(Select::First.order(Vec::new(), 0).is_empty());
     }
 
     #[test]

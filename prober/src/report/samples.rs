@@ -48,6 +48,8 @@ pub(crate) fn matrix() -> Report {
         tls_full: 3,
         tls_resumed: 4,
         streams_allowed: Some(5),
+        over_ipv6: 0,
+        over_ipv4: 9,
     };
     failing.record(over, 4);
     let failing = Tally { elapsed: Duration::from_millis(131), ..failing.into_tally() };

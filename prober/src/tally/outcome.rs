@@ -243,7 +243,7 @@ pub(crate) struct Outcome<'a> {
     pub wire: Wire,
     /// The other end of its connection; `None` if there was none.
     pub remote: Option<Remote>,
-    /// Addresses that were tried first and failed, and why.
+    /// Addresses for which another one of the same name was used, and why.
     pub passed_over: Vec<(SocketAddr, String)>,
     pub transport: Transport,
 }

@@ -139,11 +139,11 @@ pub struct Punctuality {
     pub worst: Duration,
 }
 
-/// An address that was tried and failed before another of the same name was used.
+/// An address that comes before the one of the same name that was used instead.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PassedOver {
     pub count: u64,
-    /// Why it failed the first time.
+    /// Why it was not used the first time.
     pub why: String,
 }
 
@@ -162,7 +162,7 @@ pub struct Tally {
     /// TCP connections that were opened.
     pub connections: u64,
     pub addresses: BTreeMap<SocketAddr, AddressTally>,
-    /// Addresses that failed before another address of the same name was used.
+    /// Addresses for which another one of the same name was used.
     pub passed_over: BTreeMap<SocketAddr, PassedOver>,
     /// How often further addresses were passed over, beyond the bound of the map.
     pub passed_over_further: u64,

@@ -19,6 +19,11 @@ pub struct Transport {
     /// TLS handshakes that resumed an earlier session.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub tls_resumed: u64,
+    /// Connections over IPv6, and over IPv4, for which there were addresses of both families.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub over_ipv6: u64,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub over_ipv4: u64,
     /// The least number of streams that a server allowed at the same time, if it is below
     /// `--streams`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -32,6 +37,8 @@ impl Transport {
         self.interim += other.interim;
         self.tls_full += other.tls_full;
         self.tls_resumed += other.tls_resumed;
+        self.over_ipv6 += other.over_ipv6;
+        self.over_ipv4 += other.over_ipv4;
         self.streams_allowed = self.streams_allowed.into_iter().chain(other.streams_allowed).min();
     }
 

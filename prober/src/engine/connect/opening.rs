@@ -1,10 +1,9 @@
-//! A connection while it is opened: how far it got, and what it waits for. Pure values.
+//! A connection while it is opened: how far it got. Pure values.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::tally::Transport;
-use crate::tally::outcome::{Failure, FailureKind};
 
 /// How far opening a connection got; filled in as it proceeds, so that it is also known
 /// after a failure.
@@ -15,7 +14,7 @@ pub(in crate::engine) struct Opening {
     /// Time for TCP, including addresses that were passed over.
     pub connect: Option<Duration>,
     pub tls: Option<Duration>,
-    /// Addresses that were tried first and failed, and why.
+    /// Addresses that would have come first, and why they were not used.
     pub passed_over: Vec<(SocketAddr, String)>,
     /// How many addresses there are to choose from.
     pub addresses: usize,
@@ -25,27 +24,4 @@ pub(in crate::engine) struct Opening {
     pub remote: Option<SocketAddr>,
     /// What this connection, and the one that it replaces, did.
     pub transport: Transport,
-}
-
-/// What opening a connection to known addresses waits for.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Wait {
-    Accept(SocketAddr),
-    Handshake,
-}
-
-impl Wait {
-    /// What did not happen in time.
-    pub(super) fn missing(self) -> String {
-        match self {
-            Self::Accept(address) => format!("{address} did not accept a connection"),
-            Self::Handshake => "the TLS handshake did not finish".to_owned(),
-        }
-    }
-
-    /// The failure if `limit` runs out.
-    pub(super) fn overdue(self, limit: Duration) -> Failure {
-        let what = self.missing();
-        Failure::new(FailureKind::Timeout, format!("{what} within {limit:?}"))
-    }
 }
