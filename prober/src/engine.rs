@@ -25,6 +25,7 @@ mod http2;
 mod lane;
 mod pacer;
 mod response;
+mod start_line;
 pub(crate) mod stopping;
 mod tls_error;
 pub(crate) mod waiting;
@@ -34,6 +35,7 @@ use crate::clock;
 use crate::engine::deadlines::Deadlines;
 use crate::engine::lane::{DueRequest, Lane, Sender};
 use crate::engine::pacer::Pacer;
+use crate::engine::start_line::StartLine;
 use crate::engine::stopping::{Checkpoint, StoppingRule};
 use crate::plan::ProbePlan;
 use crate::plan::schedule::{End, Pace, Schedule, Share};
@@ -133,12 +135,8 @@ impl<'a> Run<'a> {
         let resources: Result<Vec<_>, _> =
             (0..threads).map(|_| ThreadResources::new(self.plan)).collect();
         let resources = resources?;
-        let start = clock::now();
-        let first_counted = start + segment.schedule.warmup;
-        let mut ended = start;
-        let over = CancellationToken::new();
-        let (tallies, events) = thread::scope(|scope| {
-            let events = self.start_events(scope, first_counted, &over, stop)?;
+        let (line, over) = (StartLine::default(), CancellationToken::new());
+        let (tallies, events, start, ended) = thread::scope(|scope| {
             let spawn = |(n, resources): (u64, ThreadResources)| {
                 let thread = SendingThread {
                     run: self,
@@ -146,7 +144,7 @@ impl<'a> Run<'a> {
                     resources,
                     number: n,
                     threads,
-                    start,
+                    line: &line,
                     stop,
                     counter: meter.thread(),
                 };
@@ -155,14 +153,19 @@ impl<'a> Run<'a> {
             };
             let sending: Result<Vec<_>, io::Error> =
                 (0..threads).zip(resources).map(spawn).collect();
-            let tallies: Result<Vec<_>, EngineError> =
-                sending.map_err(Into::into).map(|sending| sending.into_iter().map(join).collect());
-            ended = clock::now();
+            let all = sending.and_then(|sending| {
+                Ok((sending, self.start_events(scope, segment, (&line, &over, stop))?))
+            });
+            let (sending, events) = all.inspect_err(|_| line.call_off())?;
+            let start = line.start(threads + u64::from(events.is_some()));
+            let tallies: Vec<_> = sending.into_iter().map(join).collect();
+            let ended = clock::now();
             // Events that have not started by now never will.
             over.cancel();
             let events = events.map(join).unwrap_or_default();
-            Ok::<_, EngineError>((tallies?, events))
+            Ok::<_, EngineError>((tallies, events, start, ended))
         })?;
+        let first_counted = start + segment.schedule.warmup;
         let mut whole = Tally::default();
         for tally in tallies {
             whole.merge(tally);
@@ -185,15 +188,24 @@ impl<'a> Run<'a> {
     fn start_events<'scope>(
         &'scope self,
         scope: &'scope Scope<'scope, '_>,
-        first_counted: Instant,
-        over: &'scope CancellationToken,
-        stop: &'scope CancellationToken,
+        segment: &Segment<'_>,
+        (line, over, stop): (
+            &'scope StartLine,
+            &'scope CancellationToken,
+            &'scope CancellationToken,
+        ),
     ) -> io::Result<Option<ScopedJoinHandle<'scope, Vec<EventRecord>>>> {
         let (events, limit) = (&self.plan.events, self.plan.event_limit);
         if events.is_empty() {
             return Ok(None);
         }
-        let work = move || events::run(events, limit, first_counted, over, stop);
+        let warmup = segment.schedule.warmup;
+        let work = move || {
+            let start = line.arrival().wait();
+            start.map_or_else(Vec::new, |start| {
+                events::run(events, limit, start + warmup, over, stop)
+            })
+        };
         thread::Builder::new().name("events".into()).spawn_scoped(scope, work).map(Some)
     }
 }
@@ -245,7 +257,7 @@ struct SendingThread<'a> {
     /// Which of the `threads` it is, from 0.
     number: u64,
     threads: u64,
-    start: Instant,
+    line: &'a StartLine,
     stop: &'a CancellationToken,
     counter: Counter,
 }
@@ -266,7 +278,9 @@ struct LaneContext<'a> {
 
 impl SendingThread<'_> {
     fn run(self) -> Tally {
-        let Self { run, segment, resources, number, threads, start, stop, counter } = self;
+        let Self { run, segment, resources, number, threads, line, stop, counter } = self;
+        let arrival = line.arrival();
+        let Some(start) = arrival.wait() else { return Tally::default() };
         let Segment { schedule, next_request, next_connection, run_id, rule, .. } = segment;
         let ThreadResources { runtime, names, pacer } = resources;
         let plan = run.plan;
