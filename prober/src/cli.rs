@@ -3,6 +3,7 @@
 
 mod foreign;
 mod targets;
+mod tls;
 mod values;
 pub(crate) mod version;
 mod watch;
@@ -14,6 +15,7 @@ use clap_complete::Shell;
 use usage::count;
 
 use targets::TargetArgs;
+pub(crate) use tls::{PassPhrase, TlsArgs, TlsSession, TlsVersion};
 pub(crate) use watch::WatchArgs;
 
 const AFTER_HELP: &str = "\
@@ -383,24 +385,6 @@ pub enum SelectForm {
     Random,
     /// All of them, each in a row of the report
     Each,
-}
-
-/// How TLS targets are verified; flags are spelled as in curl.
-#[derive(Clone, Debug, Args)]
-#[command(next_help_heading = "TLS")]
-pub struct TlsArgs {
-    /// Trust the certificates in this PEM file instead of the system's
-    #[arg(long, value_name = "FILE")]
-    pub cacert: Option<PathBuf>,
-    /// PEM file with the client's certificate chain
-    #[arg(long, value_name = "FILE", requires = "key")]
-    pub cert: Option<PathBuf>,
-    /// PEM file with the private key of --cert
-    #[arg(long, value_name = "FILE", requires = "cert")]
-    pub key: Option<PathBuf>,
-    /// Do not verify the server's certificate
-    #[arg(short = 'k', long)]
-    pub insecure: bool,
 }
 
 #[derive(Clone, Debug, Args)]

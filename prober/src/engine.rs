@@ -12,7 +12,6 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 use thiserror::Error;
 use tokio::runtime::Runtime;
-use tokio_rustls::rustls::ClientConfig;
 use tokio_util::sync::CancellationToken;
 
 mod answer;
@@ -46,7 +45,7 @@ use crate::tally::meter::{Counter, Meter};
 use crate::tally::outcome::Outcome;
 use crate::tally::{EventRecord, Recorder, Tally};
 use connect::DeadAddresses;
-use connect::tls::{self, TlsError};
+use connect::tls::{Client, TlsError};
 use events::marks;
 use http2::ConnectionSlot;
 
@@ -73,7 +72,7 @@ pub enum EngineError {
 #[derive(Debug)]
 pub(crate) struct Run<'a> {
     plan: &'a ProbePlan,
-    tls: Option<Arc<ClientConfig>>,
+    tls: Option<Arc<Client>>,
     dead: Arc<DeadAddresses>,
 }
 
@@ -81,8 +80,8 @@ impl<'a> Run<'a> {
     /// Reads the files that the plan names, so that a bad one is reported before anything is
     /// sent.
     pub(crate) fn prepare(plan: &'a ProbePlan) -> Result<Self, EngineError> {
-        let tls = if plan.target.tls { Some(tls::load(&plan.tls, plan.protocol)?) } else { None };
-        Ok(Self { plan, tls, dead: Arc::default() })
+        let tls = plan.target.tls.then(|| Client::load(&plan.tls, plan.protocol)).transpose()?;
+        Ok(Self { plan, tls: tls.map(Arc::new), dead: Arc::default() })
     }
 
     /// Sends the requests and returns the counts. Blocks until the last request ended, or until
@@ -280,6 +279,9 @@ impl SendingThread<'_> {
     fn run(self) -> Tally {
         let Self { run, segment, resources, number, threads, line, stop, counter } = self;
         let arrival = line.arrival();
+        if let Some(tls) = &run.tls {
+            tls.warm_up();
+        }
         let Some(start) = arrival.wait() else { return Tally::default() };
         let Segment { schedule, next_request, next_connection, run_id, rule, .. } = segment;
         let ThreadResources { runtime, names, pacer } = resources;

@@ -15,14 +15,14 @@ mod reuse;
 pub(crate) mod schedule;
 mod select;
 pub(crate) mod target;
+mod tls;
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method};
 
-use crate::cli::{NetworkArgs, RequestArgs, RunArgs, SelectForm, TlsArgs};
+use crate::cli::{NetworkArgs, RequestArgs, RunArgs, SelectForm};
 use crate::expectation::Expectation;
 use crate::resolve::{Family, NamesConfig};
 use crate::tally::failover::Terms;
@@ -39,6 +39,7 @@ pub(crate) use reuse::Reuse;
 use schedule::{Arrivals, End, Schedule};
 pub(crate) use select::Select;
 use target::Target;
+pub(crate) use tls::{ClientIdentity, TlsPlan, TlsSession, TlsVersion};
 
 /// The default of `-n`.
 pub(crate) const DEFAULT_REQUESTS: u64 = 100;
@@ -209,17 +210,6 @@ pub struct Limits {
     pub body: usize,
 }
 
-/// The files are read when the run starts.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct TlsPlan {
-    /// Roots to trust instead of the system's.
-    pub cacert: Option<PathBuf>,
-    /// The client's certificate chain and key.
-    pub identity: Option<(PathBuf, PathBuf)>,
-    /// Whether any certificate of the server is accepted.
-    pub insecure: bool,
-}
-
 /// Flags → a plan for each target, in the order given.
 pub(crate) fn run(args: &RunArgs) -> Result<Vec<ProbePlan>, PlanError> {
     let Some(first) = args.targets.urls.first() else {
@@ -276,7 +266,7 @@ fn common(args: &RunArgs, target: Target) -> Result<ProbePlan, PlanError> {
         overrides: Overrides::parse(&args.network.resolve, &args.network.connect_to)?,
         names: names(&args.network, limits.connect)?,
         select,
-        tls: tls(&args.tls),
+        tls: TlsPlan::of(&args.tls),
         identify: Patterns::parse(&args.identify)?,
         expectations,
         rules,
@@ -344,11 +334,6 @@ fn select(args: &NetworkArgs, seed: u64) -> Result<Select, PlanError> {
         SelectForm::Each if args.re_resolve => return Err(PlanError::EachWithReResolve),
         SelectForm::Each => Select::Each,
     })
-}
-
-fn tls(args: &TlsArgs) -> TlsPlan {
-    let identity = args.cert.clone().zip(args.key.clone());
-    TlsPlan { cacert: args.cacert.clone(), identity, insecure: args.insecure }
 }
 
 #[cfg(test)]

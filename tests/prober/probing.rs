@@ -525,7 +525,9 @@ fn wrong_usage_is_one_line_and_exit_2() {
     refused(&["-t", "a", "--dns-servers", "x"], &["--dns-servers", "'x'"]);
     refused(&["-t", "a", "--timeline", "0"], &["--timeline '0'", "from 1ms to 1d"]);
     refused(&["-t", "a", "-4", "-6"], &["--ipv4", "--ipv6"]);
-    refused(&["-t", "a", "--cert", "x"], &["--key"]);
+    refused(&["-t", "a", "--key", "x"], &["--cert"]);
+    refused(&["-t", "a", "--tls-max", "1.1"], &["--tls-max", "1.2, 1.3"]);
+    refused(&["-t", "a", "--tls-session", "x"], &["--tls-session", "never, reuse"]);
     refused(&["matrix"], &["FILE"]);
     refused(&["matrix", "/nonexistent.yaml"], &["/nonexistent.yaml", "No such file"]);
 }
@@ -563,6 +565,7 @@ fn bad_certificate_files_are_refused_before_anything_is_sent() {
     tls(&["-k", "--cert", &a_cert, "--key", &a_cert], &["--key", "no private key in it"]);
     tls(&["-k", "--cert", &a_key, "--key", &a_key], &["--cert", "no certificate in it"]);
     tls(&["-k", "--cert", &a_cert, "--key", &b_key], &["a-cert", "b-key", "do not match"]);
+    tls(&["-k", "--cert", &a_cert], &["--cert", "a-cert", "no private key in it", "--key"]);
 }
 
 #[test]

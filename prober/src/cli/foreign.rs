@@ -132,6 +132,17 @@ const FLAGS: &[Foreign] = &[
         "cacert",
         "write --cacert FILE",
     ),
+    (&["-E", "--client-cert"], "cert", "write --cert FILE"),
+    (
+        &["--tlsv1.2", "--tlsv1.3", "--tlsv1", "-1", "--tls-version"],
+        "tls-max",
+        "TLS 1.2 and 1.3 are offered; --tls-max 1.2 leaves 1.3 out",
+    ),
+    (
+        &["--no-sessionid", "--session-reuse"],
+        "tls-session",
+        "sessions are not resumed unless --tls-session reuse is given",
+    ),
     (
         &["--proxy", "-x", "--socks5", "--preproxy"],
         "connect-to",
@@ -219,7 +230,7 @@ impl usage::Advice for Cli {
         for word in words.iter().take_while(|word| *word != "--") {
             let stem = word.strip_prefix('-').and_then(|stem| stem.split('=').next());
             let stem = stem.filter(|stem| stem.len() > 2 && !stem.starts_with('-'));
-            if let Some(stem) = stem.filter(|_| before != "--data") {
+            if let Some(stem) = stem.filter(|_| !["--data", "--pass"].contains(&before)) {
                 let flag = format!("--{stem}");
                 let right = match find(&flag) {
                     Some((_, _, right)) => Some((*right).to_owned()),
@@ -279,6 +290,7 @@ fn unknown(flag: &str, command: &Command) -> Option<String> {
                    write prober URL --wait 60s"
                 .to_owned()
         }
+        "matrix" if known == "pass" => "set PROBER_PASS in the environment".to_owned(),
         "matrix" if !has_flag(command, known) => in_the_file(known)?,
         _ => {
             let (_, known, right) = foreign?;
@@ -390,6 +402,10 @@ mod tests {
                 &["watch", "-t", "a", "--qps", "9"],
                 "prober watch has no --qps; write -q or --rate, the requests per second in all",
             ),
+            (
+                &["matrix", "f", "--pass", "secret"],
+                "prober matrix has no --pass; set PROBER_PASS in the environment",
+            ),
             (&["judge", "f", "--json"], "prober judge has no --json; write --output json"),
         ] {
             assert_eq!(advice(words).as_deref(), Some(line), "{words:?}");
@@ -398,6 +414,7 @@ mod tests {
             &["a", "-kv"][..],
             &["a", "-n100", "-c10", "-d", "1s"],
             &["a", "--data", "-header"],
+            &["a", "--pass", "-header-and-secret"],
             &["a", "--", "-timeout"],
             &["a", "--strange"],
             &["compare", "a", "b", "--timeout", "5s"],

@@ -13,9 +13,8 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
-use tokio_rustls::rustls::ClientConfig;
+use tokio_rustls::rustls::HandshakeKind;
 
 use crate::clock;
 use crate::plan::ProbePlan;
@@ -25,12 +24,15 @@ pub(super) use dead::DeadAddresses;
 use dial::Dial;
 pub(crate) use dial::of_target;
 pub(super) use opening::Opening;
+use tls::{Client, FirstBytes};
+
+type Encrypted = TlsStream<FirstBytes<TcpStream>>;
 
 /// A stream of bytes, encrypted or not.
 #[derive(Debug)]
 pub(super) enum Stream {
     Plain(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
+    Tls(Box<Encrypted>),
 }
 
 impl AsyncRead for Stream {
@@ -78,7 +80,7 @@ pub(super) async fn open(
     plan: &ProbePlan,
     names: &Names,
     dead: &Arc<DeadAddresses>,
-    tls: Option<&Arc<ClientConfig>>,
+    tls: Option<&Client>,
     opening: &mut Opening,
 ) -> Result<Stream, Failure> {
     let limit = plan.limits.connect;
@@ -98,32 +100,39 @@ pub(super) async fn open(
         // A request takes several writes. Without the option it is only slower.
         let _ = stream.set_nodelay(true);
     }
-    let Some(config) = tls else { return Ok(Stream::Plain(stream)) };
+    let Some(client) = tls else { return Ok(Stream::Plain(stream)) };
     let left = limit.saturating_sub(connected - start);
-    let Ok(encrypted) = timeout(left, encrypt(plan, config, stream)).await else {
+    let Ok(encrypted) = timeout(left, encrypt(plan, client, stream)).await else {
         let what = format!("the TLS handshake did not finish within {limit:?}");
         return Err(Failure::new(FailureKind::Timeout, what));
     };
     let stream = encrypted?;
     opening.tls = Some(clock::now() - connected);
+    match stream.get_ref().1.handshake_kind() {
+        Some(HandshakeKind::Resumed) => opening.transport.tls_resumed += 1,
+        _ => opening.transport.tls_full += 1,
+    }
+    check_protocol(plan, &stream)?;
     Ok(Stream::Tls(Box::new(stream)))
 }
 
 async fn encrypt(
     plan: &ProbePlan,
-    config: &Arc<ClientConfig>,
+    client: &Client,
     stream: TcpStream,
-) -> Result<TlsStream<TcpStream>, Failure> {
+) -> Result<Encrypted, Failure> {
     let failed = |what: String| Failure::new(FailureKind::Tls, what);
     // As in curl, the name is the URL's, whatever --connect-to says.
-    let name = tls::server_name(&plan.target.host)
-        .map_err(|_| failed(tls::bad_server_name(&plan.target.host)))?;
-    let connector = TlsConnector::from(Arc::clone(config));
-    let stream = connector.connect(name, stream).await;
-    let stream = stream.map_err(|error| failed(tls::handshake_failure(&error)))?;
-    if plan.protocol.is_http2() && stream.get_ref().1.alpn_protocol() != Some(b"h2") {
-        let what = "the server does not offer HTTP/2 (ALPN did not select h2); try --http1.1";
-        return Err(Failure::new(FailureKind::Protocol, what));
+    let host = &plan.target.host;
+    let name = tls::server_name(host).map_err(|_| failed(tls::bad_server_name(host)))?;
+    let handshake = client.connector().connect(name, FirstBytes::new(stream)).into_fallible();
+    handshake.await.map_err(|(error, stream)| failed(client.failure(&error, stream.bytes(), host)))
+}
+
+fn check_protocol(plan: &ProbePlan, stream: &Encrypted) -> Result<(), Failure> {
+    if !plan.protocol.is_http2() || stream.get_ref().1.alpn_protocol() == Some(b"h2") {
+        return Ok(());
     }
-    Ok(stream)
+    let what = "the server does not offer HTTP/2 (ALPN did not select h2); try --http1.1";
+    Err(Failure::new(FailureKind::Protocol, what))
 }

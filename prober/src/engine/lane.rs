@@ -9,11 +9,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use http::Method;
-use tokio_rustls::rustls::ClientConfig;
 
 use crate::clock;
 use crate::engine::answer::ResponseReader;
-use crate::engine::connect::{self, DeadAddresses, Opening};
+use crate::engine::connect::{self, DeadAddresses, Opening, tls};
 use crate::engine::deadlines::{Deadline, Rung};
 use crate::engine::http1::Connection;
 use crate::engine::http2::{self, ConnectionSlot, Template};
@@ -32,7 +31,7 @@ pub(super) struct Sender<'a> {
     /// Those of the run.
     pub dead: Arc<DeadAddresses>,
     /// For https.
-    pub tls: Option<Arc<ClientConfig>>,
+    pub tls: Option<Arc<tls::Client>>,
     /// The start of every probe id, so that an answer to another run is recognized.
     pub run_id: &'a str,
     /// The number of the run's next connection, counted over all threads.
@@ -319,10 +318,20 @@ impl Sender<'_> {
     /// Opens the run's next connection.
     async fn open(&self, opening: &mut Opening) -> Result<connect::Stream, Failure> {
         opening.number = self.next_connection.fetch_add(1, Ordering::Relaxed);
-        let opened =
-            connect::open(self.plan, &self.names, &self.dead, self.tls.as_ref(), opening).await;
+        let tls = self.tls.as_deref();
+        let opened = connect::open(self.plan, &self.names, &self.dead, tls, opening).await;
         self.addresses.set(self.addresses.get().max(opening.addresses));
         opened
+    }
+
+    /// A server that misses a certificate may end the connection so fast that its reason is lost.
+    fn explained(&self, failure: Failure) -> Failure {
+        match self.tls.as_ref().and_then(|tls| tls.hint()) {
+            Some(hint) if failure.kind == FailureKind::Reset => {
+                Failure { what: format!("{}; {hint}", failure.what), ..failure }
+            }
+            _ => failure,
+        }
     }
 
     /// Sends a request and reads the response within the time limit; `None` if the run stopped.
@@ -346,7 +355,7 @@ impl Sender<'_> {
             }
         };
         match deadline.guard(Some(due_request.start + limit), work).await {
-            Ok(result) => Some(result),
+            Ok(result) => Some(result.map_err(|failure| self.explained(failure))),
             Err(Rung::Stop) => None,
             Err(Rung::Overdue) => {
                 let what = format!("{} within {limit:?}", stage.missing());

@@ -1,13 +1,24 @@
 //! Errors of the TLS library in words of the domain: nothing that differs from request to
 //! request, no names of library types. Pure.
 
+mod certificate;
+
 use tokio_rustls::rustls::{AlertDescription, CertificateError, Error, InconsistentKeys};
+
+pub(super) use certificate::CertificateProblem;
 
 /// Why TLS failed, with the remedy where there is a common one.
 #[must_use]
 pub(super) fn words(error: &Error) -> String {
     match error {
-        Error::InvalidCertificate(why) => certificate(why),
+        Error::InvalidCertificate(CertificateError::Other(other)) => {
+            match other.0.downcast_ref::<CertificateProblem>() {
+                Some(problem) => problem.to_string(),
+                None => CertificateProblem::Other.to_string(),
+            }
+        }
+        // Only prober's own verifier judges certificates.
+        Error::InvalidCertificate(_) => CertificateProblem::Other.to_string(),
         Error::AlertReceived(alert) => alert_words(*alert),
         Error::InvalidMessage(_) => "the server does not speak TLS on this port".to_owned(),
         Error::PeerIncompatible(_) => {
@@ -17,105 +28,119 @@ pub(super) fn words(error: &Error) -> String {
         Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => {
             "the key belongs to another certificate".to_owned()
         }
-        Error::General(text) => text.clone(),
+        Error::General(_) => "the key is of a kind that prober does not know".to_owned(),
+        Error::DecryptError => "the server's data cannot be decrypted".to_owned(),
+        Error::PeerSentOversizedRecord => "the server's data is larger than TLS allows".to_owned(),
         Error::PeerMisbehaved(_)
         | Error::InappropriateMessage { .. }
         | Error::InappropriateHandshakeMessage { .. } => {
             "the server breaks the rules of the TLS protocol".to_owned()
         }
-        other => other.to_string(),
+        _ => "the TLS library refuses to continue".to_owned(),
     }
 }
 
-fn certificate(why: &CertificateError) -> String {
-    use CertificateError as C;
-    let what = match why {
-        C::UnknownIssuer => "is signed by an unknown issuer; name its root with --cacert",
-        C::Expired | C::ExpiredContext { .. } => "has expired",
-        C::NotValidYet | C::NotValidYetContext { .. } => "is not valid yet",
-        C::NotValidForName => "is not valid for the host name of the URL",
-        C::NotValidForNameContext { presented, .. } => {
-            let names = match presented.as_slice() {
-                [] => "no name".to_owned(),
-                names => names.iter().map(|name| plain_name(name)).collect::<Vec<_>>().join(", "),
-            };
-            return format!(
-                "the server's certificate is not valid for the host name of the URL, only for {names}"
-            );
-        }
-        C::Revoked => "is revoked",
-        C::BadSignature => "has a bad signature",
-        C::BadEncoding => "cannot be parsed",
-        C::InvalidPurpose | C::InvalidPurposeContext { .. } => "is not a server certificate",
-        C::UnhandledCriticalExtension => "has a critical extension that prober does not know",
-        _ => "cannot be verified",
-    };
-    format!("the server's certificate {what}")
+/// The name of an alert in RFC 8446, 6, or its number.
+#[must_use]
+pub(super) fn alert_name(alert: AlertDescription) -> String {
+    use AlertDescription as A;
+    match alert {
+        A::CloseNotify => "close_notify",
+        A::UnexpectedMessage => "unexpected_message",
+        A::BadRecordMac => "bad_record_mac",
+        A::RecordOverflow => "record_overflow",
+        A::HandshakeFailure => "handshake_failure",
+        A::BadCertificate => "bad_certificate",
+        A::UnsupportedCertificate => "unsupported_certificate",
+        A::CertificateRevoked => "certificate_revoked",
+        A::CertificateExpired => "certificate_expired",
+        A::CertificateUnknown => "certificate_unknown",
+        A::IllegalParameter => "illegal_parameter",
+        A::UnknownCA => "unknown_ca",
+        A::AccessDenied => "access_denied",
+        A::DecodeError => "decode_error",
+        A::DecryptError => "decrypt_error",
+        A::ProtocolVersion => "protocol_version",
+        A::InsufficientSecurity => "insufficient_security",
+        A::InternalError => "internal_error",
+        A::InappropriateFallback => "inappropriate_fallback",
+        A::UserCanceled => "user_canceled",
+        A::MissingExtension => "missing_extension",
+        A::UnsupportedExtension => "unsupported_extension",
+        A::UnrecognisedName => "unrecognized_name",
+        A::BadCertificateStatusResponse => "bad_certificate_status_response",
+        A::UnknownPSKIdentity => "unknown_psk_identity",
+        A::CertificateRequired => "certificate_required",
+        A::NoApplicationProtocol => "no_application_protocol",
+        other => return format!("alert {}", u8::from(other)),
+    }
+    .to_owned()
 }
 
-/// `DnsName("b")`, as the library writes a name, without the type.
-fn plain_name(name: &str) -> &str {
-    name.split_once("(\"").and_then(|(_, rest)| rest.strip_suffix("\")")).unwrap_or(name)
-}
-
-/// What the server said when it ended the handshake; the names are those of RFC 8446, 6.
-fn alert_words(alert: AlertDescription) -> String {
+/// What the server said when it ended TLS.
+#[must_use]
+pub(super) fn alert_words(alert: AlertDescription) -> String {
     use AlertDescription as A;
     let what = match alert {
-        A::CertificateRequired => "requires a client certificate; give --cert and --key",
-        A::UnknownCA => "does not trust the issuer of the client certificate (unknown_ca)",
-        A::BadCertificate => "refused the client certificate (bad_certificate)",
-        A::UnsupportedCertificate => "refused the client certificate (unsupported_certificate)",
-        A::CertificateUnknown => "refused the client certificate (certificate_unknown)",
-        A::CertificateRevoked => "refused the client certificate (certificate_revoked)",
-        A::CertificateExpired => "refused the client certificate (certificate_expired)",
-        A::AccessDenied => "denied access (access_denied)",
-        A::HandshakeFailure => "refused the handshake (handshake_failure)",
-        A::ProtocolVersion => "does not support this TLS version (protocol_version)",
-        A::UnrecognisedName => "does not know the host name of the URL (unrecognized_name)",
-        A::NoApplicationProtocol => {
-            "does not support the HTTP version asked for (no_application_protocol)"
-        }
-        A::InternalError => "failed (internal_error)",
-        other => return format!("the server ended TLS with alert {}", u8::from(other)),
+        A::CertificateRequired => "requires a client certificate",
+        A::UnknownCA => "does not trust the issuer of the client certificate",
+        A::BadCertificate
+        | A::UnsupportedCertificate
+        | A::CertificateUnknown
+        | A::CertificateRevoked => "refused the client certificate, or requires one",
+        A::CertificateExpired => "refused the client certificate: it is expired or not yet valid",
+        A::AccessDenied => "denied access",
+        A::HandshakeFailure | A::InsufficientSecurity => "refused the handshake",
+        A::ProtocolVersion => "does not support this TLS version",
+        A::UnrecognisedName => "does not serve the host of the URL",
+        A::NoApplicationProtocol => "does not support the HTTP version asked for",
+        A::InternalError => "failed",
+        A::UserCanceled => "cancelled the handshake",
+        _ => "ended TLS",
     };
-    format!("the server {what}")
+    let remedy = match alert {
+        A::CertificateRequired => "; give --cert",
+        A::UnknownCA
+        | A::BadCertificate
+        | A::UnsupportedCertificate
+        | A::CertificateUnknown
+        | A::CertificateRevoked
+        | A::CertificateExpired => "; check --cert",
+        A::NoApplicationProtocol => "; try another one, such as --http1.1",
+        _ => "",
+    };
+    format!("the server {what} ({}){remedy}", alert_name(alert))
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::sync::Arc;
 
-    use tokio_rustls::rustls::pki_types::{ServerName, UnixTime};
+    use tokio_rustls::rustls::OtherError;
 
     use super::*;
 
     #[test]
-    fn equal_failures_have_equal_words() {
-        let at = |seconds| UnixTime::since_unix_epoch(Duration::from_secs(seconds));
-        let expired = |time| {
-            words(&Error::InvalidCertificate(CertificateError::ExpiredContext {
-                time: at(time),
-                not_after: at(100),
-            }))
-        };
-        assert_eq!(expired(101), "the server's certificate has expired");
-        assert_eq!(expired(101), expired(202));
+    fn the_remedy_is_named_and_the_library_is_not() {
+        for (alert, line) in [
+            (
+                AlertDescription::CertificateRequired,
+                "the server requires a client certificate (certificate_required); give --cert",
+            ),
+            (AlertDescription::InternalError, "the server failed (internal_error)"),
+            (AlertDescription::Unknown(200), "the server ended TLS (alert 200)"),
+        ] {
+            assert_eq!(words(&Error::AlertReceived(alert)), line);
+        }
     }
 
     #[test]
-    fn the_remedy_is_named_and_the_library_is_not() {
-        let required = words(&Error::AlertReceived(AlertDescription::CertificateRequired));
-        assert_eq!(required, "the server requires a client certificate; give --cert and --key");
-        let expected = ServerName::try_from("a").unwrap();
-        let presented = vec!["DnsName(\"b\")".to_owned()];
-        let name = CertificateError::NotValidForNameContext { expected, presented };
-        let other = words(&Error::InvalidCertificate(name));
-        assert_eq!(
-            other,
-            "the server's certificate is not valid for the host name of the URL, only for b"
-        );
-        let unknown = words(&Error::AlertReceived(AlertDescription::Unknown(200)));
-        assert_eq!(unknown, "the server ended TLS with alert 200");
+    fn a_problem_with_a_certificate_is_told_as_it_is() {
+        let problem = CertificateProblem::PathLength;
+        let other = OtherError(Arc::new(problem.clone()));
+        let error = Error::InvalidCertificate(CertificateError::Other(other));
+        assert_eq!(words(&error), problem.to_string());
+        let unknown = words(&Error::InvalidCertificate(CertificateError::BadEncoding));
+        assert_eq!(unknown, CertificateProblem::Other.to_string());
     }
 }

@@ -34,7 +34,7 @@ impl Stream {
                 if !session.wants_read() {
                     return false;
                 }
-                tcp
+                tcp.stream()
             }
         };
         tcp.try_io(Interest::READABLE, || Ok(())).is_err()

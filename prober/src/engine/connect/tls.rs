@@ -1,23 +1,35 @@
 //! TLS for targets: whom prober trusts, the certificate that it shows, and why TLS fails.
 
-use std::path::{Path, PathBuf};
+mod anchors;
+mod certificate;
+mod chain;
+mod decrypt;
+mod files;
+mod first_bytes;
+mod handshake;
+mod identity;
+mod sessions;
+mod verifier;
+mod warm_up;
+
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use thiserror::Error;
-use tokio_rustls::rustls::client::danger::{
-    HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier,
-};
-use tokio_rustls::rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature};
-use tokio_rustls::rustls::pki_types::pem::PemObject as _;
-use tokio_rustls::rustls::pki_types::{
-    CertificateDer, InvalidDnsNameError, PrivateKeyDer, ServerName, UnixTime,
-};
-use tokio_rustls::rustls::{
-    self, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
-};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::client::Resumption;
+use tokio_rustls::rustls::client::danger::ServerCertVerifier;
+use tokio_rustls::rustls::crypto::aws_lc_rs;
+use tokio_rustls::rustls::pki_types::{InvalidDnsNameError, ServerName};
+use tokio_rustls::rustls::{ClientConfig, SupportedProtocolVersion, version};
 
-use crate::engine::tls_error;
-use crate::plan::{Protocol, TlsPlan};
+use crate::plan::{Protocol, TlsPlan, TlsSession, TlsVersion};
+use anchors::Anchors;
+pub(super) use first_bytes::FirstBytes;
+use identity::Identity;
+use sessions::Sessions;
+use verifier::{Nothing, Verifier};
+use warm_up::Rehearsal;
 
 /// Why TLS cannot be set up. `Display` is one line that names the file.
 #[derive(Debug, Error)]
@@ -27,80 +39,98 @@ pub enum TlsError {
     /// A file does not contain what it should.
     #[error("{flag} {file}: no {wanted} in it; give a PEM file that contains one")]
     Nothing { flag: &'static str, file: PathBuf, wanted: &'static str },
-    #[error("--cacert {file}: a certificate in it is damaged; export it again")]
-    Root { file: PathBuf },
+    #[error(
+        "--cert {0}: no private key in it; add the key to the file, or name its file with --key"
+    )]
+    NoKey(PathBuf),
+    #[error("{flag} {file}: a certificate in it is damaged; export it again")]
+    Damaged { flag: &'static str, file: PathBuf },
     #[error("--cert {cert} and --key {key} do not match: {reason}")]
     Mismatch { cert: PathBuf, key: PathBuf, reason: String },
+    #[error("--cert {file}: its certificate and its private key do not match: {reason}")]
+    OwnMismatch { file: PathBuf, reason: String },
+    /// The path is not shown, because it contains the pass phrase.
+    #[error(
+        "--cert: a pass phrase after the file name is not supported; write it with --pass, or set PROBER_PASS"
+    )]
+    PassInPath,
+    #[error(
+        "{flag} {file}: the private key is encrypted; give its pass phrase with --pass, or set PROBER_PASS"
+    )]
+    NoPass { flag: &'static str, file: PathBuf },
+    #[error(
+        "{flag} {file}: the private key cannot be decrypted; check the pass phrase (--pass or PROBER_PASS)"
+    )]
+    WrongPass { flag: &'static str, file: PathBuf },
+    #[error(
+        "{flag} {file}: the private key is encrypted with {how}, which is not supported; encrypt it with AES: openssl pkcs8 -topk8"
+    )]
+    Encryption { flag: &'static str, file: PathBuf, how: String },
     #[error("this system has no trusted root certificates; name a file with --cacert")]
     NoRoots,
 }
 
-/// Reads the files and builds the TLS configuration of the client.
-pub(crate) fn load(plan: &TlsPlan, protocol: Protocol) -> Result<Arc<ClientConfig>, TlsError> {
-    let provider = Arc::new(aws_lc_rs::default_provider());
-    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
-        .with_safe_default_protocol_versions()
-        .expect("the provider has suites for TLS 1.2 and 1.3");
-    let builder = if plan.insecure {
-        let anything = Arc::new(AnyCertificate(provider));
-        builder.dangerous().with_custom_certificate_verifier(anything)
-    } else {
-        builder.with_root_certificates(roots(plan.cacert.as_deref())?)
-    };
-    let mut config = match &plan.identity {
-        None => builder.with_no_client_auth(),
-        Some((cert, key)) => {
-            let (chain, secret) = (certificates("--cert", cert)?, private_key(key)?);
-            builder.with_client_auth_cert(chain, secret).map_err(|error| TlsError::Mismatch {
-                cert: cert.clone(),
-                key: key.clone(),
-                reason: tls_error::words(&error),
-            })?
-        }
-    };
-    config.alpn_protocols = vec![protocol.alpn().to_vec()];
-    Ok(Arc::new(config))
+/// How a run speaks TLS.
+#[derive(Debug)]
+pub(in crate::engine) struct Client {
+    config: Arc<ClientConfig>,
+    identity: Arc<Identity>,
+    newest: TlsVersion,
+    rehearsal: Option<Rehearsal>,
 }
 
-fn roots(cacert: Option<&Path>) -> Result<RootCertStore, TlsError> {
-    let mut store = RootCertStore::empty();
-    match cacert {
-        Some(file) => {
-            for certificate in certificates("--cacert", file)? {
-                let root = |_| TlsError::Root { file: file.to_owned() };
-                store.add(certificate).map_err(root)?;
-            }
-        }
-        None => {
-            let found = rustls_native_certs::load_native_certs();
-            store.add_parsable_certificates(found.certs);
-        }
+impl Client {
+    /// Reads the files, and initialises the cryptography.
+    pub(in crate::engine) fn load(plan: &TlsPlan, protocol: Protocol) -> Result<Self, TlsError> {
+        let crypto = Arc::new(aws_lc_rs::default_provider());
+        let rehearsal = Rehearsal::new(&crypto);
+        let verifier: Arc<dyn ServerCertVerifier> = if plan.insecure {
+            Arc::new(Nothing)
+        } else {
+            let algorithms = crypto.signature_verification_algorithms;
+            Arc::new(Verifier::new(Anchors::load(plan.cacert.as_deref())?, algorithms))
+        };
+        let identity = Arc::new(Identity::load(plan.identity.as_ref(), &crypto)?);
+        let mut config = ClientConfig::builder_with_provider(crypto)
+            .with_protocol_versions(versions(plan.newest))
+            .expect("the provider has suites for TLS 1.2 and 1.3")
+            .dangerous()
+            .with_custom_certificate_verifier(verifier)
+            .with_client_cert_resolver(Arc::clone(&identity) as _);
+        config.alpn_protocols = vec![protocol.alpn().to_vec()];
+        config.resumption = match plan.session {
+            TlsSession::Never => Resumption::disabled(),
+            TlsSession::Reuse => Resumption::store(Arc::new(Sessions::default())),
+        };
+        Ok(Self { config: Arc::new(config), identity, newest: plan.newest, rehearsal })
     }
-    if store.is_empty() { Err(TlsError::NoRoots) } else { Ok(store) }
-}
 
-fn certificates(flag: &'static str, file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let pem = read(flag, file)?;
-    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
-    match found {
-        Ok(found) if !found.is_empty() => Ok(found),
-        _ => Err(TlsError::Nothing { flag, file: file.to_owned(), wanted: "certificate" }),
+    /// Makes the calling thread's first handshake as fast as its later ones.
+    pub(in crate::engine) fn warm_up(&self) {
+        // If the rehearsal fails, the first handshake is slower, and no less right.
+        let _ = self.rehearsal.as_ref().map(Rehearsal::run);
+    }
+
+    pub(super) fn connector(&self) -> TlsConnector {
+        TlsConnector::from(Arc::clone(&self.config))
+    }
+
+    /// What to add to a failure without words of the server: that it asked for a certificate,
+    /// and got none.
+    pub(in crate::engine) fn hint(&self) -> Option<&'static str> {
+        self.identity.is_missing().then_some("it asked for a client certificate; give --cert")
     }
 }
 
-fn private_key(file: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
-    let pem = read("--key", file)?;
-    let nothing =
-        |_| TlsError::Nothing { flag: "--key", file: file.to_owned(), wanted: "private key" };
-    PrivateKeyDer::from_pem_slice(&pem).map_err(nothing)
-}
+/// From the newest to the oldest one.
+static VERSIONS: [&SupportedProtocolVersion; 2] = [&version::TLS13, &version::TLS12];
 
-fn read(flag: &'static str, file: &Path) -> Result<Vec<u8>, TlsError> {
-    std::fs::read(file).map_err(|error| TlsError::Unreadable {
-        flag,
-        file: file.to_owned(),
-        reason: usage::system_error(&error),
-    })
+/// The versions to offer, up to the newest one.
+fn versions(newest: TlsVersion) -> &'static [&'static SupportedProtocolVersion] {
+    match newest {
+        TlsVersion::V1_3 => &VERSIONS,
+        TlsVersion::V1_2 => &VERSIONS[1..],
+    }
 }
 
 /// The name that is sent as SNI and verified: the URL's host.
@@ -112,56 +142,4 @@ pub(crate) fn server_name(host: &str) -> Result<ServerName<'static>, InvalidDnsN
 #[must_use]
 pub(crate) fn bad_server_name(host: &str) -> String {
     format!("'{host}' is not a DNS name or IP address, so that TLS cannot verify it")
-}
-
-#[must_use]
-pub(crate) fn handshake_failure(error: &std::io::Error) -> String {
-    let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
-    let why = match (tls, error.kind()) {
-        (Some(tls), _) => tls_error::words(tls),
-        (None, std::io::ErrorKind::UnexpectedEof) => "the server closed the connection".to_owned(),
-        (None, _) => usage::system_error(error),
-    };
-    format!("the TLS handshake failed: {why}")
-}
-
-/// `-k`: accepts any certificate, but the handshake's signatures must still be valid.
-#[derive(Debug)]
-struct AnyCertificate(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for AnyCertificate {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
-        verify_tls12_signature(message, cert, signature, algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
-        rustls::crypto::verify_tls13_signature(message, cert, signature, algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
 }

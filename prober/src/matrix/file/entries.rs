@@ -136,6 +136,8 @@ pub(super) struct Entry {
     cacert: Option<String>,
     cert: Option<String>,
     key: Option<String>,
+    tls_max: Option<Scalar>,
+    tls_session: Option<String>,
     insecure: Option<bool>,
 }
 
@@ -320,6 +322,8 @@ impl Entry {
         flag("--cacert", text(&self.cacert, &defaults.cacert));
         flag("--cert", text(&self.cert, &defaults.cert));
         flag("--key", text(&self.key, &defaults.key));
+        flag("--tls-max", scalar(&self.tls_max, &defaults.tls_max));
+        flag("--tls-session", text(&self.tls_session, &defaults.tls_session));
     }
 }
 

@@ -1,0 +1,231 @@
+//! Verifies servers' certificates. What curl accepts is accepted: also a trusted certificate that
+//! is the server's own, X.509 version 1, and a common name instead of host names.
+
+use std::sync::Arc;
+
+use tokio_rustls::rustls::client::danger::{
+    HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier,
+};
+use tokio_rustls::rustls::crypto::{
+    WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature,
+    verify_tls13_signature_with_raw_key,
+};
+use tokio_rustls::rustls::pki_types::{
+    CertificateDer, ServerName, SubjectPublicKeyInfoDer, UnixTime,
+};
+use tokio_rustls::rustls::{
+    CertificateError, DigitallySignedStruct, Error, OtherError, SignatureScheme,
+};
+use webpki::{EndEntityCert, KeyUsage};
+use x509_parser::prelude::{FromDer as _, X509Certificate, X509Version};
+
+use super::anchors::Anchors;
+use super::certificate;
+use super::chain::{Chain, LEAST_RSA_BITS};
+use crate::engine::tls_error::CertificateProblem as Problem;
+
+#[derive(Debug)]
+pub(super) struct Verifier {
+    anchors: Anchors,
+    algorithms: WebPkiSupportedAlgorithms,
+}
+
+impl Verifier {
+    pub(super) fn new(anchors: Anchors, algorithms: WebPkiSupportedAlgorithms) -> Self {
+        Self { anchors, algorithms }
+    }
+
+    fn check(
+        &self,
+        leaf: &CertificateDer<'_>,
+        sent: &[CertificateDer<'_>],
+        host: &ServerName<'_>,
+        now: UnixTime,
+    ) -> Result<(), Problem> {
+        let parsed = || X509Certificate::from_der(leaf).map_err(|_| Problem::Unreadable);
+        let seconds = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
+        let chain =
+            Chain { sent, anchors: &self.anchors, algorithms: self.algorithms, now: seconds };
+        if self.anchors.hold(leaf) {
+            let (_, leaf) = parsed()?;
+            chain.alone(&leaf)?;
+            return certificate::check_host(&leaf, host);
+        }
+        let known = EndEntityCert::try_from(leaf);
+        let verified = known.and_then(|known| {
+            let all = self.algorithms.all;
+            let (anchors, usage) = (self.anchors.issuers(), KeyUsage::server_auth());
+            known.verify_for_usage(all, anchors, sent, now, usage, None, None)?;
+            Ok(known.verify_is_valid_for_subject_name(host).is_ok())
+        });
+        if let Ok(true) = verified {
+            return Ok(());
+        }
+        let (_, leaf) = parsed()?;
+        if let Err(error) = verified {
+            chain.walk(&leaf)?;
+            // The walk knows all rules but those about forms that only the library refuses.
+            let form = matches!(
+                error,
+                webpki::Error::UnsupportedCertVersion | webpki::Error::CaUsedAsEndEntity
+            );
+            if !form {
+                return Err(problem(&error));
+            }
+        }
+        certificate::check_host(&leaf, host)
+    }
+
+    /// What is wrong if the server's own signature is wrong: a short key is the usual reason.
+    fn bad_signature(cert: &CertificateDer<'_>) -> Problem {
+        let parsed = X509Certificate::from_der(cert);
+        match parsed.ok().and_then(|(_, cert)| certificate::rsa_bits(&cert)) {
+            Some(bits) if bits < LEAST_RSA_BITS => {
+                Problem::WeakKey { which: "the server's certificate".to_owned(), bits }
+            }
+            _ => Problem::OtherPrivateKey,
+        }
+    }
+
+    /// The public key of a certificate of version 1, which the library does not read.
+    fn key_of_version_1(cert: &CertificateDer<'_>) -> Option<SubjectPublicKeyInfoDer<'static>> {
+        let (_, cert) = X509Certificate::from_der(cert).ok()?;
+        let key = cert.public_key().raw.to_vec();
+        (cert.version() == X509Version::V1).then(|| SubjectPublicKeyInfoDer::from(key))
+    }
+}
+
+impl ServerCertVerifier for Verifier {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        _: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let checked = self.check(end_entity, intermediates, server_name, now);
+        checked.map(|()| ServerCertVerified::assertion()).map_err(error)
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let Some(key) = Self::key_of_version_1(cert) else {
+            return verify_tls12_signature(message, cert, signed, &self.algorithms)
+                .map_err(|_| error(Self::bad_signature(cert)));
+        };
+        let (_, key) = x509_parser::prelude::SubjectPublicKeyInfo::from_der(&key)
+            .map_err(|_| error(Problem::Unreadable))?;
+        let key = &key.subject_public_key.data;
+        let of_scheme = self.algorithms.mapping.iter().find(|(scheme, _)| *scheme == signed.scheme);
+        let valid = of_scheme.is_some_and(|(_, algorithms)| {
+            let mut algorithms = algorithms.iter();
+            algorithms.any(|one| one.verify_signature(key, message, signed.signature()).is_ok())
+        });
+        let wrong = || error(Self::bad_signature(cert));
+        valid.then(HandshakeSignatureValid::assertion).ok_or_else(wrong)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        match Self::key_of_version_1(cert) {
+            None => verify_tls13_signature(message, cert, signed, &self.algorithms),
+            Some(key) => {
+                verify_tls13_signature_with_raw_key(message, &key, signed, &self.algorithms)
+            }
+        }
+        .map_err(|_| error(Self::bad_signature(cert)))
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.algorithms.supported_schemes()
+    }
+}
+
+fn error(problem: Problem) -> Error {
+    Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(problem))))
+}
+
+/// What only the TLS library finds wrong with a chain.
+fn problem(error: &webpki::Error) -> Problem {
+    use webpki::Error as E;
+    match error {
+        E::NameConstraintViolation
+        | E::InvalidNetworkMaskConstraint
+        | E::MalformedNameConstraint => Problem::NameConstraints { issuer: None },
+        E::PathLenConstraintViolated => Problem::PathLength,
+        E::MaximumPathDepthExceeded
+        | E::MaximumPathBuildCallsExceeded
+        | E::MaximumSignatureChecksExceeded => Problem::TooLong,
+        E::RequiredEkuNotFoundContext(_) | E::EmptyEkuExtension => {
+            Problem::NotForServers { only: "other uses (stated by it or by an issuer)".to_owned() }
+        }
+        E::BadDer | E::BadDerTime | E::TrailingData(_) | E::InvalidSerialNumber => {
+            Problem::Unreadable
+        }
+        _ => Problem::Other,
+    }
+}
+
+/// `-k`: nothing is verified, not even that the server has the private key of its certificate.
+#[derive(Debug)]
+pub(super) struct Nothing;
+
+impl ServerCertVerifier for Nothing {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    /// Whatever a server may sign with, the most usual first.
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        use SignatureScheme as S;
+        vec![
+            S::ECDSA_NISTP256_SHA256,
+            S::ECDSA_NISTP384_SHA384,
+            S::ECDSA_NISTP521_SHA512,
+            S::ED25519,
+            S::ED448,
+            S::RSA_PSS_SHA256,
+            S::RSA_PSS_SHA384,
+            S::RSA_PSS_SHA512,
+            S::RSA_PKCS1_SHA256,
+            S::RSA_PKCS1_SHA384,
+            S::RSA_PKCS1_SHA512,
+            S::ECDSA_SHA1_Legacy,
+            S::RSA_PKCS1_SHA1,
+        ]
+    }
+}
