@@ -321,7 +321,8 @@ fn a_run_gets_its_answers_from_whichever_server_knows() {
 }
 
 /// Two dnsmasq at 127.0.0.1 and 127.0.0.2, in a network and with an /etc/resolv.conf of their own: one
-/// refuses all names but its own, the other one knows the name.
+/// refuses all names but its own, the other one knows the name. What curl can reach through glibc,
+/// prober can.
 #[test]
 fn real_dnsmasq_is_asked_as_the_system_says() {
     let script = "set -e
@@ -346,6 +347,7 @@ fn real_dnsmasq_is_asked_as_the_system_says() {
             { echo 'search none.test mesh.test'; for s in $order; do echo nameserver $s; done; } >\"$dir/conf\"
             mount --bind \"$dir/conf\" /etc/resolv.conf
             \"$0\" -t echo:8080 -4 -n 10 -o json --quiet
+            curl -4 -s -S -o /dev/null http://echo:8080/
             umount /etc/resolv.conf
         done
         echo 'nameserver 127.0.0.1' >\"$dir/conf\"

@@ -19,8 +19,8 @@ pub(super) fn attempts(servers: usize, first: usize, options: &Options) -> Vec<A
     let seconds = options.timeout.as_secs();
     let wait = |server: usize| match server {
         0 => seconds,
-        // With --dns-servers there may be more servers than glibc's three.
-        later => (seconds << later.min(8)) / servers as u64,
+        // With --dns-servers there may be more than glibc's three: they are as the third.
+        later => (seconds << later.min(2)) / servers as u64,
     };
     let round = (0..servers).map(|n| (first + n) % servers);
     let round =
@@ -68,6 +68,7 @@ mod tests {
         assert_eq!(plan(2, 0, &default), [(0, 5), (1, 5), (0, 5), (1, 5)]);
         assert_eq!(plan(3, 0, &options(5, 1)), [(0, 5), (1, 3), (2, 6)]);
         assert_eq!(plan(3, 0, &options(1, 1)), [(0, 1), (1, 1), (2, 1)], "a second at least");
+        assert_eq!(plan(4, 0, &options(5, 1)), [(0, 5), (1, 2), (2, 5), (3, 5)]);
         assert_eq!(plan(1, 0, &options(2, 4)), [(0, 2); 4]);
         assert_eq!(plan(0, 0, &default), []);
     }

@@ -1,11 +1,11 @@
 //! Answers for as long as they last, and one lookup for all that want the same at the same time.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, Shared, WeakShared};
-use std::cell::RefCell;
 
 use crate::clock;
 

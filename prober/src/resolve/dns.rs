@@ -117,10 +117,17 @@ impl Dns {
     /// The addresses of the first candidate that has any. A candidate may exist if it failed with
     /// another error than not found; if no candidate has addresses, that error is reported.
     pub(super) async fn search(&self, name: &str) -> Result<Vec<IpAddr>, Missing> {
-        let candidates = candidates(name, &self.search, self.client.options.ndots)?;
-        let client = Arc::clone(&self.client);
-        let look_up =
-            move || async move { Lookup::new(&client).first_of(&candidates).await }.boxed();
+        let look_up = || {
+            let candidates = candidates(name, &self.search, self.client.options.ndots);
+            let client = Arc::clone(&self.client);
+            let look_up = async move {
+                match candidates {
+                    Ok(candidates) => Lookup::new(&client).first_of(&candidates).await,
+                    Err(bad) => Fresh { value: Err(bad), lifetime: Duration::ZERO },
+                }
+            };
+            look_up.boxed()
+        };
         match &self.cache {
             Some(cache) => cache.get(name, look_up).await,
             None => look_up().await.value,
@@ -167,6 +174,7 @@ impl<'a> Lookup<'a> {
         }
         let mut failed = raced.failed;
         failed.sort_by_key(|(n, _)| *n);
+        // Which candidate it was says something only if others fared differently.
         let mut faults = failed.iter().map(|(_, missing)| missing.value.faults());
         let first = faults.next().flatten();
         let same = faults.all(|others| others == first);
@@ -255,22 +263,21 @@ impl<'a> Lookup<'a> {
     }
 }
 
-/// Waits for both; once one is enough, for the other only [`GRACE`].
+/// Waits for both; once one is enough, for the other only [`GRACE`]. The families are in no order.
 async fn both(v4: impl Future<Output = Looked>, v6: impl Future<Output = Looked>) -> Looked {
     let (mut v4, mut v6) = (pin!(v4), pin!(v6));
-    let (v4, v6) = tokio::select! {
-        first = &mut v4 => { let second = after(&first, v6).await; (Some(first), second) }
-        first = &mut v6 => { let second = after(&first, v4).await; (second, Some(first)) }
+    let (first, second) = tokio::select! {
+        first = &mut v4 => { let second = after(&first, v6).await; (first, second) }
+        first = &mut v6 => { let second = after(&first, v4).await; (first, second) }
     };
-    match (v4, v6) {
-        (Some(Ok(v4)), Some(Ok(v6))) => Ok(Fresh {
-            value: [v4.value, v6.value].concat(),
-            lifetime: v4.lifetime.min(v6.lifetime),
+    match (first, second) {
+        (Ok(one), Some(Ok(other))) => Ok(Fresh {
+            value: [one.value, other.value].concat(),
+            lifetime: one.lifetime.min(other.lifetime),
         }),
-        (Some(Ok(found)), _) | (_, Some(Ok(found))) => Ok(found),
-        (Some(Err(v4)), Some(Err(v6))) => Err(graver(v4, v6)),
-        (Some(one), None) | (None, Some(one)) => one,
-        (None, None) => unreachable!("one of them was waited for"),
+        (Ok(found), _) | (_, Some(Ok(found))) => Ok(found),
+        (Err(one), Some(Err(other))) => Err(graver(one, other)),
+        (Err(one), None) => Err(one),
     }
 }
 
