@@ -291,7 +291,8 @@ impl SendingThread<'_> {
             (start + schedule.warmup).checked_sub(segment.elapsed_before).unwrap_or(start);
         runtime.block_on(async {
             let (tls, dead) = (run.tls.clone(), Arc::clone(&run.dead));
-            let (remotes, addresses) = (RefCell::default(), Cell::default());
+            let remotes = RefCell::default();
+            let (answered, addresses) = (Cell::default(), Cell::default());
             let context = LaneContext {
                 sender: Sender {
                     plan,
@@ -301,6 +302,7 @@ impl SendingThread<'_> {
                     run_id,
                     next_connection,
                     remotes,
+                    answered,
                     addresses,
                 },
                 share: RefCell::new(Share::new(schedule, number, threads, next_request)),

@@ -560,6 +560,7 @@ fn bad_certificate_files_are_refused_before_anything_is_sent() {
     };
     tls(&["--cacert", &path("absent")], &["--cacert", "absent", "No such file"]);
     tls(&["--cacert", &path("empty")], &["--cacert", "empty", "no certificate in it"]);
+    tls(&["--cacert", "/dev/zero"], &["--cacert", "/dev/zero", "larger than 16 MiB"]);
     tls(&["--cacert", &path("a-key")], &["no certificate in it"]);
     let (a_cert, a_key, b_key) = (path("a-cert"), path("a-key"), path("b-key"));
     tls(&["-k", "--cert", &a_cert, "--key", &a_cert], &["--key", "no private key in it"]);

@@ -1,16 +1,19 @@
 //! Client certificates: key files of every form, and servers that want a certificate.
 
+use std::io::{Read as _, Write as _};
 use std::sync::Arc;
 
 use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::server::WebPkiClientVerifier;
-use tokio_rustls::rustls::{RootCertStore, ServerConfig, ServerConnection, crypto::aws_lc_rs};
+use tokio_rustls::rustls::{
+    RootCertStore, ServerConfig, ServerConnection, Stream, crypto::aws_lc_rs,
+};
 
-use super::probing::all_fail;
+use super::probing::{all_fail, row};
 use super::tls_words::{Pki, prober};
 use crate::harness::{Said, command, finish, run};
-use crate::servers::{self, Server};
+use crate::servers::{self, Server, line, response};
 
 const SECRET: &str = "hunter2-the-secret";
 
@@ -190,6 +193,7 @@ fn a_server_that_wants_a_certificate_and_resets_is_understood() {
         .with_single_cert(chain, key)
         .expect("they fit");
     let config = Arc::new(config);
+    let asks = Arc::clone(&config);
     let server = Server::start(move |mut stream, _| {
         let mut tls = ServerConnection::new(Arc::clone(&config)).expect("a connection");
         while tls.is_handshaking() && tls.complete_io(&mut stream).is_ok() {}
@@ -198,4 +202,24 @@ fn a_server_that_wants_a_certificate_and_resets_is_understood() {
     let target = format!("https://{}", server.target());
     let what = all_fail("reset", &["-t", &target, "--cacert", &pki.text("root.pem")]);
     assert!(what.ends_with("; it asked for a client certificate; give --cert"), "{what}");
+
+    // A server that answers without a certificate has other reasons.
+    let server = Server::start(move |mut stream, number| {
+        let mut tls = ServerConnection::new(Arc::clone(&asks)).expect("a connection");
+        while tls.is_handshaking() && tls.complete_io(&mut stream).is_ok() {}
+        if number > 0 {
+            return servers::reset(stream);
+        }
+        let mut tls = Stream::new(&mut tls, &mut stream);
+        let _ = tls.read(&mut [0; 4096]);
+        let answer = response("200 OK", "connection: close\r\n", &line("p", "kops"));
+        let _ = tls.write_all(answer.as_bytes());
+        servers::linger(&stream);
+    });
+    let target = format!("https://{}", server.target());
+    let flags = ["--cacert", &pki.text("root.pem"), "-n", "3", "-c", "1"];
+    let (_, row) = row(&[&["-t", &target], &flags[..]].concat());
+    assert_eq!(row["answers"], 1, "{row}");
+    let what = row["failures"][0]["what"].as_str().expect("a text");
+    assert!(!what.contains("--cert"), "{what}");
 }

@@ -92,6 +92,20 @@ impl Pki {
         self.put(into, &all.collect::<String>());
     }
 
+    /// `deep.pem`, with this number of issuers below the root in `deep-chain.pem`.
+    fn long_chain(&self, issuers: usize) {
+        let mut chain = Vec::new();
+        let mut above = "root".to_owned();
+        for n in 0..issuers {
+            let name = format!("level-{n}");
+            self.signed(&name, &above, &format!("/CN={name}"), "-extfile ca.ext", EC);
+            chain.insert(0, format!("{name}.pem"));
+            above = name;
+        }
+        self.leaf("deep", &above, "");
+        self.join(&chain.iter().map(String::as_str).collect::<Vec<_>>(), "deep-chain.pem");
+    }
+
     /// `openssl s_server` with a certificate; it answers `/hello`.
     pub(super) fn serve(&self, name: &str, flags: &str) -> OpensslServer {
         let mut server = Command::new("openssl");
@@ -204,6 +218,7 @@ fn what_curl_accepts_is_accepted() {
     pki.put("no-names.ext", "subjectKeyIdentifier=hash\n");
     pki.signed("common", "root", "/CN=localhost", "-extfile no-names.ext", EC);
     pki.leaf("is-a-ca", "root", "basicConstraints=CA:TRUE\n");
+    pki.long_chain(9);
     pki.leaf_with("p521", "root", "", "", "-newkey ec -pkeyopt ec_paramgen_curve:P-521");
     pki.leaf_with("ed25519", "root", "", "", "-newkey ed25519");
     pki.leaf_with("rsa", "root", "", "", "-newkey rsa:2048");
@@ -227,6 +242,8 @@ fn what_curl_accepts_is_accepted() {
         ("by-v1-root", "", &["--cacert", "v1-root.pem"]),
         ("common", "", ROOT),
         ("is-a-ca", "", ROOT),
+        // The TLS library follows 6 issuers.
+        ("deep", "-cert_chain deep-chain.pem", ROOT),
         ("p521", "", ROOT),
         ("ed25519", "", ROOT),
         ("rsa", "-tls1_2", ROOT),
@@ -320,6 +337,15 @@ fn certificates_that_do_not_fit_are_told_with_the_remedy() {
         "the server's certificate is not valid for 'localhost', the host of the URL: it names no \
          host; have it issued with this name",
     ));
+    // A workload's certificate in a mesh.
+    pki.put("spiffe.ext", "subjectAltName=URI:spiffe://cluster.local/ns/a/sa/b\n");
+    pki.signed("spiffe", "root", "/O=org", "-extfile spiffe.ext", EC);
+    pki.check(&shown(
+        "spiffe",
+        ROOT,
+        "the server's certificate is not valid for 'localhost', the host of the URL: it names no \
+         host but spiffe://cluster.local/ns/a/sa/b; have it issued with this name",
+    ));
     pki.leaf("client", "root", "extendedKeyUsage=clientAuth\n");
     pki.check(&shown(
         "client",
@@ -359,6 +385,12 @@ fn what_issuers_allow_is_obeyed() {
     pki.signed("below", "flat", "/CN=Below-CA", "-extfile ca.ext", EC);
     pki.leaf("deep", "below", "");
     pki.join(&["below.pem", "flat.pem"], "deep-chain.pem");
+    pki.put("clients.ext", &format!("{ca}extendedKeyUsage=clientAuth\n"));
+    pki.signed("clients", "root", "/CN=Clients-CA", "-extfile clients.ext", EC);
+    pki.leaf("by-clients", "clients", "");
+    let clients = "the issuer's certificate 'Clients-CA' is not for servers, only for clients; \
+                   have it issued for server authentication";
+    pki.check(&Case { flags: "-cert_chain clients.pem", ..shown("by-clients", ROOT, clients) });
     let constrained = "the server's certificate has names that its issuer 'Names-CA' may not \
                        certify (name constraints); have it issued by another CA";
     pki.check(&Case { flags: "-cert_chain names.pem", ..shown("constrained", ROOT, constrained) });

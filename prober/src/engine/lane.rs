@@ -38,6 +38,8 @@ pub(super) struct Sender<'a> {
     pub next_connection: &'a AtomicU64,
     /// The index of each remote address of this thread, in the order of first use.
     pub remotes: RefCell<HashMap<SocketAddr, usize>>,
+    /// Whether this thread got a response.
+    pub answered: Cell<bool>,
     /// The most addresses of the target that a connection could choose from.
     pub addresses: Cell<usize>,
 }
@@ -281,6 +283,9 @@ impl Sender<'_> {
             (false, None) => Wire::None,
         };
         let keep = exchanged.as_ref().is_ok_and(|response| response.keep_alive);
+        let ended = |result, timings| {
+            record(Outcome { sequence, result, timings, wire, remote, passed_over, transport });
+        };
         match &exchanged {
             Ok(response) => {
                 let mut identity = None;
@@ -292,17 +297,9 @@ impl Sender<'_> {
                     plan: self.plan,
                 };
                 let timings = Timings { upstream: reader.upstream(), ..timings };
-                let result = reader.read(sequence < self.plan.show, &mut identity);
-                let outcome =
-                    Outcome { sequence, result, timings, wire, remote, passed_over, transport };
-                record(outcome);
+                ended(reader.read(sequence < self.plan.show, &mut identity), timings);
             }
-            Err(failure) => {
-                let result = Err(failure.clone());
-                let outcome =
-                    Outcome { sequence, result, timings, wire, remote, passed_over, transport };
-                record(outcome);
-            }
+            Err(failure) => ended(Err(failure.clone()), timings),
         }
         lane.settle(keep);
         Some(end)
@@ -327,7 +324,7 @@ impl Sender<'_> {
     /// A server that misses a certificate may end the connection so fast that its reason is lost.
     fn explained(&self, failure: Failure) -> Failure {
         match self.tls.as_ref().and_then(|tls| tls.hint()) {
-            Some(hint) if failure.kind == FailureKind::Reset => {
+            Some(hint) if failure.kind == FailureKind::Reset && !self.answered.get() => {
                 Failure { what: format!("{}; {hint}", failure.what), ..failure }
             }
             _ => failure,
@@ -355,7 +352,10 @@ impl Sender<'_> {
             }
         };
         match deadline.guard(Some(due_request.start + limit), work).await {
-            Ok(result) => Some(result.map_err(|failure| self.explained(failure))),
+            Ok(result) => {
+                self.answered.set(self.answered.get() || result.is_ok());
+                Some(result.map_err(|failure| self.explained(failure)))
+            }
             Err(Rung::Stop) => None,
             Err(Rung::Overdue) => {
                 let what = format!("{} within {limit:?}", stage.missing());

@@ -109,6 +109,7 @@ impl Run<'_> {
                 run_id: &run_id,
                 next_connection: &next_connection,
                 remotes: RefCell::default(),
+                answered: Cell::default(),
                 addresses: Cell::default(),
             };
             Ok(ask(&sender, number).await)

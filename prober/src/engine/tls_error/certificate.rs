@@ -41,9 +41,9 @@ pub(in crate::engine) enum CertificateProblem {
     WrongName { names: String, wanted: String },
     #[error(
         "the server's certificate is not valid for '{wanted}', the host of the URL: it names no \
-         host; have it issued with this name"
+         host{other}; have it issued with this name"
     )]
-    NoName { wanted: String },
+    NoName { wanted: String, other: String },
     #[error("{which} is signed with {algorithm}, which is not safe; have it issued with SHA-256")]
     WeakSignature { which: String, algorithm: &'static str },
     #[error(
@@ -56,10 +56,9 @@ pub(in crate::engine) enum CertificateProblem {
     )]
     WeakKey { which: String, bits: usize },
     #[error(
-        "the server's certificate is not for servers, only for {only}; have it issued for server \
-         authentication"
+        "{which} is not for servers, only for {only}; have it issued for server authentication"
     )]
-    NotForServers { only: String },
+    NotForServers { which: String, only: String },
     #[error(
         "the server's certificate was issued by '{issuer}', which is not a CA (its certificate \
          may not sign others); have it issued by a CA"

@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use tokio_rustls::rustls::pki_types::{CertificateDer, TrustAnchor};
-use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use super::TlsError;
 use super::certificate;
@@ -68,20 +67,19 @@ impl Anchors {
 
 impl Anchor {
     fn new(der: CertificateDer<'static>) -> Self {
-        let parsed = X509Certificate::from_der(&der);
-        let subject = parsed.map_or_else(|_| Vec::new(), |(_, c)| c.subject().as_raw().to_vec());
+        let subject = certificate::parse(&der).map(|parsed| parsed.subject().as_raw().to_vec());
+        let subject = subject.unwrap_or_default();
         Self { der, subject }
     }
 }
 
 fn is_certificate(der: &CertificateDer<'_>) -> bool {
-    X509Certificate::from_der(der).is_ok() || webpki::anchor_from_trusted_cert(der).is_ok()
+    certificate::parse(der).is_some() || webpki::anchor_from_trusted_cert(der).is_ok()
 }
 
 /// What only the other parser understands is trusted as it is.
 fn may_issue(der: &CertificateDer<'_>, now: i64) -> bool {
-    let parsed = X509Certificate::from_der(der);
-    parsed.map_or(true, |(_, parsed)| {
+    certificate::parse(der).is_none_or(|parsed| {
         certificate::may_issue(&parsed) && certificate::validity(&parsed, now).is_ok()
     })
 }

@@ -6,7 +6,9 @@ use std::time::SystemTime;
 use time::OffsetDateTime;
 use time::macros::format_description;
 use tokio_rustls::rustls::pki_types::ServerName;
-use x509_parser::prelude::{ASN1Time, GeneralName, X509Certificate, X509Name, X509Version};
+use x509_parser::prelude::{
+    ASN1Time, FromDer as _, GeneralName, X509Certificate, X509Name, X509Version,
+};
 
 use crate::engine::tls_error::CertificateProblem;
 
@@ -14,6 +16,12 @@ use crate::engine::tls_error::CertificateProblem;
 const NAMES: usize = 5;
 /// The longest name that a message shows, in characters.
 const LONGEST: usize = 80;
+
+/// The certificate that the bytes are, all of them.
+pub(super) fn parse(der: &[u8]) -> Option<X509Certificate<'_>> {
+    let (rest, parsed) = X509Certificate::from_der(der).ok()?;
+    rest.is_empty().then_some(parsed)
+}
 
 pub(super) fn seconds(time: SystemTime) -> i64 {
     let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
@@ -72,8 +80,8 @@ fn day(seconds: i64) -> String {
 
 /// Whether the certificate may issue others; the rules are those of OpenSSL.
 pub(super) fn may_issue(certificate: &X509Certificate<'_>) -> bool {
-    let usage = certificate.key_usage().ok().flatten().map(|usage| usage.value);
-    let signs = usage.map(|usage| usage.key_cert_sign());
+    let Ok(usage) = certificate.key_usage() else { return false };
+    let signs = usage.map(|usage| usage.value.key_cert_sign());
     match (signs, certificate.basic_constraints()) {
         (Some(false), _) | (_, Err(_)) => false,
         (_, Ok(Some(constraints))) => constraints.value.ca,
@@ -92,8 +100,11 @@ pub(super) fn most_issuers_below(certificate: &X509Certificate<'_>) -> Option<u3
     constraints.value.path_len_constraint
 }
 
-/// Whether a server may show the certificate.
-pub(super) fn for_servers(certificate: &X509Certificate<'_>) -> Result<(), CertificateProblem> {
+/// Checks that the certificate may be a server's, or be one of its issuers'.
+pub(super) fn for_servers(
+    certificate: &X509Certificate<'_>,
+    which: impl Fn() -> String,
+) -> Result<(), CertificateProblem> {
     let uses = match certificate.extended_key_usage() {
         Ok(None) => return Ok(()),
         Ok(Some(uses)) => uses.value,
@@ -111,7 +122,7 @@ pub(super) fn for_servers(certificate: &X509Certificate<'_>) -> Result<(), Certi
     ];
     let known: Vec<_> = known.iter().filter(|(set, _)| *set).map(|(_, what)| *what).collect();
     let only = if known.is_empty() { "other uses".to_owned() } else { known.join(" and ") };
-    Err(CertificateProblem::NotForServers { only })
+    Err(CertificateProblem::NotForServers { which: which(), only })
 }
 
 /// An extension that must be understood, and is not.
@@ -144,25 +155,30 @@ pub(super) fn rsa_bits(certificate: &X509Certificate<'_>) -> Option<usize> {
 struct Hosts {
     names: Vec<String>,
     addresses: Vec<IpAddr>,
+    /// Names that are not of hosts, such as SPIFFE IDs; only for messages.
+    uris: Vec<String>,
     /// The common name, which counts if there is neither a name nor an address, as in curl.
     common: Option<String>,
 }
 
 impl Hosts {
     fn of(certificate: &X509Certificate<'_>) -> Self {
-        let (mut names, mut addresses) = (Vec::new(), Vec::new());
-        let alternative = certificate.subject_alternative_name().ok().flatten();
+        let (mut names, mut addresses, mut uris) = (Vec::new(), Vec::new(), Vec::new());
+        let alternative = certificate.subject_alternative_name();
+        let readable = alternative.is_ok();
+        let alternative = alternative.ok().flatten();
         for general in alternative.iter().flat_map(|names| &names.value.general_names) {
             match general {
                 GeneralName::DNSName(name) => names.push((*name).to_owned()),
+                GeneralName::URI(uri) => uris.push((*uri).to_owned()),
                 GeneralName::IPAddress(bytes) => addresses.extend(address(bytes)),
                 _ => {}
             }
         }
         let common = certificate.subject().iter_common_name().last();
         let common = common.and_then(|name| name.as_str().ok()).map(str::to_owned);
-        let common = common.filter(|_| names.is_empty() && addresses.is_empty());
-        Self { names, addresses, common }
+        let common = common.filter(|_| readable && names.is_empty() && addresses.is_empty());
+        Self { names, addresses, uris, common }
     }
 
     fn include(&self, host: &str) -> bool {
@@ -217,7 +233,10 @@ pub(super) fn check_host(
     let wanted = wanted.into_owned();
     Err(match hosts.listed() {
         Some(names) => CertificateProblem::WrongName { names, wanted },
-        None => CertificateProblem::NoName { wanted },
+        None => {
+            let other = hosts.uris.first().map(|uri| format!(" but {}", shown(uri)));
+            CertificateProblem::NoName { wanted, other: other.unwrap_or_default() }
+        }
     })
 }
 
@@ -252,6 +271,7 @@ mod tests {
         let hosts = |names: &[&str], common: Option<&str>| Hosts {
             names: names.iter().map(|&name| name.to_owned()).collect(),
             addresses: vec![],
+            uris: vec![],
             common: common.map(str::to_owned),
         };
         assert!(hosts(&[], Some("a")).include("a"));

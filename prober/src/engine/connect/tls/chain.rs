@@ -3,14 +3,14 @@
 
 use tokio_rustls::rustls::crypto::WebPkiSupportedAlgorithms;
 use tokio_rustls::rustls::pki_types::CertificateDer;
-use x509_parser::prelude::{AlgorithmIdentifier, FromDer as _, X509Certificate};
+use x509_parser::prelude::{AlgorithmIdentifier, X509Certificate};
 
 use super::anchors::Anchors;
 use super::certificate::{self, which};
 use crate::engine::tls_error::CertificateProblem as Problem;
 
-/// The most issuers that are followed.
-const LONGEST: usize = 10;
+/// The most issuers that are followed; the TLS library follows 6.
+const LONGEST: usize = 32;
 /// The most issuers of the same name that are tried.
 const CANDIDATES: usize = 8;
 /// The shortest RSA key that is accepted, in bits, as in OpenSSL at security level 2.
@@ -37,7 +37,7 @@ impl<'a> Chain<'a> {
     /// Checks the certificate without its issuers.
     pub(super) fn alone(&self, leaf: &X509Certificate<'_>) -> Result<(), Problem> {
         self.valid_now(leaf, true)?;
-        certificate::for_servers(leaf)?;
+        certificate::for_servers(leaf, || which(leaf, true))?;
         match certificate::unknown_critical(leaf) {
             Some(oid) => Err(Problem::UnknownExtension { which: which(leaf, true), oid }),
             None => Ok(()),
@@ -74,6 +74,7 @@ impl<'a> Chain<'a> {
         if !certificate::may_issue(issuer) {
             return Err(Problem::NotACa { issuer: certificate::name(issuer.subject()) });
         }
+        certificate::for_servers(issuer, || which(issuer, false))?;
         let most = certificate::most_issuers_below(issuer);
         if most.is_some_and(|most| u32::try_from(below).is_ok_and(|below| below > most)) {
             return Err(Problem::PathLength);
@@ -87,12 +88,11 @@ impl<'a> Chain<'a> {
     /// What issued the certificate: a trusted one before one that the server sent.
     fn issuer(&self, child: &X509Certificate<'_>, is_leaf: bool) -> Result<Issuer<'a>, Problem> {
         let name = child.issuer().as_raw();
-        let parsed = |der: &'a CertificateDer<'_>| X509Certificate::from_der(der).ok();
-        let trusted = self.anchors.named(name).filter_map(parsed);
+        let parsed = |der: &'a CertificateDer<'_>| certificate::parse(der);
+        let trusted = self.anchors.named(name).filter_map(parsed).map(Issuer::Trusted);
         let sent = self.sent.iter().filter_map(parsed);
-        let sent = sent.filter(|(_, issuer)| issuer.subject().as_raw() == name);
-        let trusted = trusted.map(|(_, issuer)| Issuer::Trusted(issuer));
-        let all = trusted.chain(sent.map(|(_, issuer)| Issuer::Sent(issuer)));
+        let sent = sent.filter(|issuer| issuer.subject().as_raw() == name).map(Issuer::Sent);
+        let all = trusted.chain(sent);
         let mut of_this_name = false;
         for candidate in all.take(CANDIDATES) {
             let (Issuer::Trusted(issuer) | Issuer::Sent(issuer)) = &candidate;
@@ -142,6 +142,10 @@ impl<'a> Chain<'a> {
         is_leaf: bool,
     ) -> Result<(), Problem> {
         let which = || which(child, is_leaf);
+        let whole = child.signature_value.unused_bits == 0;
+        if !whole || child.signature_algorithm != child.tbs_certificate.signature {
+            return Err(Problem::Unreadable);
+        }
         if let Some(algorithm) = outdated(&child.signature_algorithm) {
             return Err(Problem::WeakSignature { which: which(), algorithm });
         }

@@ -1,11 +1,15 @@
 //! PEM files, and the certificates in them.
 
+use std::fs::File;
+use std::io::Read as _;
 use std::path::Path;
 
 use tokio_rustls::rustls::pki_types::CertificateDer;
 
 use super::TlsError;
 
+/// The largest file that is read, in bytes; the certificates of a system take 0.2 MiB.
+const LARGEST: u64 = 16 << 20;
 /// What a section with a certificate is called.
 const TAGS: [&str; 2] = ["CERTIFICATE", "X509 CERTIFICATE"];
 
@@ -26,9 +30,14 @@ pub(super) fn certificates(
 }
 
 pub(super) fn read(flag: &'static str, file: &Path) -> Result<Vec<u8>, TlsError> {
-    std::fs::read(file).map_err(|error| TlsError::Unreadable {
-        flag,
-        file: file.to_owned(),
-        reason: usage::system_error(&error),
-    })
+    let unreadable = |reason| TlsError::Unreadable { flag, file: file.to_owned(), reason };
+    let mut bytes = Vec::new();
+    let read = File::open(file).and_then(|open| open.take(LARGEST + 1).read_to_end(&mut bytes));
+    match read {
+        Err(error) => Err(unreadable(usage::system_error(&error))),
+        Ok(length) if length as u64 > LARGEST => {
+            Err(unreadable("it is larger than 16 MiB".to_owned()))
+        }
+        Ok(_) => Ok(bytes),
+    }
 }

@@ -100,7 +100,14 @@ impl Client {
             (A::UnrecognisedName, _) => format!(
                 "the server does not serve '{host}' (unrecognized_name); check the host of the URL"
             ),
-            _ if self.identity.is_missing() => format!(
+            (
+                A::HandshakeFailure
+                | A::BadCertificate
+                | A::CertificateUnknown
+                | A::UnsupportedCertificate
+                | A::AccessDenied,
+                Greeting::Hello(_),
+            ) if self.identity.is_missing() => format!(
                 "the server requires a client certificate ({}); give --cert",
                 tls_error::alert_name(alert)
             ),

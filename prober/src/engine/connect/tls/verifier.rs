@@ -16,8 +16,8 @@ use tokio_rustls::rustls::pki_types::{
 use tokio_rustls::rustls::{
     CertificateError, DigitallySignedStruct, Error, OtherError, SignatureScheme,
 };
-use webpki::{EndEntityCert, KeyUsage};
-use x509_parser::prelude::{FromDer as _, X509Certificate, X509Version};
+use webpki::{EndEntityCert, Error as E, KeyUsage};
+use x509_parser::prelude::{FromDer as _, SubjectPublicKeyInfo, X509Version};
 
 use super::anchors::Anchors;
 use super::certificate;
@@ -42,44 +42,41 @@ impl Verifier {
         host: &ServerName<'_>,
         now: UnixTime,
     ) -> Result<(), Problem> {
-        let parsed = || X509Certificate::from_der(leaf).map_err(|_| Problem::Unreadable);
+        let parsed = || certificate::parse(leaf).ok_or(Problem::Unreadable);
         let seconds = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
         let chain =
             Chain { sent, anchors: &self.anchors, algorithms: self.algorithms, now: seconds };
         if self.anchors.hold(leaf) {
-            let (_, leaf) = parsed()?;
+            let leaf = parsed()?;
             chain.alone(&leaf)?;
             return certificate::check_host(&leaf, host);
         }
-        let known = EndEntityCert::try_from(leaf);
-        let verified = known.and_then(|known| {
+        // `None` if the library does not judge certificates of this form.
+        let verdict = EndEntityCert::try_from(leaf).ok().and_then(|known| {
             let all = self.algorithms.all;
             let (anchors, usage) = (self.anchors.issuers(), KeyUsage::server_auth());
-            known.verify_for_usage(all, anchors, sent, now, usage, None, None)?;
-            Ok(known.verify_is_valid_for_subject_name(host).is_ok())
+            match known.verify_for_usage(all, anchors, sent, now, usage, None, None) {
+                Ok(_) => Some(Ok(known.verify_is_valid_for_subject_name(host).is_ok())),
+                Err(E::CaUsedAsEndEntity | E::MaximumPathDepthExceeded) => None,
+                Err(error) => Some(Err(error)),
+            }
         });
-        if let Ok(true) = verified {
+        if let Some(Ok(true)) = verdict {
             return Ok(());
         }
-        let (_, leaf) = parsed()?;
-        if let Err(error) = verified {
+        let leaf = parsed()?;
+        if !matches!(verdict, Some(Ok(_))) {
             chain.walk(&leaf)?;
-            // The walk knows all rules but those about forms that only the library refuses.
-            let form = matches!(
-                error,
-                webpki::Error::UnsupportedCertVersion | webpki::Error::CaUsedAsEndEntity
-            );
-            if !form {
-                return Err(problem(&error));
-            }
         }
-        certificate::check_host(&leaf, host)
+        match verdict {
+            Some(Err(error)) => Err(problem(&error)),
+            _ => certificate::check_host(&leaf, host),
+        }
     }
 
     /// What is wrong if the server's own signature is wrong: a short key is the usual reason.
     fn bad_signature(cert: &CertificateDer<'_>) -> Problem {
-        let parsed = X509Certificate::from_der(cert);
-        match parsed.ok().and_then(|(_, cert)| certificate::rsa_bits(&cert)) {
+        match certificate::parse(cert).and_then(|cert| certificate::rsa_bits(&cert)) {
             Some(bits) if bits < LEAST_RSA_BITS => {
                 Problem::WeakKey { which: "the server's certificate".to_owned(), bits }
             }
@@ -89,7 +86,7 @@ impl Verifier {
 
     /// The public key of a certificate of version 1, which the library does not read.
     fn key_of_version_1(cert: &CertificateDer<'_>) -> Option<SubjectPublicKeyInfoDer<'static>> {
-        let (_, cert) = X509Certificate::from_der(cert).ok()?;
+        let cert = certificate::parse(cert)?;
         let key = cert.public_key().raw.to_vec();
         (cert.version() == X509Version::V1).then(|| SubjectPublicKeyInfoDer::from(key))
     }
@@ -118,8 +115,8 @@ impl ServerCertVerifier for Verifier {
             return verify_tls12_signature(message, cert, signed, &self.algorithms)
                 .map_err(|_| error(Self::bad_signature(cert)));
         };
-        let (_, key) = x509_parser::prelude::SubjectPublicKeyInfo::from_der(&key)
-            .map_err(|_| error(Problem::Unreadable))?;
+        let (_, key) =
+            SubjectPublicKeyInfo::from_der(&key).map_err(|_| error(Problem::Unreadable))?;
         let key = &key.subject_public_key.data;
         let of_scheme = self.algorithms.mapping.iter().find(|(scheme, _)| *scheme == signed.scheme);
         let valid = of_scheme.is_some_and(|(_, algorithms)| {
@@ -154,23 +151,15 @@ fn error(problem: Problem) -> Error {
     Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(problem))))
 }
 
-/// What only the TLS library finds wrong with a chain.
-fn problem(error: &webpki::Error) -> Problem {
-    use webpki::Error as E;
+/// What the TLS library finds wrong with a chain, and the walk does not.
+fn problem(error: &E) -> Problem {
     match error {
         E::NameConstraintViolation
         | E::InvalidNetworkMaskConstraint
-        | E::MalformedNameConstraint => Problem::NameConstraints { issuer: None },
+        | E::MalformedNameConstraint
+        | E::MaximumNameConstraintComparisonsExceeded => Problem::NameConstraints { issuer: None },
         E::PathLenConstraintViolated => Problem::PathLength,
-        E::MaximumPathDepthExceeded
-        | E::MaximumPathBuildCallsExceeded
-        | E::MaximumSignatureChecksExceeded => Problem::TooLong,
-        E::RequiredEkuNotFoundContext(_) | E::EmptyEkuExtension => {
-            Problem::NotForServers { only: "other uses (stated by it or by an issuer)".to_owned() }
-        }
-        E::BadDer | E::BadDerTime | E::TrailingData(_) | E::InvalidSerialNumber => {
-            Problem::Unreadable
-        }
+        E::MaximumPathBuildCallsExceeded | E::MaximumSignatureChecksExceeded => Problem::TooLong,
         _ => Problem::Other,
     }
 }
@@ -227,5 +216,75 @@ impl ServerCertVerifier for Nothing {
             S::ECDSA_SHA1_Legacy,
             S::RSA_PKCS1_SHA1,
         ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::LazyLock;
+
+    use proptest::prelude::*;
+    use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+    use tokio_rustls::rustls::crypto::aws_lc_rs;
+
+    use super::*;
+
+    /// A root, and two certificates for `localhost` that it signed: the TLS library judges the
+    /// first, the walk the second, which is a CA, too.
+    struct Pki {
+        verifier: Verifier,
+        leaves: [CertificateDer<'static>; 2],
+    }
+
+    static PKI: LazyLock<Pki> = LazyLock::new(|| {
+        let ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let mut root = CertificateParams::default();
+        root.is_ca = ca;
+        let root_key = KeyPair::generate().unwrap();
+        let anchor = root.self_signed(&root_key).unwrap().der().clone();
+        let issuer = Issuer::new(root, root_key);
+        let leaves = [IsCa::NoCa, ca].map(|is_ca| {
+            let mut leaf = CertificateParams::new(["localhost".to_owned()]).unwrap();
+            leaf.is_ca = is_ca;
+            leaf.signed_by(&KeyPair::generate().unwrap(), &issuer).unwrap().der().clone()
+        });
+        let algorithms = aws_lc_rs::default_provider().signature_verification_algorithms;
+        Pki { verifier: Verifier::new(Anchors::of(vec![anchor]), algorithms), leaves }
+    });
+
+    fn check(leaf: &CertificateDer<'_>, host: &str) -> Result<(), Problem> {
+        let now = UnixTime::since_unix_epoch(std::time::Duration::from_secs(1_800_000_000));
+        PKI.verifier.check(leaf, &[], &host.try_into().unwrap(), now)
+    }
+
+    #[test]
+    fn both_ways_of_judging_accept_and_refuse() {
+        for leaf in &PKI.leaves {
+            assert_eq!(check(leaf, "localhost"), Ok(()));
+            assert!(matches!(check(leaf, "other"), Err(Problem::WrongName { .. })));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_certificate_with_a_changed_byte_in_its_signed_part_is_refused(
+            which in 0..2_usize,
+            place in any::<prop::sample::Index>(),
+            change in 1..=255_u8,
+        ) {
+            let mut bytes = PKI.leaves[which].to_vec();
+            let signed = certificate::parse(&PKI.leaves[which]).unwrap();
+            // After the outer tag with the length.
+            let place = 4 + place.index(signed.tbs_certificate.as_ref().len());
+            bytes[place] ^= change;
+            let changed = CertificateDer::from(bytes);
+            prop_assert!(check(&changed, "localhost").is_err(), "byte {place}");
+        }
+
+        #[test]
+        fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..99)) {
+            let bytes = CertificateDer::from(bytes);
+            prop_assert_eq!(check(&bytes, "localhost"), Err(Problem::Unreadable));
+        }
     }
 }
