@@ -26,6 +26,7 @@ mod resolv_conf;
 mod tls_client;
 mod tls_session;
 mod tls_words;
+mod urls_vs_curl;
 mod verdicts;
 mod wait;
 pub(crate) mod watch;

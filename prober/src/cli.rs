@@ -308,6 +308,9 @@ pub struct RequestArgs {
     /// The body after its files were read; not a flag.
     #[arg(skip)]
     pub body: Option<Vec<u8>>,
+    /// Send paths as they are written: do not remove /./ and /../
+    #[arg(long)]
+    pub path_as_is: bool,
     /// Use HTTP/1.1: the default
     #[arg(long = "http1.1", group = "protocol")]
     pub http1: bool,

@@ -4,6 +4,7 @@
 pub(crate) mod envoys;
 mod error;
 mod events;
+mod headers;
 pub(crate) mod identify;
 pub(crate) mod judging;
 mod load;
@@ -20,7 +21,7 @@ mod tls;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, Method};
+use http::Method;
 
 use crate::cli::{NetworkArgs, RequestArgs, RunArgs, SelectForm};
 use crate::expectation::Expectation;
@@ -30,6 +31,7 @@ use crate::verdict::{Rules, Sampling};
 pub(crate) use envoys::{Access, Envoy};
 pub(crate) use error::PlanError;
 pub(crate) use events::Event;
+pub(crate) use headers::{Header, RequestHeaders};
 use identify::Patterns;
 pub(crate) use number::duration;
 use number::{optional_duration, within};
@@ -111,7 +113,7 @@ impl ProbePlan {
     /// The `Host` header, if `-H` sets another one than the URL's.
     #[must_use]
     pub(crate) fn own_host(&self) -> Option<String> {
-        let sent = self.request.headers.get(http::header::HOST)?;
+        let sent = self.request.headers.get(&http::header::HOST)?;
         let sent = String::from_utf8_lossy(sent.as_bytes());
         (sent != self.target.authority).then(|| sent.into_owned())
     }
@@ -193,8 +195,8 @@ impl ProbePlan {
 #[derive(Clone, Debug)]
 pub struct RequestPlan {
     pub method: Method,
-    /// Those of `-H` in place of the program's own; `Host` is among them unless it was removed.
-    pub headers: HeaderMap,
+    /// Those of `-H` in place of the program's own.
+    pub headers: RequestHeaders,
     /// The body, if there is one; the headers have its length.
     pub body: Option<Bytes>,
 }
@@ -223,6 +225,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<Vec<ProbePlan>, PlanError> {
         let request = request::request(&args.request, &target)?;
         let protocol = Protocol::of(&args.request, target.tls)?;
         if protocol.is_http2() {
+            target.check_http2()?;
             request::check_authority(&request)?;
         }
         Ok(ProbePlan { target, request, protocol, envoys, ..common.clone() })
@@ -296,12 +299,12 @@ fn check_events(args: &RunArgs) -> Result<(), PlanError> {
 
 /// The target; with `--grpc`, the path is that of the service.
 fn target(given: &str, args: &RunArgs) -> Result<Target, PlanError> {
-    let target = Target::parse(given)?;
+    let target = Target::parse(given, args.request.path_as_is)?;
     match args.request.grpc {
         None => Ok(target),
         Some(service) if target.path == "/" => Ok(target.at(service.path())),
         Some(service) => {
-            let (service, path) = (service.path(), target.path.to_string());
+            let (service, path) = (service.path(), target.path);
             Err(PlanError::GrpcPath { service, path })
         }
     }

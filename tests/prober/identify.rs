@@ -283,7 +283,7 @@ fn identify_by_address_tells_pods_apart_that_say_nothing() {
 fn identify_warns_of_pods_that_are_named_as_the_host() {
     let server = Server::start(|mut stream, _| {
         let head = servers::read_head(&stream);
-        let host = head.iter().find_map(|line| line.strip_prefix("host: ")).unwrap_or("-");
+        let host = head.iter().find_map(|line| line.strip_prefix("Host: ")).unwrap_or("-");
         let host = host.split(':').next().unwrap_or_default();
         let body = format!(r#"{{"host":{{"hostname":"{host}"}},"pod":"shop-1"}}"#);
         let _ = stream.write_all(response("200 OK", "", &body).as_bytes());

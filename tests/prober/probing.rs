@@ -66,8 +66,8 @@ fn every_request_has_a_connection_of_its_own_and_carries_what_was_asked() {
         let head = servers::read_head(&stream);
         let id = head.iter().find_map(|l| l.strip_prefix("x-probe-id: ")).unwrap_or("none");
         let asked = head[0] == "PUT /a?b=1 HTTP/1.1"
-            && head.iter().any(|l| l == "x-a: 1")
-            && head.iter().any(|l| l.starts_with("host: 127.0.0.1:"));
+            && head.iter().any(|l| l == "X-A: 1")
+            && head.iter().any(|l| l.starts_with("Host: 127.0.0.1:"));
         let cluster = if asked { "kops" } else { "wrong" };
         let headers = format!(
             "x-echo-pod: p\r\nx-echo-cluster: {cluster}\r\nx-echo-probe: {id}\r\nx-echo-attempt: 2\r\n"

@@ -63,10 +63,12 @@ fn probe(
             output::terminal::note(&format!("{}: {}", row.heading(), command_line(row)));
         }
     }
+    let note = |line: &str| output::waiting(args, line);
+    matrix.rows.iter().filter_map(|row| row.plan.target.note()).for_each(|line| note(&line));
     let planned = total(matrix.rows.iter().map(|row| &row.plan));
     let goal = Goal { requests: planned, time: None, rows: Some(matrix.rows.len() as u64) };
     let display = output::display(meter, goal, args);
-    let rows = matrix::run(&matrix.rows, stop, meter, &|line| output::waiting(args, line));
+    let rows = matrix::run(&matrix.rows, stop, meter, &note);
     drop(display);
     let interrupted = stop.is_cancelled();
     Report { run_id: None, started, interrupted, matrix: true, clusters: matrix.clusters, rows }

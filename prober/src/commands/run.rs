@@ -37,7 +37,9 @@ pub(crate) fn run(
 
 fn probe(args: &RunArgs, stop: &CancellationToken, meter: &Arc<Meter>) -> Result<Report, Error> {
     let note = |line: &str| output::waiting(&args.output, line);
-    let plans = each_address::expand(plan::run(args)?, stop, &note)?;
+    let plans = plan::run(args)?;
+    plans.iter().filter_map(|plan| plan.target.note()).for_each(|line| note(&line));
+    let plans = each_address::expand(plans, stop, &note)?;
     let ready: Result<Vec<_>, _> = plans.iter().map(engine::Run::prepare).collect();
     let ready = ready?;
     // All wait before the first one runs, so that the progress and its times begin with the runs.

@@ -38,6 +38,7 @@ fn probe(args: &WatchArgs, stop: &CancellationToken) -> Result<Report, Error> {
             output::terminal::note(line)
         }
     };
+    matrix.rows.iter().filter_map(|row| row.plan.target.note()).for_each(|line| say(&line));
     Ok(watch::run(matrix, settings, stop, &say)?)
 }
 

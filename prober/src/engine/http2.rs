@@ -45,7 +45,7 @@ impl Template {
     /// The request of a plan; its probe id starts with `run_id`.
     #[must_use]
     pub(super) fn new(plan: &ProbePlan, run_id: &str) -> Self {
-        let mut headers = plan.request.headers.clone();
+        let mut headers = plan.request.headers.to_map();
         let host = headers.remove(header::HOST);
         let authority = host.as_ref().map_or(plan.target.authority.as_bytes(), |h| h.as_bytes());
         for name in CONNECTION_HEADERS {
@@ -59,11 +59,10 @@ impl Template {
             // The only value that HTTP/2 allows.
             headers.insert(header::TE, HeaderValue::from_static("trailers"));
         }
-        let path = plan.target.path.path_and_query().map_or("/", |path| path.as_str());
         let uri = Uri::builder()
             .scheme(if plan.target.tls { "https" } else { "http" })
             .authority(authority)
-            .path_and_query(path)
+            .path_and_query(plan.target.path.as_str())
             .build()
             .expect("the plan holds a path, and a Host header that is an authority");
         Self {

@@ -1,9 +1,10 @@
 //! `-X`, `-H`, `--data`: the request that is sent again and again. Pure.
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use http::{HeaderName, HeaderValue, Method, header};
 
 use super::error::PlanError;
+use super::headers::Header;
 use super::target::{Target, TargetError};
 use super::{MAX_DATA, RequestPlan};
 use crate::cli::RequestArgs;
@@ -20,30 +21,47 @@ pub(super) fn request(args: &RequestArgs, target: &Target) -> Result<RequestPlan
         }
         Some(given) => given.parse().map_err(|_| PlanError::Method(given.clone()))?,
     };
-    let mut headers = HeaderMap::new();
     let agent = HeaderValue::from_static(concat!("prober/", env!("CARGO_PKG_VERSION")));
-    headers.insert(header::USER_AGENT, agent);
-    headers.insert(header::ACCEPT, HeaderValue::from_static("*/*"));
-    headers.insert(header::HOST, host);
-    if let Some(body) = &body {
-        let form = HeaderValue::from_static("application/x-www-form-urlencoded");
-        headers.insert(header::CONTENT_TYPE, form);
-        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
-    }
-    let mut own = HeaderMap::new();
+    let first = [
+        (header::HOST, "Host", Some(host)),
+        (header::USER_AGENT, "User-Agent", Some(agent)),
+        (header::ACCEPT, "Accept", Some(HeaderValue::from_static("*/*"))),
+    ];
+    let form = HeaderValue::from_static("application/x-www-form-urlencoded");
+    let last = [
+        (header::CONTENT_LENGTH, "Content-Length", body.as_ref().map(|body| body.len().into())),
+        (header::CONTENT_TYPE, "Content-Type", body.as_ref().map(|_| form)),
+    ];
+    let given = given(args, body.is_some())?;
+    // As in curl, a header that is given replaces the program's own one, and one without a value only
+    // removes it.
+    let own = |(name, spelling, value): (HeaderName, &str, Option<HeaderValue>)| {
+        let replaced = given.iter().any(|given| given.name == name);
+        Header::with(name, spelling, value.filter(|_| !replaced))
+    };
+    let given = given
+        .iter()
+        .filter_map(|given| Header::with(given.name.clone(), &given.spelling, given.value.clone()));
+    let last = last.into_iter().filter_map(own);
+    let headers = first.into_iter().filter_map(own).chain(given).chain(last).collect();
+    Ok(RequestPlan { method, headers, body })
+}
+
+/// The headers of `-H`. As in curl, the first `Host` counts, however it is spelled.
+fn given(args: &RequestArgs, body: bool) -> Result<Vec<GivenHeader>, PlanError> {
+    let mut all: Vec<GivenHeader> = Vec::new();
     for given in &args.headers {
-        let (name, value) = parse_header(given)?;
-        if body.is_some() && [header::CONTENT_LENGTH, header::TRANSFER_ENCODING].contains(&name) {
+        let header = parse_header(given)?;
+        if body && [header::CONTENT_LENGTH, header::TRANSFER_ENCODING].contains(&header.name) {
             let (given, wrong) = (given.clone(), "--data sets the length itself");
             return Err(PlanError::Header { given, wrong });
         }
-        headers.remove(&name);
-        own.append(name, value);
+        let is_host = |header: &GivenHeader| header.name == header::HOST && header.value.is_some();
+        if !is_host(&header) || !all.iter().any(is_host) {
+            all.push(header);
+        }
     }
-    for (name, value) in own.iter().filter(|(_, value)| !value.is_empty()) {
-        headers.append(name, value.clone());
-    }
-    Ok(RequestPlan { method, headers, body })
+    Ok(all)
 }
 
 /// The values of `--data`, joined as curl joins them; `None` without the flag.
@@ -63,20 +81,30 @@ fn body(args: &RequestArgs) -> Result<Option<Bytes>, PlanError> {
 
 /// Over HTTP/2 the host is sent as `:authority`, which allows fewer characters than a header.
 pub(super) fn check_authority(request: &RequestPlan) -> Result<(), PlanError> {
-    let Some(host) = request.headers.get(header::HOST) else { return Ok(()) };
+    let Some(host) = request.headers.get(&header::HOST) else { return Ok(()) };
     http::uri::Authority::try_from(host.as_bytes()).map(drop).map_err(|_| PlanError::Header {
         given: format!("Host: {}", String::from_utf8_lossy(host.as_bytes())),
         wrong: "over HTTP/2 the value must be a host",
     })
 }
 
+/// A value of `-H`.
+pub(super) struct GivenHeader {
+    name: HeaderName,
+    spelling: Box<str>,
+    /// `None` removes one of the program's own headers.
+    value: Option<HeaderValue>,
+}
+
 /// `NAME: VALUE`; as in curl, `NAME:` removes one of the program's own headers.
-pub(super) fn parse_header(given: &str) -> Result<(HeaderName, HeaderValue), PlanError> {
+pub(super) fn parse_header(given: &str) -> Result<GivenHeader, PlanError> {
     let wrong = |wrong| PlanError::Header { given: given.escape_debug().to_string(), wrong };
-    let (name, value) = given.split_once(':').ok_or_else(|| wrong("the colon is missing"))?;
-    let name = HeaderName::from_bytes(name.trim().as_bytes())
+    let (spelling, value) = given.split_once(':').ok_or_else(|| wrong("the colon is missing"))?;
+    let (spelling, value) = (spelling.trim(), value.trim());
+    let name = HeaderName::from_bytes(spelling.as_bytes())
         .map_err(|_| wrong("the part before the colon is not a header name"))?;
-    let value = HeaderValue::from_str(value.trim())
-        .map_err(|_| wrong("the value has a control character"))?;
-    Ok((name, value))
+    let value = (!value.is_empty()).then(|| HeaderValue::from_str(value)).transpose();
+    let value = value.map_err(|_| wrong("the value has a control character"))?;
+    let spelling = if name == header::HOST { "Host" } else { spelling };
+    Ok(GivenHeader { name, spelling: spelling.into(), value })
 }

@@ -3,6 +3,7 @@
 use super::*;
 use crate::cli::Cli;
 use clap::Parser as _;
+use http::{HeaderName, header};
 use proptest::prelude::*;
 use schedule::Pace;
 
@@ -20,7 +21,8 @@ fn a_target_alone_is_a_whole_plan() {
     assert_eq!((plan.reuse, plan.schedule.arrivals), (Reuse::NEVER, Arrivals::Closed));
     assert_eq!(plan.expectations, [Expectation::NoErrors]);
     assert_eq!(plan.limits.total, Duration::from_secs(15));
-    assert!(plan.request.headers["user-agent"].to_str().unwrap().starts_with("prober/"));
+    let agent = plan.request.headers.get(&header::USER_AGENT).unwrap();
+    assert!(agent.to_str().unwrap().starts_with("prober/"));
 }
 
 #[test]
@@ -73,29 +75,48 @@ fn own_headers_replace_and_remove_as_in_curl() {
     let plans =
         plan(&["-t", "a", "-H", "user-agent: x", "-H", "Accept:", "-H", "A: 1", "-H", "A: 2"]);
     let headers = &plans.unwrap()[0].request.headers;
-    assert_eq!(headers["user-agent"], "x");
-    assert!(!headers.contains_key("accept"));
-    assert_eq!(headers["host"], "a");
-    let removed = plan(&["-t", "a", "-H", "Host:"]).unwrap();
-    assert!(!removed[0].request.headers.contains_key("host"), "as in curl");
-    assert_eq!(headers.get_all("a").iter().count(), 2);
+    let value = |headers: &RequestHeaders, name: HeaderName| {
+        headers.get(&name).map(|value| value.to_str().unwrap().to_owned())
+    };
+    assert_eq!(value(headers, header::USER_AGENT).as_deref(), Some("x"));
+    assert_eq!(value(headers, header::ACCEPT), None);
+    assert_eq!(value(headers, header::HOST).as_deref(), Some("a"));
+    assert_eq!(headers.to_map().get_all("a").iter().count(), 2);
+    // As in curl, the first Host with a value counts.
+    for (flags, host) in [
+        (&["Host:"][..], None),
+        (&["Host: b", "host: c"], Some("b")),
+        (&["Host:", "Host: b", "Host: c"], Some("b")),
+        (&["Host: b", "Host:"], Some("b")),
+    ] {
+        let words: Vec<_> = flags.iter().flat_map(|header| ["-H", header]).collect();
+        let plans = plan(&[&["-t", "a"], &words[..]].concat()).unwrap();
+        let headers = &plans[0].request.headers;
+        assert_eq!(value(headers, header::HOST).as_deref(), host, "{flags:?}");
+        let hosts = headers.iter().filter(|header| header.name == header::HOST).count();
+        assert_eq!(hosts, usize::from(host.is_some()), "{flags:?}");
+    }
 }
 
 #[test]
 fn a_body_is_sent_by_post_as_curl_does() {
     let request = |args: &[&str]| plan(&[&["-t", "a"], args].concat()).unwrap()[0].request.clone();
+    let value = |sent: &RequestPlan, name: HeaderName| {
+        sent.headers.get(&name).map(|value| value.to_str().unwrap().to_owned())
+    };
     let sent = request(&["--data", "a=1", "--data", "b=é"]);
-    assert_eq!((sent.method, sent.body.as_deref()), (Method::POST, Some("a=1&b=é".as_bytes())));
-    assert_eq!(sent.headers["content-length"], "8");
-    assert_eq!(sent.headers["content-type"], "application/x-www-form-urlencoded");
+    assert_eq!(sent.method, Method::POST);
+    assert_eq!(sent.body.as_deref(), Some("a=1&b=é".as_bytes()));
+    assert_eq!(value(&sent, header::CONTENT_LENGTH).as_deref(), Some("8"));
+    let form = "application/x-www-form-urlencoded";
+    assert_eq!(value(&sent, header::CONTENT_TYPE).as_deref(), Some(form));
     let json = request(&["-X", "PUT", "--data", "{}", "-H", "Content-Type: application/json"]);
-    assert_eq!(
-        (json.method.as_str(), &json.headers["content-type"]),
-        ("PUT", &http::HeaderValue::from_static("application/json"))
-    );
-    assert_eq!(request(&["--data", ""]).headers["content-length"], "0");
+    assert_eq!(json.method, Method::PUT);
+    assert_eq!(value(&json, header::CONTENT_TYPE).as_deref(), Some("application/json"));
+    let empty = request(&["--data", ""]);
+    assert_eq!(value(&empty, header::CONTENT_LENGTH).as_deref(), Some("0"));
     let none = request(&[]);
-    assert!(none.body.is_none() && !none.headers.contains_key("content-length"));
+    assert!(none.body.is_none() && value(&none, header::CONTENT_LENGTH).is_none());
     let long = "x".repeat(MAX_DATA);
     assert_eq!(request(&["--data", &long]).body.map(|body| body.len()), Some(MAX_DATA));
 }
@@ -115,7 +136,7 @@ fn protocols_are_what_the_flags_say() {
     }
     let health = &plan(&["-t", "a:1", "--grpc=health"]).unwrap()[0].target;
     assert_eq!(health.url, "http://a:1/grpc.health.v1.Health/Check");
-    assert_eq!((health.given.as_str(), health.path.path()), ("a:1", GrpcService::Health.path()));
+    assert_eq!((health.given.as_str(), health.path.as_str()), ("a:1", GrpcService::Health.path()));
     let shared = ["-t", "a", "--grpc", "--streams", "8", "--reuse", "always", "-c", "3"];
     assert_eq!(plan(&shared).unwrap()[0].lanes(), 24);
 }

@@ -3,9 +3,9 @@
 use std::ops::Range;
 
 use echo_reply::headers as names;
-use http::{HeaderName, header};
+use http::header;
 
-use crate::plan::ProbePlan;
+use crate::plan::{Header, ProbePlan};
 
 /// Hex digits of a request's number in its probe id.
 const DIGITS: usize = 12;
@@ -31,12 +31,13 @@ impl RequestBytes {
         let mut bytes = line.into_bytes();
         // RFC 9112 recommends that Host comes first.
         let headers = &plan.request.headers;
-        let host = headers.iter().filter(|(name, _)| **name == header::HOST);
+        let host = headers.iter().filter(|header| header.name == header::HOST);
         // Another probe id would make every answer that returns it a copy.
-        let kept = |name: &HeaderName| *name != header::HOST && *name != names::PROBE_ID;
-        let others = headers.iter().filter(|(name, _)| kept(name));
-        for (name, value) in host.chain(others) {
-            bytes.extend_from_slice(name.as_str().as_bytes());
+        let others = headers
+            .iter()
+            .filter(|header| header.name != header::HOST && header.name != names::PROBE_ID);
+        for Header { spelling, value, .. } in host.chain(others) {
+            bytes.extend_from_slice(spelling.as_bytes());
             bytes.extend_from_slice(b": ");
             bytes.extend_from_slice(value.as_bytes());
             bytes.extend_from_slice(b"\r\n");

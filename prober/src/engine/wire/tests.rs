@@ -13,22 +13,45 @@ fn whole(text: &str) -> Head {
     head(text).unwrap().unwrap()
 }
 
+fn request(args: &[&str]) -> RequestBytes {
+    use clap::Parser as _;
+    let cli = crate::cli::Cli::try_parse_from(["prober"].iter().chain(args));
+    RequestBytes::new(&crate::plan::run(&cli.unwrap().run).unwrap()[0], "run")
+}
+
 #[test]
 fn the_request_is_numbered_in_place() {
-    use clap::Parser as _;
-    let args = ["prober", "-t", "echo1:8080/a?b", "-H", "X: y", "-H", "X-Probe-Id: mine"];
-    let cli = crate::cli::Cli::try_parse_from(args);
-    let plan = crate::plan::run(&cli.unwrap().run).unwrap().remove(0);
-    let mut request = RequestBytes::new(&plan, "run");
+    let mut request = request(&["-t", "echo1:8080/a?b", "-H", "X-Probe-Id: mine"]);
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
     let first = text(request.numbered(0xabc));
-    assert!(first.starts_with("GET /a?b HTTP/1.1\r\nhost: echo1:8080\r\n"), "{first}");
-    assert!(first.contains("\r\nx: y\r\n"), "{first}");
+    assert!(first.starts_with("GET /a?b HTTP/1.1\r\nHost: echo1:8080\r\n"), "{first}");
     assert!(first.ends_with("\r\nx-probe-id: run-000000000abc\r\n\r\n"), "{first}");
     assert_eq!(text(request.id()), "run-000000000abc");
     assert!(!first.contains("mine"), "a request has one probe id: {first}");
     assert_eq!(text(request.numbered(1)).len(), first.len());
     assert_eq!(text(request.id()), "run-000000000001", "nothing of the number before is left");
+}
+
+#[test]
+fn headers_keep_their_order_and_spelling() {
+    let flags = ["X-b: 1", "x-A: 2", "user-agent: me", "X-B: 3", "hOST: b", "Host: c", "ACCEPT:"];
+    let flags: Vec<_> = flags.iter().flat_map(|header| ["-H", header]).collect();
+    let mut request = request(&[&["-t", "a", "--data", "xy"], &flags[..]].concat());
+    let text = String::from_utf8(request.numbered(0).to_vec()).unwrap();
+    let lines: Vec<_> = text.lines().collect();
+    let sent = [
+        "POST / HTTP/1.1",
+        "Host: b",
+        "X-b: 1",
+        "x-A: 2",
+        "user-agent: me",
+        "X-B: 3",
+        "Content-Length: 2",
+        "Content-Type: application/x-www-form-urlencoded",
+        "x-probe-id: run-000000000000",
+        "",
+    ];
+    assert_eq!(lines, sent);
 }
 
 #[test]

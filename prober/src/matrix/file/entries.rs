@@ -132,6 +132,7 @@ pub(super) struct Entry {
     dns_servers: Vec<String>,
     select: Option<Spanned<String>>,
     seed: Option<Count>,
+    path_as_is: Option<bool>,
     re_resolve: Option<bool>,
     cacert: Option<String>,
     cert: Option<String>,
@@ -228,7 +229,7 @@ impl Entry {
         let mut words = Vec::new();
         self.single_flags(defaults, once, &mut words);
         let lists: [(&str, [&[String]; 3]); 3] = [
-            ("--header", [&defaults.headers, &[], &self.headers]),
+            ("--header", [&self.headers, &[], &defaults.headers]),
             ("--resolve", [&defaults.resolve, of(source, |s| &s.resolve), &self.resolve]),
             (
                 "--connect-to",
@@ -257,6 +258,9 @@ impl Entry {
         }
         if self.re_resolve.or(defaults.re_resolve) == Some(true) {
             words.push("--re-resolve".to_owned());
+        }
+        if self.path_as_is.or(defaults.path_as_is) == Some(true) {
+            words.push("--path-as-is".to_owned());
         }
         words
     }

@@ -61,6 +61,21 @@ fn the_more_special_setting_wins() {
 }
 
 #[test]
+fn the_host_of_a_row_counts_before_that_of_the_defaults() {
+    let text = "\
+defaults: {headers: ['Host: shop', 'X-A: 1']}
+targets:
+  - {url: a}
+  - {url: b, headers: ['host: own', 'X-A: 2']}
+";
+    let matrix = read(text).unwrap();
+    let hosts = matrix.rows.iter().map(|row| row.plan.own_host().unwrap());
+    assert_eq!(hosts.collect::<Vec<_>>(), ["shop", "own"]);
+    let all = matrix.rows[1].plan.request.headers.to_map();
+    assert_eq!(all.get_all("x-a").iter().collect::<Vec<_>>(), ["2", "1"], "both are sent");
+}
+
+#[test]
 fn own_patterns_stand_for_those_of_the_defaults() {
     let text = "\
 defaults: {identify: [podinfo, 'cluster=header:x-c']}
@@ -191,6 +206,16 @@ fn addresses_are_chosen_as_in_the_flags() {
     let plans: Vec<_> = read(text).unwrap().rows.into_iter().map(|row| row.plan).collect();
     assert_eq!((&plans[0].select, plans[0].names.anew), (&Select::RoundRobin, true));
     assert_eq!((&plans[1].select, plans[1].names.anew), (&Select::Random(7), false));
+}
+
+#[test]
+fn paths_are_sent_as_they_are_if_a_row_says_so() {
+    let text = "defaults: {path-as-is: true}\n\
+                targets: [{url: a/x/../y}, {url: a/x/../y, path-as-is: false}]\n";
+    let rows = read(text).unwrap().rows;
+    let paths: Vec<_> = rows.iter().map(|row| row.plan.target.path.as_str()).collect();
+    assert_eq!(paths, ["/x/../y", "/y"]);
+    assert!(rows[0].arguments.contains(&"--path-as-is".to_owned()), "{:?}", rows[0].arguments);
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use url::Url;
 
+use crate::plan::target::is_shortened;
 use crate::report::{Row, shell_word};
 use crate::tally::outcome::{Code, FailureKind};
 use crate::tally::{FailureGroup, Tally};
@@ -50,9 +51,11 @@ impl Group<'_> {
         self.all.what.contains(text)
     }
 
-    /// The URL, quoted for a shell if it needs to be.
+    /// The URL, quoted for a shell if it needs to be, and the flag without which curl and prober would
+    /// send another path.
     fn url(&self) -> String {
-        shell_word(&self.row.url)
+        let as_is = if is_shortened(&self.row.url) { "--path-as-is " } else { "" };
+        format!("{as_is}{}", shell_word(&self.row.url))
     }
 
     /// `run 'curl -i URL'`.
@@ -448,6 +451,13 @@ impl Group<'_> {
             return Some(format!(
                 "The server does not speak HTTP on this port. Check the port of the target: {}",
                 self.curl("-v")
+            ));
+        }
+        if self.says("keep-alive timeout may be that short") {
+            return Some(format!(
+                "The server may close connections that are idle for that long. See whether fresh \
+                 connections fail, too: prober {} --reuse never",
+                self.url()
             ));
         }
         let closed = self.says("closed before an answer") || self.says("reset before an answer");

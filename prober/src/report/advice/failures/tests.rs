@@ -24,7 +24,7 @@ fn each_failure_that_users_meet_has_its_cause_its_remedy_and_a_command() {
     let envoy = "from istio-envoy: no body";
     let redirect = |to: &str| format!("302 Found to {to} (redirects are not followed)");
     type Case<'a> = (FailureKind, u16, String, &'a str, &'a str, [&'a str; 2]);
-    let cases: [Case<'_>; 27] = [
+    let cases: [Case<'_>; 28] = [
         (
             Status,
             301,
@@ -180,6 +180,16 @@ fn each_failure_that_users_meet_has_its_cause_its_remedy_and_a_command() {
             "http://a/",
             "",
             ["only HTTP/2", "--http2-prior-knowledge"],
+        ),
+        (
+            Reset,
+            0,
+            "the connection was closed before an answer, after 5.2s without a request; the server's \
+             keep-alive timeout may be that short"
+                .into(),
+            "http://a/x/../y",
+            "",
+            ["idle for that long", "prober --path-as-is http://a/x/../y --reuse never"],
         ),
         (
             Reset,
