@@ -377,8 +377,16 @@ impl Group<'_> {
         )
     }
 
+    /// A failure that names its own remedy.
+    fn wants_certificate(&self) -> bool {
+        self.says("client certificate")
+    }
+
     fn tls(&self) -> Option<String> {
-        let ended = ["closed the connection", "reset", "unrecognized_name", "host name of the URL"];
+        if self.wants_certificate() {
+            return None;
+        }
+        let ended = ["closed the connection", "reset", "unrecognized_name", "host of the URL"];
         if ended.iter().any(|text| self.says(text))
             && let Some(advice) = self.two_names()
         {
@@ -390,7 +398,7 @@ impl Group<'_> {
                 probe(&self.with_scheme("http"))
             ));
         }
-        if self.says("has expired") {
+        if self.says("the server's certificate expired") {
             let host = self.host().unwrap_or_default();
             return Some(format!(
                 "The server's certificate has expired, so that no client trusts it. Renew it; see its \
@@ -461,7 +469,7 @@ impl Group<'_> {
             ));
         }
         let closed = self.says("closed before an answer") || self.says("reset before an answer");
-        (closed && self.tally.answers() == 0).then(|| {
+        (closed && !self.wants_certificate() && self.tally.answers() == 0).then(|| {
             if self.row.protocol.is_http2() {
                 return format!(
                     "The server ends every connection before it answers. It may not speak HTTP/2: run \

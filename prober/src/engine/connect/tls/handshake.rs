@@ -1,6 +1,7 @@
 //! Why a handshake failed, by the error and by what the server had sent until then. Pure.
 
 use std::io;
+use std::io::ErrorKind as Kind;
 
 use tokio_rustls::rustls::{self, AlertDescription, Error};
 
@@ -121,11 +122,11 @@ impl Client {
 
     /// The connection ended without a TLS alert.
     fn ended(&self, error: &io::Error, greeting: &Greeting, host: &str) -> String {
-        let how = match error.kind() {
-            io::ErrorKind::UnexpectedEof => "the server closed the connection".to_owned(),
-            io::ErrorKind::ConnectionReset => "the server reset the connection".to_owned(),
-            _ => return usage::system_error(error),
+        // What arrives first is chance: the server's end, or a reset because it did not read all.
+        let (Kind::UnexpectedEof | Kind::ConnectionReset | Kind::BrokenPipe) = error.kind() else {
+            return usage::system_error(error);
         };
+        let how = "the server closed the connection";
         match (greeting, self.hint()) {
             (Greeting::Nothing, _) => format!(
                 "{how} without an answer; it may not speak TLS on this port, or not serve '{host}'"
