@@ -11,6 +11,7 @@ mod front_door;
 mod html;
 mod http1_words;
 mod http2;
+mod http2_limits;
 mod identify;
 mod judge;
 mod kept_connections;

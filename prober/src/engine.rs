@@ -47,7 +47,7 @@ use crate::tally::{EventRecord, Recorder, Tally};
 use connect::DeadAddresses;
 use connect::tls::{Client, TlsError};
 use events::marks;
-use http2::ConnectionSlot;
+use http2::{ConnectionSlot, Driver};
 
 /// Why a run could not start.
 #[derive(Debug, Error)]
@@ -304,6 +304,7 @@ impl SendingThread<'_> {
                     remotes,
                     answered,
                     addresses,
+                    http2: Driver::default(),
                 },
                 share: RefCell::new(Share::new(schedule, number, threads, next_request)),
                 recorder: RefCell::new(
@@ -324,7 +325,7 @@ impl SendingThread<'_> {
                 .map(|(n, slot)| context.lane(n, slot))
                 .collect();
             tokio::select! {
-                _ = join_all(lanes) => {}
+                _ = context.sender.http2.carry(join_all(lanes)) => {}
                 () = context.pacer.run() => {}
                 () = context.deadlines.enforce(plan.limits.total, stop) => {}
             }
@@ -339,7 +340,7 @@ impl LaneContext<'_> {
     /// a lane per stream, which share a slot.
     fn connection_slots(&self) -> Vec<Option<Rc<ConnectionSlot>>> {
         let plan = self.sender.plan;
-        let slot = plan.protocol.is_http2().then(Rc::<ConnectionSlot>::default);
+        let slot = plan.protocol.is_http2().then(|| Rc::new(ConnectionSlot::new(plan)));
         (0..plan.streams).map(|_| slot.clone()).collect()
     }
 

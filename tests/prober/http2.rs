@@ -198,7 +198,7 @@ fn answer<S: AsyncRead + AsyncWrite + Unpin>(
     Some(())
 }
 
-fn failures(row: &Value) -> Vec<(String, u64, String)> {
+pub(super) fn failures(row: &Value) -> Vec<(String, u64, String)> {
     let text = |value: &Value| value.as_str().expect("a text").to_owned();
     let group = |group: &Value| {
         (text(&group["kind"]), group["count"].as_u64().expect("a count"), text(&group["what"]))
@@ -206,7 +206,7 @@ fn failures(row: &Value) -> Vec<(String, u64, String)> {
     row["failures"].as_array().expect("a list").iter().map(group).collect()
 }
 
-fn echo() -> (Background, String) {
+pub(super) fn echo() -> (Background, String) {
     let flags = ["--host=127.0.0.1", "--port=0", "--admin-port=0", "--cluster=kops", "--pod=p1"];
     let mut echo = Background::start(command("echo").args(flags));
     let address = echo.wait_for("where it listens", |line| {

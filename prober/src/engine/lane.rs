@@ -15,9 +15,9 @@ use crate::engine::answer::ResponseReader;
 use crate::engine::connect::{self, DeadAddresses, Opening, tls};
 use crate::engine::deadlines::{Deadline, Rung};
 use crate::engine::http1::Connection;
-use crate::engine::http2::{self, ConnectionSlot, Template};
+use crate::engine::http2::{ConnectionSlot, Driver, Lease, Taken};
 use crate::engine::response::{Buffers, Response, Stage};
-use crate::engine::wire::RequestBytes;
+use crate::engine::wire::{RequestBytes, number_in_place, probe_id};
 use crate::plan::ProbePlan;
 use crate::resolve::Names;
 use crate::tally::outcome::{Failure, FailureKind, Outcome, Remote, Timings, Wire};
@@ -42,6 +42,8 @@ pub(super) struct Sender<'a> {
     pub answered: Cell<bool>,
     /// The most addresses of the target that a connection could choose from.
     pub addresses: Cell<usize>,
+    /// Carries the HTTP/2 connections of this thread.
+    pub http2: Driver,
 }
 
 /// What a lane keeps from one request to the next.
@@ -52,6 +54,7 @@ pub(super) struct Lane {
 }
 
 /// What carries a lane's requests.
+#[expect(clippy::large_enum_variant, reason = "a lane is not moved, and all of a run are alike")]
 #[derive(Debug)]
 enum Carrier {
     /// HTTP/1.1: a connection of the lane's own.
@@ -76,10 +79,10 @@ struct OwnConnection {
 
 #[derive(Debug)]
 struct SharedConnection {
-    request: Template,
+    probe_id: Vec<u8>,
     slot: Rc<ConnectionSlot>,
     /// The connection of the request in flight.
-    connection: Option<Rc<http2::Connection>>,
+    connection: Option<Lease>,
     /// Where the last request's connection leads.
     remote: Option<SocketAddr>,
     buffers: Buffers,
@@ -104,7 +107,7 @@ impl Lane {
                 remote: None,
             }),
             Some(slot) => Carrier::Shared(SharedConnection {
-                request: Template::new(plan, run_id),
+                probe_id: probe_id(run_id, 0).into_bytes(),
                 slot,
                 connection: None,
                 remote: None,
@@ -126,7 +129,7 @@ impl Lane {
     fn probe_id(&self) -> &[u8] {
         match &self.carrier {
             Carrier::Own(own) => own.request.id(),
-            Carrier::Shared(shared) => shared.request.id(),
+            Carrier::Shared(shared) => &shared.probe_id,
         }
     }
 
@@ -198,34 +201,62 @@ impl SharedConnection {
         stage: &mut Stage,
         kept: &Cell<bool>,
     ) -> Result<Response, Failure> {
-        let plan = sender.plan;
-        let open = async |opened: u64| {
-            let stream = sender.open(opening).await?;
-            let uses = plan.reuse.uses(sequence ^ opened.rotate_left(32));
-            http2::Connection::new(stream, uses, opening.remote).await
-        };
+        number_in_place(&mut self.probe_id, sequence);
         self.remote = None;
-        let (connection, was_open) = self.slot.take(plan.connection_lifetime, open).await?;
-        kept.set(was_open);
-        let connection = self.connection.insert(connection);
-        self.remote = connection.remote;
-        let limit = plan.limits.body;
-        let response =
-            connection.exchange(&mut self.request, sequence, limit, &mut self.buffers, stage).await;
-        response
-            .map_err(|failed| {
-                if failed.stream_only {
-                    self.connection = None;
-                }
-                failed.failure
-            })
-            .inspect(|_| self.connection = None)
+        loop {
+            *stage = Stage::Connecting;
+            let connection = self.take(sender, sequence, opening, stage, kept).await?;
+            self.remote = connection.remote;
+            let allowed = u64::from(connection.streams_allowed());
+            if allowed < sender.plan.streams {
+                let least = opening.transport.streams_allowed.unwrap_or(allowed);
+                opening.transport.streams_allowed = Some(least.min(allowed));
+            }
+            *stage = Stage::Stream(allowed);
+            // The connection ends, and the request was not sent: another one carries it.
+            let Ok(entered) = connection.enter().await else { continue };
+            self.connection = Some(connection.clone());
+            let request = (&self.slot.request, &self.probe_id[..]);
+            let response = entered.exchange(request, &mut self.buffers, stage).await;
+            if response.as_ref().map_or_else(|failed| failed.stream_only, |_| true) {
+                self.connection = None;
+            }
+            return response.map_err(|failed| failed.failure);
+        }
     }
 
-    /// Retires a connection whose request did not end: it timed out, or the connection failed.
+    /// A connection for one more request.
+    async fn take(
+        &mut self,
+        sender: &Sender<'_>,
+        sequence: u64,
+        opening: &mut Opening,
+        stage: &mut Stage,
+        kept: &Cell<bool>,
+    ) -> Result<Lease, Failure> {
+        let plan = sender.plan;
+        let closed_while_idle = Cell::new(0);
+        let open = async |opened: u64| {
+            let start = clock::now();
+            let stream = sender.open(opening).await?;
+            *stage = Stage::Settings;
+            let uses = plan.reuse.uses(sequence ^ opened.rotate_left(32));
+            let limit = plan.limits.connect;
+            let left = limit.saturating_sub(clock::now().saturating_duration_since(start));
+            let stream = (stream, opening.remote);
+            sender.http2.open(stream, uses, plan.limits.body, (left, limit)).await
+        };
+        let taken = self.slot.take(&closed_while_idle, open).await;
+        opening.transport.closed_while_idle += closed_while_idle.get();
+        let Taken { connection, kept: was_open } = taken?;
+        kept.set(was_open);
+        Ok(connection)
+    }
+
+    /// Abandons a connection whose request did not end: it timed out, or the connection failed.
     fn settle(&mut self) {
         if let Some(connection) = self.connection.take() {
-            self.slot.retire(&connection);
+            self.slot.abandon(&connection);
         }
     }
 }

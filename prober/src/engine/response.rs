@@ -1,5 +1,6 @@
 //! A response in the buffers that it was read into, with HTTP/1.1 and HTTP/2 alike.
 
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io;
@@ -40,10 +41,17 @@ impl Buffers {
     }
 }
 
+/// What is missing if an HTTP/2 server sends nothing.
+pub(super) const NO_SETTINGS: &str = "the server sent no HTTP/2 settings";
+
 /// How far a request got. The caller keeps it, so that it is known when time runs out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
     Connecting,
+    /// Connected, but the server's HTTP/2 settings have not come.
+    Settings,
+    /// Waits for a stream, of which the server allows so many at the same time.
+    Stream(u64),
     /// Sent, but the response head is not complete.
     Head,
     Body,
@@ -52,12 +60,18 @@ pub(super) enum Stage {
 impl Stage {
     /// What did not happen in time.
     #[must_use]
-    pub(super) fn missing(self) -> &'static str {
-        match self {
+    pub(super) fn missing(self) -> Cow<'static, str> {
+        Cow::Borrowed(match self {
             Self::Connecting => "no connection",
+            Self::Settings => NO_SETTINGS,
+            Self::Stream(allowed) => {
+                let what =
+                    format!("no stream was free (the server allows {allowed} at the same time)");
+                return Cow::Owned(what);
+            }
             Self::Head => "no response headers",
             Self::Body => "the body did not end",
-        }
+        })
     }
 }
 

@@ -1,13 +1,14 @@
 //! `--wait`: asks a target until it answers for the first time. Nothing of that is counted.
 
 use std::cell::{Cell, RefCell};
+use std::rc::Rc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
 use super::deadlines::Deadlines;
-use super::http2::ConnectionSlot;
+use super::http2::{ConnectionSlot, Driver};
 use super::lane::{DueRequest, Lane, Sender};
 use super::{EngineError, Run, connect, run_id};
 use crate::clock;
@@ -111,6 +112,7 @@ impl Run<'_> {
                 remotes: RefCell::default(),
                 answered: Cell::default(),
                 addresses: Cell::default(),
+                http2: Driver::default(),
             };
             Ok(ask(&sender, number).await)
         }))?;
@@ -121,7 +123,8 @@ impl Run<'_> {
 /// Sends one request on a connection of its own.
 async fn ask(sender: &Sender<'_>, sequence: u64) -> Result<(), Failure> {
     let (deadlines, never) = (Deadlines::default(), CancellationToken::new());
-    let slot = sender.plan.protocol.is_http2().then(std::rc::Rc::<ConnectionSlot>::default);
+    let plan = sender.plan;
+    let slot = plan.protocol.is_http2().then(|| Rc::new(ConnectionSlot::new(plan)));
     let mut lane = Lane::new(sender, deadlines.add(), slot);
     let now = clock::now();
     let mut result = Ok(());
@@ -129,8 +132,8 @@ async fn ask(sender: &Sender<'_>, sequence: u64) -> Result<(), Failure> {
         result = outcome.result.map(drop);
     });
     tokio::select! {
-        _ = sent => {}
-        () = deadlines.enforce(sender.plan.limits.total, &never) => {}
+        _ = sender.http2.carry(sent) => {}
+        () = deadlines.enforce(plan.limits.total, &never) => {}
     }
     result
 }

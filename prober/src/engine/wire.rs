@@ -18,10 +18,12 @@ use crate::tally::outcome::IDENTITY_VALUES;
 
 pub(crate) use chunks::Chunks;
 pub(crate) use error::WireError;
-use error::{MAX_HEADERS, MAX_INTERIM};
+pub(super) use error::{MAX_HEADERS, MAX_INTERIM};
 use fold::unfold;
+pub(super) use request::number_in_place;
 pub(crate) use request::{RequestBytes, probe_id};
 use scan::HeaderScan;
+pub(super) use scan::{field_of, is_cache_header};
 
 /// How a response's body ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,9 +48,12 @@ pub(crate) struct Head {
     pub interim: u16,
     /// Whether a header is one of those by which caches say whether they answered.
     pub cache: bool,
-    /// The values of the [`Field`]s; empty if missing.
-    fields: [Range<usize>; FIELDS],
+    fields: Fields,
 }
+
+/// The values of the [`Field`]s as ranges of a buffer; empty if missing. Short numbers, because a head
+/// is moved a few times on its way to the tally.
+pub(super) type Fields = [Range<u32>; FIELDS];
 
 /// The headers whose values are kept; each is named as its header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,6 +89,14 @@ const FIELDS: usize = 20;
 pub(crate) const IDENTITY_FIELDS: usize = IDENTITY_VALUES;
 
 impl Head {
+    /// The head of a response over HTTP/2, which was written as HTTP/1.1 in `length` bytes. Its body
+    /// has a buffer of its own, as a chunked one.
+    #[must_use]
+    pub(super) fn of_http2(status: u16, length: usize, cache: bool, fields: Fields) -> Self {
+        let ending = Ending::Chunked;
+        Self { status, length, ending, keep_alive: true, interim: 0, cache, fields }
+    }
+
     /// Reads a head from the start of `buffer`; `None` if its end has not arrived. Skips interim
     /// (1xx) responses. `to_head`: the request was a HEAD, so that the response has no body.
     pub(crate) fn read(buffer: &[u8], to_head: bool) -> Result<Option<Self>, WireError> {
@@ -96,8 +109,9 @@ impl Head {
             if !is_interim(head.status) {
                 head.length += skipped;
                 head.interim = interim;
+                let by = skipped as u32;
                 for field in &mut head.fields {
-                    *field = field.start + skipped..field.end + skipped;
+                    *field = field.start + by..field.end + by;
                 }
                 return Ok(Some(head));
             }
@@ -152,8 +166,8 @@ impl Head {
     /// The value of a header; `None` if it is missing or empty.
     #[must_use]
     pub(crate) fn field<'a>(&self, buffer: &'a [u8], field: Field) -> Option<&'a [u8]> {
-        let range = self.fields[field as usize].clone();
-        (range.start < range.end).then(|| &buffer[range])
+        let range = &self.fields[field as usize];
+        (!range.is_empty()).then(|| part(buffer, range))
     }
 
     /// The first value of any header that is not empty. Parses the head again: a header that
@@ -189,8 +203,13 @@ impl Head {
     /// The values of the identity's headers, in the order of [`Field`]; empty if missing.
     #[must_use]
     pub(crate) fn identity<'a>(&self, buffer: &'a [u8]) -> [&'a [u8]; IDENTITY_FIELDS] {
-        std::array::from_fn(|place| &buffer[self.fields[place].clone()])
+        std::array::from_fn(|place| part(buffer, &self.fields[place]))
     }
+}
+
+/// The part of `buffer` in a range.
+fn part<'a>(buffer: &'a [u8], range: &Range<u32>) -> &'a [u8] {
+    &buffer[range.start as usize..range.end as usize]
 }
 
 /// Parses heads by RFC 9112, and takes several spaces in a status line for one, as it allows (section 4).

@@ -1,7 +1,7 @@
 //! Why bytes are not a valid response, with what came.
 
 /// The most response headers that are read.
-pub(super) const MAX_HEADERS: usize = 128;
+pub(in crate::engine) const MAX_HEADERS: usize = 128;
 /// The most interim responses before one final response.
 pub(crate) const MAX_INTERIM: u16 = 100;
 /// The most characters of what came that are quoted.

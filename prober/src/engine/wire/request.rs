@@ -23,6 +23,15 @@ pub(crate) fn probe_id(run_id: &str, sequence: u64) -> String {
     format!("{run_id}-{sequence:0DIGITS$x}")
 }
 
+/// Replaces the number in a probe id.
+pub(in crate::engine) fn number_in_place(probe_id: &mut [u8], sequence: u64) {
+    let mut rest = sequence;
+    for digit in probe_id.iter_mut().rev().take(DIGITS) {
+        *digit = b"0123456789abcdef"[(rest & 15) as usize];
+        rest >>= 4;
+    }
+}
+
 impl RequestBytes {
     /// The request of a plan; its probe id starts with `run_id`.
     #[must_use]
@@ -52,11 +61,7 @@ impl RequestBytes {
 
     /// The bytes of the request with this number.
     pub(crate) fn numbered(&mut self, sequence: u64) -> &[u8] {
-        let mut rest = sequence;
-        for digit in self.bytes[self.id.clone()].iter_mut().rev().take(DIGITS) {
-            *digit = b"0123456789abcdef"[(rest & 15) as usize];
-            rest >>= 4;
-        }
+        number_in_place(&mut self.bytes[self.id.clone()], sequence);
         &self.bytes
     }
 

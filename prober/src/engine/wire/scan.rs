@@ -5,7 +5,7 @@ use std::ops::Range;
 use echo_reply::headers as names;
 
 use super::error::{WireError, quoted};
-use super::{Ending, FIELDS, Field};
+use super::{Ending, FIELDS, Field, Fields};
 
 /// What the headers of one head say, gathered header by header.
 pub(super) struct HeaderScan {
@@ -16,7 +16,7 @@ pub(super) struct HeaderScan {
     close: bool,
     keep: bool,
     pub(super) cache: bool,
-    pub(super) fields: [Range<usize>; FIELDS],
+    pub(super) fields: Fields,
 }
 
 impl HeaderScan {
@@ -118,7 +118,8 @@ fn is(text: &[u8], lower: &[u8]) -> bool {
     text.eq_ignore_ascii_case(lower)
 }
 
-fn field_of(name: &[u8]) -> Option<Field> {
+/// The field that a header is, if it is one.
+pub(in crate::engine) fn field_of(name: &[u8]) -> Option<Field> {
     const ECHO: &[u8] = b"x-echo-";
     if name.len() > ECHO.len() && is(&name[..ECHO.len()], ECHO) {
         let fields = [
@@ -153,7 +154,7 @@ fn field_of(name: &[u8]) -> Option<Field> {
 
 /// Whether this is a header by which a cache may say that it answered: `Age` and `Warning` (RFC 9111),
 /// `Server-Timing`, and whatever is named after a cache, such as `Cache-Status` (RFC 9211) and `X-Cache`.
-fn is_cache_header(name: &[u8]) -> bool {
+pub(in crate::engine) fn is_cache_header(name: &[u8]) -> bool {
     match (name.len(), name[0] | 0x20) {
         (3, b'a') => is(name, b"age"),
         (7, b'w') => is(name, b"warning"),
@@ -166,7 +167,7 @@ fn is_cache_header(name: &[u8]) -> bool {
 }
 
 /// The range of `part`, which is a slice of `buffer`.
-fn range_in(buffer: &[u8], part: &[u8]) -> Range<usize> {
+fn range_in(buffer: &[u8], part: &[u8]) -> Range<u32> {
     let start = (part.as_ptr() as usize).saturating_sub(buffer.as_ptr() as usize);
-    start..start + part.len()
+    start as u32..(start + part.len()) as u32
 }
