@@ -71,6 +71,11 @@ pub(crate) struct ListenFlags {
     /// free port [default: none].
     #[arg(long, env = "TCP_PORT", value_name = "PORT", value_parser = Named(port))]
     pub tcp_port: Option<u16>,
+    /// Require a PROXY protocol header, version 1 or 2, at the start of each
+    /// connection to the echo port and the TLS port, as a load balancer sends it.
+    /// The client is then the one that it names.
+    #[arg(long, env = "PROXY_PROTOCOL", value_parser = Named(BoolishValueParser::new()))]
+    pub proxy_protocol: bool,
 }
 
 /// A second port, with TLS.

@@ -27,6 +27,7 @@ use crate::tls::Tls;
 mod activity;
 mod held;
 mod protocol;
+pub(crate) mod proxy_protocol;
 mod serving;
 mod supervision;
 use activity::{Activity, Busy, Watched};

@@ -22,8 +22,8 @@ use crate::admin;
 use crate::answer::{self, Answering, Content};
 use crate::app::{App, Options};
 use crate::cli::{Cli, LimitFlags, ListenFlags, RunningFlags};
-use crate::connection::{self, Ids, Protocol};
-use crate::describe::Describer;
+use crate::connection::{self, Ids, Protocol, proxy_protocol};
+use crate::describe::{Connection, Describer};
 use crate::tcp;
 use crate::tls::{self, Tls, TlsError};
 
@@ -102,6 +102,8 @@ pub struct Server {
     app: Arc<App>,
     running: RunningFlags,
     limits: LimitFlags,
+    /// Whether connections start with a PROXY header.
+    proxied: bool,
 }
 
 impl Server {
@@ -111,7 +113,7 @@ impl Server {
     ///
     /// If a port cannot be used, or the TLS files are invalid.
     pub fn bind(cli: &Cli, identity: Identity) -> Result<Self, BindError> {
-        let ListenFlags { host, port, admin_port, tcp_port } = cli.listen;
+        let ListenFlags { host, port, admin_port, tcp_port, proxy_protocol } = cli.listen;
         let tls_port = cli.tls.tls_port;
         distinct(&[
             ("echo", "--port", Some(port)),
@@ -139,7 +141,8 @@ impl Server {
         }
         let app = Arc::new(App::new(Describer::new(identity), Options::from(cli)));
         let (running, limits) = (cli.running.clone(), cli.limits.clone());
-        Ok(Self { doors, admin, addresses, app, running, limits })
+        let proxied = proxy_protocol;
+        Ok(Self { doors, admin, addresses, app, running, limits, proxied })
     }
 
     /// The actual addresses: port 0 is replaced by the chosen port.
@@ -152,7 +155,7 @@ impl Server {
     /// requests in flight may finish within the drain timeout. Returns when every connection
     /// has ended.
     pub async fn run(self, stop: impl Future<Output = ()>) {
-        let Self { doors, admin, app, running, limits, .. } = self;
+        let Self { doors, admin, app, running, limits, proxied, .. } = self;
         let protocol = Arc::new(connection::protocol(limits.max_head, limits.idle_timeout));
         let (admin_drain, _) = watch::channel(());
         let admin = tokio::spawn(accept_admin(
@@ -163,7 +166,7 @@ impl Server {
         ));
         let (drain, _) = watch::channel(());
         app.readiness.set(true);
-        let reception = Reception { app, protocol, limits, ids: Arc::new(Ids::new()) };
+        let reception = Reception { app, protocol, limits, proxied, ids: Arc::new(Ids::new()) };
         let unready_then_stop = async {
             stop.await;
             reception.app.readiness.set(false);
@@ -222,6 +225,8 @@ struct Reception {
     app: Arc<App>,
     protocol: Arc<Protocol>,
     limits: LimitFlags,
+    /// Whether HTTP connections start with a PROXY header.
+    proxied: bool,
     ids: Arc<Ids>,
 }
 
@@ -273,15 +278,21 @@ impl Reception {
         facts.drain = Some(draining.clone());
         let (protocol, app) = (Arc::clone(&self.protocol), Arc::clone(&self.app));
         let answer = move |request, arrival| answer::answer(&app, request, arrival);
+        let client = self.proxied.then(|| drain.subscribe());
         match kind {
             Kind::Plain => {
                 tokio::spawn(async move {
+                    let Some((stream, facts)) = introduced(stream, facts, client).await else {
+                        return;
+                    };
                     connection::serve(stream, facts, &protocol, answer, draining).await;
                 });
             }
             Kind::Tls(tls) => {
                 let tls = Arc::clone(tls);
                 tokio::spawn(async move {
+                    let introduced = introduced(stream, facts, client).await;
+                    let Some((stream, mut facts)) = introduced else { return };
                     match connection::shake_hands(&tls, stream).await {
                         Ok(stream) => {
                             facts.tls = Some(tls::facts(stream.get_ref().1));
@@ -298,6 +309,28 @@ impl Reception {
             }
         }
     }
+}
+
+/// The connection with the client that its PROXY header names, if it must have one; `None` if it has none
+/// that is valid. `drain` ends the wait for it.
+async fn introduced(
+    mut stream: TcpStream,
+    mut facts: Connection,
+    drain: Option<watch::Receiver<()>>,
+) -> Option<(TcpStream, Connection)> {
+    let Some(drain) = drain else { return Some((stream, facts)) };
+    let peer = facts.peer;
+    match proxy_protocol::client(&mut stream, drain).await {
+        Ok(client) => {
+            facts.peer = client.or(peer);
+            return Some((stream, facts));
+        }
+        Err(error) if error.is_notable() => {
+            warn!(peer = peer.map(tracing::field::display), "connection closed: {error}");
+        }
+        Err(error) => debug!(peer = peer.map(tracing::field::display), "{error}"),
+    }
+    None
 }
 
 /// The queued connections of a listener, which is then closed.
@@ -377,7 +410,8 @@ mod tests {
         let app = Arc::new(App::new(describer, Options::from(&cli)));
         let (drain, _) = watch::channel(());
         let protocol = Arc::new(connection::protocol(64 << 10, cli.limits.idle_timeout));
-        let reception = Reception { app, protocol, limits: cli.limits, ids: Arc::new(Ids::new()) };
+        let (limits, ids) = (cli.limits, Arc::new(Ids::new()));
+        let reception = Reception { app, protocol, limits, proxied: false, ids };
         let doors = vec![Door { listener, kind: Kind::Plain }];
         reception.accept(doors, &drain, std::future::ready(())).await;
         finish(drain, Duration::from_secs(5)).await;
