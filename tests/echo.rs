@@ -19,6 +19,7 @@ mod grpc;
 mod grpc_code;
 mod hostile;
 mod limits;
+mod proxy_protocol;
 mod restart;
 mod streams;
 mod tls;

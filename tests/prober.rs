@@ -3,8 +3,9 @@
 mod addresses;
 mod command_line;
 mod copies;
+mod curl_flags;
 mod engine;
-mod explain;
+pub(crate) mod explain;
 mod eyeballs;
 mod faults;
 mod front_door;

@@ -1,7 +1,9 @@
 //! Every flag of the program; the doc comments are the help text. Only the form of the flags is
 //! checked here; `plan` checks their values.
 
+mod connection;
 mod foreign;
+mod request;
 mod targets;
 mod tls;
 mod values;
@@ -14,6 +16,8 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use usage::count;
 
+pub(crate) use connection::{ConnectionArgs, ProxyHeader};
+pub(crate) use request::{BodyArgs, BodyPart, DataFlag, HeaderArg};
 use targets::TargetArgs;
 pub(crate) use tls::{PassPhrase, TlsArgs, TlsSession, TlsVersion};
 pub(crate) use watch::WatchArgs;
@@ -123,7 +127,11 @@ pub struct RunArgs {
     #[command(flatten)]
     pub request: RequestArgs,
     #[command(flatten)]
+    pub body: BodyArgs,
+    #[command(flatten)]
     pub network: NetworkArgs,
+    #[command(flatten)]
+    pub connection: ConnectionArgs,
     #[command(flatten)]
     pub tls: TlsArgs,
     /// How to identify the backend of an answer, if the target is not an echo:
@@ -295,19 +303,13 @@ pub enum ArrivalForm {
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Request")]
 pub struct RequestArgs {
-    /// Header to send; repeatable
+    /// Header to send. 'NAME:' removes one that prober sends by itself, 'NAME;' sends one
+    /// without a value, @FILE reads a file with one on each line; repeatable
     #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]
-    pub headers: Vec<String>,
+    pub headers: Vec<HeaderArg>,
     /// Method [default: GET]
     #[arg(short = 'X', long = "request", value_name = "METHOD")]
     pub method: Option<String>,
-    /// Body to send, with POST unless -X is given. @FILE reads a file without its line
-    /// ends; several are joined with '&'. (-d is --duration)
-    #[arg(long, value_name = "DATA", allow_hyphen_values = true)]
-    pub data: Vec<String>,
-    /// The body after its files were read; not a flag.
-    #[arg(skip)]
-    pub body: Option<Vec<u8>>,
     /// Send paths as they are written: do not remove /./ and /../
     #[arg(long)]
     pub path_as_is: bool,
@@ -327,14 +329,14 @@ pub struct RequestArgs {
         num_args = 0..=1,
         require_equals = true,
         default_missing_value = "echo",
-        conflicts_with_all = ["http1", "method", "data"]
+        conflicts_with_all = ["http1", "method", "data", "data_binary"]
     )]
     pub grpc: Option<GrpcService>,
-    /// Time limit of each request, from name look-up to the end of the body
+    /// Time limit of each request, from name look-up to the end of the body; 0 means no limit
     // Longer than Envoy's connect timeout of 10 s, so that the retry that follows it is measured.
     #[arg(short, long, value_name = "DURATION", default_value = "15s")]
     pub max_time: String,
-    /// Time limit of name look-up, TCP and TLS together, within --max-time
+    /// Time limit of name look-up, TCP and TLS together, within --max-time; 0 means 5m
     #[arg(long, value_name = "DURATION", default_value = "5s")]
     pub connect_timeout: String,
     /// Longest body to read; an answer with a longer one is a failure
@@ -442,7 +444,7 @@ pub enum When {
 
 #[derive(Debug, Args)]
 pub struct MatrixArgs {
-    /// YAML file with clusters, sources, targets and expectations
+    /// YAML file with clusters, sources, targets and expectations; - is stdin
     pub file: PathBuf,
     /// Requests for each row, instead of those in the file
     #[arg(short = 'n', long, value_name = "N", value_parser = count::parse)]

@@ -44,8 +44,8 @@ use crate::tally::failover;
 use crate::tally::meter::{Counter, Meter};
 use crate::tally::outcome::Outcome;
 use crate::tally::{EventRecord, Recorder, Tally};
-use connect::DeadAddresses;
 use connect::tls::{Client, TlsError};
+use connect::{DeadAddresses, LocalEnd, LocalError};
 use events::marks;
 use http2::{ConnectionSlot, Driver};
 
@@ -54,6 +54,8 @@ use http2::{ConnectionSlot, Driver};
 pub enum EngineError {
     #[error(transparent)]
     Tls(#[from] TlsError),
+    #[error(transparent)]
+    Local(#[from] LocalError),
     /// `--wait` is over.
     #[error(
         "the target gave no answer that counts within {within} (--wait); the last request: {last}"
@@ -74,14 +76,16 @@ pub(crate) struct Run<'a> {
     plan: &'a ProbePlan,
     tls: Option<Arc<Client>>,
     dead: Arc<DeadAddresses>,
+    local: LocalEnd,
 }
 
 impl<'a> Run<'a> {
-    /// Reads the files that the plan names, so that a bad one is reported before anything is
-    /// sent.
+    /// Reads the files and finds the interfaces that the plan names, so that a bad one is reported
+    /// before anything is sent.
     pub(crate) fn prepare(plan: &'a ProbePlan) -> Result<Self, EngineError> {
         let tls = plan.target.tls.then(|| Client::load(&plan.tls, plan.protocol)).transpose()?;
-        Ok(Self { plan, tls: tls.map(Arc::new), dead: Arc::default() })
+        let local = LocalEnd::of(plan)?;
+        Ok(Self { plan, tls: tls.map(Arc::new), dead: Arc::default(), local })
     }
 
     /// Sends the requests and returns the counts. Blocks until the last request ended, or until
@@ -293,12 +297,14 @@ impl SendingThread<'_> {
             let (tls, dead) = (run.tls.clone(), Arc::clone(&run.dead));
             let remotes = RefCell::default();
             let (answered, addresses) = (Cell::default(), Cell::default());
+            let local = &run.local;
             let context = LaneContext {
                 sender: Sender {
                     plan,
                     names,
                     dead,
                     tls,
+                    local,
                     run_id,
                     next_connection,
                     remotes,

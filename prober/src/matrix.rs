@@ -147,11 +147,15 @@ pub(crate) fn judged(plan: &ProbePlan, probed: Result<Tally, NotProbed>) -> RowR
     }
 }
 
+/// The plans of the rows that this process probes.
+pub(crate) fn here(rows: &[Row]) -> impl Iterator<Item = &ProbePlan> {
+    rows.iter().filter(|row| row.origin == Source::Here).map(|row| &row.plan)
+}
+
 /// Reads the certificate files of the rows that this process probes, so that a wrong one is
 /// reported before anything is sent. The files of other rows are where their sources are.
 pub(crate) fn check(rows: &[Row]) -> Result<(), engine::EngineError> {
-    let here = rows.iter().filter(|row| row.origin == Source::Here);
-    here.map(|row| engine::Run::prepare(&row.plan)).try_for_each(|ready| ready.map(drop))
+    here(rows).map(engine::Run::prepare).try_for_each(|ready| ready.map(drop))
 }
 
 /// Runs all rows and returns them in their order. `note` gets a line about each row that waits.

@@ -8,6 +8,7 @@ use std::io::{self, Write};
 use std::sync::Arc;
 
 use crate::cli::{OutputArgs, OutputForm};
+use crate::plan::{ProbePlan, proxy};
 use crate::report::text::Style;
 use crate::report::{self, Report, Row, advice, text};
 use crate::tally::meter::Meter;
@@ -26,6 +27,15 @@ pub(crate) fn display(meter: &Arc<Meter>, goal: Goal, args: &OutputArgs) -> Disp
 pub(crate) fn waiting(args: &OutputArgs, line: &str) {
     if !args.quiet {
         note(line);
+    }
+}
+
+/// Says once which proxy variable of the environment is not used, if curl would use it.
+pub(crate) fn unused_proxy<'a>(args: &OutputArgs, plans: impl IntoIterator<Item = &'a ProbePlan>) {
+    if !args.quiet
+        && let Some(line) = proxy::note(plans, |name| std::env::var(name).ok())
+    {
+        note(&line);
     }
 }
 

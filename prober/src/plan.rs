@@ -11,19 +11,22 @@ mod load;
 pub(crate) mod number;
 pub(crate) mod overrides;
 mod protocol;
-mod request;
+pub(crate) mod proxy;
+pub(crate) mod request;
 mod reuse;
 pub(crate) mod schedule;
 mod select;
+mod source;
 pub(crate) mod target;
 mod tls;
+mod zone;
 
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::Method;
 
-use crate::cli::{NetworkArgs, RequestArgs, RunArgs, SelectForm};
+use crate::cli::{NetworkArgs, ProxyHeader, RequestArgs, RunArgs, SelectForm};
 use crate::expectation::Expectation;
 use crate::resolve::{Family, NamesConfig};
 use crate::tally::failover::Terms;
@@ -34,12 +37,13 @@ pub(crate) use events::Event;
 pub(crate) use headers::{Header, RequestHeaders};
 use identify::Patterns;
 pub(crate) use number::duration;
-use number::{optional_duration, within};
+use number::{limit, optional_duration, within};
 use overrides::Overrides;
 pub(crate) use protocol::Protocol;
 pub(crate) use reuse::Reuse;
 use schedule::{Arrivals, End, Schedule};
 pub(crate) use select::Select;
+pub(crate) use source::Source;
 use target::Target;
 pub(crate) use tls::{ClientIdentity, TlsPlan, TlsSession, TlsVersion};
 
@@ -52,11 +56,13 @@ const MIN_TIME_REQUESTS: u64 = 4_000;
 /// With more connections, one process runs out of ports and file descriptors.
 const MAX_CONCURRENCY: u64 = 10_000;
 const MAX_THREADS: u64 = 512;
+/// What `--connect-timeout 0` means: curl's own limit.
+const LONGEST_CONNECT: Duration = Duration::from_mins(5);
 /// Most servers allow 100 to 250 on a connection.
 const MAX_STREAMS: u64 = 1_000;
-/// The longest body of a request, in bytes. It fits into the buffers between client and server,
-/// so that a server that answers without reading it does not block the request.
-pub(crate) const MAX_DATA: usize = 65_536;
+/// The longest body of a request, in bytes. curl sends a longer one only after the server agreed to
+/// it (`Expect: 100-continue`).
+pub(crate) const MAX_DATA: usize = 1 << 20;
 
 /// All that the engine needs to know about one row: a target and how to probe it.
 #[derive(Clone, Debug)]
@@ -80,6 +86,10 @@ pub struct ProbePlan {
     pub overrides: Overrides,
     pub names: NamesConfig,
     pub select: Select,
+    /// Which end of this machine connections start from; `None` is any.
+    pub source: Option<Source>,
+    /// The PROXY header that is sent first on each connection.
+    pub proxy_header: Option<ProxyHeader>,
     pub tls: TlsPlan,
     /// How to identify the backend of an answer; `None` is by what an echo states.
     pub identify: Option<Patterns>,
@@ -118,6 +128,13 @@ impl ProbePlan {
         (sent != self.target.authority).then(|| sent.into_owned())
     }
 
+    /// The network interface that an IPv6 address of this plan is reached through, if it names one.
+    #[must_use]
+    pub(crate) fn zone(&self) -> Option<&str> {
+        let by_rule = self.overrides.zone(&self.target.host, self.target.port);
+        by_rule.or(self.target.zone.as_deref())
+    }
+
     /// The most requests that can be in flight.
     #[must_use]
     pub fn lanes(&self) -> u64 {
@@ -127,7 +144,8 @@ impl ProbePlan {
     /// The longest time that the run can take.
     #[must_use]
     pub fn longest(&self) -> Duration {
-        let each = self.limits.total;
+        // Without a limit, only the user ends a request that hangs.
+        let each = self.limits.total.unwrap_or(Duration::MAX);
         let sending = match (self.schedule.end, self.schedule.arrivals) {
             (End::After(duration), _) => duration,
             (End::Requests(requests), Arrivals::Closed) => {
@@ -206,8 +224,8 @@ pub struct RequestPlan {
 pub struct Limits {
     /// Name look-up, TCP and TLS together.
     pub connect: Duration,
-    /// The whole request, [`connect`](Self::connect) included.
-    pub total: Duration,
+    /// The whole request, [`connect`](Self::connect) included; `None` without a limit.
+    pub total: Option<Duration>,
     /// The longest body that is read, in bytes.
     pub body: usize,
 }
@@ -222,7 +240,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<Vec<ProbePlan>, PlanError> {
     let envoys = envoys::read(&args.envoys, args.targets.urls.len())?;
     let plan = |(given, envoys): (&String, Vec<Envoy>)| {
         let target = target(given, args)?;
-        let request = request::request(&args.request, &target)?;
+        let request = request::request(args, &target)?;
         let protocol = Protocol::of(&args.request, target.tls)?;
         if protocol.is_http2() {
             target.check_http2()?;
@@ -262,13 +280,15 @@ fn common(args: &RunArgs, target: Target) -> Result<ProbePlan, PlanError> {
         streams: load::streams(load, protocol, reuse)?,
         protocol,
         threads: threads.transpose()?,
-        request: request::request(&args.request, &target)?,
+        request: request::request(args, &target)?,
         target,
         limits,
         wait: optional_duration("--wait", load.wait.as_deref())?,
         overrides: Overrides::parse(&args.network.resolve, &args.network.connect_to)?,
         names: names(&args.network, limits.connect)?,
         select,
+        source: args.connection.interface.as_deref().map(Source::parse).transpose()?,
+        proxy_header: args.connection.haproxy_protocol,
         tls: TlsPlan::of(&args.tls),
         identify: Patterns::parse(&args.identify)?,
         expectations,
@@ -311,11 +331,11 @@ fn target(given: &str, args: &RunArgs) -> Result<Target, PlanError> {
 }
 
 fn limits(args: &RequestArgs) -> Result<Limits, PlanError> {
-    let total = duration("--max-time", &args.max_time)?;
-    let connect = duration("--connect-timeout", &args.connect_timeout)?;
+    let total = limit("--max-time", &args.max_time)?;
+    let connect = limit("--connect-timeout", &args.connect_timeout)?.unwrap_or(LONGEST_CONNECT);
     let body = within("--max-body", args.max_body, 1..=u64::from(u32::MAX))?;
     let body = usize::try_from(body).unwrap_or(usize::MAX);
-    Ok(Limits { connect: connect.min(total), total, body })
+    Ok(Limits { connect: total.map_or(connect, |total| connect.min(total)), total, body })
 }
 
 fn names(args: &NetworkArgs, timeout: Duration) -> Result<NamesConfig, PlanError> {

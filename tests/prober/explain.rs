@@ -3,7 +3,7 @@
 //! for which one Envoy is enough in `causes`.
 
 mod causes;
-mod envoy;
+pub(crate) mod envoy;
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};

@@ -87,16 +87,9 @@ const FLAGS: &[Foreign] = &[
     ),
     (&["--method"], "request", "write -X or --request, such as -X POST"),
     (&["--head", "-I"], "request", "write -X HEAD"),
+    (&["--get", "-G"], "", "write the query into the URL, such as 'echo2:8080/?a=1'"),
     (
-        &[
-            "--body",
-            "--data-raw",
-            "--data-binary",
-            "--data-ascii",
-            "--data-urlencode",
-            "--post-data",
-            "-D",
-        ],
+        &["--body", "--data-raw", "--data-ascii", "--data-urlencode", "--post-data", "-D"],
         "data",
         "write --data",
     ),
@@ -148,7 +141,13 @@ const FLAGS: &[Foreign] = &[
         "connect-to",
         "proxies are not supported; --connect-to leads connections elsewhere",
     ),
-    (&["--unix-socket", "--interface"], "", "prober connects by TCP from any interface; remove it"),
+    (&["--noproxy"], "", "prober connects directly, without a proxy; remove it"),
+    (&["--unix-socket", "--abstract-unix-socket"], "", "prober connects by TCP; remove it"),
+    (
+        &["--haproxy-clientip", "--proxy-protocol"],
+        "haproxy-protocol",
+        "write --haproxy-protocol or --haproxy-protocol=v2",
+    ),
     // What is judged, and how it is printed.
     (
         &["--fail", "-f", "--fail-with-body", "--fail-early"],
@@ -196,10 +195,11 @@ const FLAGS: &[Foreign] = &[
 ];
 
 /// Flags that are keys of a matrix file under another name.
-const KEYS: [(&str, &str); 7] = [
+const KEYS: [(&str, &str); 8] = [
     ("target", "url"),
     ("header", "headers"),
     ("request", "method"),
+    ("data-binary", "data"),
     ("http1.1", "protocol"),
     ("http2", "protocol"),
     ("http2-prior-knowledge", "protocol"),
@@ -230,7 +230,9 @@ impl usage::Advice for Cli {
         for word in words.iter().take_while(|word| *word != "--") {
             let stem = word.strip_prefix('-').and_then(|stem| stem.split('=').next());
             let stem = stem.filter(|stem| stem.len() > 2 && !stem.starts_with('-'));
-            if let Some(stem) = stem.filter(|_| !["--data", "--pass"].contains(&before)) {
+            if let Some(stem) =
+                stem.filter(|_| !["--data", "--data-binary", "--pass"].contains(&before))
+            {
                 let flag = format!("--{stem}");
                 let right = match find(&flag) {
                     Some((_, _, right)) => Some((*right).to_owned()),

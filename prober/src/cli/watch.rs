@@ -13,8 +13,8 @@ pub struct WatchArgs {
     #[arg(
         value_name = "FILE",
         conflicts_with_all = [
-            "RequestArgs", "NetworkArgs", "TlsArgs", "EventArgs", "JudgeArgs", "EnvoyArgs",
-            "targets", "urls", "wait", "identify", "concurrency", "duration", "rate", "arrivals", "seed",
+            "RequestArgs", "NetworkArgs", "ConnectionArgs", "TlsArgs", "EventArgs", "JudgeArgs", "EnvoyArgs",
+            "targets", "urls", "data", "data_binary", "wait", "identify", "concurrency", "duration", "rate", "arrivals", "seed",
             "warmup", "reuse", "streams", "connection_lifetime", "timeline", "threads",
         ],
     )]

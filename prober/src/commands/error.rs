@@ -40,8 +40,10 @@ pub enum Error {
     ReportFile(PathBuf, io::Error),
     #[error("{0}: {1}")]
     NotAReport(PathBuf, JsonError),
-    #[error("cannot read --data @{}: {}", .0.display(), system_error(.1))]
-    Data(PathBuf, io::Error),
+    #[error("cannot read {flag} @{name}: {}", system_error(.error))]
+    RequestFile { flag: &'static str, name: String, error: io::Error },
+    #[error("{0} and {1} both read stdin; give one of them a file")]
+    StdinTwice(&'static str, &'static str),
     #[error("{0}: the report was made without --explain; run again with --explain --output json")]
     NoEvidence(PathBuf),
     #[error(transparent)]

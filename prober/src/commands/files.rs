@@ -1,15 +1,20 @@
 //! The files that several commands read: expectations, request bodies, matrices, reports.
 
 use std::fs::{self, File};
-use std::io::Read as _;
-use std::path::{Path, PathBuf};
+use std::io::{self, Read as _};
+use std::path::Path;
+
+use echo_reply::printable;
 
 use super::Error;
-use crate::cli::{JudgeArgs, RequestArgs};
+use crate::cli::{BodyPart, DataFlag, HeaderArg, JudgeArgs, RunArgs};
 use crate::expectation;
 use crate::matrix::file::{self, Matrix, Overrides};
-use crate::plan::{MAX_DATA, PlanError};
+use crate::plan::{MAX_DATA, PlanError, request};
 use crate::report::{Report, html, json};
+
+/// The name of stdin in messages.
+pub(super) const STDIN: &str = "stdin";
 
 /// Adds the expectations of `--expect-file` to the others, and checks them line by line.
 pub(super) fn read_expectations(args: &mut JudgeArgs) -> Result<(), Error> {
@@ -33,33 +38,85 @@ pub(super) fn read_expectations(args: &mut JudgeArgs) -> Result<(), Error> {
     Ok(())
 }
 
-/// Reads the files of `--data`. As curl does, it removes line ends and null bytes.
-pub(super) fn read_data(args: &mut RequestArgs) -> Result<(), Error> {
-    if args.data.iter().all(|data| !data.starts_with('@')) {
-        return Ok(());
-    }
-    let mut parts = Vec::new();
-    for data in &args.data {
-        let Some(path) = data.strip_prefix('@').map(PathBuf::from) else {
-            parts.push(data.clone().into_bytes());
-            continue;
-        };
-        let unreadable = |error| Error::Data(path.clone(), error);
-        let mut bytes = Vec::new();
-        let file = File::open(&path).map_err(unreadable)?;
-        file.take(MAX_DATA as u64 + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-        if bytes.len() > MAX_DATA {
-            return Err(PlanError::LongData.into());
+/// Reads the files of `-H`, `--data` and `--data-binary`, as curl does: a header on each line; `--data`
+/// removes line ends and null bytes.
+pub(super) fn read_request(args: &mut RunArgs) -> Result<(), Error> {
+    check_stdin(args)?;
+    let mut headers = Vec::new();
+    for given in std::mem::take(&mut args.request.headers) {
+        match given.file() {
+            Some(name) => {
+                let read = read(&name, "-H")?;
+                headers.extend(header_lines(&name, &read)?);
+            }
+            None => headers.push(given),
         }
-        bytes.retain(|byte| !matches!(byte, b'\r' | b'\n' | 0));
-        parts.push(bytes);
     }
-    args.body = Some(parts.join(&b'&'));
+    args.request.headers = headers;
+    for part in &mut args.body.parts {
+        if let BodyPart::File(flag, name) = part {
+            let mut bytes = read(name, flag.name())?;
+            if *flag == DataFlag::Data {
+                bytes.retain(|byte| !matches!(byte, b'\r' | b'\n' | 0));
+            }
+            *part = BodyPart::Bytes(bytes);
+        }
+    }
     Ok(())
 }
 
+/// The headers of a file, each of them checked.
+fn header_lines(name: &str, text: &[u8]) -> Result<Vec<HeaderArg>, Error> {
+    let name = if name == "-" { STDIN } else { name };
+    let lines = text.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii_end).enumerate();
+    let header = |(n, line): (usize, &[u8])| {
+        let place = Some(format!("{}:{}", printable(name), n + 1));
+        let header = HeaderArg { text: line.to_vec(), place };
+        request::parse_header(&header)?;
+        Ok(header)
+    };
+    lines.filter(|(_, line)| !line.is_empty()).map(header).collect()
+}
+
+/// Stdin can be read once only.
+fn check_stdin(args: &RunArgs) -> Result<(), Error> {
+    let headers = args.request.headers.iter().map(|given| ("-H", given.file()));
+    let parts = args.body.parts.iter().map(|part| match part {
+        BodyPart::File(flag, name) => (flag.name(), Some(name.clone())),
+        BodyPart::Bytes(_) => ("", None),
+    });
+    let mut all = headers.chain(parts).filter(|(_, name)| name.as_deref() == Some("-"));
+    match (all.next(), all.next()) {
+        (Some((first, _)), Some((second, _))) => Err(Error::StdinTwice(first, second)),
+        _ => Ok(()),
+    }
+}
+
+/// Reads a file of a request, or stdin for `-`.
+fn read(name: &str, flag: &'static str) -> Result<Vec<u8>, Error> {
+    let shown = printable(name).into_owned();
+    // With the line ends that --data removes, a file may be longer than the body.
+    let most = 2 * MAX_DATA as u64;
+    let mut bytes = Vec::new();
+    let read = if name == "-" {
+        io::stdin().lock().take(most + 1).read_to_end(&mut bytes)
+    } else {
+        File::open(name).and_then(|file| file.take(most + 1).read_to_end(&mut bytes))
+    };
+    match read {
+        Err(error) => Err(Error::RequestFile { flag, name: shown, error }),
+        Ok(_) if bytes.len() as u64 > most => Err(PlanError::LongFile { flag, name: shown }.into()),
+        Ok(_) => Ok(bytes),
+    }
+}
+
+/// Reads a matrix; `-` is stdin.
 pub(super) fn read_matrix(path: &Path, overrides: &Overrides) -> Result<Matrix, Error> {
     let unreadable = |error| Error::Unreadable(path.to_owned(), error);
+    if path == Path::new("-") {
+        let text = io::read_to_string(io::stdin()).map_err(unreadable)?;
+        return Ok(file::parse(STDIN, &text, overrides)?);
+    }
     let text = fs::read_to_string(path).map_err(unreadable)?;
     Ok(file::parse(&path.to_string_lossy(), &text, overrides)?)
 }

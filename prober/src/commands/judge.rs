@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use echo_reply::printable;
 
 use super::Error;
-use super::files::read_expectations;
+use super::files::{STDIN, read_expectations};
 use crate::cli::CollectedArgs;
 use crate::clock;
 use crate::collected::{CollectedError, Collection, Judging};
@@ -49,7 +49,7 @@ fn once_each(files: &[PathBuf]) -> Result<(), CollectedError> {
 /// The name of a file in messages.
 fn name(file: &Path) -> String {
     if file == Path::new("-") {
-        "stdin".to_owned()
+        STDIN.to_owned()
     } else {
         printable(&file.to_string_lossy()).into_owned()
     }

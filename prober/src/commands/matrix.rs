@@ -29,6 +29,7 @@ pub(crate) fn run(
         return dry_run(&matrix, out);
     }
     matrix::check(&matrix.rows)?;
+    output::unused_proxy(&args.output, matrix::here(&matrix.rows));
     let meter = Arc::new(Meter::default());
     let probe = || probe(matrix, &args.output, stop, &meter);
     let earlier = delivery.earlier();

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::Error;
-use super::files::{read_data, read_expectations};
+use super::files::{read_expectations, read_request};
 use crate::cli::RunArgs;
 use crate::clock;
 use crate::engine::{self, each_address};
@@ -27,7 +27,7 @@ pub(crate) fn run(
 ) -> Result<u8, Error> {
     let delivery = output::delivery(&args.output)?;
     read_expectations(&mut args.judge)?;
-    read_data(&mut args.request)?;
+    read_request(&mut args)?;
     let meter = Arc::new(Meter::default());
     let earlier = delivery.earlier();
     let mut report = output::streaming(&args.output, &meter, out, || probe(&args, stop, &meter))?;
@@ -42,6 +42,7 @@ fn probe(args: &RunArgs, stop: &CancellationToken, meter: &Arc<Meter>) -> Result
     let plans = each_address::expand(plans, stop, &note)?;
     let ready: Result<Vec<_>, _> = plans.iter().map(engine::Run::prepare).collect();
     let ready = ready?;
+    output::unused_proxy(&args.output, &plans);
     // All wait before the first one runs, so that the progress and its times begin with the runs.
     let waited: Vec<_> = ready.iter().map(|run| run.wait(stop, &note)).collect();
     let started = clock::wall();

@@ -6,7 +6,7 @@ use std::path::Path;
 use tokio_util::sync::CancellationToken;
 
 use super::Error;
-use super::files::{read_data, read_expectations, read_matrix};
+use super::files::{read_expectations, read_matrix, read_request};
 use crate::cli::WatchArgs;
 use crate::matrix::file::{Matrix, Overrides};
 use crate::matrix::{self, Row};
@@ -32,6 +32,7 @@ fn probe(args: &WatchArgs, stop: &CancellationToken) -> Result<Report, Error> {
     let plans = matrix.rows.iter().map(|row| &row.plan);
     settings::check_rounds(plans, settings.rhythm).map_err(WatchError::from)?;
     matrix::check(&matrix.rows)?;
+    output::unused_proxy(&args.run.output, matrix::here(&matrix.rows));
     let quiet = args.run.output.quiet;
     let say = |line: &str| {
         if !quiet {
@@ -60,7 +61,7 @@ fn rows(args: &WatchArgs) -> Result<Matrix, Error> {
     }
     let mut run = args.run.clone();
     read_expectations(&mut run.judge)?;
-    read_data(&mut run.request)?;
+    read_request(&mut run)?;
     if run.load.duration.is_none() {
         run.load.requests = requests.or(round);
     }

@@ -3,26 +3,31 @@
 mod dead;
 mod dial;
 mod idle;
+mod local;
 mod opening;
+mod proxy_header;
 pub(super) mod tls;
 
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::HandshakeKind;
 
+use crate::cli::ProxyHeader;
 use crate::clock;
+use crate::engine::response::broken;
 use crate::plan::ProbePlan;
 use crate::resolve::Names;
 use crate::tally::outcome::{Failure, FailureKind};
 pub(super) use dead::DeadAddresses;
 use dial::Dial;
 pub(crate) use dial::of_target;
+pub(super) use local::{LocalEnd, LocalError};
 pub(super) use opening::Opening;
 use tls::{Client, FirstBytes};
 
@@ -75,14 +80,22 @@ impl AsyncWrite for Stream {
     }
 }
 
+/// What a connection is opened with, beside its plan.
+pub(super) struct ConnectWith<'a> {
+    pub names: &'a Names,
+    pub dead: &'a Arc<DeadAddresses>,
+    pub local: &'a LocalEnd,
+    /// For https.
+    pub tls: Option<&'a Client>,
+}
+
 /// Opens a connection to the plan's target, within the connect timeout.
 pub(super) async fn open(
     plan: &ProbePlan,
-    names: &Names,
-    dead: &Arc<DeadAddresses>,
-    tls: Option<&Client>,
+    with: ConnectWith<'_>,
     opening: &mut Opening,
 ) -> Result<Stream, Failure> {
+    let ConnectWith { names, dead, local, tls } = with;
     let limit = plan.limits.connect;
     let start = clock::now();
     let (host, port) = plan.overrides.connect_to(&plan.target.host, plan.target.port);
@@ -92,13 +105,18 @@ pub(super) async fn open(
     let found = clock::now();
     opening.dns = Some(found - start);
     let left = limit.saturating_sub(found - start);
-    let dial = Dial { addresses: &addresses, port, select: &plan.select, dead, limit, left };
-    let stream = dial.connect(opening).await?;
+    let addresses = local.reached(addresses)?;
+    let dial = Dial { addresses: &addresses, port, select: &plan.select, dead, local, limit, left };
+    let mut stream = dial.connect(opening).await?;
     let connected = clock::now();
     opening.connect = Some(connected - found);
-    if plan.protocol.is_http2() || plan.request.body.is_some() {
-        // A request takes several writes. Without the option it is only slower.
+    let several_writes = plan.proxy_header.is_some() || plan.request.body.is_some();
+    if plan.protocol.is_http2() || several_writes {
+        // Without the option it is only slower.
         let _ = stream.set_nodelay(true);
+    }
+    if let Some(version) = plan.proxy_header {
+        introduce(&mut stream, version).await.map_err(|error| broken(&error, None))?;
     }
     let Some(client) = tls else { return Ok(Stream::Plain(stream)) };
     let left = limit.saturating_sub(connected - start);
@@ -114,6 +132,12 @@ pub(super) async fn open(
     }
     check_protocol(plan, &stream)?;
     Ok(Stream::Tls(Box::new(stream)))
+}
+
+/// Sends the PROXY header, before TLS.
+async fn introduce(stream: &mut TcpStream, version: ProxyHeader) -> std::io::Result<()> {
+    let (from, to) = (stream.local_addr()?, stream.peer_addr()?);
+    stream.write_all(&proxy_header::bytes(version, from, to)).await
 }
 
 async fn encrypt(

@@ -91,9 +91,11 @@ impl Deadlines {
     }
 
     /// Wakes the lanes that are overdue, and all lanes when `stop` is cancelled. Never returns.
-    /// The tick is a fiftieth of `limit`, from 1 to 50 ms.
-    pub(super) async fn enforce(&self, limit: Duration, stop: &CancellationToken) {
-        let tick = (limit / 50).clamp(Duration::from_millis(1), Duration::from_millis(50));
+    /// The tick is a fiftieth of `limit`, from 1 to 50 ms. Without a limit no lane is overdue.
+    pub(super) async fn enforce(&self, limit: Option<Duration>, stop: &CancellationToken) {
+        let longest = Duration::from_millis(50);
+        let tick =
+            limit.map_or(longest, |limit| (limit / 50).clamp(Duration::from_millis(1), longest));
         loop {
             tokio::select! {
                 () = tokio::time::sleep(tick) => {}
@@ -124,7 +126,7 @@ mod tests {
             let (deadlines, stop) = (Deadlines::default(), CancellationToken::new());
             let before = deadlines.add();
             stop.cancel();
-            let enforcing = deadlines.enforce(Duration::from_secs(1), &stop);
+            let enforcing = deadlines.enforce(Some(Duration::from_secs(1)), &stop);
             let enforced = tokio::time::timeout(Duration::from_millis(1), enforcing).await;
             assert!(enforced.is_err(), "it never returns");
             assert!(before.stopped() && deadlines.add().stopped());

@@ -1,10 +1,14 @@
 //! HTTP/1.1: one request and its response at a time on a connection, as bytes in buffers that
 //! are reused.
 
+use std::future::poll_fn;
 use std::io;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use bytes::{Buf as _, Bytes};
+use tokio::io::{AsyncReadExt as _, AsyncWrite as _, AsyncWriteExt as _};
 
 use crate::clock;
 use crate::engine::connect::Stream;
@@ -12,6 +16,9 @@ use crate::engine::response::{Buffers, EchoNumbers, MAX_HEAD, Response, Stage, b
 use crate::engine::wire::{Chunks, Ending, Head, WireError};
 use crate::tally::outcome::{Failure, FailureKind};
 
+/// A longer body is sent while the response is read: it may not fit into the buffers between client and
+/// server, and the server may answer before it has read it.
+const AT_ONCE: usize = 65_536;
 /// The size by which the buffer grows; a read has at least half of it.
 const ROOM: usize = 8_192;
 
@@ -23,6 +30,8 @@ const IDLE: Duration = Duration::from_millis(100);
 pub(super) struct Connection {
     stream: Stream,
     buffers: Buffers,
+    /// The part of a long body that has not been sent; `None` once all of it is.
+    unsent: Option<Bytes>,
     numbers: EchoNumbers,
     /// When its last response ended; `None` before the first one.
     answered: Option<Instant>,
@@ -44,14 +53,15 @@ impl Connection {
     #[must_use]
     pub(super) fn new(stream: Stream, opened: Instant) -> Self {
         let buffers = Buffers { buffer: Vec::with_capacity(ROOM), unchunked: Vec::new() };
-        Self { stream, buffers, numbers: EchoNumbers::default(), answered: None, opened }
+        let numbers = EchoNumbers::default();
+        Self { stream, buffers, unsent: None, numbers, answered: None, opened }
     }
 
     /// Sends a request, its head and its body, and reads the response, of which the body up to
     /// `limit` bytes.
     pub(super) async fn exchange(
         &mut self,
-        request: (&[u8], &[u8]),
+        request: (&[u8], Option<&Bytes>),
         to_head: bool,
         limit: usize,
         stage: &mut Stage,
@@ -73,7 +83,7 @@ impl Connection {
         let body = self.body(&head, limit).await?;
         let end = clock::now();
         self.answered = Some(end);
-        let keep_alive = head.keep_alive && !body.cut && !body.surplus;
+        let keep_alive = head.keep_alive && !body.cut && !body.surplus && self.unsent.is_none();
         let first_byte = first_byte.saturating_duration_since(sent_at);
         let repeated = self.numbers.repeated(&head, &self.buffers.buffer);
         let (body, cut) = (body.length, body.cut);
@@ -108,10 +118,12 @@ impl Connection {
         }
     }
 
-    async fn send(&mut self, (head, body): (&[u8], &[u8])) -> io::Result<()> {
+    async fn send(&mut self, (head, body): (&[u8], Option<&Bytes>)) -> io::Result<()> {
         self.stream.write_all(head).await?;
-        if !body.is_empty() {
-            self.stream.write_all(body).await?;
+        match body {
+            Some(body) if body.len() > AT_ONCE => self.unsent = Some(body.clone()),
+            Some(body) => self.stream.write_all(body).await?,
+            None => {}
         }
         match &mut self.stream {
             // TCP needs no flush.
@@ -124,7 +136,28 @@ impl Connection {
         if self.buffers.buffer.capacity() - self.buffers.buffer.len() < ROOM / 2 {
             self.buffers.buffer.reserve(ROOM);
         }
-        self.stream.read_buf(&mut self.buffers.buffer).await
+        if self.unsent.is_none() {
+            return self.stream.read_buf(&mut self.buffers.buffer).await;
+        }
+        poll_fn(|cx| {
+            self.poll_send(cx);
+            pin!(self.stream.read_buf(&mut self.buffers.buffer)).poll(cx)
+        })
+        .await
+    }
+
+    /// Sends as much of a long body as the server takes. If that fails, what can be read says why.
+    fn poll_send(&mut self, cx: &mut Context<'_>) {
+        let Some(unsent) = &mut self.unsent else { return };
+        while !unsent.is_empty() {
+            match Pin::new(&mut self.stream).poll_write(cx, unsent) {
+                Poll::Ready(Ok(sent)) if sent > 0 => unsent.advance(sent),
+                _ => return,
+            }
+        }
+        if Pin::new(&mut self.stream).poll_flush(cx).is_ready() {
+            self.unsent = None;
+        }
     }
 
     async fn head(&mut self, to_head: bool) -> Result<(Head, Instant), Failure> {

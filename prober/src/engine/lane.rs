@@ -12,7 +12,7 @@ use http::Method;
 
 use crate::clock;
 use crate::engine::answer::ResponseReader;
-use crate::engine::connect::{self, DeadAddresses, Opening, tls};
+use crate::engine::connect::{self, ConnectWith, DeadAddresses, LocalEnd, Opening, tls};
 use crate::engine::deadlines::{Deadline, Rung};
 use crate::engine::http1::Connection;
 use crate::engine::http2::{ConnectionSlot, Driver, Lease, Taken};
@@ -32,6 +32,7 @@ pub(super) struct Sender<'a> {
     pub dead: Arc<DeadAddresses>,
     /// For https.
     pub tls: Option<Arc<tls::Client>>,
+    pub local: &'a LocalEnd,
     /// The start of every probe id, so that an answer to another run is recognized.
     pub run_id: &'a str,
     /// The number of the run's next connection, counted over all threads.
@@ -163,7 +164,7 @@ impl OwnConnection {
         let Some(connection) = &mut self.connection else { unreachable!("just made") };
         let to_head = plan.request.method == Method::HEAD;
         let request = self.request.numbered(sequence);
-        let request = (request, plan.request.body.as_deref().unwrap_or_default());
+        let request = (request, plan.request.body.as_ref());
         connection.exchange(request, to_head, plan.limits.body, stage).await
     }
 
@@ -346,8 +347,13 @@ impl Sender<'_> {
     /// Opens the run's next connection.
     async fn open(&self, opening: &mut Opening) -> Result<connect::Stream, Failure> {
         opening.number = self.next_connection.fetch_add(1, Ordering::Relaxed);
-        let tls = self.tls.as_deref();
-        let opened = connect::open(self.plan, &self.names, &self.dead, tls, opening).await;
+        let with = ConnectWith {
+            names: &self.names,
+            dead: &self.dead,
+            local: self.local,
+            tls: self.tls.as_deref(),
+        };
+        let opened = connect::open(self.plan, with, opening).await;
         self.addresses.set(self.addresses.get().max(opening.addresses));
         opened
     }
@@ -382,14 +388,14 @@ impl Sender<'_> {
                 }
             }
         };
-        match deadline.guard(Some(due_request.start + limit), work).await {
+        match deadline.guard(limit.map(|limit| due_request.start + limit), work).await {
             Ok(result) => {
                 self.answered.set(self.answered.get() || result.is_ok());
                 Some(result.map_err(|failure| self.explained(failure)))
             }
             Err(Rung::Stop) => None,
             Err(Rung::Overdue) => {
-                let what = format!("{} within {limit:?}", stage.missing());
+                let what = format!("{} within {:?}", stage.missing(), limit.unwrap_or_default());
                 Some(Err(Failure::new(FailureKind::Timeout, what)))
             }
         }

@@ -107,6 +107,7 @@ impl Run<'_> {
                 names,
                 dead: std::sync::Arc::default(),
                 tls: self.tls.clone(),
+                local: &self.local,
                 run_id: &run_id,
                 next_connection: &next_connection,
                 remotes: RefCell::default(),

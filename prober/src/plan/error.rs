@@ -64,13 +64,19 @@ pub enum PlanError {
          connection; remove one of them"
     )]
     EachWithReResolve,
-    #[error("-H '{given}': {wrong}; write it as 'NAME: VALUE'")]
-    Header { given: String, wrong: &'static str },
-    #[error("--data is longer than {MAX_DATA} bytes; send less")]
+    #[error("-H {given}: {wrong}; write it as 'NAME: VALUE'")]
+    Header {
+        /// With quotes, and with its place in a file.
+        given: String,
+        wrong: &'static str,
+    },
+    #[error("the body (--data) is too long; send at most {} MiB", MAX_DATA >> 20)]
     LongData,
+    #[error("{flag} @{name}: the file is too long; send at most {} MiB", MAX_DATA >> 20)]
+    LongFile { flag: &'static str, name: String },
     /// A row of a matrix may run on another machine, which does not have the file.
-    #[error("--data '{0}': only a plain run reads files; write the body itself")]
-    DataFile(String),
+    #[error("{flag} '@{name}': only a plain run reads files; write the text itself")]
+    FileInPlan { flag: &'static str, name: String },
     #[error("--http2 is negotiated by TLS; for an http:// target write --http2-prior-knowledge")]
     PlainHttp2,
     #[error("--streams needs HTTP/2; add --http2, --http2-prior-knowledge or --grpc")]
@@ -107,6 +113,10 @@ pub enum PlanError {
         "--envoy-admin: {envoys} Envoys for {targets} targets; give one for all, or one for each"
     )]
     EnvoysPerTarget { envoys: usize, targets: usize },
+    #[error(
+        "--interface '{0}': write an interface, an IP address or a host name, such as eth0 or 192.0.2.1"
+    )]
+    Interface(String),
     #[error("-X '{0}' is not an HTTP method; write one such as GET or POST")]
     Method(String),
 }

@@ -50,6 +50,14 @@ pub(super) fn optional_duration(
     given.map(|given| duration(flag, given)).transpose()
 }
 
+/// A time limit; as in curl, 0 means no limit.
+pub(super) fn limit(flag: &'static str, given: &str) -> Result<Option<Duration>, PlanError> {
+    match usage::duration::parse(given) {
+        Ok(Duration::ZERO) => Ok(None),
+        _ => duration(flag, given).map(Some),
+    }
+}
+
 /// An instant of the run, counted from its start: unlike a duration it may be 0.
 pub(super) fn instant(flag: &'static str, given: &str) -> Result<Duration, PlanError> {
     in_range(flag, given, Duration::ZERO..=LONGEST)

@@ -65,6 +65,12 @@ impl Overrides {
         (Cow::Borrowed(rule.to_host().unwrap_or(host)), rule.to_port().unwrap_or(port))
     }
 
+    /// The zone of the IPv6 literal that `--connect-to` has instead of `host` and `port`.
+    #[must_use]
+    pub fn zone(&self, host: &str, port: u16) -> Option<&str> {
+        self.connections.iter().find(|rule| rule.changes(host, port))?.to_zone()
+    }
+
     /// The addresses that `--resolve` has for `host` and `port`, in the order given, at least one; `None`
     /// without a rule. A rule for the host precedes one for `*`. The host may be an IP literal.
     ///

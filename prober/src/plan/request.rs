@@ -1,4 +1,4 @@
-//! `-X`, `-H`, `--data`: the request that is sent again and again. Pure.
+//! `-X`, `-H`, `--data`, `--data-binary`: the request that is sent again and again. Pure.
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, header};
@@ -7,13 +7,13 @@ use super::error::PlanError;
 use super::headers::Header;
 use super::target::{Target, TargetError};
 use super::{MAX_DATA, RequestPlan};
-use crate::cli::RequestArgs;
+use crate::cli::{BodyArgs, BodyPart, HeaderArg, RunArgs};
 
-pub(super) fn request(args: &RequestArgs, target: &Target) -> Result<RequestPlan, PlanError> {
+pub(super) fn request(args: &RunArgs, target: &Target) -> Result<RequestPlan, PlanError> {
     let host = HeaderValue::from_str(&target.authority)
         .map_err(|_| TargetError::Space(target.given.clone()))?;
-    let body = body(args)?;
-    let method = match &args.method {
+    let body = body(&args.body)?;
+    let method = match &args.request.method {
         None if body.is_some() => Method::POST,
         None => Method::GET,
         Some(given) if given.parse::<u64>().is_ok() => {
@@ -48,12 +48,12 @@ pub(super) fn request(args: &RequestArgs, target: &Target) -> Result<RequestPlan
 }
 
 /// The headers of `-H`. As in curl, the first `Host` counts, however it is spelled.
-fn given(args: &RequestArgs, body: bool) -> Result<Vec<GivenHeader>, PlanError> {
+fn given(args: &RunArgs, body: bool) -> Result<Vec<GivenHeader>, PlanError> {
     let mut all: Vec<GivenHeader> = Vec::new();
-    for given in &args.headers {
+    for given in &args.request.headers {
         let header = parse_header(given)?;
         if body && [header::CONTENT_LENGTH, header::TRANSFER_ENCODING].contains(&header.name) {
-            let (given, wrong) = (given.clone(), "--data sets the length itself");
+            let (given, wrong) = (given.to_string(), "--data sets the length itself");
             return Err(PlanError::Header { given, wrong });
         }
         let is_host = |header: &GivenHeader| header.name == header::HOST && header.value.is_some();
@@ -64,18 +64,23 @@ fn given(args: &RequestArgs, body: bool) -> Result<Vec<GivenHeader>, PlanError> 
     Ok(all)
 }
 
-/// The values of `--data`, joined as curl joins them; `None` without the flag.
-fn body(args: &RequestArgs) -> Result<Option<Bytes>, PlanError> {
-    if args.data.is_empty() {
-        return Ok(None);
+/// The parts of the body, joined as curl joins them; `None` without any.
+fn body(args: &BodyArgs) -> Result<Option<Bytes>, PlanError> {
+    let mut body = Vec::new();
+    for (n, part) in args.parts.iter().enumerate() {
+        if n > 0 {
+            body.push(b'&');
+        }
+        match part {
+            BodyPart::Bytes(bytes) => body.extend_from_slice(bytes),
+            BodyPart::File(flag, name) => {
+                return Err(PlanError::FileInPlan { flag: flag.name(), name: name.clone() });
+            }
+        }
     }
-    if let (None, Some(file)) = (&args.body, args.data.iter().find(|data| data.starts_with('@'))) {
-        return Err(PlanError::DataFile(file.clone()));
-    }
-    let body = args.body.clone().unwrap_or_else(|| args.data.join("&").into_bytes());
     match body.len() {
         length if length > MAX_DATA => Err(PlanError::LongData),
-        _ => Ok(Some(body.into())),
+        _ => Ok((!args.parts.is_empty()).then(|| body.into())),
     }
 }
 
@@ -83,28 +88,42 @@ fn body(args: &RequestArgs) -> Result<Option<Bytes>, PlanError> {
 pub(super) fn check_authority(request: &RequestPlan) -> Result<(), PlanError> {
     let Some(host) = request.headers.get(&header::HOST) else { return Ok(()) };
     http::uri::Authority::try_from(host.as_bytes()).map(drop).map_err(|_| PlanError::Header {
-        given: format!("Host: {}", String::from_utf8_lossy(host.as_bytes())),
+        given: format!("'Host: {}'", String::from_utf8_lossy(host.as_bytes())),
         wrong: "over HTTP/2 the value must be a host",
     })
 }
 
 /// A value of `-H`.
-pub(super) struct GivenHeader {
+pub(crate) struct GivenHeader {
     name: HeaderName,
     spelling: Box<str>,
     /// `None` removes one of the program's own headers.
     value: Option<HeaderValue>,
 }
 
-/// `NAME: VALUE`; as in curl, `NAME:` removes one of the program's own headers.
-pub(super) fn parse_header(given: &str) -> Result<GivenHeader, PlanError> {
-    let wrong = |wrong| PlanError::Header { given: given.escape_debug().to_string(), wrong };
-    let (spelling, value) = given.split_once(':').ok_or_else(|| wrong("the colon is missing"))?;
-    let (spelling, value) = (spelling.trim(), value.trim());
-    let name = HeaderName::from_bytes(spelling.as_bytes())
+/// `NAME: VALUE`. As in curl, `NAME:` removes one of the program's own headers, and `NAME;` has an empty
+/// value.
+pub(crate) fn parse_header(given: &HeaderArg) -> Result<GivenHeader, PlanError> {
+    if let Some(name) = given.file() {
+        return Err(PlanError::FileInPlan { flag: "-H", name });
+    }
+    let wrong = |wrong| PlanError::Header { given: given.to_string(), wrong };
+    let text = &given.text[..];
+    let colon = text.iter().position(|byte| *byte == b':');
+    let (spelling, value) = match (colon, text.strip_suffix(b";")) {
+        (Some(colon), _) => {
+            let value = text[colon + 1..].trim_ascii();
+            (&text[..colon], (!value.is_empty()).then_some(value))
+        }
+        (None, Some(name)) => (name, Some(&b""[..])),
+        (None, None) => return Err(wrong("the colon is missing")),
+    };
+    let spelling = spelling.trim_ascii();
+    let name = HeaderName::from_bytes(spelling)
         .map_err(|_| wrong("the part before the colon is not a header name"))?;
-    let value = (!value.is_empty()).then(|| HeaderValue::from_str(value)).transpose();
+    let value = value.map(HeaderValue::from_bytes).transpose();
     let value = value.map_err(|_| wrong("the value has a control character"))?;
-    let spelling = if name == header::HOST { "Host" } else { spelling };
+    let spelling = String::from_utf8_lossy(spelling);
+    let spelling = if name == header::HOST { "Host" } else { &*spelling };
     Ok(GivenHeader { name, spelling: spelling.into(), value })
 }

@@ -6,6 +6,7 @@ use http::uri::PathAndQuery;
 use thiserror::Error;
 use url::{Host, Url};
 
+use super::zone;
 use crate::resolve::not_a_host;
 
 /// Why a text is not a target. `Display` is one line.
@@ -44,6 +45,8 @@ pub struct Target {
     /// A name or an address, without brackets.
     pub host: String,
     pub port: u16,
+    /// The network interface of a link-local address.
+    pub zone: Option<String>,
     /// The value of the `Host` header: with the port unless it is the scheme's default.
     pub authority: String,
     /// Path and query, as in the request line.
@@ -71,6 +74,7 @@ impl Target {
             return Err(not_a_url(given, "its host has a backslash"));
         }
         let whole = format!("{scheme}://{authority}/");
+        let (whole, zone) = zone::split(&whole).map_err(|wrong| not_a_url(given, wrong))?;
         let url = Url::parse(&whole).map_err(|error| match error {
             url::ParseError::InvalidPort => TargetError::Port(given.to_owned()),
             other => not_a_url(given, not_a_host(other)),
@@ -81,7 +85,7 @@ impl Target {
         let path::SentPath { path, shortened } = path::sent(path, path_as_is);
         let target = Self::from_url(given, &url)?;
         let url = format!("{}://{}{path}", url.scheme(), target.authority);
-        Ok(Self { url, path, shortened, ..target })
+        Ok(Self { url, path, zone, shortened, ..target })
     }
 
     /// What to tell if the path is not sent as it was written.
@@ -139,6 +143,7 @@ impl Target {
             tls: url.scheme() == "https",
             host,
             port,
+            zone: None,
             authority,
             path: String::new(),
             shortened: false,
@@ -254,6 +259,9 @@ mod tests {
         assert_eq!(v6.path, "/x?a=1&b");
         assert_eq!(v6.url, "http://[::1]:8080/x?a=1&b");
         assert_eq!(parsed("a/?u=http://b/").host, "a");
+        let zone = parsed("http://[fe80::1%25eth0]:8080/x");
+        assert_eq!((zone.host.as_str(), zone.zone.as_deref()), ("fe80::1", Some("eth0")));
+        assert_eq!((zone.authority.as_str(), zone.port), ("[fe80::1]:8080", 8080));
     }
 
     #[test]
@@ -328,6 +336,8 @@ mod tests {
             ("http://", "not a URL"),
             ("http://[::1", "not a URL"),
             ("%zz", "not a URL"),
+            ("http://[fe80::1%25]/", "its zone is not the name"),
+            ("http://[fe80::1%25a/b]/", "not a URL"),
         ] {
             let error = Target::parse(given, false).expect_err(given).to_string();
             assert!(error.contains(part), "{given:?}: {error}");

@@ -20,7 +20,7 @@ fn a_target_alone_is_a_whole_plan() {
     assert_eq!((plan.planned(), plan.concurrency, plan.show), (Some(100), 10, 0));
     assert_eq!((plan.reuse, plan.schedule.arrivals), (Reuse::NEVER, Arrivals::Closed));
     assert_eq!(plan.expectations, [Expectation::NoErrors]);
-    assert_eq!(plan.limits.total, Duration::from_secs(15));
+    assert_eq!(plan.limits.total, Some(Duration::from_secs(15)));
     let agent = plan.request.headers.get(&header::USER_AGENT).unwrap();
     assert!(agent.to_str().unwrap().starts_with("prober/"));
 }
@@ -96,6 +96,14 @@ fn own_headers_replace_and_remove_as_in_curl() {
         let hosts = headers.iter().filter(|header| header.name == header::HOST).count();
         assert_eq!(hosts, usize::from(host.is_some()), "{flags:?}");
     }
+    let headers =
+        |args: &[&str]| plan(&[&["-t", "a"], args].concat()).unwrap()[0].request.headers.to_map();
+    let empty = headers(&["-H", "X-Empty;", "-H", "user-agent;", "-H", "accept;"]);
+    for name in ["x-empty", "user-agent", "accept"] {
+        assert_eq!(empty[name], "", "{name}");
+    }
+    let both = headers(&["-H", "X: 1", "-H", "X:", "-H", "Accept:", "-H", "Accept: b"]);
+    assert_eq!((&both["x"], &both["accept"]), (&"1".parse().unwrap(), &"b".parse().unwrap()));
 }
 
 #[test]
@@ -157,6 +165,11 @@ fn numbers_are_read_as_people_type_them() {
         assert_eq!(one(&["-n", given]).planned(), Some(requests), "{given}");
     }
     assert_eq!(one(&["-n", "5k", "-c", "0.5k"]).concurrency, 500);
+    let limits = |args: &[&str]| (one(args).limits.total, one(args).limits.connect.as_secs());
+    assert_eq!(limits(&["-m", "0"]), (None, 5), "as in curl");
+    assert_eq!(limits(&["-m", "0s", "--connect-timeout", "0"]), (None, 300), "as in curl");
+    assert_eq!(limits(&["--connect-timeout", "0"]).1, 15, "within --max-time");
+    assert_eq!(one(&["-m", "0"]).longest(), Duration::MAX);
     assert_eq!(one(&["--max-body", "64KiB"]).limits.body, 65_536);
     assert_eq!(one(&["--reuse", "1k:2k"]).reuse, one(&["--reuse", "1000:2000"]).reuse);
     for (given, rate) in [("1k", 1_000.0), ("1.5k/s", 1_500.0), ("0.5/s", 0.5), ("1e2", 100.0)] {
@@ -196,7 +209,7 @@ fn contradictions_are_refused_in_one_line() {
         (&["-t", "a/b", "--grpc"], "remove the path '/b'"),
         (&["-t", "a", "--grpc", "-H", "Host: a b"], "over HTTP/2 the value must be a host"),
         (&["-t", "a", "--max-body", "0"], "--max-body 0"),
-        (&["-t", "a", "-m", "0"], "--max-time '0'"),
+        (&["-t", "a", "--max-time=-1"], "--max-time '-1'"),
         (&["-t", "a", "-m", "NaN"], "--max-time 'NaN'"),
         (&["-t", "a", "-m", "1y"], "--max-time '1y': 'y' is not a unit of time"),
         (&["-t", "a", "-m", "25h"], "--max-time '25h': out of range"),
@@ -215,8 +228,17 @@ fn contradictions_are_refused_in_one_line() {
         (&["-t", "a", "-X", "G ET"], "not an HTTP method"),
         (&["-t", "a", "--data", "x", "-H", "Content-Length: 9"], "--data sets the length itself"),
         (&["-t", "a", "--data", "x", "-H", "Transfer-Encoding: chunked"], "sets the length itself"),
-        (&["-t", "a", "--data", &"x".repeat(MAX_DATA + 1)], "--data is longer than 65536 bytes"),
+        (
+            &["-t", "a", "--data", &"x".repeat(MAX_DATA + 1)],
+            "the body (--data) is too long; send at most 1 MiB",
+        ),
         (&["-t", "a", "--data", "@file"], "--data '@file': only a plain run reads files"),
+        (&["-t", "a", "--data-binary", "@-"], "--data-binary '@-': only a plain run reads files"),
+        (&["-t", "a", "-H", "@file"], "-H '@file': only a plain run reads files"),
+        (&["-t", "a", "-H", "x; y"], "-H 'x; y': the colon is missing"),
+        (&["-t", "a", "-H", "x; "], "-H 'x; ': the colon is missing"),
+        (&["-t", "a", "-H", ";"], "not a header name"),
+        (&["-t", "a", "-H", ""], "-H '': the colon is missing"),
         (&["-t", "a", "-e", "exacty b"], "--expect: expectation 'exacty b', column 1"),
         (&["-t", "a", "--confidence", "0"], "--confidence '0': write a part of 1"),
         (&["-t", "a", "--confidence", "1"], "--confidence '1'"),
@@ -256,7 +278,7 @@ fn contradictions_are_refused_in_one_line() {
 proptest! {
     #[test]
     fn no_header_and_no_time_panics(text in any::<String>()) {
-        let _ = request::parse_header(&text);
+        let _ = request::parse_header(&crate::cli::HeaderArg::from(text.as_str()));
         let _ = duration("-m", &text);
     }
 }

@@ -10,16 +10,16 @@ use serde_json::{Value, json};
 use crate::harness::{self, Background, Said, command, finish};
 
 /// The name under which the configurations accept requests, as Istio's clusters have it.
-pub(super) const SERVICE: &str = "echo2.ns.svc.cluster.local";
+pub(crate) const SERVICE: &str = "echo2.ns.svc.cluster.local";
 
 /// Envoy's name of Istio's cluster for a subset of the service.
-pub(super) fn subset(name: &str) -> String {
+pub(crate) fn subset(name: &str) -> String {
     format!("outbound|8080|{name}|{SERVICE}")
 }
 
-pub(super) struct Envoy {
+pub(crate) struct Envoy {
     /// `http://127.0.0.1:PORT`.
-    pub(super) admin: String,
+    pub(crate) admin: String,
     /// Of each listener.
     ports: BTreeMap<String, u16>,
     _process: Background,
@@ -27,15 +27,15 @@ pub(super) struct Envoy {
 }
 
 /// Where an Envoy came from: of Istio's client, or not of Istio.
-pub(super) const ISTIO: &str = "sidecar~10.0.0.7~client-1.ns~ns.svc.cluster.local";
+pub(crate) const ISTIO: &str = "sidecar~10.0.0.7~client-1.ns~ns.svc.cluster.local";
 
 impl Envoy {
-    pub(super) fn start(listeners: Vec<Value>, clusters: Vec<Value>) -> Self {
+    pub(crate) fn start(listeners: Vec<Value>, clusters: Vec<Value>) -> Self {
         Self::with(listeners, clusters, json!({}))
     }
 
     /// With more of the bootstrap configuration.
-    pub(super) fn with(listeners: Vec<Value>, clusters: Vec<Value>, more: Value) -> Self {
+    pub(crate) fn with(listeners: Vec<Value>, clusters: Vec<Value>, more: Value) -> Self {
         let installed = harness::workspace().join(localmesh::envoy::INSTALLED);
         let found = localmesh::envoy::Envoy::find(installed.is_file().then_some(&*installed));
         let envoy = found.expect("`make envoy` was run").path;
@@ -73,17 +73,17 @@ impl Envoy {
         Self { admin: ready, ports, _process: process, _folder: folder }
     }
 
-    pub(super) fn port(&self, listener: &str) -> u16 {
+    pub(crate) fn port(&self, listener: &str) -> u16 {
         self.ports[listener]
     }
 
     /// 20 requests to a listener, explained by this Envoy.
-    pub(super) fn explained(&self, listener: &str, path: &str) -> Explained {
+    pub(crate) fn explained(&self, listener: &str, path: &str) -> Explained {
         self.explained_with(listener, path, &["-n", "20", "-c", "1"])
     }
 
     /// The same with other flags.
-    pub(super) fn explained_with(&self, listener: &str, path: &str, more: &[&str]) -> Explained {
+    pub(crate) fn explained_with(&self, listener: &str, path: &str, more: &[&str]) -> Explained {
         let to = format!("::127.0.0.1:{}", self.port(listener));
         let url = format!("http://echo2:8080{path}");
         let mut prober = command("prober");
@@ -104,7 +104,7 @@ fn get(admin: &str, path: &str) -> Option<String> {
 
 /// The explanation of a report.
 #[derive(Debug)]
-pub(super) struct Explained {
+pub(crate) struct Explained {
     report: Value,
 }
 
@@ -118,7 +118,7 @@ impl Explained {
     }
 
     /// Cause, layer, and how many requests, the worst first.
-    pub(super) fn causes(&self) -> Vec<(String, String, u64)> {
+    pub(crate) fn causes(&self) -> Vec<(String, String, u64)> {
         let word = |value: &Value| value.as_str().expect("a word").to_owned();
         let told = |finding: Value| {
             let requests = finding["requests"].as_u64().expect("a number");
@@ -129,21 +129,21 @@ impl Explained {
 
     /// Asserts one finding, and returns its evidence and next step.
     #[track_caller]
-    pub(super) fn only(&self, cause: &str, layer: &str, requests: u64) -> String {
+    pub(crate) fn only(&self, cause: &str, layer: &str, requests: u64) -> String {
         assert_eq!(self.causes(), [(cause.to_owned(), layer.to_owned(), requests)], "{self:#?}");
         let finding = &self.lines("findings")[0];
         format!("{} -> {}", finding["evidence"], finding["next"])
     }
 
     /// The causes again, of the report alone.
-    pub(super) fn again(&self) -> String {
+    pub(crate) fn again(&self) -> String {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("run.json");
         fs::write(&file, self.report.to_string()).expect("written");
         harness::run("prober", [Path::new("explain-run"), &file]).stdout
     }
 
-    pub(super) fn unknown(&self) -> Vec<String> {
+    pub(crate) fn unknown(&self) -> Vec<String> {
         let lines = self.lines("unknown").into_iter();
         lines.map(|line| line.as_str().expect("a line").to_owned()).collect()
     }
@@ -154,7 +154,7 @@ fn address(port: u16) -> Value {
 }
 
 /// A cluster with endpoints at these ports; `more` is merged into it.
-pub(super) fn cluster(name: &str, ports: &[u16], more: Value) -> Value {
+pub(crate) fn cluster(name: &str, ports: &[u16], more: Value) -> Value {
     let ends: Vec<_> =
         ports.iter().map(|port| json!({ "endpoint": { "address": address(*port) } })).collect();
     let mut cluster = json!({
@@ -173,23 +173,23 @@ fn typed(name: &str, mut config: Value) -> Value {
 }
 
 /// A filter: its type, such as `filters.http.rbac.v3.RBAC`, and its configuration.
-pub(super) fn filter(kind: &str, config: Value) -> Value {
+pub(crate) fn filter(kind: &str, config: Value) -> Value {
     json!({ "name": kind, "typed_config": typed(kind, config) })
 }
 
 /// How a cluster speaks HTTP to its endpoints.
-pub(super) fn protocol(options: Value) -> Value {
+pub(crate) fn protocol(options: Value) -> Value {
     let kind = "upstreams.http.v3.HttpProtocolOptions";
     let name = format!("envoy.extensions.{kind}");
     json!({ "typed_extension_protocol_options": { name: typed(kind, options) } })
 }
 
-pub(super) fn http2() -> Value {
+pub(crate) fn http2() -> Value {
     protocol(json!({ "explicit_http_config": { "http2_protocol_options": {} } }))
 }
 
 /// A connection manager and what it does with requests.
-pub(super) struct Listener {
+pub(crate) struct Listener {
     name: String,
     manager: Value,
     network_filters: Vec<Value>,
@@ -197,7 +197,7 @@ pub(super) struct Listener {
 
 impl Listener {
     /// All requests go to this route: `cluster`, or more of Envoy's `RouteAction`.
-    pub(super) fn to(name: &str, route: Value) -> Self {
+    pub(crate) fn to(name: &str, route: Value) -> Self {
         let routes = json!([{ "match": { "prefix": "/" }, "route": route }]);
         let manager = json!({
             "stat_prefix": name,
@@ -211,31 +211,31 @@ impl Listener {
     }
 
     /// With a filter before the router.
-    pub(super) fn filtered(mut self, filter: Value) -> Self {
+    pub(crate) fn filtered(mut self, filter: Value) -> Self {
         let filters = self.manager["http_filters"].as_array_mut().expect("filters");
         filters.insert(0, filter);
         self
     }
 
     /// With a filter before the connection manager.
-    pub(super) fn behind(mut self, filter: Value) -> Self {
+    pub(crate) fn behind(mut self, filter: Value) -> Self {
         self.network_filters.push(filter);
         self
     }
 
     /// With a field of the connection manager.
-    pub(super) fn set(mut self, field: &str, value: Value) -> Self {
+    pub(crate) fn set(mut self, field: &str, value: Value) -> Self {
         self.manager[field] = value;
         self
     }
 
     /// With only these routes.
-    pub(super) fn routes(mut self, routes: Value) -> Self {
+    pub(crate) fn routes(mut self, routes: Value) -> Self {
         self.manager["route_config"]["virtual_hosts"][0]["routes"] = routes;
         self
     }
 
-    pub(super) fn made(self) -> Value {
+    pub(crate) fn made(self) -> Value {
         let kind = "filters.network.http_connection_manager.v3.HttpConnectionManager";
         let mut filters = self.network_filters;
         filters.push(filter(kind, self.manager));

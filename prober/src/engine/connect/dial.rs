@@ -9,6 +9,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::dead::{ATTEMPT_DELAY, DeadAddresses};
+use super::local::LocalEnd;
 use super::opening::Opening;
 use crate::clock;
 use crate::plan::{ProbePlan, Select};
@@ -69,6 +70,7 @@ pub(super) struct Dial<'a> {
     pub port: u16,
     pub select: &'a Select,
     pub dead: &'a Arc<DeadAddresses>,
+    pub local: &'a LocalEnd,
     /// The connect timeout.
     pub limit: Duration,
     /// What the look-up left of it.
@@ -78,7 +80,7 @@ pub(super) struct Dial<'a> {
 impl Dial<'_> {
     /// Connects to the first address that accepts, as curl does.
     pub(super) async fn connect(&self, opening: &mut Opening) -> Result<TcpStream, Failure> {
-        let address = |ip: &IpAddr| SocketAddr::new(*ip, self.port);
+        let address = |ip: &IpAddr| self.local.socket_address(*ip, self.port);
         let (address, stream) = match self.addresses {
             [] => return Err(Failure::new(FailureKind::Dns, "the name has no address")),
             [only] => self.alone(address(only)).await?,
@@ -93,7 +95,7 @@ impl Dial<'_> {
     }
 
     async fn alone(&self, address: SocketAddr) -> Result<(SocketAddr, TcpStream), Failure> {
-        match timeout(self.left, attempt(address)).await {
+        match timeout(self.left, attempt(self.local, address)).await {
             Ok(Ok(connected)) => connected.map(|stream| (address, stream)),
             Ok(Err(refusal)) => Err(Failure::new(refusal.kind, refusal.what)),
             Err(_) => {
@@ -120,7 +122,7 @@ impl Dial<'_> {
             _ => (share, Vec::new()),
         };
         let order = dead_last(&addresses, &dead);
-        let tries = (0..order.len()).map(|n| (attempt(order[n]), wait));
+        let tries = (0..order.len()).map(|n| (attempt(self.local, order[n]), wait));
         let mut raced = staggered(self.left, tries).await;
         let (won, waited) = match raced.won.take() {
             Some((n, connected)) => (Some((n, connected?)), wait),
@@ -193,9 +195,12 @@ impl Refusal {
 }
 
 /// Connects to one address. Fails at once if every other address would fail in the same way.
-async fn attempt(address: SocketAddr) -> Result<Result<TcpStream, Failure>, Refusal> {
+async fn attempt(
+    local: &LocalEnd,
+    address: SocketAddr,
+) -> Result<Result<TcpStream, Failure>, Refusal> {
     // Nagle's algorithm stays on: a request is one write, which it does not delay.
-    match TcpStream::connect(address).await {
+    match local.connect(address).await {
         Ok(stream) => Ok(Ok(stream)),
         Err(error) if usage::out_of_descriptors(&error) => {
             Ok(Err(Failure::new(FailureKind::Connect, usage::local_limit(&error))))

@@ -134,6 +134,8 @@ pub(super) struct Entry {
     seed: Option<Count>,
     path_as_is: Option<bool>,
     re_resolve: Option<bool>,
+    interface: Option<String>,
+    haproxy_protocol: Option<ProxyFlag>,
     cacert: Option<String>,
     cert: Option<String>,
     key: Option<String>,
@@ -165,6 +167,31 @@ impl ProtocolFlag {
             Self::Http2PriorKnowledge => "--http2-prior-knowledge",
             Self::Grpc => "--grpc",
             Self::GrpcHealth => "--grpc=health",
+        }
+    }
+}
+
+/// A PROXY header: `true` for version 1, or the version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct ProxyFlag(Option<&'static str>);
+
+impl<'de> Deserialize<'de> for ProxyFlag {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Given {
+            Switch(bool),
+            Version(Scalar),
+        }
+        let text = match Given::deserialize(deserializer)? {
+            Given::Switch(false) => return Ok(Self(None)),
+            Given::Switch(true) => "v1".to_owned(),
+            Given::Version(version) => version.to_string(),
+        };
+        match text.as_str() {
+            "v1" => Ok(Self(Some("--haproxy-protocol"))),
+            "v2" => Ok(Self(Some("--haproxy-protocol=v2"))),
+            _ => Err(D::Error::custom(format!("'{text}': write true, v1 or v2"))),
         }
     }
 }
@@ -252,6 +279,8 @@ impl Entry {
         for expected in self.expected(defaults) {
             words.push(format!("--expect={}", expected.value));
         }
+        let header = self.haproxy_protocol.or(defaults.haproxy_protocol);
+        words.extend(header.and_then(|header| header.0).map(str::to_owned));
         words.extend(self.protocol.or(defaults.protocol).map(|flag| flag.word().to_owned()));
         if self.insecure.or(defaults.insecure) == Some(true) {
             words.push("--insecure".to_owned());
@@ -323,6 +352,7 @@ impl Entry {
         };
         flag("--request", text(&self.method, &defaults.method));
         flag("--data", text(&self.data, &defaults.data));
+        flag("--interface", text(&self.interface, &defaults.interface));
         flag("--cacert", text(&self.cacert, &defaults.cacert));
         flag("--cert", text(&self.cert, &defaults.cert));
         flag("--key", text(&self.key, &defaults.key));

@@ -51,7 +51,7 @@ fn the_more_special_setting_wins() {
     let matrix = read(WHOLE).unwrap();
     let plan = &matrix.rows[1].plan;
     assert_eq!((plan.planned(), plan.show), (Some(9), 2));
-    assert_eq!(plan.limits.total.as_secs(), 2);
+    assert_eq!(plan.limits.total.unwrap().as_secs(), 2);
     let address = plan.overrides.addresses("echo2", 8080).unwrap();
     assert_eq!(address, ["127.0.0.2".parse::<std::net::IpAddr>().unwrap()]);
     let forced =
@@ -396,4 +396,24 @@ fn a_source_of_a_file_without_sources_is_to_be_added() {
     let known = read("sources: [{name: here, here: true}]\ntargets: [{url: a, from: x}]\n");
     let said = known.unwrap_err().to_string();
     assert!(said.ends_with("unknown source 'x'; write one of here"), "{said}");
+}
+
+#[test]
+fn the_ends_of_connections_become_flags() {
+    let words = |settings: &str| {
+        let matrix = read(&format!("targets: [{{url: a, {settings}}}]\n"))?;
+        Ok::<_, FileError>(matrix.rows[0].arguments.join(" "))
+    };
+    for (settings, part) in [
+        ("haproxy-protocol: true", " --haproxy-protocol "),
+        ("haproxy-protocol: v1", " --haproxy-protocol "),
+        ("haproxy-protocol: v2", " --haproxy-protocol=v2 "),
+        ("interface: if!eth0", " --interface=if!eth0 "),
+    ] {
+        let got = words(settings).unwrap();
+        assert!(got.contains(part), "{settings}: {got}");
+    }
+    assert!(!words("haproxy-protocol: false").unwrap().contains("haproxy"));
+    let line = words("haproxy-protocol: v3").unwrap_err().to_string();
+    assert!(line.contains("'v3': write true, v1 or v2"), "{line}");
 }

@@ -4,6 +4,7 @@ use std::net::Ipv6Addr;
 
 use super::error::{ConnectToFault, printable};
 use super::{is_host_like, port, without_brackets};
+use crate::plan::zone;
 
 /// Which connections go elsewhere, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,16 +14,21 @@ pub(super) struct ConnectTo {
     from_port: Option<u16>,
     /// As written, without brackets; `None` is unchanged.
     to_host: Option<String>,
+    /// The zone of an IPv6 literal.
+    to_zone: Option<String>,
     to_port: Option<u16>,
 }
 
 impl ConnectTo {
     pub(super) fn parse(spec: &str) -> Result<Self, ConnectToFault> {
         let parts = Parts::split(spec)?;
+        let bad = |_| ConnectToFault::BadHost(printable(parts.to_host));
+        let (to_host, to_zone) = zone::split(parts.to_host).map_err(bad)?;
         Ok(Self {
             from_host: host(parts.from_host)?.map(|host| host.to_ascii_lowercase()),
             from_port: optional_port(parts.from_port)?,
-            to_host: host(parts.to_host)?,
+            to_host: host(&to_host)?,
+            to_zone,
             to_port: optional_port(parts.to_port)?,
         })
     }
@@ -38,6 +44,10 @@ impl ConnectTo {
 
     pub(super) fn to_host(&self) -> Option<&str> {
         self.to_host.as_deref()
+    }
+
+    pub(super) fn to_zone(&self) -> Option<&str> {
+        self.to_zone.as_deref()
     }
 
     pub(super) fn to_port(&self) -> Option<u16> {

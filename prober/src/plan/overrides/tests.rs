@@ -122,6 +122,19 @@ fn ipv6_literals_match_however_they_are_spelled() {
 }
 
 #[test]
+fn the_zone_of_an_address_is_kept_apart() {
+    let rules = connect(&["a:80:[fe80::1%eth0]:81", "b::[fe80::2%25eth1]", "c:80:[::1]:81"]);
+    assert_eq!(rules.connect_to("a", 80), ("fe80::1".into(), 81));
+    assert_eq!(rules.connect_to("b", 80), ("fe80::2".into(), 80));
+    let zones = ["a", "b", "c", "d"].map(|host| rules.zone(host, 80));
+    assert_eq!(zones, [Some("eth0"), Some("eth1"), None, None]);
+    for spec in ["a:80:[fe80::1%]:1", "[fe80::1%eth0]:80:a:1", "a:80:[fe80::1%a b]:1"] {
+        let line = parse(&[], &[spec]).unwrap_err().to_string();
+        assert!(line.contains("is not a host name"), "{line}");
+    }
+}
+
+#[test]
 fn a_rule_is_applied_once_and_its_target_may_be_pinned() {
     let rules = parse(&["b:81:10.0.0.1"], &["a:80:b:81", "b:81:c:82"]).unwrap();
     let (host, port) = rules.connect_to("a", 80);
