@@ -227,6 +227,20 @@ fn a_connection_that_ends_after_the_request_is_a_failure_with_its_likely_cause()
 }
 
 #[test]
+fn a_connection_that_ends_long_after_the_request_has_another_cause() {
+    let end: End = |stream| {
+        thread::sleep(Duration::from_millis(1200));
+        drop(stream);
+    };
+    let server = closing_late(&Arc::default(), end);
+    let target = server.target();
+    let load = ["-n", "2", "-c", "1", "--rate", "5", "--reuse", "always"];
+    let row = row(&[&["-t", &target], &load[..]].concat()).1;
+    assert_eq!((&row["answers"], &row["failed"]), (&1.into(), &1.into()), "{row}");
+    assert_eq!(row["failures"][0]["what"], "the connection was closed before an answer", "{row}");
+}
+
+#[test]
 fn a_connection_that_is_too_old_carries_no_further_request() {
     let server = Server::start(|mut stream, _| {
         while !read_head(&stream).is_empty() {

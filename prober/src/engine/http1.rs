@@ -24,6 +24,8 @@ const ROOM: usize = 8_192;
 
 /// A connection without a request for this long may have met the server's keep-alive timeout.
 const IDLE: Duration = Duration::from_millis(100);
+/// A server that closes an idle connection while a request is on the way ends it within a round trip.
+const ROUND_TRIP: Duration = Duration::from_secs(1);
 
 /// An open connection, with the buffers of its current response.
 #[derive(Debug)]
@@ -105,17 +107,17 @@ impl Connection {
     /// before the request: the server closed it while the request was on the way.
     fn after_idling(&self, failure: Failure, sent_at: Instant) -> Failure {
         let idle = self.answered.map(|answered| sent_at.saturating_duration_since(answered));
-        match idle.filter(|idle| *idle >= IDLE) {
-            Some(idle) if failure.kind == FailureKind::Reset && self.buffers.buffer.is_empty() => {
-                let idle = usage::duration::format(Duration::from_millis(idle.as_millis() as u64));
-                let what = format!(
-                    "{}, after {idle} without a request; the server's keep-alive timeout may be that short",
-                    failure.what
-                );
-                Failure { what, ..failure }
-            }
-            _ => failure,
+        let Some(idle) = idle.filter(|idle| *idle >= IDLE) else { return failure };
+        let soon = clock::now().saturating_duration_since(sent_at) < ROUND_TRIP;
+        if failure.kind != FailureKind::Reset || !self.buffers.buffer.is_empty() || !soon {
+            return failure;
         }
+        let idle = usage::duration::format(Duration::from_millis(idle.as_millis() as u64));
+        let what = format!(
+            "{}, after {idle} without a request; the server's keep-alive timeout may be that short",
+            failure.what
+        );
+        Failure { what, ..failure }
     }
 
     async fn send(&mut self, (head, body): (&[u8], Option<&Bytes>)) -> io::Result<()> {
