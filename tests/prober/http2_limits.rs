@@ -390,6 +390,18 @@ fn http2_a_goaway_in_the_middle_fails_only_what_is_not_answered() {
 }
 
 #[test]
+fn http2_a_server_that_takes_no_requests_is_a_failure_and_not_a_loop() {
+    let server = server(|mut peer, _| {
+        peer.write(&[settings(&[]), frame(GOAWAY, 0, 0, &[0, 0, 0, 0, 0, 0, 0, 11])].concat());
+        while peer.read().is_some() {}
+    });
+    let (_, row) = probe(&server, &["-n", "4"]);
+    let (kind, count, what) = failure(&row);
+    assert_eq!((&kind[..], count, &row["connections"]), ("reset", 4, &4.into()), "{row}");
+    assert_eq!(what, "the server closed the connection (GOAWAY ENHANCE_YOUR_CALM)");
+}
+
+#[test]
 fn http2_a_connection_that_ends_while_idle_costs_no_request() {
     // Closes after each answer, without a word.
     let server = server(|mut peer, _| {

@@ -214,8 +214,14 @@ impl SharedConnection {
                 opening.transport.streams_allowed = Some(least.min(allowed));
             }
             *stage = Stage::Stream(allowed);
-            // The connection ends, and the request was not sent: another one carries it.
-            let Ok(entered) = connection.enter().await else { continue };
+            let Ok(entered) = connection.enter().await else {
+                // The connection ends, and the request was not sent: another one carries it, unless
+                // the server ends every connection at once.
+                if kept.get() {
+                    continue;
+                }
+                return Err(connection.refusal());
+            };
             self.connection = Some(connection.clone());
             let request = (&self.slot.request, &self.probe_id[..]);
             let response = entered.exchange(request, &mut self.buffers, stage).await;

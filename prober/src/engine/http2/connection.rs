@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::ops::Deref;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Instant;
 
 use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
@@ -150,20 +150,17 @@ impl Connection {
     /// Sends what can be sent now; `Pending` if something is left.
     pub(super) fn poll_send(&self, cx: &mut Context<'_>) -> Poll<()> {
         let (mut io, mut session) = (self.io.borrow_mut(), self.session.borrow_mut());
-        let mut sent = false;
         while !session.unsent().is_empty() {
-            match Pin::new(&mut *io).poll_write(cx, session.unsent()) {
-                Poll::Pending => return Poll::Pending,
-                Poll::Ready(Ok(0) | Err(_)) => session.cannot_send(),
-                Poll::Ready(Ok(written)) => session.advance(written),
+            match ready!(Pin::new(&mut *io).poll_write(cx, session.unsent())) {
+                Ok(0) | Err(_) => session.cannot_send(),
+                Ok(written) => session.advance(written),
             }
-            sent = true;
+        }
+        // TCP needs no flush. With TLS, what was written may wait to be encrypted and sent.
+        if matches!(*io, Stream::Tls(_)) && ready!(Pin::new(&mut *io).poll_flush(cx)).is_err() {
+            session.cannot_send();
         }
         self.queued.set(false);
-        // TCP needs no flush.
-        if sent && matches!(*io, Stream::Tls(_)) {
-            return Pin::new(&mut *io).poll_flush(cx).map(|_| ());
-        }
         Poll::Ready(())
     }
 
@@ -188,6 +185,11 @@ impl Connection {
     /// Whether the server closed it while no request was under way, and without a word.
     pub(super) fn closed_while_idle(&self) -> bool {
         self.session.borrow().closed_while_idle()
+    }
+
+    /// Why a request cannot start on it.
+    pub(in crate::engine) fn refusal(&self) -> Failure {
+        self.session.borrow().refusal()
     }
 
     /// How many streams the server allows at the same time.

@@ -52,7 +52,7 @@ pub(super) enum Ended {
     /// The server announced the end with this code, and that it does not answer the stream.
     GoAway(ErrorCode),
     Violation(Violation),
-    /// What the server sent first is not a frame of HTTP/2.
+    /// The server speaks something else.
     Foreign(Cow<'static, str>),
 }
 

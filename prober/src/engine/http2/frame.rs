@@ -1,4 +1,4 @@
-//! The frames of HTTP/2 (RFC 9113, 4 and 6) as bytes. Pure.
+//! HTTP/2 frames (RFC 9113, 4 and 6) as bytes. Pure.
 
 use std::fmt;
 

@@ -19,6 +19,7 @@ use super::hpack::Decoder;
 use super::request::{ServerTable, Template};
 use super::stream::Stream;
 use crate::engine::response::{Buffers, MAX_HEAD, Response};
+use crate::tally::outcome::Failure;
 use receive::HeaderBlock;
 
 /// How much a server may send on a connection before prober allows more: so much that no slow
@@ -125,6 +126,15 @@ impl Session {
         self.ended_idle
             && self.goaway.is_none()
             && matches!(self.ended, Some(Ended::Closed | Ended::Io(_)))
+    }
+
+    /// Why no request can start on it, if so.
+    pub(super) fn refusal(&self) -> Failure {
+        match (&self.ended, self.goaway) {
+            (Some(ended), _) => ended.failure(None),
+            (None, Some((_, code))) => Ended::GoAway(code).failure(None),
+            (None, None) => Ended::Closed.failure(None),
+        }
     }
 
     /// Starts a request, for which the gate was entered. Returns the place of its stream.

@@ -277,7 +277,7 @@ impl Session {
             setting::MAX_FRAME_SIZE => {
                 let size = value as usize;
                 if !(FRAME_SIZE..1 << 24).contains(&size) {
-                    let what = format!("{value} bytes are no valid size of a frame");
+                    let what = format!("{value} is not a valid maximum of the size of frames");
                     return Err(Violation::protocol(what));
                 }
                 self.server.frame_size = size;

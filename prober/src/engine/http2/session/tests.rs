@@ -398,7 +398,7 @@ fn what_breaks_the_protocol_ends_the_connection() {
         (a_frame(kind::SETTINGS, flag::ACK, 0, &[0; 6]), 6, "wrong size"),
         (a_frame(kind::SETTINGS, 0, 1, &[]), 1, "for a stream"),
         (a_frame(kind::SETTINGS, 0, 0, &[0, 4, 0xff, 0, 0, 0]), 3, "too large"),
-        (a_frame(kind::SETTINGS, 0, 0, &[0, 5, 0, 0, 0, 1]), 1, "no valid size"),
+        (a_frame(kind::SETTINGS, 0, 0, &[0, 5, 0, 0, 0, 1]), 1, "not a valid maximum"),
         (a_frame(kind::PING, 0, 0, &[0; 7]), 6, "wrong size"),
         (a_frame(kind::PING, 0, 1, &[0; 8]), 1, "for a stream"),
         (a_frame(kind::GOAWAY, 0, 0, &[0; 7]), 6, "wrong size"),
