@@ -3,7 +3,7 @@
 /// The most response headers that are read.
 pub(in crate::engine) const MAX_HEADERS: usize = 128;
 /// The most interim responses before one final response.
-pub(super) const MAX_INTERIM: u16 = 100;
+pub(crate) const MAX_INTERIM: u16 = 100;
 /// The most characters of what came that are quoted.
 const MAX_QUOTED: usize = 60;
 
