@@ -182,7 +182,7 @@ impl Pki {
         match said {
             Ok(_) => assert_eq!(*says, "", "{cert} {flags} {args:?} is accepted"),
             Err(what) => {
-                assert_eq!(what, format!("the TLS handshake failed: {says}"), "{cert} {flags}");
+                assert_eq!(what, *says, "{cert} {flags}");
                 assert!(!what.contains('\n') && !what.contains("Error"), "{what}");
             }
         }
@@ -271,9 +271,8 @@ fn issuers_that_are_missing_or_wrong_are_named() {
     pki.leaf("by-leaf", "good", "");
     let missing = |issuer: &str| {
         format!(
-            "the server's certificate was issued by '{issuer}', which is neither trusted nor \
-             sent by the server; name the root with --cacert, or let the server send its \
-             intermediate certificates"
+            "unknown issuer '{issuer}' of the server's certificate; name the root with --cacert, or \
+             let the server send its intermediate certificates"
         )
     };
     let unknown = &["--cacert", "other.pem"];
@@ -284,16 +283,16 @@ fn issuers_that_are_missing_or_wrong_are_named() {
     pki.check(&shown(
         "self",
         ROOT,
-        "the server's certificate is self-signed ('my-server') and not trusted; trust it with \
-         --cacert, or verify nothing with -k",
+        "the self-signed certificate 'my-server' is not trusted; trust it with --cacert, or verify \
+         nothing with -k",
     ));
     pki.check(&Case {
         flags: "-cert_chain root.pem",
         ..shown(
             "good",
             &[],
-            "the server's certificate leads to the root 'Test-Root', which is not trusted; if it \
-             is the right one, name it with --cacert",
+            "unknown root 'Test-Root' of the server's certificate; if it is the right one, name it \
+             with --cacert",
         )
     });
     pki.check(&shown(
@@ -317,25 +316,21 @@ fn certificates_that_do_not_fit_are_told_with_the_remedy() {
     pki.signed("common", "root", "/CN=c.test", "-extfile no-names.ext", EC);
     pki.signed("nobody", "root", "/O=org", "-extfile no-names.ext", EC);
     for (cert, args, names) in [
-        ("good", ROOT, "leaf.test', the host of the URL, only for localhost, 127.0.0.1"),
-        (
-            "self",
-            &["--cacert", "self.pem"],
-            "leaf.test', the host of the URL, only for a.test, *.b.test, 192.0.2.1",
-        ),
-        ("common", ROOT, "leaf.test', the host of the URL, only for c.test"),
+        ("good", ROOT, "localhost, 127.0.0.1"),
+        ("self", &["--cacert", "self.pem"], "a.test, *.b.test, 192.0.2.1"),
+        ("common", ROOT, "c.test"),
     ] {
         let says = format!(
-            "the server's certificate is not valid for '{names}; use one of these names \
-             (--connect-to leads it elsewhere)"
+            "the certificate is for {names}, not for 'leaf.test', the host of the URL; use a name \
+             that it has (--connect-to leads it elsewhere)"
         );
         pki.check(&Case { host: "leaf.test", ..shown(cert, args, &says) });
     }
     pki.check(&shown(
         "nobody",
         ROOT,
-        "the server's certificate is not valid for 'localhost', the host of the URL: it names no \
-         host; have it issued with this name",
+        "the certificate names no host, and not 'localhost', the host of the URL; have it issued \
+         with this name",
     ));
     // A workload's certificate in a mesh.
     pki.put("spiffe.ext", "subjectAltName=URI:spiffe://cluster.local/ns/a/sa/b\n");
@@ -343,8 +338,8 @@ fn certificates_that_do_not_fit_are_told_with_the_remedy() {
     pki.check(&shown(
         "spiffe",
         ROOT,
-        "the server's certificate is not valid for 'localhost', the host of the URL: it names no \
-         host but spiffe://cluster.local/ns/a/sa/b; have it issued with this name",
+        "the certificate names no host but spiffe://cluster.local/ns/a/sa/b, and not 'localhost', \
+         the host of the URL; have it issued with this name",
     ));
     pki.leaf("client", "root", "extendedKeyUsage=clientAuth\n");
     pki.check(&shown(
@@ -432,30 +427,22 @@ fn times_that_do_not_fit_are_told_as_dates() {
     dated(&pki, "new", [2080, 2090], valid);
     dated(&pki, "old-root", valid, [2020, 2021]);
     for (cert, before, after) in [
-        (
-            "old",
-            "the server's certificate expired on 2021-01-02 00:00 UTC; renew it (this machine's \
-             date is ",
-            ")",
-        ),
+        ("old", "the server's certificate expired on 2021-01-02 (today is ", "); renew it"),
         (
             "new",
-            "the server's certificate is not valid before 2080-01-02 00:00 UTC; check the clocks \
-             (this machine's date is ",
-            ")",
+            "the server's certificate is not valid before 2080-01-02 (today is ",
+            "); check the clocks",
         ),
         (
             "old-root",
-            "the issuer's certificate 'Dated-CA' expired on 2021-01-02 00:00 UTC; renew it (this \
-             machine's date is ",
-            ")",
+            "the issuer's certificate 'Dated-CA' expired on 2021-01-02 (today is ",
+            "); renew it",
         ),
     ] {
         let server = pki.serve(cert, "");
         let target = server.target("localhost");
         let ca = pki.text(&format!("{cert}-ca.pem"));
         let what = prober(&target, &["--cacert", &ca]).expect_err("the time is wrong");
-        let what = what.strip_prefix("the TLS handshake failed: ").expect("a beginning");
         let date = what.strip_prefix(before).and_then(|rest| rest.strip_suffix(after));
         let date = date.unwrap_or_else(|| panic!("{cert}: {what}"));
         assert!(date.len() == 10 && date.starts_with("20"), "{what}");
@@ -489,7 +476,7 @@ fn versions_and_suites_that_are_not_in_common_are_named() {
         let server = pki.serve("rsa", flags);
         let args = [args, &["--cacert", &root]].concat();
         let what = prober(&server.target("localhost"), &args).expect_err(flags);
-        assert_eq!(what, format!("the TLS handshake failed: {says}"), "{flags}");
+        assert_eq!(what, says, "{flags}");
     }
     // A server that chooses a version that was not offered.
     let server = Server::start(|mut stream, _| {
@@ -502,7 +489,7 @@ fn versions_and_suites_that_are_not_in_common_are_named() {
     let what = all_fail("tls", &["-k", "-t", &format!("https://{}", server.target())]);
     assert_eq!(
         what,
-        "the TLS handshake failed: the server chose TLS 1.0; prober has no older version, so \
+        "the server chose TLS 1.0; prober has no older version, so \
          enable TLS 1.2 on the server"
     );
 }
@@ -537,7 +524,7 @@ fn servers_without_tls_are_quoted() {
             servers::linger(&stream);
         });
         let what = all_fail("tls", &["-k", "-t", &format!("https://{}", server.target())]);
-        assert_eq!(what, format!("the TLS handshake failed: the server {says}"));
+        assert_eq!(what, format!("the server {says}"));
     }
 }
 
@@ -600,7 +587,7 @@ fn insecure_verifies_nothing_at_all() {
         });
         let (target, root) = (format!("https://{}", server.target()), pki.text("root.pem"));
         let what = all_fail("tls", &["-t", &target, "--cacert", &root]);
-        assert_eq!(what, format!("the TLS handshake failed: {says}"));
+        assert_eq!(what, says);
         for version in ["1.2", "1.3"] {
             let (code, row) = row(&["-t", &target, "-n", "2", "-k", "--tls-max", version]);
             assert_eq!((code, &row["answers"]), (0, &2.into()), "{row}");

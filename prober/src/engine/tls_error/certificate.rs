@@ -9,18 +9,18 @@ pub(in crate::engine) enum CertificateProblem {
     #[error("the server's certificate cannot be read as X.509; have it issued again")]
     Unreadable,
     #[error(
-        "the server's certificate is self-signed ('{subject}') and not trusted; trust it with \
-         --cacert, or verify nothing with -k"
+        "the self-signed certificate '{subject}' is not trusted; trust it with --cacert, or verify \
+         nothing with -k"
     )]
     SelfSigned { subject: String },
     #[error(
-        "{which} was issued by '{issuer}', which is neither trusted nor sent by the server; \
-         name the root with --cacert, or let the server send its intermediate certificates"
+        "unknown issuer '{issuer}' of {which}; name the root with --cacert, or let the server send \
+         its intermediate certificates"
     )]
     UnknownIssuer { which: String, issuer: String },
     #[error(
-        "the server's certificate leads to the root '{root}', which is not trusted; if it is \
-         the right one, name it with --cacert"
+        "unknown root '{root}' of the server's certificate; if it is the right one, name it with \
+         --cacert"
     )]
     UntrustedRoot { root: String },
     #[error(
@@ -28,20 +28,18 @@ pub(in crate::engine) enum CertificateProblem {
          give the issuer's present certificate"
     )]
     OtherKey { which: String, issuer: String },
-    #[error("{which} expired on {at}; renew it (this machine's date is {today})")]
+    #[error("{which} expired on {at} (today is {today}); renew it")]
     Expired { which: String, at: String, today: String },
-    #[error(
-        "{which} is not valid before {from}; check the clocks (this machine's date is {today})"
-    )]
+    #[error("{which} is not valid before {from} (today is {today}); check the clocks")]
     NotYetValid { which: String, from: String, today: String },
     #[error(
-        "the server's certificate is not valid for '{wanted}', the host of the URL, only for \
-         {names}; use one of these names (--connect-to leads it elsewhere)"
+        "the certificate is for {names}, not for '{wanted}', the host of the URL; use a name that it \
+         has (--connect-to leads it elsewhere)"
     )]
     WrongName { names: String, wanted: String },
     #[error(
-        "the server's certificate is not valid for '{wanted}', the host of the URL: it names no \
-         host{other}; have it issued with this name"
+        "the certificate names no host{other}, and not '{wanted}', the host of the URL; have it \
+         issued with this name"
     )]
     NoName { wanted: String, other: String },
     #[error("{which} is signed with {algorithm}, which is not safe; have it issued with SHA-256")]

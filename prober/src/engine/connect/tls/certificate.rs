@@ -4,11 +4,10 @@ use std::net::IpAddr;
 use std::time::SystemTime;
 
 use time::OffsetDateTime;
+use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 use tokio_rustls::rustls::pki_types::ServerName;
-use x509_parser::prelude::{
-    ASN1Time, FromDer as _, GeneralName, X509Certificate, X509Name, X509Version,
-};
+use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate, X509Name, X509Version};
 
 use crate::engine::tls_error::CertificateProblem;
 
@@ -64,18 +63,24 @@ pub(super) fn validity(
         return Ok(());
     }
     let limit = if early { validity.not_before } else { validity.not_after };
-    Err((early, instant(&limit), day(now)))
-}
-
-fn instant(time: &ASN1Time) -> String {
-    let form = format_description!("[year]-[month]-[day] [hour]:[minute] UTC");
-    time.to_datetime().format(form).unwrap_or_default()
+    let (limit, today) = (limit.timestamp(), day(now));
+    let on = day(limit);
+    // On the day itself, the time matters.
+    let on = if on == today { format!("{on} {} UTC", time_of_day(limit)) } else { on };
+    Err((early, on, today))
 }
 
 fn day(seconds: i64) -> String {
-    let form = format_description!("[year]-[month]-[day]");
-    let day = OffsetDateTime::from_unix_timestamp(seconds).ok();
-    day.and_then(|day| day.format(form).ok()).unwrap_or_default()
+    written(seconds, format_description!("[year]-[month]-[day]"))
+}
+
+fn time_of_day(seconds: i64) -> String {
+    written(seconds, format_description!("[hour]:[minute]"))
+}
+
+fn written(seconds: i64, form: &[BorrowedFormatItem<'_>]) -> String {
+    let time = OffsetDateTime::from_unix_timestamp(seconds).ok();
+    time.and_then(|time| time.format(form).ok()).unwrap_or_default()
 }
 
 /// Whether the certificate may issue others; the rules are those of OpenSSL.

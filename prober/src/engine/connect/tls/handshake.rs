@@ -49,7 +49,7 @@ impl Client {
     pub(in crate::engine) fn failure(&self, error: &io::Error, bytes: &[u8], host: &str) -> String {
         let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
         let greeting = Greeting::of(bytes);
-        let why = match (&greeting, tls) {
+        match (&greeting, tls) {
             (Greeting::Other(text), Some(Error::InvalidMessage(_)) | None) => {
                 not_tls(text.as_deref())
             }
@@ -64,8 +64,7 @@ impl Client {
             }
             (_, Some(tls)) => tls_error::words(tls),
             (_, None) => self.ended(error, &greeting, host),
-        };
-        format!("the TLS handshake failed: {why}")
+        }
     }
 
     fn offered(&self) -> &'static str {
@@ -124,7 +123,7 @@ impl Client {
     fn ended(&self, error: &io::Error, greeting: &Greeting, host: &str) -> String {
         // What arrives first is chance: the server's end, or a reset because it did not read all.
         let (Kind::UnexpectedEof | Kind::ConnectionReset | Kind::BrokenPipe) = error.kind() else {
-            return usage::system_error(error);
+            return format!("the TLS handshake failed: {}", usage::system_error(error));
         };
         let how = "the server closed the connection";
         match (greeting, self.hint()) {
@@ -132,7 +131,7 @@ impl Client {
                 "{how} without an answer; it may not speak TLS on this port, or not serve '{host}'"
             ),
             (_, Some(hint)) => format!("{how}; {hint}"),
-            _ => format!("{how} in the middle of it"),
+            _ => format!("{how} in the middle of the TLS handshake"),
         }
     }
 }
