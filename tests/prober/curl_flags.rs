@@ -367,7 +367,7 @@ const DIFFERENCES: &[(&str, Check)] = &[
         let to = format!("::[::1%25lo]:{}", both.recorder.server.port());
         assert_eq!(both.curl(&["--connect-to", &to]).0.code, 6);
         let (said, _) = both.prober(&["--connect-to", &to]);
-        assert!(said.code == 1 && said.stdout.contains("[::1]"), "it connects: {said:?}");
+        assert!(said.code == 1 && said.stdout.contains("[::1%"), "it connects: {said:?}");
     }),
     ("a zone that does not exist here", |both| {
         let (said, _) = both.curl(&["http://[::1%25nope]:1/"]);
@@ -388,6 +388,22 @@ const DIFFERENCES: &[(&str, Check)] = &[
     }),
 ];
 
+/// The rows after them, which the tests of their topics show: the file and the function.
+#[rustfmt::skip]
+const ELSEWHERE: &[(&str, &str, &str)] = &[
+    ("`http:/host`, `http:///host`, `http//host`", "urls_vs_curl", "a_target_with_a_slash_too_few_or_too_many_is_refused_with_the_right_form"),
+    ("`{a,b}` and `[1-9]` in a URL", "urls_vs_curl", "a_path_is_sent_as_curl_sends_it"),
+    ("a path with `<` or `>`, over HTTP/2", "urls_vs_curl", "a_target_with_a_slash_too_few_or_too_many_is_refused_with_the_right_form"),
+    ("`-H 'Host:' -H 'Host: a' -H 'Host: b'`", "urls_vs_curl", "headers_are_sent_as_curl_sends_them"),
+    ("`--cert FILE:PASSWORD`", "tls_client", "a_pass_phrase_is_never_printed"),
+    ("a key with PBE-SHA1-3DES or Camellia", "tls_client", "files_that_do_not_fit_are_refused"),
+    ("`--tls-max 1.0`, `1.1`", "tls_words", "versions_and_suites_that_are_not_in_common_are_named"),
+    ("CBC suites, RSA key exchange", "tls_words", "versions_and_suites_that_are_not_in_common_are_named"),
+    ("name constraints with an X.509 v1 certificate, a CA as server, or more than 6 issuers", "tls_words", "what_issuers_allow_is_obeyed"),
+    ("a fresh connection after another one", "tls_session", "sessions_are_resumed_only_if_asked_and_each_handshake_is_counted"),
+    ("an address that did not accept", "eyeballs", "a_silent_address_costs_the_first_connections_a_quarter_of_a_second_and_others_nothing"),
+];
+
 /// The rows of a table under this heading: their cells.
 fn table(heading: &str) -> Vec<Vec<String>> {
     let text = std::fs::read_to_string(harness::workspace().join("docs/curl.md")).expect("a page");
@@ -402,8 +418,14 @@ fn table(heading: &str) -> Vec<Vec<String>> {
 #[test]
 fn each_difference_in_the_documentation_is_one() {
     let documented: Vec<_> = table("Differences").into_iter().map(|row| row[0].clone()).collect();
-    let tested: Vec<_> = DIFFERENCES.iter().map(|(name, _)| (*name).to_owned()).collect();
+    let elsewhere = ELSEWHERE.iter().map(|(name, ..)| *name);
+    let tested: Vec<_> = DIFFERENCES.iter().map(|(name, _)| *name).chain(elsewhere).collect();
     assert_eq!(documented, tested, "each row of the page has a test, in this order");
+    for (name, file, function) in ELSEWHERE {
+        let path = harness::workspace().join(format!("tests/prober/{file}.rs"));
+        let text = std::fs::read_to_string(path).expect("a file of tests");
+        assert!(text.contains(&format!("#[test]\nfn {function}()")), "{name}: {file}: {function}");
+    }
     let both = Both::new();
     for (name, check) in DIFFERENCES {
         println!("{name}");
