@@ -141,7 +141,8 @@ fn faults_a_reset_at_any_moment_is_told_with_its_moment() {
     });
     let target = format!("https://{}/", server.target());
     let what = all_fail("tls", &["-t", &target, "-k"]);
-    assert!(what.to_lowercase().contains("reset"), "{what}");
+    // Whether its end or its reset arrives first is chance, so that both have one text.
+    assert!(what.contains("closed the connection without an answer"), "{what}");
 }
 
 #[test]
