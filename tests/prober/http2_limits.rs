@@ -297,13 +297,17 @@ fn http2_pings_are_answered() {
 
 #[test]
 fn http2_large_bodies_keep_to_the_windows_both_ways() {
-    let body = "b".repeat(65_000);
+    // As long as --data may be; the windows are far smaller.
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    let body = vec![b'b'; 1 << 20];
+    std::fs::write(file.path(), &body).expect("it can be written");
+    let data = format!("@{}", file.path().display());
     let answered = Arc::new(AtomicU32::new(0));
     let whole = Arc::clone(&answered);
     let length = body.len();
-    // The client may send 1,000 bytes of a body, then it gets room for a few more again and again.
+    // The client may send 9,000 bytes of a body, then it gets room for a few more again and again.
     let server = server(move |mut peer, _| {
-        peer.write(&settings(&[(INITIAL_WINDOW, 1_000)]));
+        peer.write(&settings(&[(INITIAL_WINDOW, 9_000)]));
         let mut bodies = std::collections::HashMap::<u32, usize>::new();
         while let Some(request) = peer.read() {
             if request.kind != DATA {
@@ -322,7 +326,7 @@ fn http2_large_bodies_keep_to_the_windows_both_ways() {
             }
         }
     });
-    let flags = ["-n", "8", "--streams", "4", "--data", &body, "--max-body", "300000"];
+    let flags = ["-n", "8", "--streams", "4", "--data-binary", &data, "--max-body", "300000"];
     let (code, row) = probe(&server, &flags);
     assert_eq!((code, &row["answers"]), (0, &8.into()), "{row}");
     assert_eq!(answered.load(Ordering::SeqCst), 8, "each body came whole");
