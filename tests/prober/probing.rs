@@ -153,7 +153,10 @@ fn a_body_goes_out_as_curl_sends_it() {
     }
     let accepted = server.accepted();
     refused(&["-t", &target, "--data", "@/nonexistent"], &["cannot read --data @/nonexistent"]);
-    refused(&["-t", &target, "--data", "@/dev/zero"], &["--data @/dev/zero: the file is too long", "at most 1 MiB"]);
+    refused(
+        &["-t", &target, "--data", "@/dev/zero"],
+        &["--data @/dev/zero: the file is too long", "at most 1 MiB"],
+    );
     refused(&["-t", &target, "--data", "x", "--grpc"], &["--data", "--grpc"]);
     assert_eq!(server.accepted(), accepted, "what is refused sends nothing");
 }

@@ -14,6 +14,8 @@ pub(super) struct Gate {
     open: Cell<u32>,
     closed: Cell<bool>,
     waiting: RefCell<VecDeque<Rc<Waiter>>>,
+    /// Those whose turn came, but who have not noticed yet; their streams count as open.
+    admitted: RefCell<VecDeque<Rc<Waiter>>>,
 }
 
 /// A lane that waits.
@@ -35,6 +37,7 @@ impl Gate {
             open: Cell::default(),
             closed: Cell::default(),
             waiting: RefCell::default(),
+            admitted: RefCell::default(),
         }
     }
 
@@ -75,6 +78,7 @@ impl Gate {
                 return Poll::Ready(Err(Closed));
             }
             if turn.waiter.granted.get() {
+                self.admitted.borrow_mut().retain(|waiter| !Rc::ptr_eq(waiter, &turn.waiter));
                 turn.taken = true;
                 return Poll::Ready(Ok(()));
             }
@@ -90,9 +94,16 @@ impl Gate {
         self.admit();
     }
 
-    /// The server allows so many streams from now on.
+    /// The server allows so many streams from now on. If those are fewer, the lanes that were admitted
+    /// last and have not opened their stream wait again, in front of the others.
     pub(super) fn set_limit(&self, limit: u32) {
         self.limit.set(limit);
+        while self.open.get() > limit {
+            let Some(last) = self.admitted.borrow_mut().pop_back() else { break };
+            last.granted.set(false);
+            self.open.set(self.open.get() - 1);
+            self.waiting.borrow_mut().push_front(last);
+        }
         self.admit();
     }
 
@@ -109,6 +120,7 @@ impl Gate {
             self.open.set(self.open.get() + 1);
             next.granted.set(true);
             next.wake();
+            self.admitted.borrow_mut().push_back(next);
         }
     }
 }
@@ -134,7 +146,12 @@ impl Drop for Turn<'_> {
         match (self.taken, self.waiter.granted.get()) {
             (true, _) => {}
             // Its turn came, but the lane went away before it noticed.
-            (false, true) => self.gate.leave(),
+            (false, true) => {
+                let mut admitted = self.gate.admitted.borrow_mut();
+                admitted.retain(|waiter| !Rc::ptr_eq(waiter, &self.waiter));
+                drop(admitted);
+                self.gate.leave();
+            }
             (false, false) => {
                 let mut waiting = self.gate.waiting.borrow_mut();
                 waiting.retain(|waiter| !Rc::ptr_eq(waiter, &self.waiter));
@@ -173,6 +190,28 @@ mod tests {
         gate.leave();
         gate.leave();
         assert_eq!((gate.open(), gate.enter_now()), (0, Ok(false)), "none is allowed");
+    }
+
+    /// The end of streams and a lower limit may come in one read, before a lane is polled.
+    #[test]
+    fn a_lower_limit_holds_for_lanes_that_have_not_noticed_their_turn() {
+        let gate = Gate::new();
+        gate.set_limit(3);
+        (0..3).for_each(|_| assert_eq!(gate.enter_now(), Ok(true)));
+        let (mut first, mut second, mut third) =
+            (pin!(gate.enter()), pin!(gate.enter()), pin!(gate.enter()));
+        assert!(poll(first.as_mut()).is_pending() && poll(second.as_mut()).is_pending());
+        assert!(poll(third.as_mut()).is_pending());
+        (0..3).for_each(|_| gate.leave());
+        gate.set_limit(1);
+        assert!(poll(third.as_mut()).is_pending() && poll(second.as_mut()).is_pending());
+        assert_eq!((poll(first.as_mut()), gate.open()), (Poll::Ready(Ok(())), 1));
+        gate.leave();
+        assert!(poll(third.as_mut()).is_pending(), "the second was before it");
+        assert_eq!(poll(second.as_mut()), Poll::Ready(Ok(())));
+        gate.set_limit(2);
+        assert_eq!((poll(third.as_mut()), gate.open()), (Poll::Ready(Ok(())), 2));
+        assert!(gate.admitted.borrow().is_empty() && gate.waiting.borrow().is_empty());
     }
 
     #[test]
