@@ -27,6 +27,7 @@ use crate::tally::outcome::{Failure, FailureKind};
 pub(super) use dead::DeadAddresses;
 use dial::Dial;
 pub(crate) use dial::of_target;
+pub(super) use idle::Quiet;
 pub(super) use local::{LocalEnd, LocalError};
 pub(super) use opening::Opening;
 use tls::{Client, FirstBytes};

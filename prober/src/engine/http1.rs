@@ -9,9 +9,10 @@ use std::time::{Duration, Instant};
 
 use bytes::{Buf as _, Bytes};
 use tokio::io::{AsyncReadExt as _, AsyncWrite as _, AsyncWriteExt as _};
+use tokio::time::timeout;
 
 use crate::clock;
-use crate::engine::connect::Stream;
+use crate::engine::connect::{Quiet, Stream};
 use crate::engine::response::{Buffers, EchoNumbers, MAX_HEAD, Response, Stage, broken};
 use crate::engine::wire::{Chunks, Ending, Head, WireError};
 use crate::tally::outcome::{Failure, FailureKind};
@@ -19,6 +20,9 @@ use crate::tally::outcome::{Failure, FailureKind};
 /// A longer body is sent while the response is read: it may not fit into the buffers between client and
 /// server, and the server may answer before it has read it.
 const AT_ONCE: usize = 65_536;
+/// How long the rest of a line may take that is wrong already.
+const REST_OF_LINE: Duration = Duration::from_millis(100);
+
 /// The size by which the buffer grows; a read has at least half of it.
 const ROOM: usize = 8_192;
 
@@ -88,9 +92,9 @@ impl Connection {
         let keep_alive = head.keep_alive && !body.cut && !body.surplus && self.unsent.is_none();
         let first_byte = first_byte.saturating_duration_since(sent_at);
         let repeated = self.numbers.repeated(&head, &self.buffers.buffer);
-        let (body, cut) = (body.length, body.cut);
+        let (body, cut, surplus) = (body.length, body.cut, body.surplus && head.status != 101);
         let interim = head.interim.into();
-        Ok(Response { head, body, cut, repeated, interim, first_byte, end, keep_alive })
+        Ok(Response { head, body, cut, repeated, interim, surplus, first_byte, end, keep_alive })
     }
 
     #[must_use]
@@ -98,9 +102,9 @@ impl Connection {
         &self.buffers
     }
 
-    /// Whether it can carry no further request; see [`Stream::has_ended`].
-    pub(super) async fn has_ended(&mut self) -> bool {
-        self.stream.has_ended().await
+    /// Whether it can carry a further request; see [`Stream::between_requests`].
+    pub(super) async fn between_requests(&mut self) -> Quiet {
+        self.stream.between_requests().await
     }
 
     /// Names the likely cause of a connection that ended without a byte of the answer, if it was idle
@@ -165,21 +169,44 @@ impl Connection {
     async fn head(&mut self, to_head: bool) -> Result<(Head, Instant), Failure> {
         let mut first_byte = None;
         loop {
-            let read = self.more().await.map_err(|error| broken(&error, None))?;
+            let read = self.more().await.map_err(|error| self.in_head(broken(&error, None)))?;
             let now = *first_byte.get_or_insert_with(clock::now);
             if read == 0 {
-                return Err(closed(None));
+                return Err(self.in_head(closed(None)));
             }
-            let head = Head::read_unfolding(&mut self.buffers.buffer, to_head);
-            match head.map_err(|error| other_protocol(&self.buffers.buffer, &error))? {
-                Some(head) => return Ok((head, now)),
-                None if self.buffers.buffer.len() > MAX_HEAD => {
-                    let what = format!("the response headers are larger than {MAX_HEAD} bytes");
-                    return Err(Failure::new(FailureKind::Protocol, what));
+            let head = loop {
+                match Head::read_unfolding(&mut self.buffers.buffer, to_head) {
+                    Ok(head) => break head,
+                    Err(_) if self.more_of_the_line().await => {}
+                    Err(error) => return Err(other_protocol(&self.buffers.buffer, &error)),
                 }
-                None => {}
+            };
+            let length = head.as_ref().map_or(self.buffers.buffer.len(), |head| head.length);
+            if length > MAX_HEAD {
+                let what = format!("the response headers are larger than {MAX_HEAD} bytes");
+                return Err(Failure::new(FailureKind::Protocol, what));
+            }
+            if let Some(head) = head {
+                return Ok((head, now));
             }
         }
+    }
+
+    /// Whether more came, within a short time, of a line that is wrong already: half of it would say
+    /// something false about the cause.
+    async fn more_of_the_line(&mut self) -> bool {
+        let buffer = &self.buffers.buffer;
+        let cut = buffer.last() != Some(&b'\n') && buffer.len() < MAX_HEAD;
+        cut && matches!(timeout(REST_OF_LINE, self.more()).await, Ok(Ok(1..)))
+    }
+
+    /// The failure of a connection that ended in the head, if some of it had come.
+    fn in_head(&self, failure: Failure) -> Failure {
+        let place = match self.buffers.buffer.len() {
+            0 => return failure,
+            read => format!("in the response headers, after {read} bytes"),
+        };
+        Failure { what: failure.what.replace("before an answer", &place), ..failure }
     }
 
     async fn body(&mut self, head: &Head, limit: usize) -> Result<Body, Failure> {

@@ -12,7 +12,7 @@ use http::Method;
 
 use crate::clock;
 use crate::engine::answer::ResponseReader;
-use crate::engine::connect::{self, ConnectWith, DeadAddresses, LocalEnd, Opening, tls};
+use crate::engine::connect::{self, ConnectWith, DeadAddresses, LocalEnd, Opening, Quiet, tls};
 use crate::engine::deadlines::{Deadline, Rung};
 use crate::engine::http1::Connection;
 use crate::engine::http2::{ConnectionSlot, Driver, Lease, Taken};
@@ -179,10 +179,14 @@ impl OwnConnection {
         let age = now.saturating_duration_since(connection.opened);
         if lifetime.is_some_and(|most| age >= most) {
             self.connection = None;
-        } else if connection.has_ended().await {
-            self.connection = None;
-            opening.transport.closed_while_idle = 1;
+            return;
         }
+        match connection.between_requests().await {
+            Quiet::Yes => return,
+            Quiet::Ended => opening.transport.closed_while_idle = 1,
+            Quiet::Unasked => opening.transport.unasked = 1,
+        }
+        self.connection = None;
     }
 
     fn settle(&mut self, keep: bool) {
@@ -209,10 +213,7 @@ impl SharedConnection {
             let connection = self.take(sender, sequence, opening, stage, kept).await?;
             self.remote = connection.remote;
             let allowed = u64::from(connection.streams_allowed());
-            if allowed < sender.plan.streams {
-                let least = opening.transport.streams_allowed.unwrap_or(allowed);
-                opening.transport.streams_allowed = Some(least.min(allowed));
-            }
+            opening.transport.allows(allowed, sender.plan.streams);
             *stage = Stage::Stream(allowed);
             let Ok(entered) = connection.enter().await else {
                 // The connection ends, and the request was not sent: another one carries it, unless
@@ -222,6 +223,8 @@ impl SharedConnection {
                 }
                 return Err(connection.refusal());
             };
+            // It may have waited for a higher limit.
+            opening.transport.allows(connection.streams_allowed().into(), sender.plan.streams);
             self.connection = Some(connection.clone());
             let request = (&self.slot.request, &self.probe_id[..]);
             let response = entered.exchange(request, &mut self.buffers, stage).await;
@@ -294,7 +297,7 @@ impl Sender<'_> {
         let exchanged = self.exchange(lane, due_request, &mut opening, &kept).await?;
         let end = exchanged.as_ref().map_or_else(|_| clock::now(), |response| response.end);
         let Opening { dns, connect, tls, passed_over, remote, mut transport, .. } = opening;
-        transport.interim += exchanged.as_ref().map_or(0, |response| response.interim);
+        exchanged.iter().for_each(|response| response.note(&mut transport));
         let remote = match (&mut lane.carrier, remote) {
             (Carrier::Own(own), _) if kept.get() => own.remote,
             (Carrier::Own(own), remote) => {

@@ -10,6 +10,7 @@ use tokio_rustls::rustls;
 
 use super::tls_error;
 use super::wire::{Ending, Field, Head};
+use crate::tally::Transport;
 use crate::tally::outcome::{Failure, FailureKind};
 
 /// The longest response head that is read, in bytes.
@@ -87,12 +88,22 @@ pub(super) struct Response {
     pub repeated: bool,
     /// How many interim (1xx) responses came before it.
     pub interim: u64,
+    /// Whether it was followed by bytes that belong to no response.
+    pub surplus: bool,
     /// From the sending of the request to the first byte of the response.
     pub first_byte: Duration,
     /// When the last byte arrived.
     pub end: Instant,
     /// Whether another request may follow on the connection.
     pub keep_alive: bool,
+}
+
+impl Response {
+    /// Notes what the connection did beside it.
+    pub(super) fn note(&self, transport: &mut Transport) {
+        transport.interim += self.interim;
+        transport.unasked += u64::from(self.surplus);
+    }
 }
 
 /// How many responses of a connection are remembered: a cache has few copies, and proxies mix a few

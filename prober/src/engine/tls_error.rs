@@ -36,7 +36,7 @@ pub(super) fn words(error: &Error) -> String {
         | Error::InappropriateHandshakeMessage { .. } => {
             "the server breaks the rules of the TLS protocol".to_owned()
         }
-        _ => "the TLS library refuses to continue".to_owned(),
+        _ => "TLS cannot continue".to_owned(),
     }
 }
 

@@ -24,8 +24,9 @@ pub enum TargetError {
     #[error("target '{target}' does not begin with [http[s]://]HOST; write {right}")]
     Start { target: String, right: String },
     /// Reports repeat the target.
-    #[error("target '{0}' has credentials in it; send them with -H 'Authorization: …'")]
-    Credentials(String),
+    /// Not printed: it is secret.
+    #[error("the target has credentials in it; send them with -H 'Authorization: …'")]
+    Credentials,
     #[error("target '{0}' has a wrong port; write a number from 1 to 65535")]
     Port(String),
     /// The library for HTTP/2 refuses it.
@@ -80,7 +81,7 @@ impl Target {
             other => not_a_url(given, not_a_host(other)),
         })?;
         if !url.username().is_empty() || url.password().is_some() {
-            return Err(TargetError::Credentials(given.to_owned()));
+            return Err(TargetError::Credentials);
         }
         let path::SentPath { path, shortened } = path::sent(path, path_as_is);
         let target = Self::from_url(given, &url)?;

@@ -45,6 +45,7 @@ pub(crate) fn matrix() -> Report {
     over.transport = Transport {
         closed_while_idle: 1,
         interim: 2,
+        unasked: 6,
         tls_full: 3,
         tls_resumed: 4,
         streams_allowed: Some(5),

@@ -6,7 +6,7 @@ use crate::units::count;
 /// One line for each thing that happened.
 #[must_use]
 pub(super) fn lines(transport: &Transport) -> Vec<String> {
-    let Transport { closed_while_idle, interim, tls_full, tls_resumed, .. } = *transport;
+    let Transport { closed_while_idle, interim, unasked, tls_full, tls_resumed, .. } = *transport;
     let Transport { over_ipv6, over_ipv4, streams_allowed, .. } = *transport;
     let families = (over_ipv6 + over_ipv4 > 0).then(|| {
         let used = match (over_ipv6, over_ipv4) {
@@ -23,12 +23,16 @@ pub(super) fn lines(transport: &Transport) -> Vec<String> {
         let kept = count(closed_while_idle, "kept connection");
         format!("the server closed {kept} between requests; the next request took a fresh one")
     });
+    let unasked = (unasked > 0).then(|| {
+        let kept = count(unasked, "connection");
+        format!("the server sent bytes that no request asked for on {kept}, not used again")
+    });
     let interim = (interim > 0).then(|| count(interim, "interim (1xx) response"));
     let handshakes = (tls_full + tls_resumed > 0).then(|| {
         let handshakes = count(tls_full + tls_resumed, "TLS handshake");
         format!("{handshakes}: {tls_full} full, {tls_resumed} resumed")
     });
-    [families, allowed, idle, interim, handshakes].into_iter().flatten().collect()
+    [families, allowed, idle, unasked, interim, handshakes].into_iter().flatten().collect()
 }
 
 #[cfg(test)]
@@ -41,6 +45,7 @@ mod tests {
         let one = Transport {
             closed_while_idle: 1,
             interim: 1,
+            unasked: 2,
             tls_full: 1,
             tls_resumed: 0,
             streams_allowed: Some(1),
@@ -53,6 +58,7 @@ mod tests {
                 "the target has IPv6 and IPv4 addresses; 1 connection used IPv6, 2 IPv4",
                 "the server allows 1 stream at once, fewer than --streams",
                 "the server closed 1 kept connection between requests; the next request took a fresh one",
+                "the server sent bytes that no request asked for on 2 connections, not used again",
                 "1 interim (1xx) response",
                 "1 TLS handshake: 1 full, 0 resumed",
             ]

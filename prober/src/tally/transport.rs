@@ -13,6 +13,10 @@ pub struct Transport {
     /// Interim (1xx) responses that came before final ones.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub interim: u64,
+    /// Kept connections that were not used again, because the server had sent bytes that no request
+    /// asked for.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub unasked: u64,
     /// TLS handshakes that agreed on new keys.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub tls_full: u64,
@@ -35,11 +39,18 @@ impl Transport {
     pub fn merge(&mut self, other: Self) {
         self.closed_while_idle += other.closed_while_idle;
         self.interim += other.interim;
+        self.unasked += other.unasked;
         self.tls_full += other.tls_full;
         self.tls_resumed += other.tls_resumed;
         self.over_ipv6 += other.over_ipv6;
         self.over_ipv4 += other.over_ipv4;
         self.streams_allowed = self.streams_allowed.into_iter().chain(other.streams_allowed).min();
+    }
+
+    /// Notes that a server allows so many streams at the same time, where `wanted` were to be used. What
+    /// it allowed the same request before does not count any more.
+    pub fn allows(&mut self, allowed: u64, wanted: u64) {
+        self.streams_allowed = (allowed < wanted).then_some(allowed);
     }
 
     /// Whether there is nothing to say.

@@ -113,7 +113,15 @@ impl Connection {
                 return Poll::Pending;
             }
             self.fresh.set(true);
-            if !self.session.borrow().unsent().is_empty() {
+            let session = self.session.borrow();
+            let (unsent, replies) = (!session.unsent().is_empty(), session.owes_replies());
+            drop(session);
+            // Replies go out at once: many may follow, and only a server that does not take them is
+            // to blame if they pile up.
+            if replies {
+                let _ = self.poll_send(cx);
+            }
+            if unsent {
                 self.queue();
             }
         }

@@ -51,6 +51,11 @@ impl Gate {
         self.open.get()
     }
 
+    /// Whether lanes wait for a stream.
+    pub(super) fn has_waiting(&self) -> bool {
+        !self.waiting.borrow().is_empty() || !self.admitted.borrow().is_empty()
+    }
+
     pub(super) fn is_closed(&self) -> bool {
         self.closed.get()
     }

@@ -26,7 +26,7 @@ use receive::HeaderBlock;
 /// reader of one stream can hold up the others.
 const CONNECTION_WINDOW: u32 = 1 << 30;
 /// The most bytes of replies (to PING and SETTINGS) that wait for a server that does not read them.
-const MAX_REPLIES: usize = 65_536;
+const MAX_REPLIES: usize = 262_144;
 /// A buffer of more bytes is not kept.
 const LARGE: usize = 1 << 18;
 
@@ -59,7 +59,8 @@ pub(super) struct Session {
     used: u32,
     goaway: Option<(u32, ErrorCode)>,
     ended: Option<Ended>,
-    /// Whether no stream was open when it ended.
+    /// Whether no request was under way or waited for a stream when it ended, or when the server
+    /// announced a graceful end.
     ended_idle: bool,
     gate: Rc<Gate>,
     body_limit: usize,
@@ -121,11 +122,16 @@ impl Session {
         self.ended.as_ref()
     }
 
-    /// Whether the server ended it without a word while no request was under way.
+    /// Whether the server ended it in order, or announced to, while no request was under way.
     pub(super) fn closed_while_idle(&self) -> bool {
+        let in_order = self.goaway.is_none_or(|(_, code)| code == ErrorCode::NO_ERROR);
         self.ended_idle
-            && self.goaway.is_none()
-            && matches!(self.ended, Some(Ended::Closed | Ended::Io(_)))
+            && in_order
+            && matches!(self.ended, None | Some(Ended::Closed | Ended::Io(_)))
+    }
+
+    fn is_idle(&self) -> bool {
+        self.open.is_empty() && !self.gate.has_waiting()
     }
 
     /// Why no request can start on it, if so.
@@ -252,7 +258,10 @@ impl Session {
         if self.ended.is_some() {
             return;
         }
-        self.ended_idle = self.open.is_empty();
+        // After a GOAWAY, that one counts.
+        if self.goaway.is_none() {
+            self.ended_idle = self.is_idle();
+        }
         self.gate.close();
         let failed: Vec<_> = self.open.values().copied().collect();
         for place in failed {
@@ -270,6 +279,11 @@ impl Session {
     /// Whether responses to requests that were sent are still to come.
     pub(super) fn is_awaiting(&self) -> bool {
         self.open.len() > self.unsent_requests && self.out.len() < LARGE
+    }
+
+    /// Whether enough replies to frames of the server wait that they should not wait longer.
+    pub(super) fn owes_replies(&self) -> bool {
+        self.replies > FRAME_SIZE
     }
 
     /// So many bytes of it were sent.

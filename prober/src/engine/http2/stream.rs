@@ -125,6 +125,7 @@ impl Stream {
             cut: self.cut,
             repeated: false,
             interim,
+            surplus: false,
             first_byte: self.head_at.saturating_duration_since(self.sent_at),
             end,
             keep_alive: true,

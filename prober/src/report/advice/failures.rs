@@ -479,8 +479,8 @@ impl Group<'_> {
             }
             let tls = if self.is_https() { "" } else { "TLS (https://), " };
             format!(
-                "The server ends every connection before it answers. It may expect {tls}a PROXY \
-                 protocol header, which prober does not send, or mutual TLS: {}",
+                "The server ends every connection before it answers. It may expect {tls}a header of the \
+                 PROXY protocol (--haproxy-protocol), or mutual TLS: {}",
                 self.curl("-v")
             )
         })
@@ -493,6 +493,20 @@ impl Group<'_> {
                 "The server accepts connections, but answers too late or not at all. Allow more time \
                  (--max-time), or find out what it waits for: {}",
                 self.curl("-v")
+            ));
+        }
+        if self.says("no stream was free") {
+            return Some(format!(
+                "The server allows too few HTTP/2 streams. Use more connections (-c) with fewer streams, \
+                 or HTTP/1.1: prober {} --http1.1",
+                self.url()
+            ));
+        }
+        if self.says("sent no HTTP/2 settings") {
+            return Some(format!(
+                "The server accepts connections, but does not begin to speak HTTP/2. Run prober again \
+                 with HTTP/1.1: prober {} --http1.1",
+                self.url()
             ));
         }
         (self.tally.answers() == 0).then(|| {

@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio_rustls::rustls::client::ResolvesClientCert;
 use tokio_rustls::rustls::crypto::CryptoProvider;
 use tokio_rustls::rustls::sign::CertifiedKey;
-use tokio_rustls::rustls::{Error, SignatureScheme};
+use tokio_rustls::rustls::{Error, InconsistentKeys, SignatureScheme};
+use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use super::decrypt::{self, KeyError};
 use super::{TlsError, files};
@@ -73,11 +74,29 @@ fn certified(given: &ClientIdentity, crypto: &CryptoProvider) -> Result<Certifie
         KeyError::WrongPass => TlsError::WrongPass { flag, file: place() },
         KeyError::Unsupported(how) => TlsError::Encryption { flag, file: place(), how },
     })?;
-    CertifiedKey::from_der(chain, key, crypto).map_err(|error| mismatch(given, &error))
+    let key = crypto.key_provider.load_private_key(key);
+    let key = key.map_err(|error| mismatch(given, tls_error::words(&error)))?;
+    let certified = CertifiedKey::new(chain, key);
+    match certified.keys_match() {
+        Err(Error::InconsistentKeys(InconsistentKeys::KeyMismatch)) => {}
+        // The library reads certificates of version 3 only.
+        Err(Error::InvalidCertificate(_)) if !belong_together(&certified) => {}
+        _ => return Ok(certified),
+    }
+    Err(mismatch(given, "the key belongs to another certificate".to_owned()))
 }
 
-fn mismatch(given: &ClientIdentity, error: &Error) -> TlsError {
-    let (cert, reason) = (given.cert.clone(), tls_error::words(error));
+/// Whether the first certificate, of any version, has the public key of the private one.
+fn belong_together(certified: &CertifiedKey) -> bool {
+    let Some((cert, key)) = certified.cert.first().zip(certified.key.public_key()) else {
+        return false;
+    };
+    let parsed = X509Certificate::from_der(cert);
+    parsed.is_ok_and(|(_, parsed)| parsed.public_key().raw == key.as_ref())
+}
+
+fn mismatch(given: &ClientIdentity, reason: String) -> TlsError {
+    let cert = given.cert.clone();
     match given.key.clone() {
         Some(key) => TlsError::Mismatch { cert, key, reason },
         None => TlsError::OwnMismatch { file: cert, reason },

@@ -49,8 +49,10 @@ impl Session {
         while self.ended.is_none() {
             let rest = &bytes[used..];
             let Some(header) = FrameHeader::read(rest) else { break };
-            if !self.server.known && (header.kind, header.flags & flag::ACK) != (kind::SETTINGS, 0)
-            {
+            let starts = (header.kind, header.flags & flag::ACK) == (kind::SETTINGS, 0);
+            // A server may refuse a connection before it says anything else.
+            let refuses = header.kind == kind::GOAWAY && header.stream == 0 && header.length >= 8;
+            if !self.server.known && !starts && !refuses {
                 self.end(foreign(rest));
                 break;
             }
@@ -320,7 +322,13 @@ impl Session {
             return Err(wrong_size("GOAWAY"));
         };
         let (last, code) = (last & MAX_STREAM, ErrorCode(code));
+        if self.goaway.is_none() {
+            self.ended_idle = self.is_idle() && self.next_id > 1;
+        }
         self.gate.close();
+        if !self.server.known {
+            self.end(Ended::GoAway(code));
+        }
         let lower = self.goaway.is_none_or(|(before, _)| last < before);
         self.goaway = Some((last, code));
         if lower {

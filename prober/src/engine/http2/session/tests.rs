@@ -289,7 +289,20 @@ fn goaway_fails_what_the_server_does_not_answer_and_nothing_else() {
     played.receive(&[headers(1, OK, false), data(1, b"late", true)].concat());
     assert_eq!(played.body(answered), "late");
     played.session.closed();
-    assert!(!played.session.closed_while_idle(), "it was announced");
+    assert!(!played.session.closed_while_idle(), "requests were under way");
+
+    let mut played = Played::new(&[], &[]);
+    let place = played.begin();
+    played.receive(&[headers(1, OK, false), data(1, b"one", true)].concat());
+    assert_eq!(played.body(place), "one");
+    played.receive(&a_frame(kind::GOAWAY, 0, 0, &graceful));
+    assert!(played.session.closed_while_idle(), "no request was under way");
+
+    let mut played = Played::silent(&[]);
+    let calm = [[0; 4], 11u32.to_be_bytes()].concat();
+    played.receive(&a_frame(kind::GOAWAY, 0, 0, &calm));
+    let what = played.session.ended().unwrap().failure(None).what;
+    assert_eq!(what, "the server closed the connection (GOAWAY ENHANCE_YOUR_CALM)");
 
     let mut played = Played::new(&[], &[]);
     let place = played.begin();
