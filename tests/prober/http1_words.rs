@@ -1,11 +1,14 @@
 //! What is said of odd HTTP/1.1 responses, which of them are answers all the same, and what the real curl
 //! makes of them.
 
+use std::io::Write as _;
 use std::process::Command;
+use std::thread;
+use std::time::Duration;
 
 use super::probing::{all_fail, row};
 use crate::harness::finish;
-use crate::servers::{Server, answering, line};
+use crate::servers::{self, Server, answering, line};
 
 /// Stands for the echo's line in a response.
 const ECHO: &str = "{echo}";
@@ -165,4 +168,50 @@ fn a_status_that_only_later_versions_may_define_is_the_servers_error() {
         let what = all_fail("status", &["-t", &server.target()]);
         assert_eq!(what, format!("{code}: \"hi\""));
     }
+}
+
+/// What arrives in pieces is judged when its line is complete.
+#[test]
+fn half_a_line_is_not_judged() {
+    let pieces = |first: &'static str, second: &'static str| {
+        Server::start(move |mut stream, _| {
+            let _ = stream.set_nodelay(true);
+            servers::read_head(&stream);
+            let _ = stream.write_all(first.as_bytes());
+            thread::sleep(Duration::from_millis(20));
+            let _ = stream.write_all(second.as_bytes());
+            servers::linger(&stream);
+        })
+    };
+    for (first, second, part) in [
+        ("HTTP/1.1 200 OK\r\nX-A ", ": 1\r\n\r\n", "a space is before the colon"),
+        (
+            "HTTP/1.1 200 OK\r\nBad He",
+            "ader: 1\r\n\r\n",
+            "\"Bad Header: 1\": the name has a character",
+        ),
+        ("S", "SH-2.0-OpenSSH_9.2\r\n", "begins with \"SSH-2.0-OpenSSH_9.2\""),
+        ("\u{15}", "\u{3}\u{1}\u{0}\u{2}\u{2}\u{46}", "it expects TLS on this port"),
+    ] {
+        let server = pieces(first, second);
+        let what = all_fail("protocol", &["-t", &server.target()]);
+        assert!(what.contains(part), "{first:?} {second:?}: {what}");
+    }
+}
+
+#[test]
+fn bytes_that_no_request_asked_for_are_named() {
+    let server = Server::start(|mut stream, _| {
+        while !servers::read_head(&stream).is_empty() {
+            let answer = format!(
+                "{}GARBAGE",
+                filled("HTTP/1.1 200 OK\r\ncontent-length: {n}\r\n\r\n{echo}")
+            );
+            let _ = stream.write_all(answer.as_bytes());
+        }
+    });
+    let flags = ["-n", "6", "--reuse", "always", "-c", "1"];
+    let (_, row) = row(&[&["-t", &server.target()], &flags[..]].concat());
+    assert_eq!((&row["answers"], &row["connections"]), (&6.into(), &6.into()), "{row}");
+    assert_eq!(row["transport"], serde_json::json!({"unasked": 6}), "{row}");
 }

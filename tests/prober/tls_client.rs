@@ -148,6 +148,22 @@ fn files_that_do_not_fit_are_refused() {
     refused(&[&old[..], &["p.key"]].concat(), &["p.key", "an old algorithm", "openssl pkcs8"]);
 }
 
+/// `openssl x509` makes version 1 unless it is given extensions.
+#[test]
+fn a_client_certificate_of_version_1_is_one_as_in_curl() {
+    let pki = pki();
+    pki.openssl("req -new -key client.key -subj /CN=client -out client.csr");
+    pki.openssl(
+        "x509 -req -in client.csr -CA root.pem -CAkey root.key -CAcreateserial -out v1.pem",
+    );
+    let server = pki.serve("good", STRICT);
+    let (root, cert) = (pki.text("root.pem"), pki.text("v1.pem"));
+    let flags = ["--cacert", &root, "--cert", &cert, "--key", &pki.text("client.key")];
+    prober(&server.target("localhost"), &flags).expect("it is shown");
+    let other = ["https://a", "--cert", &cert, "--key", &pki.text("good.key")];
+    run("prober", other).refused(&["v1.pem", "do not match", "the key belongs to another"]);
+}
+
 #[test]
 fn servers_that_want_a_certificate_say_so_in_every_version() {
     let pki = pki();
