@@ -335,7 +335,7 @@ const DIFFERENCES: &[(&str, Check)] = &[
     }),
     ("`-H 'Content-Length: N'` with `--data`", |both| {
         let words = ["--data", "a", "-H", "Content-Length: 1"];
-        both.only_curl(&words, &["--data sets the length itself"]);
+        both.only_curl(&words, &["--data sets the length of the body itself; remove this header"]);
     }),
     ("`--data @FILE`, but there is no such file", |both| {
         let (_, got) = both.only_curl(&["--data", "@none"], &["cannot read --data @none: No such"]);

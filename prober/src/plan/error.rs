@@ -70,6 +70,8 @@ pub enum PlanError {
         given: String,
         wrong: &'static str,
     },
+    #[error("-H {0}: --data sets the length of the body itself; remove this header")]
+    LengthHeader(String),
     #[error("the body (--data) is too long; send at most {} MiB", MAX_DATA >> 20)]
     LongData,
     #[error("{flag} @{name}: the file is too long; send at most {} MiB", MAX_DATA >> 20)]

@@ -53,8 +53,7 @@ fn given(args: &RunArgs, body: bool) -> Result<Vec<GivenHeader>, PlanError> {
     for given in &args.request.headers {
         let header = parse_header(given)?;
         if body && [header::CONTENT_LENGTH, header::TRANSFER_ENCODING].contains(&header.name) {
-            let (given, wrong) = (given.to_string(), "--data sets the length itself");
-            return Err(PlanError::Header { given, wrong });
+            return Err(PlanError::LengthHeader(given.to_string()));
         }
         let is_host = |header: &GivenHeader| header.name == header::HOST && header.value.is_some();
         if !is_host(&header) || !all.iter().any(is_host) {

@@ -23,8 +23,7 @@ pub enum TargetError {
     /// A slash too few or too many, or no host.
     #[error("target '{target}' does not begin with [http[s]://]HOST; write {right}")]
     Start { target: String, right: String },
-    /// Reports repeat the target.
-    /// Not printed: it is secret.
+    /// Reports repeat the target. This message does not: the credentials are secret.
     #[error("the target has credentials in it; send them with -H 'Authorization: …'")]
     Credentials,
     #[error("target '{0}' has a wrong port; write a number from 1 to 65535")]
@@ -189,8 +188,10 @@ fn after<'a>(text: &'a str, word: &str) -> Option<&'a str> {
 fn scheme_of(text: &str) -> Option<(&'static str, &str)> {
     SCHEMES.into_iter().find_map(|scheme| {
         let rest = after(text, scheme)?;
-        let port =
-            rest.strip_prefix(':').map(|port| port.starts_with(|c: char| c.is_ascii_digit()));
+        let port = rest.strip_prefix(':').map(|port| {
+            let end = port.find(['/', '?', '#']).unwrap_or(port.len());
+            end > 0 && port[..end].bytes().all(|byte| byte.is_ascii_digit())
+        });
         let is_scheme = port == Some(false) || rest.starts_with("//") || rest.starts_with('\\');
         is_scheme.then_some((scheme, rest))
     })
@@ -312,6 +313,7 @@ mod tests {
             ("https:///a:1/b", "; write https://a:1/b"),
             ("http:////a", "; write http://a"),
             ("http:a/b", "; write http://a/b"),
+            ("http:127.0.0.1:8080/x", "; write http://127.0.0.1:8080/x"),
             ("http//a", "; write http://a"),
             ("https//a", "; write https://a"),
             ("http:\\\\a/b", "; write http://a/b"),

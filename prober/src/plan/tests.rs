@@ -226,8 +226,8 @@ fn contradictions_are_refused_in_one_line() {
         (&["-t", "a", "-H", "x y: z"], "not a header name"),
         (&["-t", "a", "-H", "x: a\nb"], "control character"),
         (&["-t", "a", "-X", "G ET"], "not an HTTP method"),
-        (&["-t", "a", "--data", "x", "-H", "Content-Length: 9"], "--data sets the length itself"),
-        (&["-t", "a", "--data", "x", "-H", "Transfer-Encoding: chunked"], "sets the length itself"),
+        (&["-t", "a", "--data", "x", "-H", "Content-Length: 9"], "remove this header"),
+        (&["-t", "a", "--data", "x", "-H", "Transfer-Encoding: chunked"], "remove this header"),
         (
             &["-t", "a", "--data", &"x".repeat(MAX_DATA + 1)],
             "the body (--data) is too long; send at most 1 MiB",
