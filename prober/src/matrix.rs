@@ -17,6 +17,7 @@ use crate::plan::ProbePlan;
 use crate::report::{self, RowResult};
 use crate::tally::Tally;
 use crate::tally::meter::Meter;
+use crate::tally::meter::lock;
 use crate::verdict;
 use source::Source;
 
@@ -173,7 +174,7 @@ pub(crate) fn run(
             scope.spawn(move || {
                 for place in group {
                     let row = rows[place].run(stop, meter, note);
-                    done.lock().unwrap_or_else(PoisonError::into_inner).push((place, row));
+                    lock(done).push((place, row));
                 }
             });
         }

@@ -5,6 +5,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use crate::clock;
+use crate::tally::meter::lock;
 
 #[derive(Debug, Default)]
 pub(super) struct StartLine {
@@ -55,7 +56,7 @@ impl StartLine {
     }
 
     fn locked(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 

@@ -2,14 +2,15 @@
 //! a thread reports its counts and judges the sum. A lock is taken only then.
 
 use std::cell::Cell;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::expectation::Expectation;
 use crate::plan::ProbePlan;
 use crate::plan::schedule::End;
 use crate::tally::collector::Collector;
+use crate::tally::meter::lock;
 use crate::tally::{Order, Recorder, Stopped, Tally};
 use crate::verdict::sampling;
 use crate::verdict::{self, Sampling};
@@ -65,7 +66,7 @@ impl<'a> StoppingRule<'a> {
     /// `elapsed` is the time since the run began, without its warm-up.
     fn judge(&self, place: usize, recorder: &mut Recorder, elapsed: Duration) {
         let part = recorder.so_far(self.latencies);
-        let mut parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut parts = lock(&self.parts);
         if parts.len() <= place {
             parts.resize_with(place + 1, Tally::default);
         }

@@ -3,7 +3,7 @@
 
 mod certificate;
 
-use tokio_rustls::rustls::{AlertDescription, CertificateError, Error, InconsistentKeys};
+use tokio_rustls::rustls::{AlertDescription, CertificateError, Error};
 
 pub(super) use certificate::CertificateProblem;
 
@@ -25,9 +25,6 @@ pub(super) fn words(error: &Error) -> String {
             "the server and prober have no TLS version or algorithm in common".to_owned()
         }
         Error::NoCertificatesPresented => "the server sent no certificate".to_owned(),
-        Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => {
-            "the key belongs to another certificate".to_owned()
-        }
         Error::General(_) => "the key is of a kind that prober does not know".to_owned(),
         Error::DecryptError => "the server's data cannot be decrypted".to_owned(),
         Error::PeerSentOversizedRecord => "the server's data is larger than TLS allows".to_owned(),

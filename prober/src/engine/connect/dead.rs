@@ -2,11 +2,13 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use tokio::net::TcpStream;
 use tokio::time::timeout;
+
+use super::local::LocalEnd;
+use crate::tally::meter::lock;
 
 /// How long an address may be silent before the next one is tried: RFC 8305's Connection Attempt Delay.
 pub(super) const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
@@ -29,7 +31,7 @@ struct Dead {
 
 impl DeadAddresses {
     fn all(&self) -> MutexGuard<'_, HashMap<SocketAddr, Dead>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 
     pub(super) fn add(&self, address: SocketAddr, why: String, now: Instant) {
@@ -58,13 +60,18 @@ impl DeadAddresses {
         due.collect()
     }
 
-    /// Checks in the background which addresses accept connections again, those that are due.
-    pub(super) fn check(self: &Arc<Self>, addresses: &[SocketAddr], now: Instant) {
+    /// Checks in the background which addresses accept connections again from here, those that are due.
+    pub(super) fn check(
+        self: &Arc<Self>,
+        local: &LocalEnd,
+        addresses: &[SocketAddr],
+        now: Instant,
+    ) {
         for address in self.due(addresses, now) {
-            let dead = Arc::clone(self);
+            let (dead, local) = (Arc::clone(self), local.clone());
             tokio::spawn(async move {
                 // A slower address would lose against the others again.
-                let connected = timeout(ATTEMPT_DELAY, TcpStream::connect(address)).await;
+                let connected = timeout(ATTEMPT_DELAY, local.connect(address)).await;
                 if connected.is_ok_and(|connected| connected.is_ok()) {
                     dead.forget(address);
                 }

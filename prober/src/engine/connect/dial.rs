@@ -95,14 +95,12 @@ impl Dial<'_> {
     }
 
     async fn alone(&self, address: SocketAddr) -> Result<(SocketAddr, TcpStream), Failure> {
-        match timeout(self.left, attempt(self.local, address)).await {
-            Ok(Ok(connected)) => connected.map(|stream| (address, stream)),
-            Ok(Err(refusal)) => Err(Failure::new(refusal.kind, refusal.what)),
-            Err(_) => {
-                let Refusal { kind, what, .. } = Refusal::silent(address, self.limit);
-                Err(Failure::new(kind, what))
-            }
-        }
+        let refusal = match timeout(self.left, attempt(self.local, address)).await {
+            Ok(Ok(connected)) => return connected.map(|stream| (address, stream)),
+            Ok(Err(refusal)) => refusal,
+            Err(_) => Refusal::silent(address, self.limit),
+        };
+        Err(Failure::new(refusal.kind, refusal.what))
     }
 
     /// Tries the next address when the last one has failed, or was silent for a while. By default that
@@ -116,7 +114,7 @@ impl Dial<'_> {
         let share = self.left / u32::try_from(addresses.len()).unwrap_or(u32::MAX);
         let (wait, dead) = match self.select {
             Select::First => {
-                self.dead.check(&addresses, clock::now());
+                self.dead.check(self.local, &addresses, clock::now());
                 (share.min(ATTEMPT_DELAY), self.dead.among(&addresses))
             }
             _ => (share, Vec::new()),

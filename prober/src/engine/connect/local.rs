@@ -169,8 +169,6 @@ fn bound(name: &str) -> io::Result<()> {
     if name.len() > 15 {
         return Err(io::ErrorKind::NotFound.into());
     }
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
-    let _entered = runtime.enter();
     TcpSocket::new_v4()?.bind_device(Some(name.as_bytes()))
 }
 

@@ -13,7 +13,7 @@ mod verifier;
 mod warm_up;
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use thiserror::Error;
 use tokio_rustls::TlsConnector;
@@ -76,14 +76,15 @@ pub(in crate::engine) struct Client {
     config: Arc<ClientConfig>,
     identity: Arc<Identity>,
     newest: TlsVersion,
-    rehearsal: Option<Rehearsal>,
+    /// Made when the first thread needs it: it seeds the random generator, and plans are also checked
+    /// without being run.
+    rehearsal: OnceLock<Option<Rehearsal>>,
 }
 
 impl Client {
-    /// Reads the files, and initialises the cryptography.
+    /// Reads the files.
     pub(in crate::engine) fn load(plan: &TlsPlan, protocol: Protocol) -> Result<Self, TlsError> {
         let crypto = Arc::new(aws_lc_rs::default_provider());
-        let rehearsal = Rehearsal::new(&crypto);
         let verifier: Arc<dyn ServerCertVerifier> = if plan.insecure {
             Arc::new(Nothing)
         } else {
@@ -102,13 +103,19 @@ impl Client {
             TlsSession::Never => Resumption::disabled(),
             TlsSession::Reuse => Resumption::store(Arc::new(Sessions::default())),
         };
-        Ok(Self { config: Arc::new(config), identity, newest: plan.newest, rehearsal })
+        Ok(Self {
+            config: Arc::new(config),
+            identity,
+            newest: plan.newest,
+            rehearsal: OnceLock::new(),
+        })
     }
 
     /// Makes the calling thread's first handshake as fast as its later ones.
     pub(in crate::engine) fn warm_up(&self) {
         // If the rehearsal fails, the first handshake is slower, and no less right.
-        let _ = self.rehearsal.as_ref().map(Rehearsal::run);
+        let made = self.rehearsal.get_or_init(|| Rehearsal::new(self.config.crypto_provider()));
+        let _ = made.as_ref().map(Rehearsal::run);
     }
 
     pub(super) fn connector(&self) -> TlsConnector {

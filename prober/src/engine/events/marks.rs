@@ -1,9 +1,10 @@
 //! `--marks`: instants of a run that the signal SIGUSR1 marks.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::Instant;
 
 use crate::clock;
+use crate::tally::meter::lock;
 use crate::tally::{EventEnding, EventRecord};
 use crate::units::micros;
 
@@ -14,7 +15,7 @@ const MOST: usize = 1000;
 static MARKS: Mutex<Vec<Instant>> = Mutex::new(Vec::new());
 
 pub fn now() {
-    let mut marks = MARKS.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut marks = lock(&MARKS);
     if marks.len() < MOST {
         marks.push(clock::now());
     }
@@ -22,7 +23,7 @@ pub fn now() {
 
 /// The marks from `start` to `end` as events; their times count from `start`.
 pub(crate) fn between(start: Instant, end: Instant) -> Vec<EventRecord> {
-    let marks = MARKS.lock().unwrap_or_else(PoisonError::into_inner);
+    let marks = lock(&MARKS);
     let marks = marks.iter().filter(|mark| (start..=end).contains(*mark));
     marks.map(|mark| record(micros(*mark - start))).collect()
 }

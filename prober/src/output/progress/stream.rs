@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::clock;
+use crate::tally::meter::lock;
 use crate::tally::meter::{Counted, Meter, SLOTS};
 
 /// The time between two lines.
@@ -80,7 +81,7 @@ struct Over(Mutex<bool>, Condvar);
 impl Over {
     /// Waits until the work is done or no time is `left`. Returns whether it is done.
     fn within(&self, left: impl Fn() -> Duration) -> bool {
-        let mut over = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut over = lock(&self.0);
         while !*over {
             let left = left();
             if left.is_zero() {
@@ -101,7 +102,7 @@ struct Guard<'a>(&'a Over);
 
 impl Drop for Guard<'_> {
     fn drop(&mut self) {
-        *self.0.0.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        *lock(&self.0.0) = true;
         self.0.1.notify_all();
     }
 }

@@ -8,10 +8,9 @@ use tokio_rustls::rustls::client::ResolvesClientCert;
 use tokio_rustls::rustls::crypto::CryptoProvider;
 use tokio_rustls::rustls::sign::CertifiedKey;
 use tokio_rustls::rustls::{Error, InconsistentKeys, SignatureScheme};
-use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use super::decrypt::{self, KeyError};
-use super::{TlsError, files};
+use super::{TlsError, certificate, files};
 use crate::engine::tls_error;
 use crate::plan::ClientIdentity;
 
@@ -60,11 +59,10 @@ fn certified(given: &ClientIdentity, crypto: &CryptoProvider) -> Result<Certifie
         read => read?,
     };
     let chain = files::certificates("--cert", cert, &pem)?;
-    let (flag, file) = match &given.key {
-        Some(key) => ("--key", key),
-        None => ("--cert", cert),
+    let (flag, file, pem) = match &given.key {
+        Some(key) => ("--key", key, files::read("--key", key)?),
+        None => ("--cert", cert, pem),
     };
-    let pem = if given.key.is_some() { files::read(flag, file)? } else { pem };
     let pass = given.pass.as_ref().map(|pass| pass.as_str());
     let place = || file.clone();
     let key = decrypt::private_key(&pem, pass).map_err(|error| match error {
@@ -91,8 +89,7 @@ fn belong_together(certified: &CertifiedKey) -> bool {
     let Some((cert, key)) = certified.cert.first().zip(certified.key.public_key()) else {
         return false;
     };
-    let parsed = X509Certificate::from_der(cert);
-    parsed.is_ok_and(|(_, parsed)| parsed.public_key().raw == key.as_ref())
+    certificate::parse(cert).is_some_and(|parsed| parsed.public_key().raw == key.as_ref())
 }
 
 fn mismatch(given: &ClientIdentity, reason: String) -> TlsError {

@@ -2,13 +2,15 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use tokio_rustls::rustls::NamedGroup;
 use tokio_rustls::rustls::client::{
     ClientSessionStore, Tls12ClientSessionValue, Tls13ClientSessionValue,
 };
 use tokio_rustls::rustls::pki_types::ServerName;
+
+use crate::tally::meter::lock;
 
 /// The most tickets that are kept. A ticket of TLS 1.3 is used once, and a server usually sends
 /// two on each connection, so that this is enough for thousands of connections at once.
@@ -28,7 +30,7 @@ struct Kept {
 
 impl Sessions {
     fn kept(&self) -> MutexGuard<'_, Kept> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 

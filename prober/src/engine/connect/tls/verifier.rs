@@ -111,9 +111,11 @@ impl ServerCertVerifier for Verifier {
         cert: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
+        if let Ok(valid) = verify_tls12_signature(message, cert, signed, &self.algorithms) {
+            return Ok(valid);
+        }
         let Some(key) = Self::key_of_version_1(cert) else {
-            return verify_tls12_signature(message, cert, signed, &self.algorithms)
-                .map_err(|_| error(Self::bad_signature(cert)));
+            return Err(error(Self::bad_signature(cert)));
         };
         let (_, key) =
             SubjectPublicKeyInfo::from_der(&key).map_err(|_| error(Problem::Unreadable))?;
@@ -133,13 +135,13 @@ impl ServerCertVerifier for Verifier {
         cert: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        match Self::key_of_version_1(cert) {
-            None => verify_tls13_signature(message, cert, signed, &self.algorithms),
-            Some(key) => {
-                verify_tls13_signature_with_raw_key(message, &key, signed, &self.algorithms)
-            }
-        }
-        .map_err(|_| error(Self::bad_signature(cert)))
+        let algorithms = &self.algorithms;
+        verify_tls13_signature(message, cert, signed, algorithms)
+            .or_else(|why| match Self::key_of_version_1(cert) {
+                None => Err(why),
+                Some(key) => verify_tls13_signature_with_raw_key(message, &key, signed, algorithms),
+            })
+            .map_err(|_| error(Self::bad_signature(cert)))
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

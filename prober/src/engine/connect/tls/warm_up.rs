@@ -5,17 +5,20 @@
 use std::sync::Arc;
 
 use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, EcdsaSigningAlgorithm, KeyPair as _,
-};
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, EcdsaSigningAlgorithm};
 use tokio_rustls::rustls::client::Resumption;
 use tokio_rustls::rustls::client::danger::{
     HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier,
 };
-use tokio_rustls::rustls::crypto::{CryptoProvider, aws_lc_rs as provider};
-use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use tokio_rustls::rustls::crypto::{
+    CryptoProvider, WebPkiSupportedAlgorithms, aws_lc_rs as provider,
+    verify_tls13_signature_with_raw_key,
+};
+use tokio_rustls::rustls::pki_types::{
+    CertificateDer, PrivateKeyDer, ServerName, SubjectPublicKeyInfoDer, UnixTime,
+};
 use tokio_rustls::rustls::server::ResolvesServerCert;
-use tokio_rustls::rustls::sign::CertifiedKey;
+use tokio_rustls::rustls::sign::{CertifiedKey, SigningKey};
 use tokio_rustls::rustls::{
     ClientConfig, ClientConnection, DigitallySignedStruct, Error, ServerConfig, ServerConnection,
     SignatureScheme,
@@ -33,11 +36,8 @@ pub(super) struct Rehearsal {
 impl Rehearsal {
     /// Makes a key for the server side. `None` if the library cannot; then nothing is warm.
     pub(super) fn new(crypto: &Arc<CryptoProvider>) -> Option<Self> {
-        let pkcs8 = EcdsaKeyPair::generate_pkcs8(ALGORITHM, &SystemRandom::new()).ok()?;
-        let public_key = EcdsaKeyPair::from_pkcs8(ALGORITHM, pkcs8.as_ref()).ok()?;
-        let public_key = public_key.public_key().as_ref().to_vec();
-        let key = PrivateKeyDer::Pkcs8(pkcs8.as_ref().to_vec().into());
-        let key = provider::sign::any_ecdsa_type(&key).ok()?;
+        let key = new_key()?;
+        let known = KnownKey::of(&*key, crypto)?;
         // The client side knows the key, and does not look at the certificate.
         let certified = CertifiedKey::new(vec![CertificateDer::from(vec![0])], key);
         let server = ServerConfig::builder_with_provider(Arc::clone(crypto))
@@ -45,7 +45,6 @@ impl Rehearsal {
             .ok()?
             .with_no_client_auth()
             .with_cert_resolver(Arc::new(Always(Arc::new(certified))));
-        let known = KnownKey { public_key, crypto: Arc::clone(crypto) };
         let mut client = ClientConfig::builder_with_provider(Arc::clone(crypto))
             .with_safe_default_protocol_versions()
             .ok()?
@@ -90,6 +89,12 @@ impl Rehearsal {
     }
 }
 
+fn new_key() -> Option<Arc<dyn SigningKey>> {
+    let pkcs8 = EcdsaKeyPair::generate_pkcs8(ALGORITHM, &SystemRandom::new()).ok()?;
+    let key = PrivateKeyDer::Pkcs8(pkcs8.as_ref().to_vec().into());
+    provider::sign::any_ecdsa_type(&key).ok()
+}
+
 /// Shows the same certificate to everybody.
 #[derive(Debug)]
 struct Always(Arc<CertifiedKey>);
@@ -106,8 +111,15 @@ impl ResolvesServerCert for Always {
 /// Verifies the handshake's signature by a key that it already knows.
 #[derive(Debug)]
 struct KnownKey {
-    public_key: Vec<u8>,
-    crypto: Arc<CryptoProvider>,
+    key: SubjectPublicKeyInfoDer<'static>,
+    algorithms: WebPkiSupportedAlgorithms,
+}
+
+impl KnownKey {
+    fn of(key: &dyn SigningKey, crypto: &CryptoProvider) -> Option<Self> {
+        let algorithms = crypto.signature_verification_algorithms;
+        Some(Self { key: key.public_key()?.into_owned(), algorithms })
+    }
 }
 
 impl ServerCertVerifier for KnownKey {
@@ -137,15 +149,7 @@ impl ServerCertVerifier for KnownKey {
         _: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        let mapping = self.crypto.signature_verification_algorithms.mapping;
-        let algorithms = mapping.iter().find(|(scheme, _)| *scheme == signed.scheme);
-        let valid = algorithms.is_some_and(|(_, algorithms)| {
-            algorithms.iter().any(|algorithm| {
-                algorithm.verify_signature(&self.public_key, message, signed.signature()).is_ok()
-            })
-        });
-        let wrong = || Error::General("the signature is wrong".to_owned());
-        valid.then(HandshakeSignatureValid::assertion).ok_or_else(wrong)
+        verify_tls13_signature_with_raw_key(message, &self.key, signed, &self.algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
@@ -164,9 +168,9 @@ mod tests {
         for _ in 0..2 {
             rehearsal.run().unwrap();
         }
-        let wrong =
-            KnownKey { public_key: vec![4; 65], crypto: Arc::new(provider::default_provider()) };
-        let client = ClientConfig::builder_with_provider(Arc::clone(&wrong.crypto))
+        let crypto = Arc::new(provider::default_provider());
+        let wrong = KnownKey::of(&*new_key().unwrap(), &crypto).unwrap();
+        let client = ClientConfig::builder_with_provider(crypto)
             .with_safe_default_protocol_versions()
             .unwrap()
             .dangerous()
