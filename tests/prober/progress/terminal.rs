@@ -24,12 +24,15 @@ pub(super) enum Narrowing {
     Wraps,
 }
 
+/// What each frame ends with. The system may pass a frame on in pieces.
+const END_OF_FRAME: &[u8] = b"\x1b[?2026l";
+
 /// A terminal, and what it showed.
 pub(super) struct Terminal {
     ours: File,
     parser: vt100::Parser,
     bytes: Vec<u8>,
-    /// The screen after each piece of output.
+    /// The screen after each frame.
     pub(super) screens: Vec<String>,
     /// Whether stdout is the terminal too. Otherwise it is a pipe.
     pub(super) has_stdout: bool,
@@ -89,7 +92,6 @@ impl Terminal {
         drop(prober);
         let mut piece = [0; 4096];
         while let Ok(n @ 1..) = self.ours.read(&mut piece) {
-            self.bytes.extend_from_slice(&piece[..n]);
             self.print(&piece[..n]);
             then(self);
         }
@@ -101,13 +103,18 @@ impl Terminal {
     }
 
     fn print(&mut self, bytes: &[u8]) {
-        self.parser.process(bytes);
-        self.screens.push(self.parser.screen().contents());
+        for byte in bytes {
+            self.bytes.push(*byte);
+            self.parser.process(&[*byte]);
+            if self.bytes.ends_with(END_OF_FRAME) {
+                self.screens.push(self.parser.screen().contents());
+            }
+        }
     }
 
     /// Presses Ctrl-C: the terminal shows it, and the program gets the signal.
     pub(super) fn interrupt(&mut self) {
-        self.print(b"^C");
+        self.parser.process(b"^C");
         kill_process(self.child.expect("it runs"), Signal::INT).expect("it lives");
     }
 

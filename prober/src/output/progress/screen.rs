@@ -9,6 +9,11 @@ use indicatif::TermLike;
 
 use crate::tally::meter::lock;
 
+/// Synchronized output (DEC private mode 2026): a terminal that knows it shows a frame as a whole.
+/// Others ignore it.
+const BEGIN: &str = "\u{1b}[?2026h";
+const END: &str = "\u{1b}[?2026l";
+
 /// Columns and lines of the terminal on stderr; 80 and 24 if it does not report them.
 pub(super) fn size() -> (u16, u16) {
     match rustix::termios::tcgetwinsize(io::stderr()) {
@@ -76,10 +81,9 @@ impl Frame {
 
     fn flush(&mut self) -> io::Result<()> {
         self.up(self.row);
-        self.text.push('\r');
         self.line_ended = false;
         let text = std::mem::take(&mut self.text);
-        io::stderr().write_all(text.as_bytes())
+        io::stderr().write_all(format!("{BEGIN}{text}\r{END}").as_bytes())
     }
 }
 
