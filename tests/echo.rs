@@ -11,6 +11,7 @@ use serde_json::Value;
 use crate::harness::{Background, DEADLINE, command, finish, run, wait_until};
 
 mod bad_input;
+mod call_budget;
 mod calls;
 mod drain;
 mod faults;

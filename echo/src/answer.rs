@@ -103,21 +103,25 @@ async fn later(app: &App, asked: Asked, request_body: Body) -> Response<Content>
     let mut kept = request_headers.want_body.then(body::Kept::default);
     let mut status = status(app, &asked.head, &request_headers, request_body, kept.as_mut()).await;
     let mut more = More { body: kept.map(Into::into), calls: Vec::new() };
-    if let Some(caller) = app.caller.as_ref().filter(|_| asked.head.uri.path() == call::PATH) {
-        match caller.list.asked(&asked.head) {
-            Ok(calls) => more.calls = caller.call(&calls, &asked.head.headers).await,
-            Err(refusal) => {
-                return refused(app, &asked, refusal.status(), &refusal.to_string());
-            }
-        }
-    }
     // If the body was not read to its end, the next request cannot be found after it.
     let broken = status != StatusCode::OK;
     if let Some(drawn) = &drawn {
         wait(app, drawn).await;
         status = drawn.status.filter(|_| status == StatusCode::OK).unwrap_or(status);
     }
+    // Held until the calls are bytes, which limits how many of them are in memory.
+    let mut slot = None;
+    let calls = !broken && asked.head.uri.path() == call::PATH;
+    if let Some(caller) = app.caller.as_ref().filter(|_| calls) {
+        match caller.call(&asked.head).await {
+            Ok(calls) => (more.calls, slot) = (calls.made, Some(calls.slot)),
+            Err(refusal) => {
+                return refused(app, &asked, refusal.status(), &refusal.to_string());
+            }
+        }
+    }
     let mut answer = app.describer.answer(&asked.head, &request_headers, &asked.arrival, more);
+    drop(slot);
     answer.status = status;
     if broken && asked.head.version < Version::HTTP_2 {
         answer.headers.insert(CONNECTION, CLOSE);

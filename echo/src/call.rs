@@ -2,20 +2,28 @@
 //! the calls. Only hosts on the list are called: the URL, each redirect and each address
 //! that a name resolves to are checked against it.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::Ipv6Addr;
 use std::str::FromStr;
 
 use axum::http::request::Parts;
 use axum::http::{HeaderName, StatusCode, Uri};
 use echo_reply::printable;
 
+mod addresses;
+mod budget;
 pub(crate) mod client;
+
+use addresses::may_lead_to;
+use budget::{CALLS_LEFT, MAX_IN_ALL};
 
 /// The path that calls others, if calls are allowed.
 pub(crate) const PATH: &str = "/call";
 const MAX_CALLS: u32 = 32;
 /// The longest chain of echoes that call each other.
 const MAX_DEPTH: u32 = 4;
+/// How many requests at each depth may make calls at the same time. Calls wait only for
+/// deeper ones, so that echoes which call each other never wait for themselves.
+const AT_ONCE: usize = 16;
 /// The position of a request in a chain; the calling echo sets it.
 pub(crate) const DEPTH: HeaderName = HeaderName::from_static("x-echo-depth");
 
@@ -44,6 +52,15 @@ pub(crate) enum Refusal {
     NotANumber(String),
     #[error("the chain of calls is longer than {MAX_DEPTH}; check the URL for a loop")]
     TooDeep,
+    #[error(
+        "a request may cause {MAX_IN_ALL} calls in all, however they are nested; n={times} needs \
+         more than the {left} that are left here; write a smaller n"
+    )]
+    TooMany { times: u32, left: u32 },
+    #[error("{CALLS_LEFT} is not a number from 0 to {MAX_IN_ALL}; remove the header")]
+    BadBudget,
+    #[error("echo makes calls for {AT_ONCE} other requests; try again later")]
+    Busy,
 }
 
 impl Refusal {
@@ -52,6 +69,8 @@ impl Refusal {
         match self {
             Self::NotAllowed(_) => StatusCode::FORBIDDEN,
             Self::TooDeep => StatusCode::LOOP_DETECTED,
+            Self::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::BAD_REQUEST,
         }
     }
@@ -74,8 +93,9 @@ pub(crate) struct Target {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Asked {
     pub(crate) target: Target,
-    pub(crate) times: u32,
-    /// The position in the chain of those that are called.
+    /// What each call may spend: the number of calls that it may cause, itself included.
+    pub(crate) budgets: Vec<u32>,
+    /// The position in the chain of those that are called, from 1 to [`MAX_DEPTH`].
     pub(crate) depth: u32,
 }
 
@@ -121,7 +141,7 @@ impl List {
     }
 
     /// Reads a request to [`PATH`].
-    pub(crate) fn asked(&self, head: &Parts) -> Result<Asked, Refusal> {
+    fn asked(&self, head: &Parts) -> Result<Asked, Refusal> {
         let depth = head.headers.get(DEPTH).and_then(|depth| depth.to_str().ok()?.parse().ok());
         let depth = depth.unwrap_or(0_u32);
         if depth >= MAX_DEPTH {
@@ -141,7 +161,9 @@ impl List {
             }
         }
         let target = self.target(&url.ok_or(Refusal::NoUrl)?)?;
-        Ok(Asked { target, times, depth: depth + 1 })
+        let left = budget::left(&head.headers).ok_or(Refusal::BadBudget)?;
+        let budgets = budget::split(left, times).ok_or(Refusal::TooMany { times, left })?;
+        Ok(Asked { target, budgets, depth: depth + 1 })
     }
 
     /// Reads a URL, and checks that it may be called.
@@ -178,37 +200,6 @@ fn port(digits: &str) -> Option<u16> {
 
 fn printed_host(host: &str, port: u16) -> String {
     if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
-}
-
-/// Whether an allowed name may resolve to an address. Loopback and link-local addresses
-/// (such as a cloud's metadata service) are refused, because whoever controls the name could
-/// point it there. Only `localhost` may resolve to loopback.
-pub(crate) fn may_lead_to(host: &str, address: IpAddr) -> bool {
-    let address = address.to_canonical();
-    let local_name = host == "localhost" || host.ends_with(".localhost");
-    if address.is_loopback() {
-        return local_name;
-    }
-    let never = match address {
-        IpAddr::V4(v4) => {
-            v4.is_link_local()
-                || v4.is_broadcast()
-                || v4.is_unspecified()
-                || v4.is_multicast()
-                || v4.octets()[0] == 0
-                || v4 == Ipv4Addr::new(100, 100, 100, 200)
-        }
-        IpAddr::V6(v6) => {
-            let embedded = v6.to_ipv4().is_some();
-            let metadata = v6 == Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
-            v6.is_unicast_link_local()
-                || v6.is_unspecified()
-                || v6.is_multicast()
-                || embedded
-                || metadata
-        }
-    };
-    !never
 }
 
 #[cfg(test)]
@@ -296,48 +287,36 @@ mod tests {
     }
 
     #[test]
-    fn names_resolve_neither_to_loopback_nor_to_link_local_addresses() {
-        let leads = |host, address: &str| may_lead_to(host, address.parse().unwrap());
-        for fine in ["10.0.0.1", "192.168.1.1", "8.8.8.8", "fd12::1", "2001:db8::1"] {
-            assert!(leads("echo2", fine), "{fine}");
-        }
-        for never in [
-            "127.0.0.1",
-            "127.9.9.9",
-            "::1",
-            "::ffff:127.0.0.1",
-            "169.254.169.254",
-            "::ffff:169.254.169.254",
-            "fe80::1",
-            "0.0.0.0",
-            "0.1.2.3",
-            "::",
-            "224.0.0.1",
-            "255.255.255.255",
-            "ff02::1",
-            "::7f00:1",
-            "fd00:ec2::254",
-            "100.100.100.200",
-        ] {
-            assert!(!leads("echo2", never), "{never}");
-        }
-        assert!(leads("localhost", "127.0.0.1") && leads("a.localhost", "::1"));
-        assert!(!leads("localhost.evil", "127.0.0.1") && !leads("localhost", "169.254.169.254"));
-    }
-
-    #[test]
     fn numbers_and_chains_are_bounded() {
         let list = list(&["a"]);
         let to = "to=http%3A%2F%2Fa%2Fcall%3Fto%3Dhttp%253A%252F%252Fa%252F";
         let calls = asked(&list, &format!("{to}&n=3"), "1").unwrap();
-        assert_eq!((calls.times, calls.depth), (3, 2));
+        assert_eq!((calls.budgets, calls.depth), (vec![22, 21, 21], 2));
         assert_eq!(calls.target.path, "/call?to=http%3A%2F%2Fa%2F");
-        assert_eq!(asked(&list, to, "x").unwrap().times, 1);
+        assert_eq!(asked(&list, to, "x").unwrap().budgets, [64]);
         assert_eq!(asked(&list, "n=1", "0"), Err(Refusal::NoUrl));
         assert_eq!(asked(&list, to, "4"), Err(Refusal::TooDeep));
         for bad in ["0", "33", "-1", "x", ""] {
             let refusal = asked(&list, &format!("{to}&n={bad}"), "0").unwrap_err();
             assert_eq!(refusal, Refusal::NotANumber(bad.into()));
         }
+    }
+
+    #[test]
+    fn calls_beyond_the_budget_are_refused_with_one_line() {
+        let list = list(&["a"]);
+        let with = |left: &str| {
+            let request = Request::get("/call?to=http://a/&n=3").header(CALLS_LEFT, left);
+            list.asked(&request.body(()).unwrap().into_parts().0)
+        };
+        assert_eq!(with("3").unwrap().budgets, [1, 1, 1]);
+        assert_eq!(with("1000").unwrap().budgets, [22, 21, 21]);
+        let refusal = with("2").unwrap_err();
+        assert_eq!(refusal, Refusal::TooMany { times: 3, left: 2 });
+        assert_eq!(refusal.status(), StatusCode::TOO_MANY_REQUESTS);
+        let line = refusal.to_string();
+        assert!(line.contains("64 calls in all") && line.contains("n=3 needs"), "{line}");
+        assert!(!line.contains("  ") && !line.contains('\n'), "{line}");
+        assert_eq!(with("x").unwrap_err().status(), StatusCode::BAD_REQUEST);
     }
 }

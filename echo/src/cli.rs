@@ -153,7 +153,8 @@ pub(crate) struct RequestFlags {
     #[arg(long, env = "FAULTS", value_parser = Named(BoolishValueParser::new()))]
     pub faults: bool,
     /// A host that /call?to=URL&n=TIMES may call; without PORT, on any port. May be
-    /// repeated. Only http:// URLs are called.
+    /// repeated. Only http:// URLs are called. One request causes at most 64 calls,
+    /// however they are nested.
     #[arg(long, env = "ALLOW_CALL", value_name = "HOST[:PORT]", value_delimiter = ',')]
     #[arg(value_parser = Named(allowed))]
     pub allow_call: Vec<Allowed>,
