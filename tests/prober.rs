@@ -32,3 +32,4 @@ mod urls_vs_curl;
 mod verdicts;
 mod wait;
 pub(crate) mod watch;
+mod watch_server;

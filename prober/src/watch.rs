@@ -65,6 +65,7 @@ pub(crate) fn run(
             usage::duration::format(interval),
             listener.local_addr()?,
         ));
+        let _server = server::start(listener, live.clone(), settings.hosts)?;
         let rows = asked.iter().enumerate().map(|(place, row)| {
             // Spreads the rows over the interval.
             let rows = u32::try_from(asked.len()).unwrap_or(u32::MAX).max(1);
@@ -72,10 +73,7 @@ pub(crate) fn run(
             let first = live.began + interval / rows * part;
             live.watch(Scheduled { place, row, first, interval }, stop, note)
         });
-        tokio::select! {
-            _ = join_all(rows) => {}
-            () = server::serve(listener, live.clone()) => {}
-        }
+        join_all(rows).await;
         Ok(live.now().report())
     })
 }

@@ -33,6 +33,11 @@ pub struct WatchArgs {
         help_heading = "Watch"
     )]
     pub listen: String,
+    /// Name by which browsers and Prometheus may ask for them, such as watch.example.com;
+    /// repeatable. IP addresses, localhost, the name of this machine and names that cannot be
+    /// public, such as those of Kubernetes Services, need no flag
+    #[arg(long, value_name = "NAME", help_heading = "Watch")]
+    pub allow_host: Vec<String>,
     #[command(flatten)]
     pub run: RunArgs,
 }

@@ -1,22 +1,50 @@
-//! The HTTP server of `prober watch`: metrics, health, readiness and the live page.
+//! The HTTP server of `prober watch`: metrics, health, readiness and the live page. It has a thread and
+//! file descriptors of its own, so that no client delays probing. A connection carries one request.
 
+pub(crate) mod hosts;
+mod request;
+mod reserve;
+
+use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
 
-use axum::Router;
-use axum::extract::State;
-use axum::http::{HeaderName, StatusCode, header};
-use axum::response::IntoResponse;
-use axum::routing::get;
+use rustix::process::{Resource, getrlimit};
 use thiserror::Error;
-use tokio::net::{TcpListener, TcpSocket};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{Live, page};
 use crate::clock;
 use crate::report::prometheus;
+use hosts::Hosts;
+use request::{Asked, Document, MAX_HEAD, Refusal};
+use reserve::{Held, Reserve};
 
-/// The most connections that wait to be accepted.
-const BACKLOG: u32 = 128;
+/// The most connections at the same time. A further one ends the oldest.
+const MOST_CONNECTIONS: u64 = 32;
+/// The time limit for the head of a request.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
+/// The time limit for sending an answer, as long as Prometheus waits by default.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long, and how much in bytes, is read after an answer. A connection that is closed with unread
+/// data is reset, and the client may lose the answer.
+const LINGER: Duration = Duration::from_secs(1);
+const MAX_LINGER: usize = 64 << 10;
+/// The pause after the system refuses a connection.
+const PAUSE: Duration = Duration::from_millis(20);
+const TEXT: &str = "text/plain; charset=utf-8";
+/// The Content-Security-Policy of everything but the page.
+const NO_CONTENT: &str = "default-src 'none'; frame-ancestors 'none'";
+/// What pages of other sites may do with any answer: nothing.
+const FOR_BROWSERS: &str = "cache-control: no-store\r\nx-content-type-options: nosniff\r\n\
+    x-frame-options: DENY\r\ncross-origin-resource-policy: same-origin\r\n\
+    cross-origin-opener-policy: same-origin\r\nreferrer-policy: no-referrer\r\n";
 
 /// The message includes the system's error, so it is not a `source`.
 #[derive(Debug, Error)]
@@ -26,51 +54,189 @@ pub struct ListenError {
     refusal: io::Error,
 }
 
-/// Listens on an address. Must be called inside a Tokio runtime.
-pub(crate) fn bind(address: SocketAddr) -> Result<TcpListener, ListenError> {
+/// Listens on an address. A restart does not wait for old connections.
+pub(crate) fn bind(address: SocketAddr) -> Result<std::net::TcpListener, ListenError> {
     let listen = || {
-        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-        // A restart must not wait for old connections.
-        socket.set_reuseaddr(true)?;
-        socket.bind(address)?;
-        socket.listen(BACKLOG)
+        let listener = std::net::TcpListener::bind(address)?;
+        listener.set_nonblocking(true)?;
+        Ok(listener)
     };
     listen().map_err(|refusal| ListenError { address, refusal })
 }
 
+/// Serves on a thread of its own until the guard is dropped.
+pub(crate) fn start(
+    listener: std::net::TcpListener,
+    live: Live,
+    hosts: Hosts,
+) -> io::Result<DropGuard> {
+    let over = CancellationToken::new();
+    let guard = over.clone().drop_guard();
+    let most = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX) / 4;
+    let most = usize::try_from(most.clamp(1, MOST_CONNECTIONS)).unwrap_or(1);
+    let reserve = Arc::new(Reserve::new(listener.try_clone()?, most));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let own_name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let site = Arc::new(Site { live, hosts: hosts.and(own_name) });
+    let listener = {
+        let _context = runtime.enter();
+        TcpListener::from_std(listener)?
+    };
+    let serve = async move { over.run_until_cancelled(serve(&listener, &reserve, &site)).await };
+    std::thread::Builder::new().name("server".to_owned()).spawn(move || runtime.block_on(serve))?;
+    Ok(guard)
+}
+
+/// What is served, and by which names.
+struct Site {
+    live: Live,
+    hosts: Hosts,
+}
+
 /// Never returns.
-pub(crate) async fn serve(listener: TcpListener, live: Live) {
-    let routes = Router::new()
-        .route("/", get(the_page))
-        .route("/metrics", get(metrics))
-        .route("/healthz", get(async || "ok\n"))
-        .route("/readyz", get(ready))
-        .with_state(live);
-    // axum retries failed accepts, so it returns no error.
-    let _ = axum::serve(listener, routes).await;
+async fn serve(listener: &TcpListener, reserve: &Arc<Reserve>, site: &Arc<Site>) {
+    let mut tasks = JoinSet::new();
+    let mut open: VecDeque<AbortHandle> = VecDeque::new();
+    loop {
+        while tasks.try_join_next().is_some() {}
+        open.retain(|connection| !connection.is_finished());
+        let Some(stream) = accept(listener, reserve, &mut open).await else { continue };
+        let (held, site) = (reserve.hold(stream), Arc::clone(site));
+        open.push_back(tasks.spawn(async move { site.answer(held).await }));
+        // Lets it read before the next one is accepted, which may end it.
+        tokio::task::yield_now().await;
+    }
 }
 
-async fn the_page(State(live): State<Live>) -> impl IntoResponse {
-    let state = live.now();
-    let headers: [(HeaderName, &str); 5] = [
-        (header::CONTENT_TYPE, "text/html; charset=utf-8"),
-        (header::CACHE_CONTROL, "no-store"),
-        (header::CONTENT_SECURITY_POLICY, page::POLICY),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::REFERRER_POLICY, "no-referrer"),
-    ];
-    (headers, page::render(&state, clock::wall()))
+/// Accepts a connection on a descriptor of the reserve.
+async fn accept(
+    listener: &TcpListener,
+    reserve: &Reserve,
+    open: &mut VecDeque<AbortHandle>,
+) -> Option<TcpStream> {
+    match listener.accept().await {
+        Ok((stream, _)) => {
+            make_room(reserve, open).await;
+            reserve.release();
+            Some(stream)
+        }
+        Err(error) if usage::out_of_descriptors(&error) => {
+            make_room(reserve, open).await;
+            reserve.release();
+            let accepted = timeout(PAUSE, listener.accept()).await;
+            if let Ok(Ok((stream, _))) = accepted {
+                return Some(stream);
+            }
+            // Another thread took the descriptor, or the client has gone.
+            if !reserve.renew() {
+                sleep(PAUSE).await;
+            }
+            None
+        }
+        Err(_) => {
+            sleep(PAUSE).await;
+            None
+        }
+    }
 }
 
-async fn metrics(State(live): State<Live>) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, prometheus::CONTENT_TYPE)], live.now().metrics())
+/// Ends the oldest connection if the reserve is used up.
+async fn make_room(reserve: &Reserve, open: &mut VecDeque<AbortHandle>) {
+    if reserve.has_free() {
+        return;
+    }
+    match open.pop_front() {
+        Some(oldest) => {
+            oldest.abort();
+            let _ = timeout(PAUSE, reserve.returned()).await;
+        }
+        // Its descriptors were lost to other threads.
+        None => drop(reserve.renew()),
+    }
 }
 
-/// Ready once a round of every target has ended, even if it failed.
-async fn ready(State(live): State<Live>) -> impl IntoResponse {
-    if live.now().is_ready() {
-        (StatusCode::OK, "ready\n")
-    } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "the first rounds have not ended yet\n")
+impl Site {
+    /// Answers the request of a connection. The caller's reserve has its descriptor afterwards.
+    async fn answer(&self, mut held: Held) {
+        let Some(stream) = held.stream() else { return };
+        let Ok(Some(asked)) = timeout(HEAD_TIMEOUT, self.read(stream)).await else { return };
+        let answer = match asked {
+            Ok(asked) => self.render(asked),
+            Err(refusal) => refuse(&refusal),
+        };
+        let send = async {
+            stream.write_all(&answer).await?;
+            stream.shutdown().await
+        };
+        if let Ok(Ok(())) = timeout(ANSWER_TIMEOUT, send).await {
+            let _ = timeout(LINGER, discard(stream)).await;
+        }
+    }
+
+    /// `None` if the client ends the connection first.
+    async fn read(&self, stream: &mut TcpStream) -> Option<Result<Asked, Refusal>> {
+        let mut head = Vec::with_capacity(1024);
+        loop {
+            let left = MAX_HEAD.saturating_sub(head.len()) as u64;
+            let read = (&mut *stream).take(left).read_buf(&mut head).await;
+            if read.unwrap_or_default() == 0 {
+                return None;
+            }
+            if let Some(asked) = request::read(&head, &self.hosts) {
+                return Some(asked);
+            }
+        }
+    }
+
+    fn render(&self, Asked { document, head_only }: Asked) -> Vec<u8> {
+        let (status, kind, body) = match document {
+            Document::Page => {
+                let page = page::render(&self.live.now(), clock::wall());
+                ("200 OK", "text/html; charset=utf-8", page.into_bytes())
+            }
+            Document::Metrics => ("200 OK", prometheus::CONTENT_TYPE, self.live.now().metrics()),
+            Document::Health => ("200 OK", TEXT, b"ok\n".to_vec()),
+            // Once a round of every target has ended, even if it failed.
+            Document::Readiness if self.live.now().is_ready() => {
+                ("200 OK", TEXT, b"ready\n".to_vec())
+            }
+            Document::Readiness => {
+                let line = b"the first rounds have not ended yet\n".to_vec();
+                ("503 Service Unavailable", TEXT, line)
+            }
+        };
+        let policy = match document {
+            Document::Page => page::POLICY,
+            _ => NO_CONTENT,
+        };
+        let mut answer = head(status, kind, policy, body.len()).into_bytes();
+        if !head_only {
+            answer.extend_from_slice(&body);
+        }
+        answer
+    }
+}
+
+fn refuse(refusal: &Refusal) -> Vec<u8> {
+    let head = head(refusal.status, TEXT, NO_CONTENT, refusal.line.len() + 1);
+    format!("{head}{}\n", refusal.line).into_bytes()
+}
+
+fn head(status: &str, kind: &str, policy: &str, length: usize) -> String {
+    format!(
+        "HTTP/1.1 {status}\r\ncontent-type: {kind}\r\ncontent-length: {length}\r\n\
+         allow: GET, HEAD\r\nconnection: close\r\n{FOR_BROWSERS}content-security-policy: {policy}\r\n\r\n"
+    )
+}
+
+/// Reads what the client still sends, and drops it.
+async fn discard(stream: &mut TcpStream) {
+    let mut buffer = [0; 4096];
+    let mut left = MAX_LINGER;
+    while let Ok(read) = stream.read(&mut buffer).await
+        && read > 0
+        && left > 0
+    {
+        left = left.saturating_sub(read);
     }
 }

@@ -11,6 +11,7 @@ use crate::cli::{RunArgs, SelectForm, WatchArgs};
 use crate::plan::schedule::End;
 use crate::plan::{self, PlanError, ProbePlan};
 use crate::report::rounds::Rhythm;
+use crate::watch::server::hosts::{self, Hosts};
 
 /// Why the flags are rejected, in one line.
 #[derive(Debug, Error)]
@@ -36,6 +37,8 @@ pub enum SettingsError {
         "--listen '{0}': write ADDRESS:PORT, such as 127.0.0.1:9464, 0.0.0.0:9464 or [::]:9464"
     )]
     Listen(String),
+    #[error("--allow-host '{0}': write a host name without a port, such as watch.example.com")]
+    Host(String),
     #[error("nothing to watch; write a target, as for a single run, or a matrix file")]
     Nothing,
     #[error("{flag} works only in a single run; {right}")]
@@ -46,11 +49,13 @@ pub enum SettingsError {
     },
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Settings {
     pub rhythm: Rhythm,
     /// The address of the metrics and the page.
     pub listen: SocketAddr,
+    /// By which names they may be asked for.
+    pub hosts: Hosts,
 }
 
 /// Reads the flags of `watch`.
@@ -66,11 +71,15 @@ pub(crate) fn read(args: &WatchArgs) -> Result<Settings, SettingsError> {
     let listen = args.listen.parse();
     let listen =
         listen.map_err(|_| SettingsError::Listen(args.listen.escape_debug().to_string()))?;
+    if let Some(host) = args.allow_host.iter().find(|host| !hosts::is_host_name(host)) {
+        return Err(SettingsError::Host(host.escape_debug().to_string()));
+    }
+    let hosts = Hosts::new(args.allow_host.clone());
     if args.file.is_none() && args.run.targets.urls.is_empty() {
         return Err(SettingsError::Nothing);
     }
     of_a_run(&args.run)?;
-    Ok(Settings { rhythm: Rhythm { interval, window }, listen })
+    Ok(Settings { rhythm: Rhythm { interval, window }, listen, hosts })
 }
 
 fn of_a_run(run: &RunArgs) -> Result<(), SettingsError> {
@@ -146,7 +155,7 @@ mod tests {
 
     #[test]
     fn the_default_window_is_five_minutes() {
-        let Settings { rhythm, listen } = read(&args(&["-t", "a"]).unwrap()).unwrap();
+        let Settings { rhythm, listen, .. } = read(&args(&["-t", "a"]).unwrap()).unwrap();
         assert_eq!(rhythm.interval, Duration::from_secs(10));
         assert_eq!(rhythm.window, Duration::from_secs(300));
         assert_eq!(listen.to_string(), "127.0.0.1:9464");
@@ -164,6 +173,9 @@ mod tests {
             (&["-t", "a", "--listen", "9464"], "--listen '9464': write ADDRESS:PORT"),
             (&["-t", "a", "--listen", "here:9464"], "--listen 'here:9464'"),
             (&["-t", "a", "--listen", "127.0.0.1:99999"], "--listen"),
+            (&["-t", "a", "--allow-host", "a.b:80"], "--allow-host 'a.b:80': write a host name"),
+            (&["-t", "a", "--allow-host", ""], "--allow-host '': write a host name"),
+            (&["-t", "a", "--allow-host", "http://a"], "--allow-host 'http://a'"),
             (&["-t", "a", "--at", "1s", "true"], "--at works only in a single run"),
             (&["-t", "a", "--explain"], "--explain works only in a single run"),
             (&["-t", "a", "--timeline", "1s"], "--timeline works only in a single run"),
