@@ -7,6 +7,7 @@ mod curl_flags;
 mod engine;
 pub(crate) mod explain;
 mod eyeballs;
+mod families;
 mod faults;
 mod front_door;
 mod html;

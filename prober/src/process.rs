@@ -1,5 +1,7 @@
 //! Runs a command to its end, with limits on its time and its output.
 
+mod family;
+
 use std::io;
 use std::pin::pin;
 use std::process::{ExitStatus, Stdio};
@@ -9,6 +11,8 @@ use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::Command;
 use tokio_util::sync::CancellationToken;
+
+pub(crate) use family::Family;
 
 /// The most bytes that are read from stderr.
 const MAX_STDERR: u64 = 64 << 10;
@@ -65,8 +69,8 @@ fn why_not_started(error: &io::Error) -> String {
     }
 }
 
-/// Runs a command to its end and reads at most `most` bytes of its stdout. The command is killed after
-/// `limit` and at `stop`.
+/// Runs a command to its end and reads at most `most` bytes of its stdout. The command and all that it
+/// started are killed after `limit`, at `stop`, and if prober is killed.
 ///
 /// # Errors
 /// One line, if the command could not run or did not end by itself. Its exit code is not checked.
@@ -83,9 +87,11 @@ pub(crate) async fn output(
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
+        .process_group(0)
         .kill_on_drop(true)
         .spawn()
         .map_err(|error| ProcessError::NotStarted { program: program.clone(), error })?;
+    let family = Family::of(child.id().unwrap_or_default());
     let (from_stdout, from_stderr) = (child.stdout.take(), child.stderr.take());
     let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
     let run = async {
@@ -110,18 +116,26 @@ pub(crate) async fn output(
     };
     let status = tokio::select! {
         ended = tokio::time::timeout(limit, run) => {
-            let limit = usage::duration::format(limit);
-            let late = || ProcessError::NotEnded(format!("'{program}' did not end within {limit}"));
-            ended.map_err(|_| late())?
+            ended.map_err(|_| late(program, limit, &family))?
         }
         () = stop.cancelled() => return Err(ProcessError::NotEnded("interrupted".to_owned())),
     };
     let lost =
         |error| ProcessError::NotEnded(format!("'{program}': {}", usage::system_error(&error)));
     let status = status.map_err(lost)?;
+    family.release();
     let cut = stdout.len() > most;
     stdout.truncate(most);
     Ok(Output { output: stdout, cut, status, program: program.clone(), stderr })
+}
+
+fn late(program: &str, limit: Duration, family: &Family) -> ProcessError {
+    let limit = usage::duration::format(limit);
+    let why = match family.is_stopped() {
+        true => ": it waits for the terminal, which prober's commands cannot use; log in before",
+        false => "",
+    };
+    ProcessError::NotEnded(format!("'{program}' did not end within {limit}{why}"))
 }
 
 async fn read(from: Option<impl AsyncRead + Unpin>, most: u64, into: &mut Vec<u8>) {
@@ -129,5 +143,89 @@ async fn read(from: Option<impl AsyncRead + Unpin>, most: u64, into: &mut Vec<u8
         let mut bounded = from.take(most);
         // After an error, what was read so far is used: a truncated report does not parse.
         let _ = bounded.read_to_end(into).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    /// Processes in the background, in a session of their own, and without a parent. Their ids go to
+    /// the file.
+    const FAMILY: &str = "sleep 300 & echo $! >>\"$0\"; setsid sleep 300 & echo $! >>\"$0\"; \
+        (sleep 300 & echo $! >>\"$0\"); sh -c 'sleep 300 & echo $! >>\"$0\"; wait' \"$0\" & ";
+
+    fn words(script: &str, file: &Path) -> Vec<String> {
+        ["sh", "-c", script, file.to_str().unwrap()].map(str::to_owned).to_vec()
+    }
+
+    fn ids(file: &Path) -> Vec<String> {
+        let text = std::fs::read_to_string(file).unwrap_or_default();
+        text.lines().map(str::to_owned).collect()
+    }
+
+    fn runs(id: &str) -> bool {
+        let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
+        // A zombie has ended.
+        stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('Z'))
+    }
+
+    fn wait_until(what: &str, check: impl Fn() -> bool) {
+        for _ in 0..1000 {
+            if check() {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        panic!("waited in vain until {what}");
+    }
+
+    fn ended(script: &str, limit: Duration, stop: &CancellationToken) -> (String, Vec<String>) {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("ids");
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let line = std::thread::scope(|scope| {
+            if limit > Duration::from_secs(5) {
+                scope.spawn(|| {
+                    wait_until("all have started", || ids(&file).len() == 4);
+                    stop.cancel();
+                });
+            }
+            let said = runtime.block_on(output(&words(script, &file), limit, stop, 100));
+            said.map(|said| panic!("{said:?}")).unwrap_err().to_string()
+        });
+        (line, ids(&file))
+    }
+
+    #[test]
+    fn a_command_ends_with_all_that_it_started() {
+        let script = format!("{FAMILY} wait");
+        let (short, long) = (Duration::from_secs(2), Duration::from_secs(60));
+        for (limit, wanted) in [(short, "'sh' did not end within 2s"), (long, "interrupted")] {
+            let (line, ids) = ended(&script, limit, &CancellationToken::new());
+            assert_eq!((line.as_str(), ids.len()), (wanted, 4));
+            wait_until("all have ended", || !ids.iter().any(|id| runs(id)));
+        }
+    }
+
+    #[test]
+    fn a_command_that_waits_for_the_terminal_is_told() {
+        let (line, _) = ended("kill -STOP $$", Duration::from_secs(1), &CancellationToken::new());
+        assert!(line.contains("within 1s: it waits for the terminal"), "{line}");
+    }
+
+    #[test]
+    fn what_a_command_left_in_the_background_goes_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("ids");
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let script = "sleep 300 >/dev/null 2>&1 & echo $! >\"$0\"";
+        let (limit, stop) = (Duration::from_secs(20), CancellationToken::new());
+        let said = runtime.block_on(output(&words(script, &file), limit, &stop, 100)).unwrap();
+        assert!(said.status.success());
+        let ids = ids(&file);
+        assert!(runs(&ids[0]));
+        let _ = std::process::Command::new("kill").args(&ids).status();
     }
 }

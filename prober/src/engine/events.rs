@@ -9,11 +9,11 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process_group};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock;
 use crate::plan::Event;
+use crate::process::Family;
 use crate::tally::{EventEnding, EventRecord};
 use crate::units::micros;
 
@@ -121,22 +121,26 @@ fn shell(command: &str) -> io::Result<(Child, io::PipeReader)> {
     Ok((child, reader))
 }
 
-/// Waits for the end of a command; kills it at the deadline or on `stop`.
+/// Waits for the end of a command; kills it and all that it started at the deadline, on `stop`, and if
+/// prober is killed.
 fn wait(mut child: Child, deadline: Instant, stop: &CancellationToken) -> EventEnding {
+    let family = Family::of(child.id());
     let ended = |status: ExitStatus| match status.code() {
         Some(code) => EventEnding::Exit(code),
         None => EventEnding::Signal(status.signal().unwrap_or_default()),
     };
     loop {
         match child.try_wait() {
-            Ok(Some(status)) => return ended(status),
+            Ok(Some(status)) => {
+                family.release();
+                return ended(status);
+            }
             Ok(None) => {}
             Err(error) => return EventEnding::NotStarted(usage::system_error(&error)),
         }
         let interrupted = stop.is_cancelled();
         if interrupted || clock::now() >= deadline {
-            // The shell and everything that it started.
-            let _ = kill_process_group(Pid::from_child(&child), Signal::KILL);
+            drop(family);
             let _ = child.wait();
             return if interrupted { EventEnding::Interrupted } else { EventEnding::TimedOut };
         }

@@ -1,0 +1,136 @@
+//! A command together with all that it starts: they end together, also if prober is killed.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::Write as _;
+use std::os::unix::process::CommandExt as _;
+use std::process::{Child, Command, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+
+/// Waits for a line, which says that the command has ended. Without one, prober has been killed, and
+/// the command's process group is killed, too.
+const GUARD: &str = "read -r _ || kill -s KILL -- \"-$0\"";
+
+/// Kills a command and all that it started when dropped, unless it is released before.
+#[derive(Debug)]
+pub(crate) struct Family {
+    leader: Option<Pid>,
+    /// A shell that outlives prober; `None` if there is no shell.
+    guard: Option<Child>,
+}
+
+impl Family {
+    /// The family of a process that leads a process group of its own.
+    pub(crate) fn of(leader: u32) -> Self {
+        let leader = i32::try_from(leader).ok().and_then(Pid::from_raw);
+        let guard = leader.and_then(|leader| {
+            Command::new("sh")
+                .args(["-c", GUARD, &leader.as_raw_nonzero().to_string()])
+                .stdin(Stdio::piped())
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                // Ctrl-C in the terminal must not reach it.
+                .process_group(0)
+                .spawn()
+                .ok()
+        });
+        Self { leader, guard }
+    }
+
+    /// The command has ended by itself; what it left in the background goes on.
+    pub(crate) fn release(mut self) {
+        self.leader = None;
+    }
+
+    /// Whether any of them is stopped, such as by asking for a password: the terminal is not theirs.
+    pub(crate) fn is_stopped(&self) -> bool {
+        let members = self.leader.map(members).unwrap_or_default();
+        members.into_iter().any(|member| stat(member).is_some_and(|stat| stat.state == 'T'))
+    }
+}
+
+impl Drop for Family {
+    fn drop(&mut self) {
+        if let Some(leader) = self.leader {
+            // Found before the kill, which makes orphans of them.
+            let members = members(leader);
+            let _ = kill_process_group(leader, Signal::KILL);
+            // Those that left the group.
+            for member in members {
+                let _ = kill_process(member, Signal::KILL);
+            }
+        }
+        if let Some(mut guard) = self.guard.take() {
+            if let Some(mut stdin) = guard.stdin.take() {
+                let _ = stdin.write_all(b"\n");
+            }
+            let _ = guard.wait();
+        }
+    }
+}
+
+struct Stat {
+    state: char,
+    parent: i32,
+}
+
+fn stat(process: Pid) -> Option<Stat> {
+    let text = fs::read_to_string(format!("/proc/{}/stat", process.as_raw_nonzero())).ok()?;
+    read_stat(&text)
+}
+
+/// Reads `PID (NAME) STATE PARENT …`. The name may contain anything.
+fn read_stat(text: &str) -> Option<Stat> {
+    let (_, rest) = text.rsplit_once(')')?;
+    let mut words = rest.split_whitespace();
+    let state = words.next()?.chars().next()?;
+    Some(Stat { state, parent: words.next()?.parse().ok()? })
+}
+
+/// A process and its descendants.
+fn members(leader: Pid) -> Vec<Pid> {
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let parents: Vec<(Pid, i32)> = processes
+        .filter_map(|entry| {
+            let process = Pid::from_raw(entry.file_name().to_str()?.parse().ok()?)?;
+            Some((process, stat(process)?.parent))
+        })
+        .collect();
+    let mut known = BTreeSet::from([leader.as_raw_nonzero().get()]);
+    let mut found = vec![leader];
+    let mut next = 0;
+    while let Some(parent) = found.get(next).map(|parent| parent.as_raw_nonzero().get()) {
+        for (process, _) in parents.iter().filter(|(_, of)| *of == parent) {
+            if known.insert(process.as_raw_nonzero().get()) {
+                found.push(*process);
+            }
+        }
+        next += 1;
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_stat_is_read_whatever_the_name_of_the_program() {
+        for text in ["7 (sh) S 3 7 7", "7 (a) b) S 3 7", "7 ((x) R 1) S 3"] {
+            let stat = read_stat(text).unwrap();
+            assert_eq!((stat.state, stat.parent), ('S', 3), "{text}");
+        }
+        for bad in ["", "7 sh S 3", "7 (sh)", "7 (sh) S", "7 (sh) S x"] {
+            assert!(read_stat(bad).is_none(), "{bad}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_stat_panics(text in "\\PC{0,40}") {
+            let _ = read_stat(&text);
+        }
+    }
+}
