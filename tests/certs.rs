@@ -1,6 +1,7 @@
 //! `certs` as people use it, with openssl as the second opinion.
 
 mod generate;
+mod permissions;
 mod refusals;
 mod usage;
 mod workload;

@@ -1,7 +1,7 @@
 //! The errors of this crate. Each is one line that names the file and what to do.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Why a certificate could not be made, read or written. Each message is complete: no variant
@@ -14,6 +14,36 @@ pub enum Error {
 
     #[error("cannot write {}: {}", path.display(), usage::system_error(reason))]
     Write { path: PathBuf, reason: io::Error },
+
+    #[error("{} is longer than {} MiB; give a file of PEM certificates", path.display(), most >> 20)]
+    TooLong {
+        path: PathBuf,
+        /// In bytes.
+        most: u64,
+    },
+
+    #[error("{} is not a file; restore the private key, or make a new one", path.display())]
+    NotAFile { path: PathBuf },
+
+    #[error(
+        "{} is a private key that others may use (mode {mode:04o}); run chmod 600 {}",
+        path.display(), shell_word(path)
+    )]
+    OpenKey {
+        path: PathBuf,
+        /// The permissions.
+        mode: u32,
+    },
+
+    #[error(
+        "everybody can replace the keys in {} (mode {mode:04o}); run chmod o-w {}",
+        path.display(), shell_word(path)
+    )]
+    OpenFolder {
+        path: PathBuf,
+        /// The permissions.
+        mode: u32,
+    },
 
     #[error("{} does not contain a PEM certificate (-----BEGIN CERTIFICATE-----)", path.display())]
     NoCertificate { path: PathBuf },
@@ -117,8 +147,35 @@ pub enum Error {
     Random,
 }
 
+/// A path as a shell reads it.
+fn shell_word(path: &Path) -> String {
+    let text = path.display().to_string();
+    // Otherwise chmod takes it for an option.
+    let text = if text.starts_with('-') { format!("./{text}") } else { text };
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+".contains(c);
+    if text.chars().all(plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
+}
+
 impl From<rcgen::Error> for Error {
     fn from(_: rcgen::Error) -> Self {
         Self::Crypto
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_one_word_of_a_shell() {
+        for (path, word) in [
+            ("out/ca-key.pem", "out/ca-key.pem"),
+            ("-x", "./-x"),
+            ("my keys/a", "'my keys/a'"),
+            ("it's", r"'it'\''s'"),
+            ("$(id)", "'$(id)'"),
+        ] {
+            assert_eq!(shell_word(Path::new(path)), word);
+        }
     }
 }

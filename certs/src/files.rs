@@ -2,8 +2,8 @@
 //! then renamed. Keys are never readable by others.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -35,13 +35,57 @@ pub(crate) enum Kind {
     Public,
 }
 
+/// The largest file that is read, in bytes: thousands of certificates.
+const MAX_FILE: u64 = 4 << 20;
+
+/// Reads a file of certificates, which may be a pipe.
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Error> {
-    fs::read(path).map_err(|reason| Error::Read { path: path.into(), reason })
+    let mut bytes = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(MAX_FILE + 1).read_to_end(&mut bytes));
+    let length = read.map_err(|reason| Error::Read { path: path.into(), reason })?;
+    if length as u64 > MAX_FILE {
+        return Err(Error::TooLong { path: path.into(), most: MAX_FILE });
+    }
+    Ok(bytes)
 }
 
-/// Makes a directory for keys (mode 0700) and its parents. An existing one is not changed.
+/// Reads a private key; refused if anybody but its owner may read it or put another in its place.
+pub(crate) fn read_secret(path: &Path) -> Result<Vec<u8>, Error> {
+    check_secret(path)?;
+    read(path)
+}
+
+/// Checks who may read a private key. Links are followed, as in volumes of Kubernetes.
+pub(crate) fn check_secret(path: &Path) -> Result<(), Error> {
+    let unreadable = |reason| Error::Read { path: path.into(), reason };
+    let found = fs::metadata(path).map_err(unreadable)?;
+    if !found.is_file() {
+        return Err(Error::NotAFile { path: path.into() });
+    }
+    let mode = found.permissions().mode() & 0o777;
+    if mode & 0o077 != 0 {
+        return Err(Error::OpenKey { path: path.into(), mode });
+    }
+    let real = fs::canonicalize(path).map_err(unreadable)?;
+    real.parent().map_or(Ok(()), check_folder)
+}
+
+/// Refuses a directory in which anybody could replace a key. A group that may write is trusted: many
+/// systems have one per user. In a sticky directory, such as /tmp, only owners replace files.
+pub(crate) fn check_folder(dir: &Path) -> Result<(), Error> {
+    let found = fs::metadata(dir).map_err(|reason| Error::Read { path: dir.into(), reason })?;
+    let mode = found.permissions().mode() & 0o7777;
+    if mode & 0o1002 == 0o002 {
+        return Err(Error::OpenFolder { path: dir.into(), mode });
+    }
+    Ok(())
+}
+
+/// Makes a directory for keys (mode 0700) and its parents. An existing one is not changed, but
+/// refused if anybody may write to it.
 pub(crate) fn make_folder(dir: &Path) -> Result<(), Error> {
-    DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(unwritable(dir))
+    DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(unwritable(dir))?;
+    check_folder(dir)
 }
 
 /// Locks the directory against a second run until the returned file is closed. Waits for the
@@ -148,7 +192,6 @@ pub(crate) fn unwritable(path: &Path) -> impl FnOnce(io::Error) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::PermissionsExt as _;
 
     fn mode(path: &Path) -> u32 {
         fs::metadata(path).unwrap().permissions().mode() & 0o777

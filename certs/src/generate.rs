@@ -149,6 +149,11 @@ fn plan_missing(request: &Request) -> Result<Plan, Error> {
     }
 
     let root = folder::read_root_certificate(out)?;
+    let root_key = out.join(ROOT_KEY);
+    if root_key.exists() {
+        // It may not be needed now, but it must not stay readable.
+        files::check_secret(&root_key)?;
+    }
     let clusters = clusters.iter().map(|cluster| {
         let dir = out.join(cluster);
         if is_empty(&dir)? {

@@ -52,7 +52,9 @@ fn in_folder(dir: &Path) -> Result<Vec<InFile>, Error> {
         files.extend(sorted(&folder)?);
     }
     let mut found = Vec::new();
-    for file in files.iter().filter(|path| path.extension().is_some_and(|e| e == "pem")) {
+    // A pipe could block.
+    let is_pem = |path: &&PathBuf| path.extension().is_some_and(|e| e == "pem") && path.is_file();
+    for file in files.iter().filter(is_pem) {
         match in_file(file) {
             // A private key, for example.
             Err(Error::NoCertificate { .. }) => {}

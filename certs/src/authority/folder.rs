@@ -16,8 +16,8 @@ impl Authority {
     /// and `cert-chain.pem` (with or without the root).
     ///
     /// # Errors
-    /// If a file is missing, is not PEM, has expired, or if they do not belong
-    /// together: key and certificate, certificate and chain, chain and root.
+    /// If a file is missing, is not PEM, has expired, if others may use the key, or if
+    /// they do not belong together: key and certificate, certificate and chain, chain and root.
     pub fn read(dir: &Path) -> Result<Self, Error> {
         let now = OffsetDateTime::now_utc();
         let (cert_path, root_path) = (dir.join(CA_CERT), dir.join(ROOT_CERT));
@@ -59,7 +59,7 @@ impl Authority {
     ///
     /// # Errors
     /// If a file is missing, is not PEM, has expired, is not signed by itself,
-    /// or if key and certificate do not belong together.
+    /// if others may use the key, or if key and certificate do not belong together.
     pub fn read_root(dir: &Path) -> Result<Self, Error> {
         let certificate = read_root_certificate(dir)?;
         let path = dir.join(ROOT_CERT);
@@ -128,7 +128,7 @@ fn read_pair(
     now: OffsetDateTime,
 ) -> Result<(Certificate, KeyPair), Error> {
     let certificate = read_first(certificate_path)?;
-    let text = files::read(key_path)?;
+    let text = files::read_secret(key_path)?;
     let key = KeyPair::from_pem(&String::from_utf8_lossy(&text))
         .map_err(|_| Error::BadKey { path: key_path.into() })?;
     if !certificate.belongs_to(&key) {
