@@ -95,8 +95,15 @@ fn port(text: &str) -> Option<u16> {
     digits.then(|| text.parse().ok()).flatten().filter(|port| *port != 0)
 }
 
-/// Whether `host` can be the host of a URL. Otherwise, as with a pasted URL or a space, the rule would
-/// never match.
+/// Whether `host` can be the host of a URL, or `*`. Otherwise, as with a pasted URL, a space, or the `+` of
+/// `--resolve` in a wrong place, the rule would never match.
 fn is_host_like(host: &str) -> bool {
-    !host.contains(|c: char| c.is_whitespace() || c.is_control() || "/?#@[]\\'\"".contains(c))
+    let fits = |c: char| {
+        if c.is_ascii() {
+            c.is_ascii_alphanumeric() || "-_.*".contains(c)
+        } else {
+            !c.is_control() && !c.is_whitespace()
+        }
+    };
+    !host.starts_with('-') && host.chars().all(fits)
 }

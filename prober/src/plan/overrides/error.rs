@@ -22,7 +22,7 @@ pub enum OverrideError {
 /// What is wrong with a `--resolve` value.
 ///
 /// curl accepts [`NoHost`](Self::NoHost), [`BadHost`](Self::BadHost),
-/// [`PartialWildcard`](Self::PartialWildcard), port 0, signs and spaces before a port, `[]` as an
+/// [`PartialWildcard`](Self::PartialWildcard), a second `+` or `-`, port 0, signs and spaces before a port, `[]` as an
 /// address, and anything after `-`. It refuses the others, too.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum ResolveFault {
