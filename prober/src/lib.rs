@@ -7,6 +7,7 @@ mod cli;
 mod clock;
 mod collected;
 mod commands;
+mod descriptors;
 mod diagnosis;
 mod engine;
 mod expectation;

@@ -5,12 +5,12 @@ pub(crate) mod hosts;
 mod request;
 mod reserve;
 
-use std::collections::VecDeque;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use rustix::process::{Resource, getrlimit};
 use thiserror::Error;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -21,12 +21,13 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{Live, page};
 use crate::clock;
+use crate::descriptors;
 use crate::report::prometheus;
 use hosts::Hosts;
 use request::{Asked, Document, MAX_HEAD, Refusal};
 use reserve::{Held, Reserve};
 
-/// The most connections at the same time. A further one ends the oldest.
+/// The most connections at the same time. A further one ends the oldest of the client with the most.
 const MOST_CONNECTIONS: u64 = 32;
 /// The time limit for the head of a request.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
@@ -93,16 +94,39 @@ struct Site {
     hosts: Hosts,
 }
 
+/// A connection. The oldest is the first of all.
+struct Open {
+    client: u64,
+    task: AbortHandle,
+}
+
+/// What tells clients apart. An IPv6 network of 64 bits is one client, which can have all its addresses.
+fn client(address: IpAddr) -> u64 {
+    match address.to_canonical() {
+        IpAddr::V4(v4) => u64::from(v4.to_bits()),
+        IpAddr::V6(v6) => (v6.to_bits() >> 64) as u64,
+    }
+}
+
+/// The place of the oldest connection of the client that has the most.
+fn oldest_of_most(clients: &[u64]) -> Option<usize> {
+    let count = |client: u64| clients.iter().filter(|other| **other == client).count();
+    let most = clients.iter().map(|client| count(*client)).max()?;
+    clients.iter().position(|client| count(*client) == most)
+}
+
 /// Never returns.
 async fn serve(listener: &TcpListener, reserve: &Arc<Reserve>, site: &Arc<Site>) {
     let mut tasks = JoinSet::new();
-    let mut open: VecDeque<AbortHandle> = VecDeque::new();
+    let mut open = Vec::new();
     loop {
         while tasks.try_join_next().is_some() {}
-        open.retain(|connection| !connection.is_finished());
-        let Some(stream) = accept(listener, reserve, &mut open).await else { continue };
+        open.retain(|connection: &Open| !connection.task.is_finished());
+        let accepted = accept(listener, reserve, &mut open).await;
+        let Some((stream, peer)) = accepted else { continue };
         let (held, site) = (reserve.hold(stream), Arc::clone(site));
-        open.push_back(tasks.spawn(async move { site.answer(held).await }));
+        let task = tasks.spawn(async move { site.answer(held).await });
+        open.push(Open { client: client(peer.ip()), task });
         // Lets it read before the next one is accepted, which may end it.
         tokio::task::yield_now().await;
     }
@@ -112,26 +136,21 @@ async fn serve(listener: &TcpListener, reserve: &Arc<Reserve>, site: &Arc<Site>)
 async fn accept(
     listener: &TcpListener,
     reserve: &Reserve,
-    open: &mut VecDeque<AbortHandle>,
-) -> Option<TcpStream> {
+    open: &mut Vec<Open>,
+) -> Option<(TcpStream, SocketAddr)> {
     match listener.accept().await {
-        Ok((stream, _)) => {
+        Ok(accepted) => {
             make_room(reserve, open).await;
             reserve.release();
-            Some(stream)
+            Some(accepted)
         }
         Err(error) if usage::out_of_descriptors(&error) => {
             make_room(reserve, open).await;
-            reserve.release();
-            let accepted = timeout(PAUSE, listener.accept()).await;
-            if let Ok(Ok((stream, _))) = accepted {
-                return Some(stream);
-            }
-            // Another thread took the descriptor, or the client has gone.
-            if !reserve.renew() {
+            let accepted = on_reserve(listener, reserve);
+            if accepted.is_none() {
                 sleep(PAUSE).await;
             }
-            None
+            accepted
         }
         Err(_) => {
             sleep(PAUSE).await;
@@ -140,14 +159,27 @@ async fn accept(
     }
 }
 
-/// Ends the oldest connection if the reserve is used up.
-async fn make_room(reserve: &Reserve, open: &mut VecDeque<AbortHandle>) {
+/// Accepts a connection that waits, although the process has only the descriptors of the reserve.
+fn on_reserve(listener: &TcpListener, reserve: &Reserve) -> Option<(TcpStream, SocketAddr)> {
+    let _taking = descriptors::nobody_else();
+    reserve.release();
+    if let Some(Ok(accepted)) = listener.accept().now_or_never() {
+        return Some(accepted);
+    }
+    // The client has gone.
+    reserve.renew();
+    None
+}
+
+/// Ends a connection if the reserve is used up.
+async fn make_room(reserve: &Reserve, open: &mut Vec<Open>) {
     if reserve.has_free() {
         return;
     }
-    match open.pop_front() {
-        Some(oldest) => {
-            oldest.abort();
+    let clients: Vec<_> = open.iter().map(|connection| connection.client).collect();
+    match oldest_of_most(&clients) {
+        Some(place) => {
+            open.remove(place).task.abort();
             let _ = timeout(PAUSE, reserve.returned()).await;
         }
         // Its descriptors were lost to other threads.
@@ -238,5 +270,24 @@ async fn discard(stream: &mut TcpStream) {
         && left > 0
     {
         left = left.saturating_sub(read);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flood_of_one_client_ends_only_its_own_connections() {
+        assert_eq!(oldest_of_most(&[]), None);
+        assert_eq!(oldest_of_most(&[1]), Some(0));
+        assert_eq!(oldest_of_most(&[1, 2, 3]), Some(0));
+        assert_eq!(oldest_of_most(&[1, 2, 2, 3, 2]), Some(1));
+        assert_eq!(oldest_of_most(&[2, 1, 1, 2]), Some(0));
+        let of = |address: &str| client(address.parse().unwrap());
+        assert_eq!(of("2001:db8::1"), of("2001:db8::ffff:2"));
+        assert_ne!(of("2001:db8::1"), of("2001:db8:0:1::1"));
+        assert_eq!(of("10.0.0.1"), of("::ffff:10.0.0.1"));
+        assert_ne!(of("10.0.0.1"), of("10.0.0.2"));
     }
 }

@@ -8,6 +8,7 @@ use rustix::net::{AddressFamily, SocketType, netdevice};
 use thiserror::Error;
 use tokio::net::{TcpSocket, TcpStream};
 
+use crate::descriptors;
 use crate::plan::{ProbePlan, Source};
 use crate::resolve::{LookupError, Names};
 use crate::tally::outcome::{Failure, FailureKind};
@@ -141,12 +142,15 @@ impl LocalEnd {
     }
 
     pub(in crate::engine) async fn connect(&self, address: SocketAddr) -> io::Result<TcpStream> {
+        let v4 = address.is_ipv4();
+        let socket = {
+            let _taking = descriptors::one_of_many();
+            if v4 { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?
+        };
         if self.device.is_none() && self.addresses.is_empty() {
-            let stream = TcpStream::connect(address).await;
+            let stream = socket.connect(address).await;
             return stream.map_err(|error| self.without_zone(address).unwrap_or(error));
         }
-        let v4 = address.is_ipv4();
-        let socket = if v4 { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
         if let Some(device) = &self.device {
             socket.bind_device(Some(device.as_bytes()))?;
         }
