@@ -66,8 +66,8 @@ impl Certificate {
         let is_authority = basic.as_ref().is_some_and(|basic| basic.value.ca) && may_sign;
         let longest = basic.and_then(|basic| basic.value.path_len_constraint);
         Ok(Self {
-            subject: printable(&x509.subject().to_string()),
-            issuer: printable(&x509.issuer().to_string()),
+            subject: printable::clean(&x509.subject().to_string()).into_owned(),
+            issuer: printable::clean(&x509.issuer().to_string()).into_owned(),
             not_before: x509.validity().not_before.to_datetime(),
             not_after: x509.validity().not_after.to_datetime(),
             serial: hex(x509.raw_serial()),
@@ -226,15 +226,11 @@ fn key_of(x509: &X509Certificate<'_>) -> String {
 
 /// In the form of openssl.
 fn name(name: &GeneralName<'_>) -> String {
-    printable(&match name {
+    let text = match name {
         GeneralName::DNSName(name) => format!("DNS:{name}"),
         GeneralName::URI(uri) => format!("URI:{uri}"),
         GeneralName::RFC822Name(name) => format!("email:{name}"),
         other => other.to_string(),
-    })
-}
-
-/// A text from a certificate, without control characters.
-fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
+    };
+    printable::clean(&text).into_owned()
 }

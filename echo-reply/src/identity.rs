@@ -1,5 +1,7 @@
 //! Who answered.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 /// Printed if the cluster is not known.
@@ -58,13 +60,30 @@ impl Identity {
         ]
     }
 
-    /// Whether all values are free of control characters, which could forge lines of a report
-    /// or control a terminal.
+    /// The same with values that are safe to print ([`printable::clean_name`]); `None` if one has a
+    /// control character, which no name has.
+    #[must_use]
+    pub fn cleaned(mut self) -> Option<Self> {
+        let Self { pod, cluster, namespace, node, region, zone, network, version } = &mut self;
+        let known = [namespace, node, region, zone, network, version].into_iter().flatten();
+        for value in [pod, cluster].into_iter().chain(known) {
+            if value.contains(char::is_control) {
+                return None;
+            }
+            if let Cow::Owned(clean) = printable::clean_name(value) {
+                *value = clean;
+            }
+        }
+        Some(self)
+    }
+
+    /// Whether all values are safe to print as they are ([`printable::is_clean`]). Others are
+    /// refused, not cleaned: two names must not become one.
     #[must_use]
     pub fn is_printable(&self) -> bool {
         let Self { pod, cluster, namespace, node, region, zone, network, version } = self;
         let known = [namespace, node, region, zone, network, version].into_iter().flatten();
-        [pod, cluster].into_iter().chain(known).all(|value| !value.contains(char::is_control))
+        [pod, cluster].into_iter().chain(known).all(|value| printable::is_clean(value))
     }
 
     /// The headers of this identity: names and values, without unknown ones.

@@ -51,19 +51,20 @@ impl<'a> TextLine<'a> {
     }
 }
 
-/// A value for a reply: control characters are replaced by `?`, and the value is cut to
+/// A value for a reply: control characters, and those that hide or turn text around, are replaced
+/// by `?`, and the value is cut to
 /// [`MAX_VALUE`] bytes with `…` at the end.
 #[must_use]
 pub fn printable(value: &str) -> Cow<'_, str> {
     // Nearly all values are plain ASCII, which is checked without decoding.
     let plain = |byte| matches!(byte, b' '..=b'~');
-    let harmless = |value: &str| value.bytes().all(plain) || !value.contains(char::is_control);
+    let harmless = |value: &str| value.bytes().all(plain) || !value.contains(printable::is_hidden);
     if value.len() <= MAX_VALUE && harmless(value) {
         return Cow::Borrowed(value);
     }
     let end = value.floor_char_boundary(MAX_VALUE);
     let mut clean: String =
-        value[..end].chars().map(|c| if c.is_control() { '?' } else { c }).collect();
+        value[..end].chars().map(|c| if printable::is_hidden(c) { '?' } else { c }).collect();
     if end < value.len() {
         clean.push('…');
     }

@@ -23,7 +23,7 @@ fn main() -> ExitCode {
         Err(error) => {
             let code = usage::complain("prober", &error);
             if let Some(pointer) = error.pointer() {
-                let _ = writeln!(std::io::stderr(), "{pointer}");
+                let _ = writeln!(std::io::stderr(), "{}", printable::clean_lines(&pointer));
             }
             code
         }

@@ -84,7 +84,7 @@ fn advise(report: &Report, args: &OutputArgs) {
     // `note` writes the name of the program first.
     let style = Style { width: style.width - "prober: ".len(), ..style };
     for line in advice::of(report) {
-        note(text::wrapped(&format!("advice: {line}"), style).trim_end());
+        note(text::wrapped(&format!("advice: {}", printable::clean(&line)), style).trim_end());
     }
 }
 

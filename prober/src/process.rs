@@ -44,9 +44,8 @@ impl Output {
     /// The lines of stderr that are not blank.
     pub(crate) fn lines(&self) -> Vec<String> {
         let stderr = String::from_utf8_lossy(&self.stderr);
-        let stderr = stderr.replace(|c: char| c.is_control() && c != '\n', "?");
         let lines = stderr.lines().map(str::trim).filter(|line| !line.is_empty());
-        lines.map(str::to_owned).collect()
+        lines.map(|line| printable::clean(line).into_owned()).collect()
     }
 }
 

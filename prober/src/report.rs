@@ -1,6 +1,7 @@
 //! The report: one value, and one pure function per format that renders it to bytes.
 
 pub(crate) mod advice;
+mod clean;
 pub(crate) mod compare;
 pub(crate) mod csv;
 pub(crate) mod format;
@@ -87,7 +88,7 @@ impl Row {
     #[must_use]
     pub fn new(source: Option<String>, plan: &ProbePlan, result: RowResult) -> Self {
         let target = &plan.target;
-        Self {
+        let mut row = Self {
             source,
             target: target.given.clone(),
             url: target.url.clone(),
@@ -97,7 +98,9 @@ impl Row {
             result,
             gone: Vec::new(),
             readings: None,
-        }
+        };
+        row.clean();
+        row
     }
 
     /// Sets the readings.

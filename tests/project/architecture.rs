@@ -95,7 +95,7 @@ fn the_wire_format_has_no_io() {
     let declared = package["dependencies"].as_array().expect("dependencies");
     let normal: BTreeSet<_> =
         declared.iter().filter(|dependency| dependency["kind"].is_null()).map(name).collect();
-    assert_eq!(normal, BTreeSet::from(["serde", "serde_json"]));
+    assert_eq!(normal, BTreeSet::from(["printable", "serde", "serde_json"]));
 }
 
 #[test]

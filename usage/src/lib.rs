@@ -131,7 +131,7 @@ pub fn out_of_descriptors(error: &io::Error) -> bool {
 /// Prints `program: message` on stderr as exactly one line, and returns exit code 2.
 pub fn complain(program: &str, message: &dyn Display) -> ExitCode {
     let line = message.to_string().lines().map(str::trim).collect::<Vec<_>>().join(" ");
-    let _ = writeln!(std::io::stderr(), "{program}: {line}");
+    let _ = writeln!(std::io::stderr(), "{program}: {}", printable::clean(&line));
     ExitCode::from(WRONG_USAGE)
 }
 

@@ -389,7 +389,7 @@ fn stated(given: Option<String>) -> Option<String> {
 
 fn name(key: &'static str, given: Option<String>) -> Result<Option<String>, LineError> {
     let Some(given) = stated(given) else { return Ok(None) };
-    if given.contains(char::is_control) {
+    if !printable::is_clean(&given) {
         let right = "write a name without control characters";
         return Err(LineError::value(key, &given, right));
     }

@@ -32,7 +32,7 @@ pub(crate) fn run(mut args: CollectedArgs, out: &mut (dyn Write + Send)) -> Resu
     let clusters = args.judge.clusters;
     // Several rows have headings, as a matrix has.
     let (interrupted, matrix) = (false, rows.len() > 1);
-    let report = Report { run_id: None, started, interrupted, matrix, clusters, rows };
+    let report = Report { run_id: None, started, interrupted, matrix, clusters, rows }.cleaned();
     // Advice would be about a run.
     delivery.deliver(&report, out)?;
     Ok(report.exit_code())

@@ -73,6 +73,7 @@ fn probe(
     drop(display);
     let interrupted = stop.is_cancelled();
     Report { run_id: None, started, interrupted, matrix: true, clusters: matrix.clusters, rows }
+        .cleaned()
 }
 
 /// Prints the commands of all rows, as a person would type them.

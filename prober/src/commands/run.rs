@@ -62,7 +62,8 @@ fn probe(args: &RunArgs, stop: &CancellationToken, meter: &Arc<Meter>) -> Result
     }
     drop(display);
     let (interrupted, clusters) = (stop.is_cancelled(), args.judge.clusters.clone());
-    Ok(Report { run_id: args.run_id.clone(), started, interrupted, matrix: false, clusters, rows })
+    Ok(Report { run_id: args.run_id.clone(), started, interrupted, matrix: false, clusters, rows }
+        .cleaned())
 }
 
 /// The number of requests of all plans; `None` if one of them is not known.

@@ -146,16 +146,13 @@ pub(crate) struct Host {
     pub successes: Option<u64>,
 }
 
-/// Untrusted text, bounded, without control characters, which could steer a terminal or forge a
-/// line.
+/// Untrusted text, bounded and safe to print.
 pub(super) fn plain(text: &str) -> String {
     const MOST: usize = 300;
-    let mut text = text.replace(char::is_control, "?");
-    if let Some((end, _)) = text.char_indices().nth(MOST) {
-        text.truncate(end);
-        text.push('…');
-    }
-    text
+    let Some((end, _)) = text.char_indices().nth(MOST) else {
+        return printable::clean(text).into_owned();
+    };
+    format!("{}…", printable::clean(&text[..end]))
 }
 
 /// Reads `/server_info`.

@@ -70,7 +70,7 @@ impl<'a> ResponseReader<'a> {
         }
         if self.field(Field::Pod).is_some() && self.field(Field::Cluster).is_some() {
             let names = response.head.identity(buffers.buffer());
-            if !names.iter().all(|name| name.iter().all(|byte| (0x20..0x7f).contains(byte))) {
+            if !names.iter().all(|name| is_name(name)) {
                 let what = "a name in the x-echo headers cannot be printed";
                 return Err(Failure::new(FailureKind::Unidentified, what));
             }
@@ -281,6 +281,14 @@ impl<'a> ResponseReader<'a> {
 /// what the request asked for.
 fn is_success(status: u16) -> bool {
     status == 101 || (200..300).contains(&status)
+}
+
+/// Whether a value of an `x-echo-*` header is printable ASCII, and no command for a CI system.
+fn is_name(value: &[u8]) -> bool {
+    let plain = |byte: &u8| (0x20..0x7f).contains(byte);
+    value.iter().all(plain)
+        && std::str::from_utf8(value)
+            .is_ok_and(|text| matches!(printable::clean_name(text), Cow::Borrowed(_)))
 }
 
 fn number(digits: &[u8]) -> Option<u32> {

@@ -148,7 +148,7 @@ fn wait(mut child: Child, deadline: Instant, stop: &CancellationToken) -> EventE
     }
 }
 
-/// The first [`MAX_OUTPUT`] bytes without control characters; the rest is read and dropped.
+/// The first [`MAX_OUTPUT`] bytes made safe to print; the rest is read and dropped.
 fn head_of(mut from: impl Read) -> String {
     let mut kept = Vec::new();
     let mut buffer = [0; 1024];
@@ -159,7 +159,7 @@ fn head_of(mut from: impl Read) -> String {
         kept.extend_from_slice(&buffer[..read.min(room)]);
     }
     let text = String::from_utf8_lossy(&kept);
-    text.trim_end().replace(|c: char| c.is_control() && c != '\n', "?")
+    printable::clean_lines(text.trim_end()).into_owned()
 }
 
 #[cfg(test)]
@@ -195,7 +195,7 @@ mod tests {
         assert_eq!(record("kill -9 $$", LONG).end, EventEnding::Signal(9));
         let long = record("head -c 100000 /dev/zero | tr '\\0' x; printf '\\033[2J'", LONG);
         assert_eq!((long.end, long.output.len()), (EventEnding::Exit(0), MAX_OUTPUT));
-        assert_eq!(record("printf 'a\\033b'", LONG).output, "a?b");
+        assert_eq!(record("printf 'a\\033b'", LONG).output, "a\\u{1b}b");
     }
 
     #[test]

@@ -306,10 +306,11 @@ proptest! {
     /// Reports store expectations as they print, and read them again.
     #[test]
     fn any_name_prints_and_reads_again(
-        names in prop::collection::btree_set("\\PC{1,12}", 2..4),
+        names in prop::collection::btree_set("(\\PC|\u{1b}|\u{202e}|##|::|u\\{|\\[|\\\\){1,12}", 2..4),
         label in 0..Label::ALL.len() - 1,
     ) {
-        let (names, label) = (Vec::from_iter(names), Label::ALL[label].0);
+        let clean = |name: &String| printable::clean(name).into_owned();
+        let (names, label) = (Vec::from_iter(names.iter().map(clean)), Label::ALL[label].0);
         let group = group(label, &names[0]);
         let share = 100.0 / names.len() as f64;
         let shares = names.iter().map(|name| (name.clone(), share)).collect();
@@ -321,6 +322,7 @@ proptest! {
             latency(99.0, Some(group), 80_000),
         ] {
             let text = expectation.to_string();
+            prop_assert!(printable::is_clean(&text), "{}", &text);
             let commented = format!("{text}#'");
             prop_assert_eq!(without_comment(&commented), &text);
             prop_assert_eq!(parse(&text), Ok(expectation), "{}", &text);

@@ -46,7 +46,7 @@ const TOLERANCE_SIGNS: [&str; 3] = ["±", "+-", "+/-"];
 
 /// What names are made of without quotes: clusters, pods, zones, `<unknown>` and `<none>`.
 fn is_name(c: char) -> bool {
-    c.is_alphanumeric() || "-._/:<>@".contains(c)
+    (c.is_alphanumeric() && !printable::is_hidden(c)) || "-._/:<>@".contains(c)
 }
 
 /// A name as the grammar reads it: in double quotes if it has other characters than [`is_name`], or
@@ -172,7 +172,8 @@ impl<'a> Words<'a> {
     }
 
     /// A name in quotes. As in a shell, a backslash within double quotes takes the next character
-    /// as it is, and single quotes have no such escape.
+    /// as it is, and single quotes have no such escape. Names of
+    /// backends are safe to print, or they are refused; so is this one.
     fn quoted_name(&mut self, quote: char) -> Result<(Range<usize>, Cow<'a, str>), SyntaxError> {
         let start = self.at;
         let mut name = String::new();
@@ -186,6 +187,7 @@ impl<'a> Words<'a> {
                     if name.is_empty() {
                         return Err(self.error(at, "the name is empty".to_owned()));
                     }
+                    printable::clean_in_place(&mut name);
                     return Ok((at, Cow::Owned(name)));
                 }
                 c => name.push(c),

@@ -188,7 +188,7 @@ impl Reader<'_> {
         };
         let own = own.map(|access| Envoy { name: None, access });
         let named = self.parsed.envoys.iter().map(|(name, given)| {
-            Ok(Envoy { name: Some(name.replace(char::is_control, "?")), access: url(given)? })
+            Ok(Envoy { name: Some(printable::clean(name).into_owned()), access: url(given)? })
         });
         let named: Result<Vec<_>, FileError> = named.collect();
         Ok(plan::envoys::of_target(own, &named?))

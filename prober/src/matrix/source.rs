@@ -71,7 +71,7 @@ pub(crate) async fn probe_behind(
 pub(crate) fn whole(report: Report, target: &str, requests: Option<u64>) -> Result<Tally, String> {
     let [row] = <[_; 1]>::try_from(report.rows)
         .map_err(|rows| format!("the report has {} rows instead of one", rows.len()))?;
-    if row.target != target {
+    if row.target != printable::clean(target) {
         return Err(format!("the report is about another target: {}", row.target));
     }
     let RowResult::Probed { tally, .. } = row.result else {

@@ -6,9 +6,9 @@ use std::io::{self, Write as _};
 use crate::cli::When;
 use crate::report::text::{NARROWEST, Style, WIDEST};
 
-/// Prints a line to stderr. A closed stderr is not an error.
+/// Prints a line, which may be wrapped, to stderr. A closed stderr is not an error.
 pub(crate) fn note(line: &str) {
-    let _ = writeln!(io::stderr(), "prober: {line}");
+    let _ = writeln!(io::stderr(), "prober: {}", printable::clean_lines(line));
 }
 
 /// The style of a stream; `terminal` is its width if it is a terminal.

@@ -79,9 +79,7 @@ fn parse(given: &str) -> Result<Envoy, PlanError> {
     };
     let named = |name: &str| match name.trim() {
         "" => Err(wrong(given, "the name before '=' is missing")),
-        name if name.contains(char::is_control) => {
-            Err(wrong(given, "the name has a control character"))
-        }
+        name if !printable::is_clean(name) => Err(wrong(given, "the name has a control character")),
         name => Ok(name.to_owned()),
     };
     let name = name.map(named).transpose()?;

@@ -191,7 +191,7 @@ impl Patterns {
             let found =
                 values_there.map(|value| value.trim().to_owned()).find(|value| !value.is_empty());
             match found {
-                Some(value) if value.len() > MAX_VALUE || value.contains(char::is_control) => {
+                Some(value) if value.len() > MAX_VALUE || !::printable::is_clean(&value) => {
                     return Err(Nobody::NoName(pattern.given.clone()));
                 }
                 None if pattern.own && label < NAMING => {
@@ -325,7 +325,8 @@ fn stated_name(value: &[u8]) -> Result<Option<String>, Nobody> {
         return Ok(None);
     }
     let text = std::str::from_utf8(value).ok();
-    let name = text.filter(|text| text.bytes().all(|byte| (0x20..0x7f).contains(&byte)));
+    let ascii = |text: &&str| text.bytes().all(|byte| (0x20..0x7f).contains(&byte));
+    let name = text.filter(ascii).filter(|text| ::printable::is_clean(text));
     name.map(|name| Some(name.to_owned())).ok_or(Nobody::BadHeader)
 }
 

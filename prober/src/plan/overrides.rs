@@ -102,7 +102,7 @@ fn is_host_like(host: &str) -> bool {
         if c.is_ascii() {
             c.is_ascii_alphanumeric() || "-_.*".contains(c)
         } else {
-            !c.is_control() && !c.is_whitespace()
+            !printable::is_hidden(c) && !c.is_whitespace()
         }
     };
     !host.starts_with('-') && host.chars().all(fits)

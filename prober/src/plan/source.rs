@@ -20,7 +20,8 @@ impl Source {
             (_, Some(name)) => (name, false, true),
             _ => (given, true, true),
         };
-        if name.is_empty() || name.contains(|c: char| c.is_whitespace() || c.is_control()) {
+        if name.is_empty() || name.contains(|c: char| c.is_whitespace() || printable::is_hidden(c))
+        {
             return Err(PlanError::Interface(given.escape_debug().to_string()));
         }
         Ok(Self { name: name.to_owned(), device, host })

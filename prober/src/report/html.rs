@@ -21,7 +21,7 @@ use super::{Report, Row, json};
 use crate::tally::Tally;
 use crate::units::percent;
 use crate::verdict::{CONFIDENCE, Verdict};
-use words::{badge, class, count, counted, instant, name, visible};
+use words::{badge, class, count, counted, instant, name};
 
 /// The colours of verdicts and clusters, and the elements that use them, of all HTML pages.
 pub(crate) const PALETTE: &str = include_str!("html/palette.css");
@@ -107,7 +107,7 @@ fn head(report: &Report) -> Markup {
             meta name="color-scheme" content="light dark";
             meta name="referrer" content="no-referrer";
             meta name="generator" content={ "prober " (env!("CARGO_PKG_VERSION")) };
-            title { (verdict.word()) " · " (visible(&headline(report))) }
+            title { (verdict.word()) " · " (printable::clean(&headline(report))) }
             link rel="icon" href=(icon);
             style { (PreEscaped(PALETTE)) (PreEscaped(STYLE)) }
         }

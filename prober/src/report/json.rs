@@ -8,7 +8,6 @@ mod read;
 mod timeline;
 
 pub use read::parse;
-use read::plain;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -52,7 +51,7 @@ pub enum JsonError {
     #[error("the report is inconsistent: {0}")]
     Counts(&'static str),
     /// No prober accepts such a name from a backend.
-    #[error("the name of a backend in the report has control characters")]
+    #[error("the name of a backend in the report has control characters, or characters that hide")]
     Name,
     #[error("'{0}' in the report is not an RFC 3339 time")]
     Time(String),
@@ -501,6 +500,6 @@ mod tests {
         let seen = parse(hostile.as_bytes()).unwrap();
         let shown = String::from_utf8(render(&seen)).unwrap();
         assert!(!shown.contains("\\u001b") && !shown.contains("\\n"), "{shown}");
-        assert!(shown.contains("?[2J?[URL: "), "{shown}");
+        assert!(shown.contains("\\\\u{1b}[2J\\\\u{a}[URL: "), "{shown}");
     }
 }

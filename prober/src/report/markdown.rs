@@ -245,7 +245,7 @@ fn name_cell(name: &str) -> String {
 /// A code span, in which nothing is markup, a mention or a link. The fence is longer than any run
 /// of backticks in the text (CommonMark 6.1).
 fn code(text: &str) -> String {
-    let text = text.replace(char::is_control, " ");
+    let text = printable::clean(text);
     if text.trim().is_empty() {
         return "–".to_owned();
     }
@@ -264,7 +264,7 @@ fn code_cell(text: &str) -> String {
 /// Text in HTML that is in Markdown.
 fn html(text: &str) -> String {
     let mut out = String::new();
-    for c in text.chars() {
+    for c in printable::clean(text).chars() {
         match c {
             '&' => out.push_str("&amp;"),
             '<' => out.push_str("&lt;"),
@@ -275,7 +275,6 @@ fn html(text: &str) -> String {
             | ')' => {
                 let _ = write!(out, "&#{};", u32::from(c));
             }
-            c if c.is_control() => out.push(' '),
             c => out.push(c),
         }
     }

@@ -136,9 +136,7 @@ impl Failure {
 const MAX_WHAT: usize = 300;
 
 fn one_line(text: &str) -> String {
-    // Marks of direction (Unicode, UAX #9) could turn the rest of a line around.
-    let turns = |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    let words = text.split(|c: char| c.is_whitespace() || c.is_control() || turns(c));
+    let words = text.split(|c: char| c.is_whitespace() || c.is_control());
     let mut line = String::new();
     for word in words.filter(|word| !word.is_empty()) {
         if !line.is_empty() {
@@ -150,6 +148,7 @@ fn one_line(text: &str) -> String {
         line = line.chars().take(MAX_WHAT).collect();
         line.push('…');
     }
+    printable::clean_in_place(&mut line);
     line
 }
 

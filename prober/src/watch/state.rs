@@ -105,7 +105,7 @@ impl State {
         let rows: Vec<_> = self.rows.iter().map(|row| row.row.clone()).collect();
         let (started, clusters) = (self.started, self.clusters.clone());
         let (interrupted, matrix) = (false, rows.len() > 1);
-        Report { run_id: None, started, interrupted, matrix, clusters, rows }
+        Report { run_id: None, started, interrupted, matrix, clusters, rows }.cleaned()
     }
 
     /// The metrics for Prometheus.

@@ -64,7 +64,10 @@ fn endpoints_are_read_with_their_places_and_counts() {
     );
     assert_eq!((hosts[1].address.as_str(), hosts[1].weight), ("[fd00::1]:8080", 1));
     assert_eq!(hosts[1].health, "ejected, degraded");
-    assert_eq!(clusters["inbound|8080||"][0].address, "/tmp/a?[2J", "nothing steers a terminal");
+    assert_eq!(
+        clusters["inbound|8080||"][0].address, "/tmp/a\\u{1b}[2J",
+        "nothing steers a terminal"
+    );
     assert!(clusters["empty"].is_empty());
 }
 
@@ -178,7 +181,7 @@ fn other_bytes_are_refused_in_one_line() {
 
 #[test]
 fn long_text_is_cut_between_characters() {
-    assert_eq!(plain("a\nb"), "a?b");
+    assert_eq!(plain("a\nb"), "a\\u{a}b");
     assert_eq!(plain(&"é".repeat(1000)).chars().count(), 301);
 }
 

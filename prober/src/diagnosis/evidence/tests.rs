@@ -121,9 +121,9 @@ fn what_was_not_read_says_why_and_holds_nothing() {
         }
         one(sighting)
     };
-    assert_eq!(refused("before").unread.unwrap(), "http://a:1: Connection refused?[2J");
+    assert_eq!(refused("before").unread.unwrap(), "http://a:1: Connection refused\\u{1b}[2J");
     let after = refused("after");
-    assert_eq!(after.unread.unwrap(), "after the run: http://a:1: Connection refused?[2J");
+    assert_eq!(after.unread.unwrap(), "after the run: http://a:1: Connection refused\\u{1b}[2J");
     assert!(after.upstreams.is_empty() && after.node.is_none());
     let other = one(sighting(None, whole(), snapshot("sidecar~b", &[], &[])));
     assert!(other.unread.unwrap().contains("another Envoy answered after the run: sidecar~b"));

@@ -1,8 +1,6 @@
 //! Who answered, read from the body of a response without `x-echo-*` headers: the JSON reply,
 //! or the text line in either of its forms. Pure.
 
-use std::borrow::Cow;
-
 use echo_reply::{Identity, Reply, TextLine};
 
 /// What an answer says about itself.
@@ -20,7 +18,7 @@ pub(super) struct Claim {
 #[must_use]
 pub(super) fn from_body(body: &[u8]) -> Option<Claim> {
     let claim = from_json(body).or_else(|| from_text(body))?;
-    claim.identity.is_printable().then_some(claim)
+    Some(Claim { identity: claim.identity.cleaned()?, ..claim })
 }
 
 fn from_json(body: &[u8]) -> Option<Claim> {
@@ -40,10 +38,9 @@ fn from_text(body: &[u8]) -> Option<Claim> {
 pub(super) fn shown(body: &[u8]) -> String {
     let text = String::from_utf8_lossy(body);
     let text = text.trim_end_matches(['\r', '\n']);
-    match echo_reply::printable(text) {
-        Cow::Borrowed(text) => text.to_owned(),
-        Cow::Owned(text) => text,
-    }
+    let end = text.floor_char_boundary(echo_reply::MAX_VALUE);
+    let dots = if end < text.len() { "…" } else { "" };
+    format!("{}{dots}", printable::clean(&text[..end]))
 }
 
 /// The beginning of a body on one line, without control characters; `…` if it is longer than `most`

@@ -65,7 +65,7 @@ pub(super) fn quoted(bytes: &[u8]) -> String {
         for c in chunk.valid().chars() {
             match u8::try_from(c) {
                 Ok(byte) if byte.is_ascii_control() => text.extend(escaped(byte)),
-                _ if c.is_control() => text.extend(c.escape_unicode()),
+                _ if printable::is_hidden(c) => text.extend(c.escape_unicode()),
                 _ => text.push(c),
             }
         }

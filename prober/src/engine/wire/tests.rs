@@ -168,7 +168,7 @@ fn a_bad_start_is_quoted() {
         ("http/1.1 200 OK\r\n", "not HTTP: the answer begins with \"http/1.1 200 OK\""),
         (
             "\0\x01\u{7f}é\u{202e}\n",
-            "not HTTP: the answer begins with \"\\x00\\x01\\x7fé\u{202e}\"",
+            "not HTTP: the answer begins with \"\\x00\\x01\\x7fé\\u{202e}\"",
         ),
         (
             "HTTP/3.0 200 OK\r\n",

@@ -96,7 +96,7 @@ impl OverrideError {
 pub(super) fn printable(spec: &str) -> String {
     let mut out = String::with_capacity(spec.len());
     for c in spec.chars() {
-        if c.is_control() { out.extend(c.escape_default()) } else { out.push(c) }
+        if printable::is_hidden(c) { out.extend(c.escape_default()) } else { out.push(c) }
     }
     out
 }

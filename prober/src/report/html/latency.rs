@@ -4,7 +4,7 @@
 use maud::{Markup, html};
 
 use super::plot::{self, ACROSS, Scale};
-use super::words::{name, visible};
+use super::words::name;
 use crate::report::groups::{Backend, Clusters, Groups};
 use crate::tally::Tally;
 use crate::tally::latency::Latency;
@@ -167,7 +167,7 @@ fn described(lines: &[Line<'_>]) -> String {
     let one = |line: &Line<'_>| {
         let latency = line.backend.counted.latency();
         let [p50, p99, max] = [0.5, 0.99, 1.0].map(|q| shown_time(latency.quantile(q)));
-        format!("{}: p50 {p50}, p99 {p99}, max {max}", visible(&line.backend.who.pod))
+        format!("{}: p50 {p50}, p99 {p99}, max {max}", printable::clean(&line.backend.who.pod))
     };
     lines.iter().map(one).collect::<Vec<_>>().join("; ") + "."
 }

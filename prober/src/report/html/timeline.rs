@@ -8,7 +8,6 @@ use maud::{Markup, html};
 
 use super::plot::{self, ACROSS, Scale};
 use super::who::cluster_name;
-use super::words::visible;
 use crate::report::groups::{Clusters, class};
 use crate::tally::Tally;
 use crate::units::{shown_round, shown_us};
@@ -225,7 +224,7 @@ fn hover(columns: &Columns, layout: Layout, clusters: &Clusters<'_>) -> Markup {
                 title {
                     "from " (columns.start(place)) ": "
                     @for (cluster, counts) in &columns.clusters {
-                        (visible(cluster_name(*cluster, clusters))) " " (counts[place]) ", "
+                        (printable::clean(cluster_name(*cluster, clusters))) " " (counts[place]) ", "
                     }
                     (columns.failed[place]) " failed, p99 " (columns.p99(place))
                 }

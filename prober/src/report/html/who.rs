@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use super::plot;
-use super::words::{count, counted, name, visible};
+use super::words::{count, counted, name};
 use crate::report::groups::{Backend, Clusters, Groups, Share, class};
 use crate::tally::Tally;
 use crate::units::{decimal, rounded_percent, shown_time};
@@ -74,7 +74,7 @@ fn between(share: &Share) -> String {
 fn bar(label: &str, share: &Share, colour: &str) -> Markup {
     let (low, high) = share.between;
     let (share_shown, interval) = (rounded_percent(share.share), between(share));
-    let said = format!("{}: {share_shown}, interval {interval}", visible(label));
+    let said = format!("{}: {share_shown}, interval {interval}", printable::clean(label));
     html! {
         svg.bar role="img" height="18" width="100%" aria-label=(said) {
             title { (said) }

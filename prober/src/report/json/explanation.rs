@@ -24,7 +24,7 @@ pub(super) fn entry(row: &Row) -> Option<Entry> {
     Some(Entry { findings, unknown, well, envoys })
 }
 
-/// The readings in such an object, without control characters.
+/// The readings in such an object, safe to print.
 pub(super) fn readings(mut entry: Value) -> Result<Readings, serde_json::Error> {
     plain(&mut entry);
     Readings::deserialize(entry)
@@ -32,13 +32,13 @@ pub(super) fn readings(mut entry: Value) -> Result<Readings, serde_json::Error> 
 
 fn plain(value: &mut Value) {
     match value {
-        Value::String(text) => *text = super::plain(text),
+        Value::String(text) => printable::clean_in_place(text),
         Value::Array(all) => all.iter_mut().for_each(plain),
         Value::Object(all) => {
             let taken = std::mem::take(all);
             for (name, mut value) in taken {
                 plain(&mut value);
-                all.insert(super::plain(&name), value);
+                all.insert(printable::clean(&name).into_owned(), value);
             }
         }
         Value::Null | Value::Bool(_) | Value::Number(_) => {}

@@ -1,5 +1,5 @@
-//! Reads a report from its JSON. Sums are checked against their parts, and control characters are
-//! replaced, because they could control the terminal. Pure.
+//! Reads a report from its JSON. Sums are checked against their parts, and texts are made safe to
+//! print. Pure.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -20,7 +20,6 @@ use super::{
     PassedOverEntry, Probed, RowHead, SCHEMA, StoppedWord, explanation, order, timeline,
 };
 use crate::report::{Report, Row, RowResult};
-use crate::tally::EventRecord;
 use crate::tally::latency::Latency;
 use crate::tally::outcome::{Code, Failure};
 use crate::tally::{
@@ -46,14 +45,15 @@ pub fn parse(bytes: &[u8]) -> Result<Report, JsonError> {
         })
     });
     let rows: Result<Vec<_>, _> = rows.collect();
-    Ok(Report {
+    let report = Report {
         started: started.into(),
-        run_id: document.run_id.map(|id| plain(&id)),
+        run_id: document.run_id,
         interrupted: document.interrupted,
         matrix: document.matrix,
         clusters: document.clusters,
         rows: rows?,
-    })
+    };
+    Ok(report.cleaned())
 }
 
 /// An error in a part of a document, with its position in the whole document.
@@ -91,20 +91,14 @@ fn row(raw: &str) -> Result<Row, JsonError> {
     let Explained { explanation } = serde_json::from_str(raw)?;
     let readings = explanation.map(explanation::readings).transpose()?;
     let result = match unreachable {
-        Some(reason) => RowResult::Unreachable { reason: plain(&reason), could_not_run },
+        Some(reason) => RowResult::Unreachable { reason, could_not_run },
         None => {
             let mut probed: Probed = serde_json::from_str(raw)?;
             let verdicts = std::mem::take(&mut probed.expectations);
             RowResult::Probed { tally: tally(probed)?, verdicts }
         }
     };
-    let gone = gone.iter().map(|name| plain(name)).collect();
     Ok(Row { source, target, url, host, protocol, address, result, gone, readings })
-}
-
-/// Replaces control characters, which could control a terminal or fake a line.
-pub(super) fn plain(text: &str) -> String {
-    text.replace(char::is_control, "?")
 }
 
 /// Checks that all sums match their parts: verdicts depend on both.
@@ -188,12 +182,12 @@ fn tally(probed: Probed) -> Result<Tally, JsonError> {
         passed_over_further: probed.passed_over_further,
         resolved: probed.resolved,
         transport: probed.transport,
-        shown: probed.shown.into_iter().map(|(n, line)| (n, plain(&line))).collect(),
+        shown: probed.shown,
         abandoned: probed.abandoned,
         warmed_up: probed.warmed_up,
         timeline: probed.timeline.map(timeline::timeline).transpose()?,
         trail: None,
-        events: probed.events.into_iter().map(event).collect(),
+        events: probed.events,
         failover: probed.failover,
         phases: phases(&probed.phases)?,
         punctuality,
@@ -244,7 +238,7 @@ fn addresses(entries: Vec<AddressEntry>) -> Result<BTreeMap<SocketAddr, AddressT
 fn failure(entry: FailureEntry) -> FailureGroup {
     let FailureEntry { kind, status, grpc_status, copy, others, what, count } = entry;
     let code = status.map(Code::Http).or(grpc_status.map(Code::Grpc));
-    let failure = Failure { code, copy, ..Failure::new(kind, plain(&what)) };
+    let failure = Failure { code, copy, ..Failure::new(kind, what) };
     let group = FailureGroup::new(failure, count);
     if others { group.of_others() } else { group }
 }
@@ -263,13 +257,7 @@ fn failed_by(entries: Vec<FailedByEntry>) -> Result<BTreeMap<Identity, u64>, Jso
 }
 
 fn passed_over(entry: PassedOverEntry) -> (SocketAddr, PassedOver) {
-    (entry.address, PassedOver { count: entry.count, why: plain(&entry.why) })
-}
-
-fn event(mut event: EventRecord) -> EventRecord {
-    event.command = plain(&event.command);
-    event.output = event.output.lines().map(plain).collect::<Vec<_>>().join("\n");
-    event
+    (entry.address, PassedOver { count: entry.count, why: entry.why })
 }
 
 fn phases(entries: &BTreeMap<String, LatencyEntry>) -> Result<Phases, JsonError> {

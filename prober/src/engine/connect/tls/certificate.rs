@@ -35,8 +35,8 @@ pub(super) fn name(name: &X509Name<'_>) -> String {
 
 /// Text of the server's, short and without characters that a terminal would obey.
 fn shown(text: &str) -> String {
-    let clean = |c: char| if c.is_control() { '\u{fffd}' } else { c };
-    let mut shown: String = text.chars().take(LONGEST).map(clean).collect();
+    let short: String = text.chars().take(LONGEST).collect();
+    let mut shown = printable::clean(&short).into_owned();
     if text.chars().nth(LONGEST).is_some() {
         shown.push('…');
     }
@@ -291,7 +291,7 @@ mod tests {
 
     #[test]
     fn names_of_the_server_cannot_steer_a_terminal() {
-        assert_eq!(shown("a\u{1b}[2Jb\n"), "a\u{fffd}[2Jb\u{fffd}");
+        assert_eq!(shown("a\u{1b}[2Jb\n"), "a\\u{1b}[2Jb\\u{a}");
         assert_eq!(shown(&"x".repeat(200)).chars().count(), LONGEST + 1);
     }
 

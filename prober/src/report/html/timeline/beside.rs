@@ -6,7 +6,7 @@ use super::columns::Columns;
 use super::{recoveries, textured};
 use crate::report::groups::{Clusters, class};
 use crate::report::html::who::cluster_name;
-use crate::report::html::words::{count, counted, name, visible};
+use crate::report::html::words::{count, counted, name};
 use crate::tally::Tally;
 use crate::units::{shown_round, shown_us};
 
@@ -63,13 +63,13 @@ pub(super) fn described(columns: &Columns, tally: &Tally, clusters: &Clusters<'_
     let mut text = format!("The first {} of the run. ", shown_round(columns.span_us as f64));
     for (place, counts) in &columns.clusters {
         let sum: u64 = counts.iter().sum();
-        let label = visible(cluster_name(*place, clusters));
+        let label = printable::clean(cluster_name(*place, clusters));
         text.push_str(&format!("{label}: {}. ", counted(sum, "answer")));
     }
     text.push_str(&format!("{} failed. ", count(columns.failed.iter().sum())));
     for event in &tally.events {
         let at = shown_us(event.instant_us());
-        text.push_str(&format!("At {at}: {}. ", visible(&event.command)));
+        text.push_str(&format!("At {at}: {}. ", printable::clean(&event.command)));
     }
     text.push_str("The table below has all numbers.");
     text

@@ -1,0 +1,216 @@
+//! Texts from outside, made safe to print. A clean text has no character that steers a terminal,
+//! breaks a line, hides, or turns the text around, and no CI system reads a command in it. Pure.
+
+use std::borrow::Cow;
+
+/// Cleans a text where it is.
+pub fn clean_in_place(text: &mut String) {
+    if let Cow::Owned(clean) = clean(text) {
+        *text = clean;
+    }
+}
+
+/// Cleans each line of a text where it is.
+pub fn clean_lines_in_place(text: &mut String) {
+    if let Cow::Owned(clean) = clean_lines(text) {
+        *text = clean;
+    }
+}
+
+/// The clean form of a text, which is one line: what must not be printed becomes `\u{1b}`.
+///
+/// Cleaning a clean text changes nothing, so that a report can be read and written any number of
+/// times. Texts that differ can have the same clean form: names that are counted are refused
+/// instead, unless they are [`is_clean`].
+#[must_use]
+pub fn clean(text: &str) -> Cow<'_, str> {
+    // Nearly all texts are plain ASCII.
+    if text.bytes().all(|byte| matches!(byte, b' '..=b'~') && byte != b'#' && byte != b':') {
+        return Cow::Borrowed(text);
+    }
+    let mut out: Option<String> = None;
+    let mut commands = Commands::of(text);
+    let mut before = None;
+    for (at, c) in text.char_indices() {
+        let after = text[at + c.len_utf8()..].chars().next();
+        let escape = commands.starts_with(at, c) || (is_hidden(c) && !joins(before, c, after));
+        before = Some(c);
+        if escape {
+            out.get_or_insert_with(|| text[..at].to_owned()).extend(c.escape_unicode());
+        } else if let Some(out) = &mut out {
+            out.push(c);
+        }
+    }
+    out.map_or(Cow::Borrowed(text), Cow::Owned)
+}
+
+/// The clean form of a name that is counted. Names that differ have forms that differ: a backslash
+/// that looks like the beginning of a code becomes a code itself.
+#[must_use]
+pub fn clean_name(name: &str) -> Cow<'_, str> {
+    if name.contains("\\u{") {
+        return Cow::Owned(clean(&name.replace("\\u{", "\\u{5c}u{")).into_owned());
+    }
+    clean(name)
+}
+
+/// The clean form of a text of several lines: line feeds stay.
+#[must_use]
+pub fn clean_lines(text: &str) -> Cow<'_, str> {
+    if text.split('\n').all(is_clean) {
+        return Cow::Borrowed(text);
+    }
+    let lines: Vec<_> = text.split('\n').map(clean).collect();
+    Cow::Owned(lines.join("\n"))
+}
+
+/// Whether a text is its own clean form.
+#[must_use]
+pub fn is_clean(text: &str) -> bool {
+    matches!(clean(text), Cow::Borrowed(_))
+}
+
+/// Whether a character steers a terminal, breaks a line, is invisible, or turns text around.
+#[must_use]
+pub fn is_hidden(c: char) -> bool {
+    let code = u32::from(c);
+    c.is_control()
+        // Noncharacters, which XML does not allow.
+        || code & 0xfffe == 0xfffe
+        || matches!(code,
+            0xad | 0x34f | 0x61c | 0x115f | 0x1160 | 0x17b4 | 0x17b5 | 0x180b..=0x180f
+            | 0x200b..=0x200f | 0x2028..=0x202e | 0x2060..=0x206f | 0x2800 | 0x3164
+            | 0xfdd0..=0xfdef | 0xfe00..=0xfe0f | 0xfeff | 0xffa0 | 0xfff0..=0xfffb
+            | 0x1bca0..=0x1bca3 | 0x1d173..=0x1d17a | 0xe0000..=0xe0fff)
+}
+
+/// Whether a character that is invisible elsewhere is a part of an emoji here: U+200D between two
+/// symbols, U+FE0F after one.
+fn joins(before: Option<char>, c: char, after: Option<char>) -> bool {
+    let symbol = |c: char| matches!(u32::from(c), 0x203c..=0x205e | 0x2100..=0x27ff | 0x2900..=0x2bff | 0x1f000..=0x1faff);
+    match c {
+        '\u{fe0f}' => before.is_some_and(|c| symbol(c) && !is_hidden(c)),
+        '\u{200d}' => {
+            before.is_some_and(|c| symbol(c) || c == '\u{fe0f}') && after.is_some_and(symbol)
+        }
+        _ => false,
+    }
+}
+
+/// Where CI systems would read a command in a line.
+struct Commands<'a> {
+    text: &'a str,
+    /// Where a command of GitHub begins: `::error::` at the start of the line.
+    first: Option<usize>,
+    /// The hash signs before this character: `##[error]`, `##vso[`, `##teamcity[`.
+    hashes: usize,
+    named: bool,
+}
+
+impl<'a> Commands<'a> {
+    fn of(text: &'a str) -> Self {
+        let line = text.trim_start();
+        let command = line.strip_prefix("::").is_some_and(|rest| rest.contains("::"));
+        let first = command.then_some(text.len() - line.len());
+        Self { text, first, hashes: 0, named: false }
+    }
+
+    /// Whether the character at this place makes the text a command. Called for each in turn.
+    fn starts_with(&mut self, at: usize, c: char) -> bool {
+        debug_assert!(self.text.is_char_boundary(at), "a place of a character");
+        match c {
+            '#' if !self.named => self.hashes += 1,
+            '#' => (self.hashes, self.named) = (1, false),
+            '[' if self.hashes > 1 => {
+                (self.hashes, self.named) = (0, false);
+                return true;
+            }
+            c if self.hashes > 1 && (c.is_ascii_alphanumeric() || "-_.".contains(c)) => {
+                self.named = true;
+            }
+            _ => (self.hashes, self.named) = (0, false),
+        }
+        self.first == Some(at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn what_would_deceive_is_shown_as_its_code() {
+        for (text, shown) in [
+            ("a\u{1b}[2Jb", "a\\u{1b}[2Jb"),
+            ("a\r\n  PASS  x\t", "a\\u{d}\\u{a}  PASS  x\\u{9}"),
+            ("\u{7f}\u{85}\u{9b}", "\\u{7f}\\u{85}\\u{9b}"),
+            ("a\u{202e}b\u{2066}c\u{61c}", "a\\u{202e}b\\u{2066}c\\u{61c}"),
+            ("a\u{200b}\u{feff}\u{2060}\u{ad}", "a\\u{200b}\\u{feff}\\u{2060}\\u{ad}"),
+            ("\u{2028}\u{2029}\u{e0041}\u{fe0f}", "\\u{2028}\\u{2029}\\u{e0041}\\u{fe0f}"),
+            ("a\u{200d}b", "a\\u{200d}b"),
+            ("::error::x", "\\u{3a}:error::x"),
+            ("  ::stop-commands::x", "  \\u{3a}:stop-commands::x"),
+            ("##[error]x ###vso[y", "##\\u{5b}error]x ###vso\\u{5b}y"),
+            ("section_start:1:a\r\u{1b}[0K", "section_start:1:a\\u{d}\\u{1b}[0K"),
+        ] {
+            assert_eq!(clean(text), shown, "{text:?}");
+            assert!(!is_clean(text));
+        }
+    }
+
+    #[test]
+    fn what_people_write_stays() {
+        for text in [
+            "",
+            "pod-1",
+            "a: b::c",
+            "::1",
+            "::ffff:1.2.3.4",
+            "#1 [a]",
+            "# [b]",
+            "ü",
+            "漢字",
+            "🚀",
+            "❤\u{fe0f}",
+            "👩\u{200d}🚀",
+            "مرحبا",
+            "a\\u{1b}",
+            "http://[::1]:80/",
+            "ré",
+        ] {
+            assert!(matches!(clean(text), Cow::Borrowed(same) if same == text), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn lines_stay_lines() {
+        assert_eq!(clean_lines("a\n::add-mask::b\r\n"), "a\n\\u{3a}:add-mask::b\\u{d}\n");
+        assert!(matches!(clean_lines("a\nb\n"), Cow::Borrowed(_)));
+    }
+
+    proptest! {
+        #[test]
+        fn a_clean_text_hides_nothing_and_stays_the_same(
+            text in "(\\PC|\\p{Cc}|\\p{Cf}|::|##|error|\\[|[\u{fe0f}\u{200d}🚀❤\u{e0041}]){0,20}",
+        ) {
+            let shown = clean(&text).into_owned();
+            prop_assert_eq!(&*clean(&shown), &shown);
+            let hides = |c| is_hidden(c) && !['\u{fe0f}', '\u{200d}'].contains(&c);
+            prop_assert!(!shown.contains(hides), "{}", shown);
+            let command = shown.trim_start().strip_prefix("::");
+            prop_assert!(!command.is_some_and(|rest| rest.contains("::")), "{}", shown);
+            prop_assert!(!shown.contains("##["));
+            prop_assert_eq!(is_clean(&text), shown == text);
+        }
+
+        #[test]
+        fn names_that_differ_stay_different(
+            one in "(\u{202e}|\\\\|u\\{202e\\}|u\\{5c\\}|##|\\[|::|a){0,6}",
+            other in "(\u{202e}|\\\\|u\\{202e\\}|u\\{5c\\}|##|\\[|::|a){0,6}",
+        ) {
+            prop_assert_eq!(clean_name(&one) == clean_name(&other), one == other);
+            prop_assert!(is_clean(&clean_name(&one)));
+        }
+    }
+}
