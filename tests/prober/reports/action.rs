@@ -42,7 +42,17 @@ fn ask(given: &[(&str, &str)], folder: &Path) -> Said {
         };
         shell.env(name, value);
     }
-    finish(&mut shell)
+    let mut said = finish(&mut shell);
+    said.stdout = unwrapped(&said.stdout);
+    said
+}
+
+/// What stands between the commands that stop the commands of the runner, and allow them again.
+fn unwrapped(stdout: &str) -> String {
+    let (first, rest) = stdout.split_once('\n').expect("a line");
+    let token = first.strip_prefix("::stop-commands::").expect("commands are stopped first");
+    assert_eq!(token.len(), 32, "{stdout}");
+    rest.strip_suffix(&format!("\n::{token}::\n")).expect("and work again at the end").to_owned()
 }
 
 #[test]
