@@ -15,6 +15,7 @@ mod call_budget;
 mod calls;
 mod drain;
 mod faults;
+mod files_and_signals;
 mod floods;
 mod grpc;
 mod grpc_code;

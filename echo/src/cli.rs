@@ -86,7 +86,8 @@ pub(crate) struct TlsFlags {
     /// free port [default: none].
     #[arg(long, env = "TLS_PORT", value_name = "PORT", value_parser = Named(port))]
     pub tls_port: Option<u16>,
-    /// The certificate and its chain (PEM); reloaded when the file changes.
+    /// The certificate and its chain (PEM); reloaded when the file changes, and on
+    /// SIGHUP.
     #[arg(long, env = "TLS_CERT", value_name = "FILE")]
     pub tls_cert: Option<PathBuf>,
     /// The certificate's private key (PEM).

@@ -2,6 +2,7 @@
 //! signal, and reports how it ended. The library does the rest.
 
 use std::io::{self, IsTerminal as _};
+use std::ops::RangeInclusive;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -13,6 +14,9 @@ use tracing::level_filters::LevelFilter;
 use tracing::{info, warn};
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::prelude::*;
+
+/// The real-time signals of Linux. The C library keeps the first ones to itself.
+const REAL_TIME: RangeInclusive<i32> = 32..=64;
 
 fn main() -> ExitCode {
     let cli = match usage::parse::<Cli>() {
@@ -30,14 +34,43 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
     let host_name = gethostname::gethostname();
     let identity = echo::from_flags(&cli.identity, &host_name.to_string_lossy())?;
     allow_many_files();
-    runtime(&cli.running)?.block_on(async {
+    let runtime = runtime(&cli.running)?;
+    let ended = runtime.block_on(async {
+        survive_signals();
         let interrupt = signal(SignalKind::interrupt()).context("cannot handle SIGINT")?;
         let terminate = signal(SignalKind::terminate()).context("cannot handle SIGTERM")?;
         let server = Server::bind(cli, identity)?;
         info!("listening on {}", server.addresses());
         serve(server, interrupt, terminate).await;
         Ok(())
-    })
+    });
+    // A thread that still resolves a name must not delay the end.
+    runtime.shutdown_background();
+    ended
+}
+
+/// Signals that would end the program, but mean nothing to it. SIGHUP is for the TLS files. With
+/// SIGXFSZ handled, a log file that may not grow only loses lines.
+fn survive_signals() {
+    use rustix::process::Signal;
+    let named = [
+        Signal::HUP,
+        Signal::USR1,
+        Signal::USR2,
+        Signal::ALARM,
+        Signal::VTALARM,
+        Signal::PROF,
+        Signal::IO,
+        Signal::POWER,
+        Signal::STKFLT,
+        Signal::XFSZ,
+    ];
+    let named = named.into_iter().map(Signal::as_raw);
+    for number in named.chain(REAL_TIME) {
+        // The handler stays when its stream is dropped. Where there is no such signal, there is
+        // nothing to survive.
+        let _ = signal(SignalKind::from_raw(number));
+    }
 }
 
 /// Serves until the drain that the first signal starts is over, or until a second signal.

@@ -2,14 +2,18 @@
 //! they change. Invalid files stop the start with one line. Later they cause a warning, and
 //! the old ones stay in use.
 
-use std::fs::{self, File};
+use std::fs::{self, OpenOptions};
 use std::io::{self, Read as _};
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::thread;
 use std::time::Duration;
 
 use echo_reply::{TlsFacts, printable};
+use rustix::fs::OFlags;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::crypto::{CryptoProvider, aws_lc_rs};
 use tokio_rustls::rustls::pki_types::pem::{self, PemObject as _};
@@ -163,14 +167,30 @@ fn unfit(path: &Path, flag: &'static str, what: String) -> TlsError {
     TlsError::Unfit { path: path.to_owned(), flag, what }
 }
 
-/// Reads a file of at most [`MAX_FILE`] bytes.
+/// Reads a regular file of at most [`MAX_FILE`] bytes. A pipe or a device could block, or
+/// never end.
 fn read(path: &Path, flag: &'static str) -> Result<Vec<u8>, TlsError> {
     let mut bytes = Vec::new();
-    let reading = File::open(path).and_then(|file| file.take(MAX_FILE + 1).read_to_end(&mut bytes));
-    let reason = match reading {
-        Ok(length) if length as u64 <= MAX_FILE => return Ok(bytes),
-        Ok(_) => {
+    let mut reading = || {
+        // Without this flag, opening a pipe waits for its writer.
+        let flags = OFlags::NONBLOCK.bits().cast_signed();
+        let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+        let kind = file.metadata()?.file_type();
+        if kind.is_dir() {
+            return Err(io::ErrorKind::IsADirectory.into());
+        }
+        if !kind.is_file() {
+            return Ok(None);
+        }
+        file.take(MAX_FILE + 1).read_to_end(&mut bytes).map(Some)
+    };
+    let reason = match reading() {
+        Ok(Some(length)) if length as u64 <= MAX_FILE => return Ok(bytes),
+        Ok(Some(_)) => {
             return Err(unfit(path, flag, "is larger than 1 MiB; use a PEM file".into()));
+        }
+        Ok(None) => {
+            return Err(unfit(path, flag, "is not a regular file; use a PEM file".into()));
         }
         Err(error) => match error.kind() {
             io::ErrorKind::NotFound => "the file does not exist".to_owned(),
@@ -252,25 +272,55 @@ impl Tls {
         TlsAcceptor::from(Arc::clone(&current))
     }
 
-    /// Reloads changed files; never returns.
-    pub(crate) async fn follow(&self) {
-        let mut known = self.loaded.clone();
+    /// Reloads changed files, and all files on SIGHUP; never returns. A thread reads the
+    /// files, because a disk may hang.
+    pub(crate) async fn follow(self: &Arc<Self>) {
+        let (ask, asked) = sync_channel(1);
+        let tls = Arc::clone(self);
+        let reading = move || {
+            let mut known = tls.loaded.clone();
+            while let Ok(told) = asked.recv() {
+                tls.reload(&mut known, told);
+            }
+        };
+        if let Err(error) = thread::Builder::new().name("tls-files".into()).spawn(reading) {
+            warn!("the TLS files are not reloaded: {}", usage::system_error(&error));
+        }
+        let mut hangup = signal(SignalKind::hangup()).ok();
+        let mut told = false;
         loop {
-            tokio::time::sleep(INTERVAL).await;
-            let stamp = self.plan.stamp();
-            if stamp == known {
-                continue;
-            }
-            known = stamp;
-            match self.plan.load() {
-                Ok(config) => {
-                    *self.current.write().unwrap_or_else(PoisonError::into_inner) = config;
-                    info!("the TLS files have changed; new connections use the new ones");
+            let signalled = async {
+                match &mut hangup {
+                    Some(hangup) => drop(hangup.recv().await),
+                    None => std::future::pending().await,
                 }
-                Err(error) => {
-                    warn!("the TLS files have changed, but the old ones stay in use: {error}");
-                }
+            };
+            tokio::select! {
+                () = signalled => told = true,
+                () = tokio::time::sleep(INTERVAL) => {}
             }
+            // While the thread reads, what it is told waits for the next round.
+            if ask.try_send(told).is_ok() {
+                told = false;
+            }
+        }
+    }
+
+    /// Reads the files again if they have changed since `known`, or if a signal told so.
+    fn reload(&self, known: &mut Stamp, told: bool) {
+        let stamp = self.plan.stamp();
+        if stamp == *known && !told {
+            return;
+        }
+        let why =
+            if stamp == *known { "SIGHUP was received" } else { "the TLS files have changed" };
+        *known = stamp;
+        match self.plan.load() {
+            Ok(config) => {
+                *self.current.write().unwrap_or_else(PoisonError::into_inner) = config;
+                info!("{why}; new connections use the new TLS files");
+            }
+            Err(error) => warn!("{why}, but the old TLS files stay in use: {error}"),
         }
     }
 }

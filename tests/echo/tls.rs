@@ -163,8 +163,9 @@ fn new_files_are_used_and_broken_ones_are_not() {
     // Another key than the certificate's: the old pair stays in use.
     let key = fs::read_to_string(files.path("key.pem")).expect("read");
     files.put("cert.pem", "not a certificate");
-    echo.process
-        .wait_for("the warning", |line| line.contains("the old ones stay in use").then_some(()));
+    echo.process.wait_for("the warning", |line| {
+        line.contains("the old TLS files stay in use").then_some(())
+    });
     let trusts = |file: &str| files.ask(&echo, &["--cacert", &files.text(file)]).is_ok();
     assert!(trusts("trust.pem"), "{}", echo.process.said());
     assert!(
@@ -248,11 +249,19 @@ fn files_that_do_not_fit_are_refused_with_their_flag() {
     let files = fresh();
     let folder = files.text("");
     refused(&files, |_| (), &["--tls-client-ca", &folder], &["(--tls-client-ca)", "directory"]);
+    files.put("large.pem", &"a".repeat((1 << 20) + 1));
+    let large = files.text("large.pem");
+    refused(
+        &files,
+        |_| (),
+        &["--tls-client-ca", &large],
+        &["--tls-client-ca", "larger than 1 MiB"],
+    );
     refused(
         &files,
         |_| (),
         &["--tls-client-ca", "/dev/zero"],
-        &["--tls-client-ca", "larger than 1 MiB"],
+        &["--tls-client-ca", "is not a regular file"],
     );
     let key = files.text("key.pem");
     refused(
