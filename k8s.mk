@@ -368,7 +368,7 @@ check-install: overlays ## Check the expectations in each cluster every five min
 	$(call each,check-into)
 
 define check-out-of
-$(kubectl) --namespace=istio-enabled delete cronjob check --ignore-not-found
+$(kubectl) --namespace=istio-enabled delete cronjob,serviceaccount check --ignore-not-found
 endef
 
 check-uninstall: settings ## Stop that
@@ -393,7 +393,7 @@ watch-install: overlays ## Watch on and on in each cluster, with metrics, alerts
 	$(call each,watch-ready)
 
 define watch-out-of
-$(kubectl) --namespace=istio-enabled delete deployment,service,configmap --selector=app=watch --ignore-not-found
+$(kubectl) --namespace=istio-enabled delete deployment,service,serviceaccount,networkpolicy,configmap --selector=app=watch --ignore-not-found
 $(call if-known,$(1),servicemonitors.monitoring.coreos.com,$(kubectl) --namespace=istio-enabled delete servicemonitors.monitoring.coreos.com$(comma)prometheusrules.monitoring.coreos.com watch --ignore-not-found)
 endef
 

@@ -1,7 +1,7 @@
 //! Everything that is rendered, for two and three clusters and all options: valid by the
 //! schemas of Kubernetes, Istio and the Gateway API, and by rules of our own.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -281,7 +281,7 @@ fn istios_settings_are_those_of_the_cluster() {
             assert_eq!(gateway["k8s"]["env"][0]["value"], network);
             let ports = array(&gateway["k8s"]["service"]["ports"]);
             let ports: Vec<_> = ports.iter().map(|port| port["port"].as_u64()).collect();
-            assert_eq!(ports, [15021, 15443, 15012, 15017].map(Some));
+            assert_eq!(ports, [15021, 15443].map(Some));
         }
     }
 }
@@ -293,6 +293,7 @@ fn every_container_is_restricted_bounded_and_probed() {
         let Some(template) = resource.pods() else { return };
         let (place, pod) = (format!("{} {}", resource.place, resource.kind()), &template["spec"]);
         assert_eq!(pod["automountServiceAccountToken"], false, "{place}");
+        assert!(pod["serviceAccountName"].is_string(), "{place}: an account of its own");
         assert_eq!(pod["securityContext"]["runAsNonRoot"], true, "{place}");
         assert!(pod["securityContext"]["runAsUser"].as_u64() > Some(0), "{place}");
         assert_eq!(pod["securityContext"]["seccompProfile"]["type"], "RuntimeDefault", "{place}");
@@ -330,6 +331,39 @@ fn every_container_is_restricted_bounded_and_probed() {
     });
     // Of each cluster: two echoes, two clients, the load, the check and the watch.
     assert_eq!(containers, 7 * all().len());
+}
+
+/// The kubelet reaches a pod all the same, for its probes.
+#[test]
+fn every_deployment_is_reached_on_the_ports_of_its_services_only() {
+    const SIDECAR_METRICS: [u64; 2] = [15020, 15090];
+    const HBONE: u64 = 15008;
+    let numbers = |ports: &Value, key: &str| -> BTreeSet<u64> {
+        array(ports).iter().filter_map(|port| port[key].as_u64()).collect()
+    };
+    for (which, resources) in all() {
+        for deployment in resources.iter().filter(|r| r.kind() == "Deployment") {
+            let pod = deployment.pods().expect("pods");
+            let here = |kind: &'static str, selector: &'static str| {
+                resources.iter().filter(move |r| {
+                    r.kind() == kind
+                        && r.text("/metadata/namespace") == deployment.text("/metadata/namespace")
+                        && selects(r.at(selector), pod)
+                })
+            };
+            let place = format!("{which}: {}", deployment.text("/metadata/name"));
+            let policies: Vec<_> = here("NetworkPolicy", "/spec/podSelector/matchLabels").collect();
+            let [policy] = policies[..] else { panic!("{place}: {} policies", policies.len()) };
+            assert_eq!(policy.at("/spec/policyTypes"), &json!(["Ingress"]), "{place}");
+            let mut open = numbers(policy.at("/spec/ingress/0/ports"), "port");
+            assert!(SIDECAR_METRICS.iter().all(|port| open.remove(port)), "{place}");
+            let served = here("Service", "/spec/selector").next();
+            let served = served.map(|service| numbers(service.at("/spec/ports"), "port"));
+            // Only echo is a server in the mesh.
+            assert_eq!(open.remove(&HBONE), served == Some(BTreeSet::from([8080])), "{place}");
+            assert_eq!(open, served.unwrap_or_default(), "{place}");
+        }
+    }
 }
 
 #[test]
@@ -488,6 +522,8 @@ fn namespaces_are_injected_or_not() {
         let (disabled, enabled) = (labels("istio-disabled"), labels("istio-enabled"));
         assert_eq!(disabled["istio-injection"], "disabled", "{which}");
         assert_eq!(disabled["pod-security.kubernetes.io/enforce"], "restricted", "{which}");
+        assert_eq!(enabled["pod-security.kubernetes.io/warn"], "restricted", "{which}");
+        assert_eq!(enabled["pod-security.kubernetes.io/audit"], "restricted", "{which}");
         if which.contains("ISTIO_REVISION") {
             assert_eq!(enabled["istio.io/rev"], "1-31", "{which}");
             // Istio heeds this label before the revision's.
