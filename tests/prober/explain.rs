@@ -146,7 +146,7 @@ fn explain_run_tells_reports_without_evidence_and_none_at_all() {
     assert_ne!(hostile, said.stdout);
     fs::write(&file, hostile).expect("written");
     let shown = harness::run("prober", ["explain-run", path]);
-    assert!(shown.stdout.contains("10.2.0.3?[2J?:15443"), "{shown:?}");
+    assert!(shown.stdout.contains(r"10.2.0.3\u{1b}[2J\u{a}:15443"), "{shown:?}");
     assert!(!shown.stdout.contains('\u{1b}'), "{shown:?}");
 }
 
@@ -193,7 +193,10 @@ fn explain_lets_no_page_steer_the_terminal() {
     assert!(!said.stdout.contains('\u{1b}'), "{said:?}");
     let info = INFO.replace("client-1", "client\\u001b[2J");
     let said = explained(&with("/server_info", info).target(), &[]);
-    assert!(said.stdout.contains("client?[2J") && !said.stdout.contains('\u{1b}'), "{said:?}");
+    assert!(
+        said.stdout.contains(r"client\u{1b}[2J") && !said.stdout.contains('\u{1b}'),
+        "{said:?}"
+    );
 }
 
 /// A program of a test.
