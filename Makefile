@@ -5,7 +5,7 @@ CARGO ?= cargo
 # Where cargo puts what it builds; its own variable is kept.
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help build demo scenarios scenarios-isolated test ci bench calibration fmt lint envoy chromium screenshots first-screens grpcio \
+.PHONY: help build demo scenarios scenarios-isolated test ci bench calibration fmt lint deny sbom envoy chromium screenshots first-screens grpcio \
 	report-readers kube-tools clean
 
 help: ## List these commands
@@ -33,6 +33,12 @@ test: ## Run all tests, on real Envoy
 lint: ## Check the form of the code, and clippy's lints
 	@$(CARGO) fmt --all --check
 	@$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+
+deny: ## Check licences, sources, versions and known vulnerabilities of the dependencies
+	@tools/check-dependencies
+
+sbom: ## Write what echo and prober are made of into target/sbom, as CycloneDX
+	@tools/make-sbom $(TARGET_DIR)/sbom
 
 fmt: ## Bring the code into its form
 	@$(CARGO) fmt --all
