@@ -5,4 +5,5 @@ mod foreign_errors;
 mod functions;
 mod odd_input;
 mod source;
+mod threat_model;
 mod wording;

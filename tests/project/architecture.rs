@@ -13,13 +13,15 @@ use serde_json::Value;
 use crate::harness::{finish, workspace};
 
 /// Documents whose paths must exist.
-const DOCUMENTS: [&str; 8] = [
+const DOCUMENTS: [&str; 10] = [
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
     "README.md",
+    "SECURITY.md",
     "docs/kubernetes.md",
     "docs/judge.md",
     "docs/reports.md",
+    "docs/security.md",
     "docs/statistics.md",
     "docs/watch.md",
 ];
