@@ -5,7 +5,7 @@ CARGO ?= cargo
 # Where cargo puts what it builds; its own variable is kept.
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help build demo scenarios scenarios-isolated test ci bench calibration fmt lint deny sbom envoy chromium screenshots first-screens grpcio \
+.PHONY: help build demo scenarios scenarios-isolated test ci bench calibration fmt lint deny sbom fuzz envoy chromium screenshots first-screens grpcio \
 	report-readers kube-tools clean
 
 help: ## List these commands
@@ -39,6 +39,9 @@ deny: ## Check licences, sources, versions and known vulnerabilities of the depe
 
 sbom: ## Write what echo and prober are made of into target/sbom, as CycloneDX
 	@tools/make-sbom $(TARGET_DIR)/sbom
+
+fuzz: ## Feed each parser with hostile bytes, SECONDS (60) each
+	@tools/fuzz $(or $(SECONDS),60)
 
 fmt: ## Bring the code into its form
 	@$(CARGO) fmt --all

@@ -19,6 +19,8 @@ mod connect;
 mod deadlines;
 pub(crate) mod each_address;
 pub(crate) mod events;
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
 mod http1;
 mod http2;
 mod lane;

@@ -11,6 +11,8 @@ mod descriptors;
 mod diagnosis;
 mod engine;
 mod expectation;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod matrix;
 mod output;
 mod plan;

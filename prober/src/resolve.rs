@@ -10,6 +10,8 @@ mod dns;
 mod error;
 mod exchange;
 mod family;
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
 mod order;
 mod resolv_conf;
 mod system;

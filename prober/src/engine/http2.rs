@@ -15,6 +15,8 @@ mod connection;
 mod driver;
 mod failure;
 mod frame;
+#[cfg(fuzzing)]
+pub(super) mod fuzzing;
 mod gate;
 mod head;
 mod hpack;

@@ -123,7 +123,7 @@ async fn over_tcp(server: SocketAddr, query: &Message, bytes: &[u8]) -> Result<M
 
 /// The answer to `query` in a packet. `None` if the packet belongs to something else: an answer to an
 /// earlier query, or a forged one, which has neither the number nor the question.
-fn read(packet: &[u8], query: &Message) -> Option<Result<Message, ServerFault>> {
+pub(super) fn read(packet: &[u8], query: &Message) -> Option<Result<Message, ServerFault>> {
     let id = packet.first_chunk().map(|id| u16::from_be_bytes(*id));
     if id != Some(query.metadata.id) {
         return None;
