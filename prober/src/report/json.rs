@@ -2,7 +2,9 @@
 //! HdrHistogram V2 in base64, without loss.
 
 mod explanation;
+mod histogram;
 mod leb128;
+mod numbers;
 mod order;
 mod read;
 mod timeline;
@@ -46,6 +48,12 @@ pub enum JsonError {
         /// The schema of the report.
         found: String,
     },
+    #[error("a number in the report is larger than 2^48 (line {line}, column {column})")]
+    Number {
+        /// Both from 1; the column is the one after the number.
+        line: usize,
+        column: usize,
+    },
     #[error("a histogram in the report cannot be decoded")]
     Histogram,
     #[error("the report is inconsistent: {0}")]
@@ -53,7 +61,7 @@ pub enum JsonError {
     /// No prober accepts such a name from a backend.
     #[error("the name of a backend in the report has control characters, or characters that hide")]
     Name,
-    #[error("'{0}' in the report is not an RFC 3339 time")]
+    #[error("'{0}' in the report is not an RFC 3339 time of the years 0 to 9999")]
     Time(String),
 }
 
@@ -451,10 +459,14 @@ mod tests {
             ),
             (text[..text.len() / 2].to_owned(), "not a prober report"),
             (text.replace("\"started\": \"20", "\"started\": \"xx"), "not an RFC 3339 time"),
+            (
+                text.replacen("\"answers\": 52", "\"answers\": 281474976710657", 1),
+                "a number in the report is larger than 2^48 (line ",
+            ),
             (text.replace("\"histogram\": \"H", "\"histogram\": \"!"), "histogram"),
             (text.replace("\"requests\": 100", "\"requests\": 101"), "requests are not"),
             (text.replace("\"failed\": 0", "\"failed\": 7"), "requests are not"),
-            (text.replace("\"answers\": 52", "\"answers\": 18446744073709551615"), "backends"),
+            (text.replace("\"answers\": 52", "\"answers\": 281474976710656"), "backends"),
             (text.replace("\"retried\": 2", "\"retried\": 0"), "retried"),
             (
                 text.replace(",\n          \"answers\": 100\n", ",\n          \"answers\": 99\n"),

@@ -5,19 +5,17 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use echo_reply::Identity;
-use hdrhistogram::serialization::Deserializer;
 use serde::Deserialize;
 use serde::de::Error as _;
 use serde_json::value::RawValue;
-use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
+use time::{OffsetDateTime, UtcOffset};
 
 use super::{
     AddressEntry, Backend, Document, FailedByEntry, FailureEntry, JsonError, LatencyEntry,
-    PassedOverEntry, Probed, RowHead, SCHEMA, StoppedWord, explanation, order, timeline,
+    PassedOverEntry, Probed, RowHead, SCHEMA, StoppedWord, explanation, histogram, numbers, order,
+    timeline,
 };
 use crate::report::{Report, Row, RowResult};
 use crate::tally::latency::Latency;
@@ -25,6 +23,8 @@ use crate::tally::outcome::{Code, Failure};
 use crate::tally::{
     AddressTally, BackendTally, FailureGroup, PassedOver, Phases, Punctuality, Stopped, Tally,
 };
+
+const MOST_SECONDS: u64 = 1_000 * 366 * 24 * 3600;
 
 pub fn parse(bytes: &[u8]) -> Result<Report, JsonError> {
     #[derive(Deserialize)]
@@ -36,8 +36,13 @@ pub fn parse(bytes: &[u8]) -> Result<Report, JsonError> {
         return Err(JsonError::Schema { found: schema });
     }
     let document: Document<&RawValue> = serde_json::from_slice(bytes)?;
+    numbers::check(bytes)?;
+    // In another zone, the last hours of the year 9999 are in a year that has no RFC 3339 form.
     let started = OffsetDateTime::parse(&document.started, &Rfc3339)
-        .map_err(|_| JsonError::Time(document.started.clone()))?;
+        .ok()
+        .and_then(|started| started.checked_to_offset(UtcOffset::UTC))
+        .filter(|started| (0..=9999).contains(&started.year()))
+        .ok_or_else(|| JsonError::Time(document.started.clone()))?;
     let rows = document.rows.into_iter().map(|raw| {
         row(raw.get()).map_err(|error| match error {
             JsonError::Shape(error) => JsonError::Shape(placed(&error, bytes, raw.get())),
@@ -191,13 +196,20 @@ fn tally(probed: Probed) -> Result<Tally, JsonError> {
         failover: probed.failover,
         phases: phases(&probed.phases)?,
         punctuality,
-        elapsed: Duration::try_from_secs_f64(probed.seconds).unwrap_or_default(),
+        elapsed: elapsed(probed.seconds)?,
         stopped,
     };
     if let Some(timeline) = &tally.timeline {
         timeline::check(timeline, &tally)?;
     }
     Ok(tally)
+}
+
+/// How long a run took: less than a thousand years, so that sums do not overflow.
+fn elapsed(seconds: f64) -> Result<Duration, JsonError> {
+    let elapsed = Duration::try_from_secs_f64(seconds).ok();
+    let elapsed = elapsed.filter(|elapsed| elapsed.as_secs() <= MOST_SECONDS);
+    elapsed.ok_or(JsonError::Counts("'seconds' is not the length of a run"))
 }
 
 fn backends(entries: Vec<Backend>) -> Result<BTreeMap<Identity, BackendTally>, JsonError> {
@@ -277,7 +289,5 @@ fn maybe_latency(entry: Option<&LatencyEntry>) -> Result<Latency, JsonError> {
 }
 
 fn latency(entry: &LatencyEntry) -> Result<Latency, JsonError> {
-    let bytes = STANDARD.decode(&entry.histogram).map_err(|_| JsonError::Histogram)?;
-    let histogram = Deserializer::new().deserialize(&mut bytes.as_slice());
-    Ok(Latency::from_histogram(&histogram.map_err(|_| JsonError::Histogram)?))
+    histogram::read(&entry.histogram).ok_or(JsonError::Histogram)
 }
