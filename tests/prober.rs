@@ -10,6 +10,7 @@ mod eyeballs;
 mod families;
 mod faults;
 mod front_door;
+mod hostile_files;
 mod hostile_text;
 mod html;
 mod http1_words;

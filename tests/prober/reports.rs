@@ -3,8 +3,7 @@
 
 mod action;
 mod consumers;
-mod hostile;
-mod huge;
+pub(crate) mod huge;
 pub(crate) mod schema;
 
 use std::fs;

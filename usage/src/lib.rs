@@ -12,6 +12,7 @@ use clap::error::ErrorKind;
 pub mod count;
 pub mod duration;
 mod exchange;
+pub mod file;
 #[cfg(feature = "json")]
 pub mod json;
 mod negative;

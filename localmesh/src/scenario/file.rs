@@ -122,7 +122,7 @@ pub fn read(paths: &[PathBuf]) -> Result<Vec<Scenario>, Error> {
     files
         .iter()
         .map(|path| {
-            let text = std::fs::read_to_string(path).map_err(Error::file(path))?;
+            let text = usage::file::read_text(path).map_err(Error::file(path))?;
             parse(path, &text)
         })
         .collect()

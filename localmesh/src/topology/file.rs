@@ -21,7 +21,7 @@ use entries::{ClusterEntry, File, Pods, ServiceEntry};
 /// # Errors
 /// [`Error::File`] if it cannot be read, [`Error::Topology`] if it is invalid.
 pub fn read(path: &Path) -> Result<Shape, Error> {
-    let text = std::fs::read_to_string(path).map_err(Error::file(path))?;
+    let text = usage::file::read_text(path).map_err(Error::file(path))?;
     parse(&path.display().to_string(), &text)
 }
 

@@ -1,10 +1,10 @@
 //! The files that several commands read: expectations, request bodies, matrices, reports.
 
-use std::fs::{self, File};
-use std::io::{self, Read as _};
+use std::io;
 use std::path::Path;
 
 use echo_reply::printable;
+use usage::file::MOST_TEXT;
 
 use super::Error;
 use crate::cli::{BodyPart, DataFlag, HeaderArg, JudgeArgs, RunArgs};
@@ -20,7 +20,7 @@ pub(super) const STDIN: &str = "stdin";
 pub(super) fn read_expectations(args: &mut JudgeArgs) -> Result<(), Error> {
     for path in &args.expect_files {
         let unreadable = |error| Error::ExpectFile(path.clone(), error);
-        let text = fs::read_to_string(path).map_err(unreadable)?;
+        let text = usage::file::read_text(path).map_err(unreadable)?;
         let before = args.expectations.len();
         for (n, line) in text.lines().enumerate() {
             let line = expectation::without_comment(line).trim();
@@ -97,33 +97,33 @@ fn read(name: &str, flag: &'static str) -> Result<Vec<u8>, Error> {
     let shown = printable(name).into_owned();
     // With the line ends that --data removes, a file may be longer than the body.
     let most = 2 * MAX_DATA as u64;
-    let mut bytes = Vec::new();
     let read = if name == "-" {
-        io::stdin().lock().take(most + 1).read_to_end(&mut bytes)
+        usage::file::read_all(io::stdin().lock(), most)
     } else {
-        File::open(name).and_then(|file| file.take(most + 1).read_to_end(&mut bytes))
+        usage::file::read(Path::new(name), most)
     };
-    match read {
-        Err(error) => Err(Error::RequestFile { flag, name: shown, error }),
-        Ok(_) if bytes.len() as u64 > most => Err(PlanError::LongFile { flag, name: shown }.into()),
-        Ok(_) => Ok(bytes),
-    }
+    read.map_err(|error| match error.kind() {
+        io::ErrorKind::FileTooLarge => PlanError::LongFile { flag, name: shown }.into(),
+        _ => Error::RequestFile { flag, name: shown, error },
+    })
 }
 
 /// Reads a matrix; `-` is stdin.
 pub(super) fn read_matrix(path: &Path, overrides: &Overrides) -> Result<Matrix, Error> {
     let unreadable = |error| Error::Unreadable(path.to_owned(), error);
     if path == Path::new("-") {
-        let text = io::read_to_string(io::stdin()).map_err(unreadable)?;
+        let read = usage::file::read_all(io::stdin().lock(), MOST_TEXT);
+        let text = read.and_then(usage::file::text).map_err(unreadable)?;
         return Ok(file::parse(STDIN, &text, overrides)?);
     }
-    let text = fs::read_to_string(path).map_err(unreadable)?;
+    let text = usage::file::read_text(path).map_err(unreadable)?;
     Ok(file::parse(&path.to_string_lossy(), &text, overrides)?)
 }
 
 /// Reads a report in JSON, or in an HTML page, which has the JSON of its report embedded.
 pub(super) fn read_report(path: &Path) -> Result<Report, Error> {
-    let bytes = fs::read(path).map_err(|error| Error::ReportFile(path.to_owned(), error))?;
+    let bytes = usage::file::read(path, json::MOST_BYTES)
+        .map_err(|error| Error::ReportFile(path.to_owned(), error))?;
     let json = html::embedded(&bytes).unwrap_or(&bytes);
     json::parse(json).map_err(|error| Error::NotAReport(path.to_owned(), error))
 }

@@ -11,7 +11,7 @@ use crate::report::{Report, RowResult, json};
 use crate::tally::Tally;
 
 /// The longest report that is read, in bytes.
-const MAX_OUTPUT: usize = 64 << 20;
+const MAX_OUTPUT: usize = json::MOST_BYTES as usize;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Source {

@@ -101,7 +101,7 @@ impl Delivery {
         let json = self.files.iter().filter(|(_, format)| *format == Format::Json);
         let read = |(path, _): &(PathBuf, Format)| {
             fs::metadata(path).ok().filter(fs::Metadata::is_file)?;
-            json::parse(&fs::read(path).ok()?).ok()
+            json::parse(&usage::file::read(path, json::MOST_BYTES).ok()?).ok()
         };
         json.filter_map(read).collect()
     }

@@ -25,7 +25,7 @@ pub(super) fn read(args: &EventArgs, schedule: Schedule) -> Result<Vec<Event>, P
         events.push(Event { at: instant("--at", &pair[0])?, command: pair[1].clone() });
     }
     if let Some(path) = &args.event_file {
-        let text = std::fs::read_to_string(path)
+        let text = usage::file::read_text(path)
             .map_err(|error| PlanError::EventFile(path.clone(), error))?;
         let file = path.display().to_string();
         for (number, line) in (1..).zip(text.lines()) {

@@ -37,6 +37,8 @@ use crate::verdict::{Judged, Verdict};
 use order::OrderEntry;
 
 pub(crate) const SCHEMA: &str = "prober/1";
+/// The most bytes of a report that is read, here and from a source.
+pub(crate) const MOST_BYTES: u64 = 64 << 20;
 
 /// Why bytes are not a report.
 #[derive(Debug, Error)]

@@ -10,13 +10,16 @@ use hickory_resolver::proto::rr::{Name, RecordType};
 
 use super::resolv_conf::{self, ResolvConf};
 
+/// The largest hosts file and `resolv.conf`, in bytes: lists that block advertisements are long.
+const MOST_BYTES: u64 = 64 << 20;
+
 pub(super) struct HostsFile(Hosts);
 
 impl HostsFile {
     /// Reads the file; a file that cannot be read counts as empty.
     pub(super) fn read(path: &Path) -> Self {
         let mut hosts = Hosts::default();
-        if let Ok(text) = fs::read(path) {
+        if let Ok(text) = usage::file::read(path, MOST_BYTES) {
             // Otherwise all lines after one that is not UTF-8 would be lost.
             let _ = hosts.read_hosts_conf(String::from_utf8_lossy(&text).as_bytes());
         }
@@ -41,7 +44,7 @@ impl HostsFile {
 /// # Errors
 /// Why there is no server, in one line.
 pub(super) fn read_resolv_conf(path: &Path, own_servers: bool) -> Result<ResolvConf, String> {
-    let text = match fs::read(path) {
+    let text = match usage::file::read(path, MOST_BYTES) {
         Ok(text) => text,
         Err(_) if own_servers => Vec::new(),
         Err(error) => return Err(format!("{}: {}", path.display(), usage::system_error(&error))),

@@ -8,7 +8,7 @@ use crate::servers::always_another_pod;
 const PODS: u64 = 10_000;
 
 /// Runs a prober and says how much memory it took at most, in KiB, as the kernel counted it.
-pub(super) fn measured(args: &[&str]) -> (Said, u64) {
+pub(crate) fn measured(args: &[&str]) -> (Said, u64) {
     let script = "import resource, subprocess, sys
 code = subprocess.run(sys.argv[1:]).returncode
 print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, file=sys.stderr)

@@ -21,7 +21,7 @@ const MOST_BYTES: usize = HEADER + 9 * 23_552;
 /// More than an hour in µs, and its class.
 const LONGEST_US: u64 = 1 << 32;
 
-/// Reads a histogram of latencies in µs from its text; `None` if it is none that a prober writes.
+/// Reads a histogram of latencies in µs from its text; `None` if no prober writes such a text.
 pub(super) fn read(text: &str) -> Option<Latency> {
     let bytes = plain(&STANDARD.decode(text).ok()?)?;
     let (header, counts) = bytes.split_first_chunk::<HEADER>()?;

@@ -1,7 +1,5 @@
 //! PEM files, and the certificates in them.
 
-use std::fs::File;
-use std::io::Read as _;
 use std::path::Path;
 
 use tokio_rustls::rustls::pki_types::CertificateDer;
@@ -31,13 +29,5 @@ pub(super) fn certificates(
 
 pub(super) fn read(flag: &'static str, file: &Path) -> Result<Vec<u8>, TlsError> {
     let unreadable = |reason| TlsError::Unreadable { flag, file: file.to_owned(), reason };
-    let mut bytes = Vec::new();
-    let read = File::open(file).and_then(|open| open.take(LARGEST + 1).read_to_end(&mut bytes));
-    match read {
-        Err(error) => Err(unreadable(usage::system_error(&error))),
-        Ok(length) if length as u64 > LARGEST => {
-            Err(unreadable("it is larger than 16 MiB".to_owned()))
-        }
-        Ok(_) => Ok(bytes),
-    }
+    usage::file::read(file, LARGEST).map_err(|error| unreadable(usage::system_error(&error)))
 }
