@@ -40,8 +40,8 @@ deny: ## Check licences, sources, versions and known vulnerabilities of the depe
 sbom: ## Write what echo and prober are made of into target/sbom, as CycloneDX
 	@tools/make-sbom $(TARGET_DIR)/sbom
 
-fuzz: ## Feed each parser with hostile bytes, SECONDS (60) each
-	@tools/fuzz $(or $(SECONDS),60)
+fuzz: ## Feed each parser with hostile bytes, SECONDS (60) each; SEED (1)
+	@SEED=$(SEED) tools/fuzz $(or $(SECONDS),60)
 
 fmt: ## Bring the code into its form
 	@$(CARGO) fmt --all
