@@ -74,8 +74,7 @@ impl Terminal {
         OpenOptions::new().read(true).write(true).open(path).expect("opened")
     }
 
-    /// Runs a prober to its end, and returns its exit code. `then` is called after each piece of
-    /// output.
+    /// Runs a prober to its end, and returns its exit code. `then` is called after frames.
     pub(super) fn run(
         &mut self,
         args: &[&str],
@@ -93,7 +92,9 @@ impl Terminal {
         let mut piece = [0; 4096];
         while let Ok(n @ 1..) = self.ours.read(&mut piece) {
             self.print(&piece[..n]);
-            then(self);
+            if self.bytes.ends_with(END_OF_FRAME) {
+                then(self);
+            }
         }
         if let Some(mut stdout) = child.stdout.take() {
             stdout.read_to_string(&mut self.stdout).expect("text");
