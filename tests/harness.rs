@@ -108,6 +108,13 @@ pub(crate) fn wait_until<T>(what: &str, mut check: impl FnMut() -> Option<T>) ->
     }
 }
 
+/// A size of a process in KiB, such as `VmRSS:`, as Linux says it; `None` if it has ended.
+pub(crate) fn memory_kib(pid: u32, name: &str) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let size = status.lines().find_map(|line| line.strip_prefix(name))?;
+    size.trim().strip_suffix(" kB")?.parse().ok()
+}
+
 /// A program in the background, its output collected; killed when dropped.
 pub(crate) struct Background {
     child: Child,
@@ -135,6 +142,11 @@ impl Background {
     /// The process id.
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// The most memory that it has used so far, in KiB; `None` once it has ended.
+    pub(crate) fn peak_kib(&self) -> Option<u64> {
+        memory_kib(self.pid(), "VmHWM:")
     }
 
     /// Whether it has ended.

@@ -2,7 +2,7 @@
 //! then renamed. Keys are never readable by others.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -40,13 +40,10 @@ const MAX_FILE: u64 = 4 << 20;
 
 /// Reads a file of certificates, which may be a pipe.
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Error> {
-    let mut bytes = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(MAX_FILE + 1).read_to_end(&mut bytes));
-    let length = read.map_err(|reason| Error::Read { path: path.into(), reason })?;
-    if length as u64 > MAX_FILE {
-        return Err(Error::TooLong { path: path.into(), most: MAX_FILE });
-    }
-    Ok(bytes)
+    usage::file::read(path, MAX_FILE).map_err(|reason| match reason.kind() {
+        io::ErrorKind::FileTooLarge => Error::TooLong { path: path.into(), most: MAX_FILE },
+        _ => Error::Read { path: path.into(), reason },
+    })
 }
 
 /// Reads a private key; refused if anybody but its owner may read it or put another in its place.

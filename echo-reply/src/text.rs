@@ -52,8 +52,7 @@ impl<'a> TextLine<'a> {
 }
 
 /// A value for a reply: control characters, and those that hide or turn text around, are replaced
-/// by `?`, and the value is cut to
-/// [`MAX_VALUE`] bytes with `…` at the end.
+/// by `?`, and the value is cut to [`MAX_VALUE`] bytes with `…` at the end.
 #[must_use]
 pub fn printable(value: &str) -> Cow<'_, str> {
     // Nearly all values are plain ASCII, which is checked without decoding.

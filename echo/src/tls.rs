@@ -3,7 +3,7 @@
 //! the old ones stay in use.
 
 use std::fs::{self, OpenOptions};
-use std::io::{self, Read as _};
+use std::io;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::sync_channel;
@@ -170,8 +170,7 @@ fn unfit(path: &Path, flag: &'static str, what: String) -> TlsError {
 /// Reads a regular file of at most [`MAX_FILE`] bytes. A pipe or a device could block, or
 /// never end.
 fn read(path: &Path, flag: &'static str) -> Result<Vec<u8>, TlsError> {
-    let mut bytes = Vec::new();
-    let mut reading = || {
+    let reading = || {
         // Without this flag, opening a pipe waits for its writer.
         let flags = OFlags::NONBLOCK.bits().cast_signed();
         let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
@@ -182,17 +181,17 @@ fn read(path: &Path, flag: &'static str) -> Result<Vec<u8>, TlsError> {
         if !kind.is_file() {
             return Ok(None);
         }
-        file.take(MAX_FILE + 1).read_to_end(&mut bytes).map(Some)
+        usage::file::read_all(file, MAX_FILE).map(Some)
     };
     let reason = match reading() {
-        Ok(Some(length)) if length as u64 <= MAX_FILE => return Ok(bytes),
-        Ok(Some(_)) => {
-            return Err(unfit(path, flag, "is larger than 1 MiB; use a PEM file".into()));
-        }
+        Ok(Some(bytes)) => return Ok(bytes),
         Ok(None) => {
             return Err(unfit(path, flag, "is not a regular file; use a PEM file".into()));
         }
         Err(error) => match error.kind() {
+            io::ErrorKind::FileTooLarge => {
+                return Err(unfit(path, flag, "is larger than 1 MiB; use a PEM file".into()));
+            }
             io::ErrorKind::NotFound => "the file does not exist".to_owned(),
             io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
             io::ErrorKind::IsADirectory => "it is a directory".to_owned(),

@@ -165,9 +165,9 @@ mod tests {
     }
 
     fn runs(id: &str) -> bool {
-        let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
+        let process = rustix::process::Pid::from_raw(id.parse().unwrap()).unwrap();
         // A zombie has ended.
-        stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('Z'))
+        family::stat(process).is_some_and(|stat| stat.state != 'Z')
     }
 
     fn wait_until(what: &str, check: impl Fn() -> bool) {

@@ -9,7 +9,7 @@ pub(crate) mod state;
 pub(crate) mod window;
 
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
@@ -20,7 +20,7 @@ use crate::clock;
 use crate::matrix;
 use crate::matrix::file::Matrix;
 use crate::report::Report;
-use crate::tally::meter::Meter;
+use crate::tally::meter::{Meter, lock};
 use crate::units::count;
 use settings::Settings;
 use state::{Ended, State};
@@ -97,13 +97,9 @@ impl Live {
     /// The current state.
     pub(crate) fn now(&self) -> MutexGuard<'_, State> {
         let now = clock::now().saturating_duration_since(self.began);
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         state.refresh(now);
         state
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Probes one row on an interval until `stop`. A round that takes longer than the interval
@@ -134,7 +130,7 @@ impl Live {
         let now = clock::now();
         let at = now.saturating_duration_since(self.began);
         let took = now.saturating_duration_since(started);
-        self.lock().add(place, Ended { at, ended: clock::wall(), took, probed })
+        lock(&self.state).add(place, Ended { at, ended: clock::wall(), took, probed })
     }
 }
 

@@ -6,6 +6,7 @@ use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
+use super::hostile::peak_memory;
 use super::{Echo, curl, json};
 use crate::harness::wait_until;
 use crate::servers::{Server, linger, read_head, response};
@@ -162,14 +163,6 @@ fn at_most_16_requests_make_calls_at_once_and_further_ones_are_told() {
     });
 }
 
-/// The memory of a process that is in use, in MiB.
-fn resident(echo: &Echo) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", echo.process.pid()));
-    let status = status.expect("it runs");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a peak");
-    line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") / 1024
-}
-
 #[test]
 fn answers_of_called_servers_are_bounded() {
     let small = "{},".repeat(80_000);
@@ -205,7 +198,8 @@ fn answers_of_called_servers_are_bounded() {
     let many = first("/many");
     assert_eq!(many["reply"], serde_json::Value::Null, "it is no echo's");
     assert_eq!(many["text"].as_str().expect("its beginning").len(), 4096);
-    assert!(resident(&echo) < 64, "{} MiB", resident(&echo));
+    let peak = peak_memory(&echo);
+    assert!(peak < 64 << 10, "{peak} KiB");
 }
 
 #[test]

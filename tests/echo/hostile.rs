@@ -57,10 +57,7 @@ fn a_forwarded_certificate_is_parsed() {
 
 /// The most memory that echo ever used, in KiB.
 pub(super) fn peak_memory(echo: &Echo) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", echo.process.pid()));
-    let status = status.expect("it lives");
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("Linux says so");
-    peak.trim().trim_end_matches(" kB").parse().expect("a number")
+    echo.process.peak_kib().expect("it lives")
 }
 
 #[test]

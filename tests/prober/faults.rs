@@ -275,7 +275,7 @@ fn faults_a_body_of_one_gib_is_neither_read_nor_kept() {
         wait_until("the server sees 16 connections closed", || {
             (cut.load(Ordering::SeqCst) == 16).then_some(())
         });
-        let peak = peak_kib(prober.pid());
+        let peak = prober.peak_kib().expect("it lives");
         drop(looked);
         prober.wait();
         let said = prober.said_all();
@@ -293,13 +293,6 @@ fn faults_a_body_of_one_gib_is_neither_read_nor_kept() {
         let most = sent.load(Ordering::SeqCst);
         assert!(most < 16 * GIB / 8, "{most} bytes were taken");
     }
-}
-
-/// The most memory that a process ever had, in KiB.
-fn peak_kib(pid: u32) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("it lives");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a peak");
-    line.trim().trim_end_matches(" kB").trim().parse().expect("a number")
 }
 
 #[test]

@@ -203,7 +203,7 @@ fn hostile_sources_and_files_are_harmless() {
     let said = finish(command("prober").args(["judge", "log"]).current_dir(folder.path()));
     harmless(&said.stdout, "judge");
     harmless(&said.stderr, "judge");
-    // A lone surrogate is no text.
+    // A lone surrogate is not text.
     fs::write(folder.path().join("lone.json"), "{\"schema\": \"\\ud800\u{1b}\"}").expect("written");
     finish(command("prober").args(["report", "lone.json"]).current_dir(folder.path()))
         .refused(&["lone.json"]);

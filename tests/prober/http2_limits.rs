@@ -194,11 +194,7 @@ fn http2_endless_interim_responses_end_and_take_no_memory() {
         let mut prober = Background::start(command("prober").args(args));
         let mut peak = 0;
         while !prober.has_ended() {
-            let status = std::fs::read_to_string(format!("/proc/{}/status", prober.pid()));
-            let line = status.unwrap_or_default();
-            let line = line.lines().find_map(|line| line.strip_prefix("VmHWM:")).map(str::trim);
-            let now = line.and_then(|line| line.trim_end_matches(" kB").parse::<u64>().ok());
-            peak = peak.max(now.unwrap_or_default());
+            peak = peak.max(prober.peak_kib().unwrap_or_default());
         }
         let said = prober.said_all();
         let report: Value = serde_json::from_str(&said).expect("JSON");

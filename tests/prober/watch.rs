@@ -11,7 +11,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use super::html::browser::Browser;
-use crate::harness::{Background, DEADLINE, Said, command, run, wait_until};
+use crate::harness::{Background, DEADLINE, Said, command, memory_kib, run, wait_until};
 use crate::servers::{Server, answering, line, linger_open, nobody, response, text_echo};
 
 /// A prober that watches.
@@ -341,10 +341,7 @@ fn memory_stays_as_it_is_over_many_rounds_and_many_pods() {
     let watch = Watch::start(&[&["-t", &target], &args[..]].concat());
     let resident = |rounds: f64| {
         watch.until("so many rounds have ended", |metrics| metrics.rounds() >= rounds);
-        let status = format!("/proc/{}/status", watch.prober.pid());
-        let status = fs::read_to_string(status).expect("it runs");
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("a line");
-        line.split_whitespace().nth(1).expect("a number").parse::<u64>().expect("in kB")
+        memory_kib(watch.prober.pid(), "VmRSS:").expect("it runs")
     };
     let early = resident(150.0);
     let late = resident(900.0);

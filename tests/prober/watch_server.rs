@@ -70,14 +70,6 @@ impl Watch {
         begin.elapsed()
     }
 
-    /// The most memory that it had, in MiB.
-    fn peak(&self) -> u64 {
-        let file = format!("/proc/{}/status", self.prober.pid());
-        let status = std::fs::read_to_string(file).expect("it runs");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a peak");
-        line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") / 1024
-    }
-
     fn descriptors(&self) -> usize {
         let folder = format!("/proc/{}/fd", self.prober.pid());
         std::fs::read_dir(folder).expect("it runs").count()
@@ -140,7 +132,8 @@ fn many_bad_connections_delay_neither_rounds_nor_a_good_client() {
         "{}",
         watch.prober.said()
     );
-    assert!(watch.peak() < 64, "{} MiB", watch.peak());
+    let peak = watch.prober.peak_kib().expect("it runs");
+    assert!(peak < 64 << 10, "{peak} KiB");
     wait_until("it has as many descriptors as before", || {
         (watch.descriptors() <= calm + 4).then_some(())
     });

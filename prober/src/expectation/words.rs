@@ -172,8 +172,7 @@ impl<'a> Words<'a> {
     }
 
     /// A name in quotes. As in a shell, a backslash within double quotes takes the next character
-    /// as it is, and single quotes have no such escape. Names of
-    /// backends are safe to print, or they are refused; so is this one.
+    /// as it is, and single quotes have no such escape. It is cleaned, as names of backends are.
     fn quoted_name(&mut self, quote: char) -> Result<(Range<usize>, Cow<'a, str>), SyntaxError> {
         let start = self.at;
         let mut name = String::new();

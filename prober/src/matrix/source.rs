@@ -10,9 +10,6 @@ use crate::process::{self, Output, ProcessError};
 use crate::report::{Report, RowResult, json};
 use crate::tally::Tally;
 
-/// The longest report that is read, in bytes.
-const MAX_OUTPUT: usize = json::MOST_BYTES as usize;
-
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Source {
     /// This process.
@@ -48,10 +45,11 @@ pub(crate) async fn probe_behind(
     limit: Duration,
     stop: &CancellationToken,
 ) -> Result<Report, NotProbed> {
-    let said = process::output(words, limit, stop, MAX_OUTPUT).await.map_err(|error| {
-        let could_not_run = matches!(error, ProcessError::NotStarted { .. });
-        NotProbed { reason: error.to_string(), could_not_run }
-    })?;
+    let said =
+        process::output(words, limit, stop, json::MOST_BYTES as usize).await.map_err(|error| {
+            let could_not_run = matches!(error, ProcessError::NotStarted { .. });
+            NotProbed { reason: error.to_string(), could_not_run }
+        })?;
     json::parse(&said.output).map_err(|error| {
         let (Output { program, status, .. }, lines) = (&said, said.lines());
         let empty = said.output.is_empty();

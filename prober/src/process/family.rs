@@ -16,7 +16,7 @@ const GUARD: &str = "read -r _ || kill -s KILL -- \"-$0\"";
 #[derive(Debug)]
 pub(crate) struct Family {
     leader: Option<Pid>,
-    /// A shell that outlives prober; `None` if there is no shell.
+    /// A shell that outlives prober, if one could start.
     guard: Option<Child>,
 }
 
@@ -70,12 +70,12 @@ impl Drop for Family {
     }
 }
 
-struct Stat {
-    state: char,
+pub(super) struct Stat {
+    pub(super) state: char,
     parent: i32,
 }
 
-fn stat(process: Pid) -> Option<Stat> {
+pub(super) fn stat(process: Pid) -> Option<Stat> {
     let text = fs::read_to_string(format!("/proc/{}/stat", process.as_raw_nonzero())).ok()?;
     read_stat(&text)
 }

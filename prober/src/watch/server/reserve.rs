@@ -3,11 +3,13 @@
 
 use std::net::TcpListener;
 use std::os::fd::OwnedFd;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use rustix::io::{DupFlags, dup3};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
+
+use crate::tally::meter::lock;
 
 /// Descriptors that are open although nothing uses them. One is closed for each connection, and the
 /// connection's becomes one of them when it ends.
@@ -35,13 +37,13 @@ impl Reserve {
     }
 
     fn put(&self, descriptor: OwnedFd) {
-        self.free.lock().unwrap_or_else(PoisonError::into_inner).push(descriptor);
+        lock(&self.free).push(descriptor);
         self.returned.notify_one();
     }
 
     /// Whether a connection can be accepted.
     pub(super) fn has_free(&self) -> bool {
-        !self.free.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+        !lock(&self.free).is_empty()
     }
 
     /// Waits until a descriptor is back.
@@ -53,7 +55,7 @@ impl Reserve {
 
     /// Makes room for the descriptor of one connection.
     pub(super) fn release(&self) {
-        drop(self.free.lock().unwrap_or_else(PoisonError::into_inner).pop());
+        drop(lock(&self.free).pop());
     }
 
     /// Reserves a descriptor again that was released for nothing. False if the process has none left.
