@@ -34,7 +34,8 @@ pub fn clean(text: &str) -> Cow<'_, str> {
     for (at, c) in text.char_indices() {
         let after = text[at + c.len_utf8()..].chars().next();
         let escape = commands.starts_with(at, c) || (is_hidden(c) && !joins(before, c, after));
-        before = Some(c);
+        // Behind a code stands its brace, not the character.
+        before = (!escape).then_some(c);
         if escape {
             out.get_or_insert_with(|| text[..at].to_owned()).extend(c.escape_unicode());
         } else if let Some(out) = &mut out {
@@ -149,6 +150,7 @@ mod tests {
             ("a\u{200b}\u{feff}\u{2060}\u{ad}", "a\\u{200b}\\u{feff}\\u{2060}\\u{ad}"),
             ("\u{2028}\u{2029}\u{e0041}\u{fe0f}", "\\u{2028}\\u{2029}\\u{e0041}\\u{fe0f}"),
             ("a\u{200d}b", "a\\u{200d}b"),
+            ("\u{fe0f}\u{200d}❤", "\\u{fe0f}\\u{200d}❤"),
             ("::error::x", "\\u{3a}:error::x"),
             ("  ::stop-commands::x", "  \\u{3a}:stop-commands::x"),
             ("##[error]x ###vso[y", "##\\u{5b}error]x ###vso\\u{5b}y"),
