@@ -16,6 +16,8 @@ pub(crate) use family::Family;
 
 /// The most bytes that are read from stderr.
 const MAX_STDERR: u64 = 64 << 10;
+/// The most characters of such a line that are shown.
+const MOST_SHOWN: usize = 500;
 /// How long a command's pipes may stay open after its end. A process that it started, such as the
 /// shared connection of ssh, can hold them for hours.
 const PIPES_AFTER_END: Duration = Duration::from_secs(1);
@@ -41,11 +43,15 @@ impl Output {
         }
     }
 
-    /// The lines of stderr that are not blank.
+    /// The lines of stderr that are not blank, each of them cut.
     pub(crate) fn lines(&self) -> Vec<String> {
         let stderr = String::from_utf8_lossy(&self.stderr);
         let lines = stderr.lines().map(str::trim).filter(|line| !line.is_empty());
-        lines.map(|line| printable::clean(line).into_owned()).collect()
+        let cut = |line: &str| match line.char_indices().nth(MOST_SHOWN) {
+            Some((end, _)) => format!("{}…", &line[..end]),
+            None => line.to_owned(),
+        };
+        lines.map(|line| printable::clean(&cut(line)).into_owned()).collect()
     }
 }
 

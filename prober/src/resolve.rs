@@ -12,6 +12,7 @@ mod exchange;
 mod family;
 #[cfg(fuzzing)]
 pub(crate) mod fuzzing;
+mod hosts;
 mod order;
 mod resolv_conf;
 mod system;
@@ -25,7 +26,7 @@ use dns::{Dns, Missing};
 pub use error::{LookupError, ServerFault};
 pub(crate) use error::{NamesError, not_a_host};
 pub use family::Family;
-use system::HostsFile;
+use hosts::Hosts;
 
 /// The port of a server that is given without one.
 const DNS_PORT: u16 = 53;
@@ -46,7 +47,7 @@ const DNS_PORT: u16 = 53;
 pub struct Names {
     family: Family,
     timeout: Duration,
-    hosts: HostsFile,
+    hosts: Hosts,
     /// Only lookups that need DNS fail with this error.
     dns: Result<Dns, String>,
 }
@@ -58,7 +59,7 @@ impl Names {
     pub fn new(config: &NamesConfig) -> Self {
         let dns = system::read_resolv_conf(&config.resolv_conf, !config.servers.is_empty())
             .map(|system| Dns::new(config, system, system::local_domain()));
-        let hosts = HostsFile::read(&config.hosts_file);
+        let hosts = system::read_hosts(&config.hosts_file);
         Self { family: config.family, timeout: config.timeout, hosts, dns }
     }
 

@@ -1,5 +1,9 @@
 //! Files that somebody made in order to harm who reads them, or that never end.
 
+mod packed;
+mod shapes;
+mod system;
+
 use std::fs;
 use std::path::Path;
 use std::process::Command;

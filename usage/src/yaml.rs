@@ -71,6 +71,15 @@ fn what(error: &Error, key: Option<&str>, empty: &str) -> String {
         Error::UnknownAnchor { .. } => {
             "an alias (*NAME) has no anchor (&NAME) before it; write the value itself".to_owned()
         }
+        Error::Budget { .. }
+        | Error::AliasReplayCounterOverflow { .. }
+        | Error::AliasReplayLimitExceeded { .. }
+        | Error::AliasExpansionLimitExceeded { .. }
+        | Error::AliasReplayStackDepthExceeded { .. } => {
+            "more values, aliases or levels than are read; use a smaller file, or fewer aliases"
+                .to_owned()
+        }
+        Error::AliasError { error, .. } => what(error, key, empty),
         Error::ExternalMessage { msg, .. } => not_yaml(msg).to_owned(),
         _ => not_supported(key),
     }
@@ -181,6 +190,11 @@ mod tests {
             (
                 "a: \"\\q\"",
                 "1: not valid YAML: an unknown escape; use single quotes around a text with '\\'",
+            ),
+            (&format!("a: {}", "[".repeat(10_000)), "1: 'a' must be one value; remove the others"),
+            (
+                &format!("x: &x [{}]\na: 1", "1,".repeat(1_000_000)),
+                "1: 'x' must be one value; remove the others",
             ),
             (
                 "@",

@@ -42,6 +42,9 @@ impl Folder {
     }
 }
 
+/// The most bytes of a file that an Envoy watches: thousands of pods.
+const MOST_CONFIG: u64 = 64 << 20;
+
 /// Refuses a mesh whose Envoys watch more files than the kernel allows per user: each file
 /// needs an inotify instance, and Envoy aborts without one.
 pub(crate) fn check_watched(topology: &Topology) -> Result<(), Error> {
@@ -105,9 +108,9 @@ pub(crate) fn write_pod(
     write_secrets(authorities, cluster, pod, dir)
 }
 
-/// Whether the file in `folder` is up to date.
+/// Whether the file in `folder` is up to date. One that is too large is not.
 pub(crate) fn holds(file: &ConfigFile, folder: &Path) -> bool {
-    let bytes = fs::read(folder.join(&file.name)).ok();
+    let bytes = usage::file::read(&folder.join(&file.name), MOST_CONFIG).ok();
     let old: Option<Value> = bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok());
     old.as_ref() == Some(&file.content)
 }
@@ -165,6 +168,22 @@ fn make_folder(path: &Path) -> Result<(), Error> {
 mod tests {
     use super::*;
     use crate::topology::{DEFAULT_BLOCK, INGRESS_PORT, Shape};
+
+    #[test]
+    fn a_file_without_an_end_is_not_up_to_date() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = ConfigFile {
+            name: "a.json".into(),
+            content: serde_json::json!({}),
+            statistics: String::new(),
+        };
+        assert!(!holds(&file, folder.path()));
+        write_json(&folder.path().join("a.json"), &file.content).unwrap();
+        assert!(holds(&file, folder.path()));
+        fs::remove_file(folder.path().join("a.json")).unwrap();
+        std::os::unix::fs::symlink("/dev/zero", folder.path().join("a.json")).unwrap();
+        assert!(!holds(&file, folder.path()));
+    }
 
     #[test]
     fn every_file_that_an_envoy_watches_is_counted() {

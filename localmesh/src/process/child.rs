@@ -240,18 +240,33 @@ pub(crate) fn stop_all<'a>(processes: impl IntoIterator<Item = &'a mut Process>)
     }
 }
 
+/// The most bytes of a log that are read.
+const TAIL: u64 = 16 << 10;
+
 /// The last lines of a file, from its last 16 KiB; empty if it cannot be read.
 fn tail(path: &Path, lines: usize) -> Vec<String> {
     let read = || -> io::Result<Vec<u8>> {
         let mut file = File::open(path)?;
-        let start = file.metadata()?.len().saturating_sub(16 * 1024);
+        let start = file.metadata()?.len().saturating_sub(TAIL);
         file.seek(SeekFrom::Start(start))?;
         let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes)?;
+        // The process may write on.
+        file.take(TAIL).read_to_end(&mut bytes)?;
         Ok(bytes)
     };
     let text = read().unwrap_or_default();
     let text = String::from_utf8_lossy(&text);
     let all: Vec<_> = text.lines().filter(|line| !line.trim().is_empty()).collect();
     all[all.len().saturating_sub(lines)..].iter().map(|line| (*line).to_owned()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_without_an_end_is_cut() {
+        let last = tail(Path::new("/dev/zero"), 5);
+        assert_eq!(last.iter().map(String::len).collect::<Vec<_>>(), [TAIL as usize]);
+    }
 }

@@ -20,6 +20,8 @@ use super::tools::Tools;
 use crate::error::Error;
 use crate::topology::{Network, Topology};
 
+/// The most bytes of the stderr of `unshare` that are read.
+const MOST_SAID: u64 = 16 << 10;
 /// The time limit for making a namespace.
 const PATIENCE: Duration = Duration::from_secs(10);
 const POLL: Duration = Duration::from_millis(2);
@@ -165,8 +167,8 @@ impl Namespace {
         loop {
             if space.holder.try_wait().map_err(Error::file("unshare"))?.is_some() {
                 let mut said = String::new();
-                if let Some(mut stderr) = space.holder.stderr.take() {
-                    let _ = stderr.read_to_string(&mut said);
+                if let Some(stderr) = space.holder.stderr.take() {
+                    let _ = stderr.take(MOST_SAID).read_to_string(&mut said);
                 }
                 return Err(Error::Isolation(said.lines().collect::<Vec<_>>().join(" ")));
             }

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::fs::File;
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::SocketAddrV4;
 use std::path::Path;
 use std::process::{Child, Stdio};
@@ -17,6 +18,8 @@ use crate::process::guard::guarded_in;
 use crate::process::tools::Tools;
 use crate::topology::{Role, SERVICE_PORT};
 
+/// The most bytes of prober's report, as prober itself reads one.
+const MOST_REPORT: u64 = 64 << 20;
 /// The interval of checks whether prober has ended.
 const POLL: Duration = Duration::from_millis(20);
 
@@ -150,11 +153,9 @@ fn probe(
         mesh.serve(POLL).map_err(Error::file("the mesh's socket"))?;
         mesh.ended();
     }
-    let text = std::fs::read_to_string(&report).map_err(Error::file(report.as_path()))?;
-    let document: Value = serde_json::from_str(&text).map_err(|_| {
-        let said = std::fs::read_to_string(&log).unwrap_or_default();
-        failed(format!("prober wrote no report: {}", said.lines().next().unwrap_or_default()))
-    })?;
+    let bytes = usage::file::read(&report, MOST_REPORT).map_err(Error::file(report.as_path()))?;
+    let document: Value = serde_json::from_slice(&bytes)
+        .map_err(|_| failed(format!("prober wrote no report: {}", first_line(&log))))?;
     let row = document["rows"][0].clone();
     for event in row["events"].as_array().into_iter().flatten() {
         if event["end"]["exit"] != 0 {
@@ -163,6 +164,16 @@ fn probe(
         }
     }
     Ok(row)
+}
+
+/// The first line of a log, of at most 16 KiB; empty if it cannot be read.
+fn first_line(log: &Path) -> String {
+    let mut line = Vec::new();
+    if let Ok(file) = File::open(log) {
+        // What was read before an error is shown.
+        let _ = BufReader::new(file.take(16 << 10)).read_until(b'\n', &mut line);
+    }
+    String::from_utf8_lossy(&line).trim_end().to_owned()
 }
 
 /// The causes that prober found, the most important first.
@@ -255,6 +266,17 @@ fn arguments(scenario: &Scenario, mesh: &Mesh, place: &Place<'_>) -> Result<Vec<
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn a_line_without_an_end_is_cut() {
+        let line = first_line(Path::new("/dev/zero"));
+        assert_eq!(line.len(), 16 << 10);
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("log");
+        std::fs::write(&log, "one\ntwo\n").unwrap();
+        assert_eq!(first_line(&log), "one");
+        assert_eq!(first_line(folder.path()), "");
+    }
 
     #[test]
     fn all_expected_causes_are_found_and_one_of_them_first() {

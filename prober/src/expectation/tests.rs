@@ -302,7 +302,32 @@ fn a_comment_starts_outside_of_quotes() {
     }
 }
 
+#[test]
+fn of_a_long_text_the_part_around_the_place_is_shown() {
+    for long in ["(".repeat(200_000), "not ".repeat(100_000), " é".repeat(100_000)] {
+        for text in [format!("{long}reaches a"), format!("reaches a{long}")] {
+            let error = parse(&text).unwrap_err();
+            for said in [error.to_string(), error.pointer()] {
+                assert!(said.chars().count() < 1_500, "{} characters", said.chars().count());
+                assert!(said.contains('…'), "{said}");
+            }
+        }
+    }
+    let text = format!("errors = 0 {}", "x".repeat(400));
+    let error = parse(&text).unwrap_err();
+    assert!(error.to_string().contains("…', column 12: "), "{error}");
+    let under = error.pointer().lines().last().unwrap().find('^');
+    assert_eq!(under, Some(2 + 11), "{}", error.pointer());
+}
+
 proptest! {
+    #[test]
+    fn no_long_text_panics(text in "(share|\\(|é|\"| |[a-z]{0,9}){0,900}") {
+        if let Err(error) = parse(&text) {
+            prop_assert!(error.pointer().chars().count() < 1_500 && !error.to_string().is_empty());
+        }
+    }
+
     /// Reports store expectations as they print, and read them again.
     #[test]
     fn any_name_prints_and_reads_again(

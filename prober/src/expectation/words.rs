@@ -9,9 +9,12 @@ use std::time::Duration;
 /// place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SyntaxError {
+    /// The part of the text around the place, if it is long.
     text: String,
-    /// The place of the error, in bytes; the end of the text if something is missing.
+    /// The place of the error in the part, in bytes; its end if something is missing.
     at: Range<usize>,
+    /// The place in the whole text, in characters from 1.
+    column: usize,
     wrong: String,
     right: &'static str,
 }
@@ -20,8 +23,7 @@ impl std::error::Error for SyntaxError {}
 
 impl fmt::Display for SyntaxError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let column = self.text[..self.at.start].chars().count() + 1;
-        let Self { text, wrong, right, .. } = self;
+        let Self { text, column, wrong, right, .. } = self;
         write!(f, "expectation '{text}', column {column}: {wrong}; the nearest form is: {right}")
     }
 }
@@ -34,6 +36,32 @@ impl SyntaxError {
         let carets = self.text[self.at.clone()].chars().count().max(1);
         format!("  {}\n  {}{}", self.text, " ".repeat(before), "^".repeat(carets))
     }
+}
+
+/// A longer text is not shown whole, but this many characters before and from the place of an error.
+const MOST_SHOWN: usize = 200;
+
+/// The part of a text around a place, and the place in it.
+fn around(text: &str, at: Range<usize>) -> (String, Range<usize>) {
+    if text.chars().nth(2 * MOST_SHOWN).is_none() {
+        return (text.to_owned(), at);
+    }
+    let mut before = text[..at.start].char_indices().rev();
+    let start = before.nth(MOST_SHOWN - 1).map_or(0, |(start, _)| start);
+    let mut after = text[at.start..].char_indices();
+    let end = after.nth(MOST_SHOWN).map_or(text.len(), |(end, _)| at.start + end);
+    let [cut, cut_off] = [start > 0, end < text.len()].map(|cut| if cut { "…" } else { "" });
+    let place = |whole: usize| whole.min(end) - start + cut.len();
+    (format!("{cut}{}{cut_off}", &text[start..end]), place(at.start)..place(at.end))
+}
+
+/// A message that quotes a word of any length.
+fn shortened(mut message: String) -> String {
+    if let Some((end, _)) = message.char_indices().nth(2 * MOST_SHOWN) {
+        message.truncate(end);
+        message.push('…');
+    }
+    message
 }
 
 /// What an error says it found at a place.
@@ -281,6 +309,9 @@ impl<'a> Words<'a> {
     }
 
     pub(super) fn error(&self, at: Range<usize>, wrong: String) -> SyntaxError {
-        SyntaxError { text: self.text.to_owned(), at, wrong, right: self.right }
+        let column = self.text[..at.start].chars().count() + 1;
+        let (text, at) = around(self.text, at);
+        let wrong = shortened(wrong);
+        SyntaxError { text, at, column, wrong, right: self.right }
     }
 }

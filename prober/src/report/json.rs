@@ -1,6 +1,7 @@
 //! The report as JSON, schema `prober/1`, and back. Histograms are stored as compressed
 //! HdrHistogram V2 in base64, without loss.
 
+mod budget;
 mod explanation;
 mod histogram;
 mod leb128;
@@ -58,6 +59,13 @@ pub enum JsonError {
     },
     #[error("a histogram in the report cannot be decoded")]
     Histogram,
+    /// No report that a prober wrote comes near this limit.
+    #[error(
+        "the histograms, timelines and orders of results in the report take more than {} MiB, the most \
+         that is read; put fewer rows into one report",
+        budget::MOST_MIB
+    )]
+    Unpacked,
     #[error("the report is inconsistent: {0}")]
     Counts(&'static str),
     /// No prober accepts such a name from a backend.

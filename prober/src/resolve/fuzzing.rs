@@ -3,10 +3,10 @@
 use hickory_resolver::proto::op::{Message, Query};
 use hickory_resolver::proto::rr::{Name, RecordType};
 
-use super::{answer, exchange, resolv_conf};
+use super::{answer, exchange, hosts, resolv_conf};
 
 /// A packet after the number and the question of a query for `echo2.`, and the same bytes as a
-/// `resolv.conf`.
+/// `resolv.conf` and as a hosts file.
 pub fn dns(bytes: &[u8]) {
     let name = Name::from_ascii("echo2.").expect("a name");
     for kind in [RecordType::A, RecordType::AAAA] {
@@ -22,5 +22,6 @@ pub fn dns(bytes: &[u8]) {
     }
     if let Ok(text) = std::str::from_utf8(bytes) {
         resolv_conf::ResolvConf::parse(text, |_| None);
+        hosts::Hosts::parse(text.to_owned()).addresses("echo2");
     }
 }

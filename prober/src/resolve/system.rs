@@ -1,41 +1,23 @@
 //! The system's own files: the hosts file and resolv.conf.
 
 use std::fs;
-use std::net::IpAddr;
 use std::path::Path;
 
-use hickory_resolver::Hosts;
-use hickory_resolver::proto::op::Query;
-use hickory_resolver::proto::rr::{Name, RecordType};
+use hickory_resolver::proto::rr::Name;
 
+use super::hosts::Hosts;
 use super::resolv_conf::{self, ResolvConf};
 
-/// The largest hosts file and `resolv.conf`, in bytes: lists that block advertisements are long.
-const MOST_BYTES: u64 = 64 << 20;
+/// The largest hosts file, in bytes: lists that block advertisements are long.
+const MOST_HOSTS: u64 = 32 << 20;
+/// The largest resolv.conf, in bytes: search domains are unlimited in glibc.
+const MOST_CONF: u64 = 1 << 20;
 
-pub(super) struct HostsFile(Hosts);
-
-impl HostsFile {
-    /// Reads the file; a file that cannot be read counts as empty.
-    pub(super) fn read(path: &Path) -> Self {
-        let mut hosts = Hosts::default();
-        if let Ok(text) = usage::file::read(path, MOST_BYTES) {
-            // Otherwise all lines after one that is not UTF-8 would be lost.
-            let _ = hosts.read_hosts_conf(String::from_utf8_lossy(&text).as_bytes());
-        }
-        Self(hosts)
-    }
-
-    /// The addresses of exactly this name; search domains are only for DNS.
-    pub(super) fn addresses(&self, name: &str) -> Vec<IpAddr> {
-        let Ok(name) = Name::from_str_relaxed(name) else { return Vec::new() };
-        [RecordType::A, RecordType::AAAA]
-            .into_iter()
-            .filter_map(|kind| self.0.lookup_static_host(&Query::query(name.clone(), kind)))
-            .flat_map(|found| found.answers().to_vec())
-            .filter_map(|record| record.data.ip_addr())
-            .collect()
-    }
+/// Reads the hosts file; a file that cannot be read counts as empty.
+pub(super) fn read_hosts(path: &Path) -> Hosts {
+    let text = usage::file::read(path, MOST_HOSTS).unwrap_or_default();
+    let lossy = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Hosts::parse(String::from_utf8(text).unwrap_or_else(|error| lossy(error.as_bytes())))
 }
 
 /// Servers, search domains and options. With `own_servers`, the file may be missing or without a
@@ -44,7 +26,7 @@ impl HostsFile {
 /// # Errors
 /// Why there is no server, in one line.
 pub(super) fn read_resolv_conf(path: &Path, own_servers: bool) -> Result<ResolvConf, String> {
-    let text = match usage::file::read(path, MOST_BYTES) {
+    let text = match usage::file::read(path, MOST_CONF) {
         Ok(text) => text,
         Err(_) if own_servers => Vec::new(),
         Err(error) => return Err(format!("{}: {}", path.display(), usage::system_error(&error))),

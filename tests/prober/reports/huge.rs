@@ -9,11 +9,16 @@ const PODS: u64 = 10_000;
 
 /// Runs a prober and says how much memory it took at most, in KiB, as the kernel counted it.
 pub(crate) fn measured(args: &[&str]) -> (Said, u64) {
+    measured_program("prober", args)
+}
+
+/// The same for another program.
+pub(crate) fn measured_program(name: &str, args: &[&str]) -> (Said, u64) {
     let script = "import resource, subprocess, sys
 code = subprocess.run(sys.argv[1:]).returncode
 print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, file=sys.stderr)
 sys.exit(code)";
-    let said = finish(Command::new("python3").args(["-c", script]).arg(bin("prober")).args(args));
+    let said = finish(Command::new("python3").args(["-c", script]).arg(bin(name)).args(args));
     let peak = said.stderr.lines().last().and_then(|line| line.parse().ok());
     let peak = peak.unwrap_or_else(|| panic!("no peak in {said:?}"));
     (said, peak)

@@ -7,8 +7,10 @@ use base64::engine::general_purpose::STANDARD;
 use flate2::read::ZlibDecoder;
 use hdrhistogram::serialization::Deserializer;
 
+use super::JsonError;
+use super::budget::Budget;
 use super::numbers::LARGEST;
-use crate::tally::latency::Latency;
+use crate::tally::latency::{Class, Latency};
 
 /// The first four bytes of the two forms: version 2, as it is and compressed.
 const PLAIN: [u8; 4] = [0x1c, 0x84, 0x93, 0x13];
@@ -21,9 +23,17 @@ const MOST_BYTES: usize = HEADER + 9 * 23_552;
 /// More than an hour in µs, and its class.
 const LONGEST_US: u64 = 1 << 32;
 
-/// Reads a histogram of latencies in µs from its text; `None` if no prober writes such a text.
-pub(super) fn read(text: &str) -> Option<Latency> {
-    let bytes = plain(&STANDARD.decode(text).ok()?)?;
+/// Reads a histogram of latencies in µs from its text. Each class that is not empty takes at least a
+/// byte of the plain form.
+pub(super) fn read(text: &str, budget: &Budget) -> Result<Latency, JsonError> {
+    let bytes = STANDARD.decode(text).ok().and_then(|bytes| plain(&bytes));
+    let bytes = bytes.ok_or(JsonError::Histogram)?;
+    budget.take(bytes.len() * size_of::<Class>())?;
+    latency(&bytes).ok_or(JsonError::Histogram)
+}
+
+/// `None` if no prober writes such a histogram.
+fn latency(bytes: &[u8]) -> Option<Latency> {
     let (header, counts) = bytes.split_first_chunk::<HEADER>()?;
     let word = |at: usize| u32::from_be_bytes([0, 1, 2, 3].map(|n| header[at + n]));
     let long = |at: usize| u64::from(word(at)) << 32 | u64::from(word(at + 4));
@@ -80,14 +90,18 @@ mod tests {
         STANDARD.encode([&COMPRESSED[..], &length, &stream].concat())
     }
 
+    fn read_text(text: &str) -> Option<Latency> {
+        read(text, &Budget::new()).ok()
+    }
+
     #[test]
     fn what_is_written_is_read() {
         let mut latency = Latency::default();
         (0..5_000).for_each(|n| latency.record(Duration::from_micros(n * 720_000)));
         let mut bytes = Vec::new();
         V2DeflateSerializer::new().serialize(&latency.histogram(), &mut bytes).unwrap();
-        assert_eq!(read(&STANDARD.encode(bytes)), Some(latency));
-        assert_eq!(read(&written(|_| ())).unwrap().count(), 3);
+        assert_eq!(read_text(&STANDARD.encode(bytes)), Some(latency));
+        assert_eq!(read_text(&written(|_| ())).unwrap().count(), 3);
     }
 
     #[test]
@@ -103,19 +117,19 @@ mod tests {
         for change in
             [long, digits, length, least, |bytes| bytes.truncate(30), |bytes| bytes[0] = 0]
         {
-            assert_eq!(read(&written(change)), None);
+            assert_eq!(read_text(&written(change)), None);
         }
         // 2^50 of one value.
         let mut many = Histogram::<u64>::new_with_bounds(1, 1_000, 3).unwrap();
         many.record_n(1, 1 << 50).unwrap();
         let mut bytes = Vec::new();
         V2Serializer::new().serialize(&many, &mut bytes).unwrap();
-        assert_eq!(read(&STANDARD.encode(bytes)), None);
+        assert_eq!(read_text(&STANDARD.encode(bytes)), None);
     }
 
     #[test]
     fn a_stream_that_grows_is_cut() {
-        assert_eq!(read(&compressed(&vec![0; 1 << 24])), None);
+        assert_eq!(read_text(&compressed(&vec![0; 1 << 24])), None);
     }
 
     proptest! {
@@ -129,7 +143,7 @@ mod tests {
                     *byte = *wrong;
                 }
             });
-            if let Some(latency) = read(&text) {
+            if let Some(latency) = read_text(&text) {
                 prop_assert!(latency.count() <= LARGEST);
             }
         }

@@ -16,12 +16,16 @@ use flate2::read::ZlibDecoder;
 use flate2::write::ZlibEncoder;
 use serde::{Deserialize, Serialize};
 
+use super::budget::Budget;
 use super::{JsonError, leb128};
 use crate::tally::sequence::{MAX_BLOCKS, MAX_ENTRIES};
 use crate::tally::{Agreement, LAGS, Order, Sequence, Tally};
 
 /// The most bytes of the numbers of a sequence: each takes five at most.
 const MOST: usize = 5 * (1 + 2 * MAX_BLOCKS + 4 * 2 * MAX_ENTRIES);
+/// The memory for each byte of the numbers: a result of four bytes or more becomes one of twelve, and
+/// the requests of a block, a byte or more, become four.
+const BYTES_PER_BYTE: usize = 4;
 
 #[derive(Default, Serialize, Deserialize)]
 pub(super) struct OrderEntry {
@@ -47,13 +51,17 @@ pub(super) fn entry(tally: &Tally) -> OrderEntry {
     }
 }
 
-pub(super) fn read(entry: &OrderEntry, backends: &[Identity]) -> Result<Order, JsonError> {
-    let sequence = |packed: &Option<String>| match packed {
-        None => Ok(Sequence::default()),
-        Some(packed) => {
-            let read = unpacked(packed, backends);
-            read.ok_or(JsonError::Counts("the order of the results cannot be decoded"))
-        }
+pub(super) fn read(
+    entry: &OrderEntry,
+    backends: &[Identity],
+    budget: &Budget,
+) -> Result<Order, JsonError> {
+    let wrong = || JsonError::Counts("the order of the results cannot be decoded");
+    let sequence = |packed: &Option<String>| {
+        let Some(packed) = packed else { return Ok(Sequence::default()) };
+        let numbers = inflated(packed).ok_or_else(wrong)?;
+        budget.take(numbers.len() * BYTES_PER_BYTE)?;
+        unpacked(&numbers, backends).ok_or_else(wrong)
     };
     let mut order = Order {
         sequence: sequence(&entry.sequence)?,
@@ -88,15 +96,16 @@ fn packed(sequence: &Sequence, places: &BTreeMap<&Identity, usize>) -> Option<St
     Some(STANDARD.encode(zlib.finish().ok()?))
 }
 
-/// `None` if it is not what [`packed`] writes of these backends.
-fn unpacked(packed: &str, backends: &[Identity]) -> Option<Sequence> {
+/// The numbers of a text; `None` if it is not such a text, or if they are too many.
+fn inflated(packed: &str) -> Option<Vec<u8>> {
     let bytes = STANDARD.decode(packed).ok()?;
     let mut numbers = Vec::new();
     ZlibDecoder::new(bytes.as_slice()).take(MOST as u64 + 1).read_to_end(&mut numbers).ok()?;
-    if numbers.len() > MOST {
-        return None;
-    }
-    let mut numbers = numbers.as_slice();
+    (numbers.len() <= MOST).then_some(numbers)
+}
+
+/// `None` if they are not what [`packed`] writes of these backends.
+fn unpacked(mut numbers: &[u8], backends: &[Identity]) -> Option<Sequence> {
     let blocks = usize::try_from(leb128::read(&mut numbers)?).ok().filter(|n| *n <= MAX_BLOCKS)?;
     let requests: Option<Vec<u32>> =
         (0..blocks).map(|_| u32::try_from(leb128::read(&mut numbers)?).ok()).collect();
@@ -121,6 +130,10 @@ mod tests {
         (0..3).map(|n| Identity::new(format!("p{n}"), "c")).collect()
     }
 
+    fn read_text(text: &str, backends: &[Identity]) -> Option<Sequence> {
+        unpacked(&inflated(text)?, backends)
+    }
+
     #[test]
     fn what_is_not_a_sequence_is_refused() {
         let good = {
@@ -130,14 +143,14 @@ mod tests {
             let places = all.iter().enumerate().map(|(place, who)| (who, place)).collect();
             packed(&sequence, &places).unwrap()
         };
-        assert!(unpacked(&good, &backends()).is_some());
-        assert!(unpacked(&good, &backends()[..1]).is_none(), "a backend that is not listed");
-        assert!(unpacked("", &backends()).is_none());
-        assert!(unpacked("%", &backends()).is_none());
+        assert!(read_text(&good, &backends()).is_some());
+        assert!(read_text(&good, &backends()[..1]).is_none(), "a backend that is not listed");
+        assert!(read_text("", &backends()).is_none());
+        assert!(read_text("%", &backends()).is_none());
         let mut bomb = ZlibEncoder::new(Vec::new(), Compression::best());
         bomb.write_all(&vec![0; 2 * MOST]).unwrap();
         let bomb = STANDARD.encode(bomb.finish().unwrap());
-        assert!(bomb.len() < 20_000 && unpacked(&bomb, &backends()).is_none());
+        assert!(bomb.len() < 20_000 && read_text(&bomb, &backends()).is_none());
     }
 
     proptest! {
@@ -159,14 +172,14 @@ mod tests {
             let all = backends();
             let places = all.iter().enumerate().map(|(place, who)| (who, place)).collect();
             let packed = packed(&sequence, &places).unwrap();
-            prop_assert_eq!(unpacked(&packed, &backends()), Some(sequence));
+            prop_assert_eq!(read_text(&packed, &backends()), Some(sequence));
         }
 
         #[test]
         fn no_numbers_panic(numbers in prop::collection::vec(any::<u8>(), 0..200)) {
             let mut zlib = ZlibEncoder::new(Vec::new(), Compression::fast());
             zlib.write_all(&numbers).unwrap();
-            let _ = unpacked(&STANDARD.encode(zlib.finish().unwrap()), &backends());
+            let _ = read_text(&STANDARD.encode(zlib.finish().unwrap()), &backends());
         }
     }
 }

@@ -12,6 +12,7 @@ use serde_json::value::RawValue;
 use time::format_description::well_known::Rfc3339;
 use time::{OffsetDateTime, UtcOffset};
 
+use super::budget::Budget;
 use super::{
     AddressEntry, Backend, Document, FailedByEntry, FailureEntry, JsonError, LatencyEntry,
     PassedOverEntry, Probed, RowHead, SCHEMA, StoppedWord, explanation, histogram, numbers, order,
@@ -43,8 +44,9 @@ pub fn parse(bytes: &[u8]) -> Result<Report, JsonError> {
         .and_then(|started| started.checked_to_offset(UtcOffset::UTC))
         .filter(|started| (0..=9999).contains(&started.year()))
         .ok_or_else(|| JsonError::Time(document.started.clone()))?;
+    let budget = Budget::new();
     let rows = document.rows.into_iter().map(|raw| {
-        row(raw.get()).map_err(|error| match error {
+        row(raw.get(), &budget).map_err(|error| match error {
             JsonError::Shape(error) => JsonError::Shape(placed(&error, bytes, raw.get())),
             other => other,
         })
@@ -76,7 +78,7 @@ fn placed(error: &serde_json::Error, whole: &[u8], part: &str) -> serde_json::Er
     serde_json::Error::custom(format!("{what} at line {line} column {column}"))
 }
 
-fn row(raw: &str) -> Result<Row, JsonError> {
+fn row(raw: &str, budget: &Budget) -> Result<Row, JsonError> {
     #[derive(Deserialize)]
     struct Explained {
         explanation: Option<serde_json::Value>,
@@ -100,7 +102,7 @@ fn row(raw: &str) -> Result<Row, JsonError> {
         None => {
             let mut probed: Probed = serde_json::from_str(raw)?;
             let verdicts = std::mem::take(&mut probed.expectations);
-            RowResult::Probed { tally: tally(probed)?, verdicts }
+            RowResult::Probed { tally: tally(probed, budget)?, verdicts }
         }
     };
     Ok(Row { source, target, url, host, protocol, address, result, gone, readings })
@@ -161,7 +163,7 @@ fn check_counts(probed: &Probed) -> Result<(), JsonError> {
     Ok(())
 }
 
-fn tally(probed: Probed) -> Result<Tally, JsonError> {
+fn tally(probed: Probed, budget: &Budget) -> Result<Tally, JsonError> {
     check_counts(&probed)?;
     let listed: Vec<_> = probed.backends.iter().map(|backend| backend.identity.clone()).collect();
     let stopped = probed.stopped.map(|stopped| match stopped {
@@ -175,8 +177,8 @@ fn tally(probed: Probed) -> Result<Tally, JsonError> {
         worst: Duration::from_micros(entry.worst_us),
     });
     let tally = Tally {
-        order: order::read(&probed.order, &listed)?,
-        backends: backends(probed.backends)?,
+        order: order::read(&probed.order, &listed, budget)?,
+        backends: backends(probed.backends, budget)?,
         failures: probed.failures.into_iter().map(failure).collect(),
         failed_attempts: probed.failed_attempts,
         failed_retried: probed.failed_retried,
@@ -190,11 +192,11 @@ fn tally(probed: Probed) -> Result<Tally, JsonError> {
         shown: probed.shown,
         abandoned: probed.abandoned,
         warmed_up: probed.warmed_up,
-        timeline: probed.timeline.map(timeline::timeline).transpose()?,
+        timeline: { probed.timeline.map(|entry| timeline::timeline(entry, budget)).transpose()? },
         trail: None,
         events: probed.events,
         failover: probed.failover,
-        phases: phases(&probed.phases)?,
+        phases: phases(&probed.phases, budget)?,
         punctuality,
         elapsed: elapsed(probed.seconds)?,
         stopped,
@@ -212,7 +214,10 @@ fn elapsed(seconds: f64) -> Result<Duration, JsonError> {
     elapsed.ok_or(JsonError::Counts("'seconds' is not the length of a run"))
 }
 
-fn backends(entries: Vec<Backend>) -> Result<BTreeMap<Identity, BackendTally>, JsonError> {
+fn backends(
+    entries: Vec<Backend>,
+    budget: &Budget,
+) -> Result<BTreeMap<Identity, BackendTally>, JsonError> {
     let mut backends = BTreeMap::new();
     for backend in entries {
         if !backend.identity.is_printable() {
@@ -223,8 +228,8 @@ fn backends(entries: Vec<Backend>) -> Result<BTreeMap<Identity, BackendTally>, J
             retried: backend.retried,
             attempts: backend.attempts,
             connections: backend.connections,
-            fresh: maybe_latency(backend.fresh.as_ref())?,
-            kept: maybe_latency(backend.kept.as_ref())?,
+            fresh: maybe_latency(backend.fresh.as_ref(), budget)?,
+            kept: maybe_latency(backend.kept.as_ref(), budget)?,
         };
         // Answers that something else collected may have no latency.
         if counted.latency().count() > counted.answers {
@@ -272,8 +277,8 @@ fn passed_over(entry: PassedOverEntry) -> (SocketAddr, PassedOver) {
     (entry.address, PassedOver { count: entry.count, why: entry.why })
 }
 
-fn phases(entries: &BTreeMap<String, LatencyEntry>) -> Result<Phases, JsonError> {
-    let phase = |name: &str| maybe_latency(entries.get(name));
+fn phases(entries: &BTreeMap<String, LatencyEntry>, budget: &Budget) -> Result<Phases, JsonError> {
+    let phase = |name: &str| maybe_latency(entries.get(name), budget);
     Ok(Phases {
         dns: phase("dns")?,
         connect: phase("connect")?,
@@ -284,10 +289,6 @@ fn phases(entries: &BTreeMap<String, LatencyEntry>) -> Result<Phases, JsonError>
     })
 }
 
-fn maybe_latency(entry: Option<&LatencyEntry>) -> Result<Latency, JsonError> {
-    entry.map_or_else(|| Ok(Latency::default()), latency)
-}
-
-fn latency(entry: &LatencyEntry) -> Result<Latency, JsonError> {
-    histogram::read(&entry.histogram).ok_or(JsonError::Histogram)
+fn maybe_latency(entry: Option<&LatencyEntry>, budget: &Budget) -> Result<Latency, JsonError> {
+    entry.map_or_else(|| Ok(Latency::default()), |entry| histogram::read(&entry.histogram, budget))
 }

@@ -13,6 +13,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use super::JsonError;
+use super::budget::Budget;
 use super::leb128;
 use crate::tally::Tally;
 use crate::tally::outcome::FailureKind;
@@ -113,7 +114,7 @@ fn cells_entry(cells: &[Cell], bins: usize) -> CellsEntry {
     }
 }
 
-pub(super) fn timeline(entry: TimelineEntry) -> Result<Timeline, JsonError> {
+pub(super) fn timeline(entry: TimelineEntry, budget: &Budget) -> Result<Timeline, JsonError> {
     let TimelineEntry { width_ms, bins, backends, others, failures } = entry;
     let few = backends.len() <= MAX_BACKENDS && bins <= MAX_BINS && width_ms > 0;
     let lines = failures.values().map(|line| line.0.len());
@@ -141,6 +142,8 @@ pub(super) fn timeline(entry: TimelineEntry) -> Result<Timeline, JsonError> {
     }
     let none = |bin: &Failures| bin.iter().all(|count| *count == 0);
     trim(&mut read.failures, none);
+    // A bin has a count for each kind, the text perhaps for one only.
+    budget.take(size_of_val(read.failures.as_slice()))?;
     Ok(read)
 }
 
@@ -223,6 +226,8 @@ fn trim<T>(bins: &mut Vec<T>, empty: impl Fn(&T) -> bool) {
     while bins.last().is_some_and(&empty) {
         bins.pop();
     }
+    // Otherwise a line of a report that says nothing of 2,400 bins would keep their memory.
+    bins.shrink_to_fit();
 }
 
 fn read_sketch(bytes: &mut &[u8]) -> Option<Sketch> {
