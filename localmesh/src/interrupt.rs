@@ -21,14 +21,15 @@ impl Interrupt {
         let (mut int, mut term, mut hup) = {
             let _inside = runtime.enter();
             let on = |kind: SignalKind| -> io::Result<Signal> { signal(kind) };
-            (on(SignalKind::interrupt())?, on(SignalKind::terminate())?, on(SignalKind::hangup())?)
+            let hup = (!usage::ignores_hangup()).then(|| on(SignalKind::hangup())).transpose()?;
+            (on(SignalKind::interrupt())?, on(SignalKind::terminate())?, hup)
         };
         std::thread::spawn(move || {
             runtime.block_on(async {
                 tokio::select! {
                     _ = int.recv() => {}
                     _ = term.recv() => {}
-                    _ = hup.recv() => {}
+                    Some(_) = async { hup.as_mut()?.recv().await } => {}
                 }
             });
             shared.asked.store(true, Ordering::Release);

@@ -5,7 +5,7 @@ use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 
 use prober::Cli;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 fn main() -> ExitCode {
@@ -30,18 +30,20 @@ fn main() -> ExitCode {
     }
 }
 
-/// The first Ctrl-c or SIGTERM ends the run early, with a report. The second one ends the program even
-/// if it is blocked, such as by a matrix file that is a pipe. SIGUSR1 marks an instant.
+/// The first Ctrl-c, SIGTERM or SIGHUP ends the run early, with a report. The second one ends the program
+/// even if it is blocked, such as by a matrix file that is a pipe. SIGUSR1 marks an instant.
 fn stop_on_signals(stop: &CancellationToken) -> std::io::Result<()> {
     // Without file descriptors for its signals tokio panics; it needs five. Fail here instead.
     let spare: std::io::Result<Vec<_>> = (0..4).map(|_| UnixStream::pair()).collect();
     drop(spare?);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let (mut interrupt, mut terminate, mut mark) = {
+    let (mut interrupt, mut terminate, mut hangup, mut mark) = {
         let _context = runtime.enter();
         let [interrupt, terminate, mark] =
             [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::user_defined1()];
-        (signal(interrupt)?, signal(terminate)?, signal(mark)?)
+        let hangup =
+            (!usage::ignores_hangup()).then(|| signal(SignalKind::hangup())).transpose()?;
+        (signal(interrupt)?, signal(terminate)?, hangup, signal(mark)?)
     };
     let stop = stop.clone();
     std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
@@ -51,6 +53,7 @@ fn stop_on_signals(stop: &CancellationToken) -> std::io::Result<()> {
                     tokio::select! {
                         _ = interrupt.recv() => break,
                         _ = terminate.recv() => break,
+                        () = came(&mut hangup) => break,
                         _ = mark.recv() => prober::mark(),
                     }
                 }
@@ -62,6 +65,14 @@ fn stop_on_signals(stop: &CancellationToken) -> std::io::Result<()> {
         }
     })?;
     Ok(())
+}
+
+/// Waits for a signal; without end for one that stays ignored.
+async fn came(signal: &mut Option<Signal>) {
+    match signal {
+        Some(signal) => drop(signal.recv().await),
+        None => std::future::pending().await,
+    }
 }
 
 #[expect(clippy::exit, reason = "the main thread may be blocked where it cannot see the token")]

@@ -12,7 +12,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::Command;
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use family::Family;
+pub(crate) use family::{Family, Mark};
 
 /// The most bytes that are read from stderr.
 const MAX_STDERR: u64 = 64 << 10;
@@ -87,8 +87,11 @@ pub(crate) async fn output(
 ) -> Result<Output, ProcessError> {
     let empty = || ProcessError::NotEnded("the command is empty".to_owned());
     let (program, arguments) = words.split_first().ok_or_else(empty)?;
+    let mark = Mark::new();
+    let (variable, marks) = mark.variable();
     let mut child = Command::new(program)
         .args(arguments)
+        .env(variable, marks)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -96,7 +99,7 @@ pub(crate) async fn output(
         .kill_on_drop(true)
         .spawn()
         .map_err(|error| ProcessError::NotStarted { program: program.clone(), error })?;
-    let family = Family::of(child.id().unwrap_or_default());
+    let family = Family::of(child.id().unwrap_or_default(), mark);
     let (from_stdout, from_stderr) = (child.stdout.take(), child.stderr.take());
     let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
     let run = async {
@@ -156,10 +159,11 @@ mod tests {
     use super::*;
     use std::path::Path;
 
-    /// Processes in the background, in a session of their own, and without a parent. Their ids go to
-    /// the file.
+    /// Processes in the background, in a session of their own, without a parent, and with neither. Their
+    /// ids go to the file.
     const FAMILY: &str = "sleep 300 & echo $! >>\"$0\"; setsid sleep 300 & echo $! >>\"$0\"; \
-        (sleep 300 & echo $! >>\"$0\"); sh -c 'sleep 300 & echo $! >>\"$0\"; wait' \"$0\" & ";
+        (sleep 300 & echo $! >>\"$0\"); (setsid sh -c 'echo $$ >>\"$0\"; exec sleep 300' \"$0\" &); \
+        sh -c 'sleep 300 & echo $! >>\"$0\"; wait' \"$0\" & ";
 
     fn words(script: &str, file: &Path) -> Vec<String> {
         ["sh", "-c", script, file.to_str().unwrap()].map(str::to_owned).to_vec()
@@ -193,7 +197,7 @@ mod tests {
         let line = std::thread::scope(|scope| {
             if limit > Duration::from_secs(5) {
                 scope.spawn(|| {
-                    wait_until("all have started", || ids(&file).len() == 4);
+                    wait_until("all have started", || ids(&file).len() == 5);
                     stop.cancel();
                 });
             }
@@ -209,7 +213,7 @@ mod tests {
         let (short, long) = (Duration::from_secs(2), Duration::from_secs(60));
         for (limit, wanted) in [(short, "'sh' did not end within 2s"), (long, "interrupted")] {
             let (line, ids) = ended(&script, limit, &CancellationToken::new());
-            assert_eq!((line.as_str(), ids.len()), (wanted, 4));
+            assert_eq!((line.as_str(), ids.len()), (wanted, 5));
             wait_until("all have ended", || !ids.iter().any(|id| runs(id)));
         }
     }

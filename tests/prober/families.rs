@@ -7,11 +7,13 @@ use std::process::Command;
 
 use rustix::process::Signal;
 
-use crate::harness::{Background, command, wait_until};
+use crate::harness::{Background, bin, command, wait_until};
 use crate::servers::{Server, text_echo};
 
-/// Starts processes in the background and in the foreground, and writes their ids.
+/// Starts processes in the background, in the foreground, and as a daemon starts: in a session of its
+/// own and without a parent. Writes their ids.
 const SCRIPT: &str = "sleep 300 & echo $! >>IDS; (sleep 300 & echo $! >>IDS); \
+                      (setsid sh -c 'echo $$ >>IDS; exec sleep 300' &); \
                       sh -c 'sleep 300 & echo $! >>IDS; wait' & echo $! >>IDS; sleep 300";
 
 fn ids(file: &Path) -> Vec<String> {
@@ -59,7 +61,7 @@ fn nothing_that_a_command_started_outlives_prober() {
             let file = folder.path().join("ids");
             let script = SCRIPT.replace("IDS", file.to_str().expect("UTF-8"));
             let mut prober = Background::start(&mut prober(place, &script, folder.path(), &server));
-            wait_until("all have started", || (ids(&file).len() == 4).then_some(()));
+            wait_until("all have started", || (ids(&file).len() == 5).then_some(()));
             for signal in signals {
                 if !prober.has_ended() {
                     prober.signal(*signal);
@@ -69,4 +71,26 @@ fn nothing_that_a_command_started_outlives_prober() {
             wait_until("all have ended", || (!ids(&file).iter().any(|id| runs(id))).then_some(()));
         }
     }
+}
+
+#[test]
+fn sighup_ends_a_run_with_a_report_unless_it_is_ignored() {
+    let server = Server::start(text_echo("a", "kops"));
+    let target = server.target();
+    let args = ["-t", &target, "-d", "200", "--rate", "20"];
+    let mut prober = Background::start(command("prober").args(args));
+    wait_until("it asks", || (server.accepted() > 2).then_some(()));
+    prober.signal(Signal::HUP);
+    assert_eq!(prober.wait(), 130);
+    let said = prober.said_all();
+    assert!(said.contains("requests answered"), "{said}");
+    let mut shell = Command::new("nohup");
+    let mut prober = Background::start(shell.arg(bin("prober")).args(args));
+    let before = server.accepted();
+    wait_until("it asks", || (server.accepted() > before + 2).then_some(()));
+    prober.signal(Signal::HUP);
+    let before = server.accepted();
+    wait_until("it asks on", || (server.accepted() > before + 5).then_some(()));
+    prober.signal(Signal::TERM);
+    assert_eq!(prober.wait(), 130);
 }

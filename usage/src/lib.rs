@@ -129,6 +129,18 @@ pub fn out_of_descriptors(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(EMFILE | ENFILE))
 }
 
+/// Whether SIGHUP is ignored because `nohup` or a like started this process. Then it must stay so.
+#[must_use]
+pub fn ignores_hangup() -> bool {
+    std::fs::read_to_string("/proc/self/status").is_ok_and(|status| ignored(&status) & 1 == 1)
+}
+
+/// The set of ignored signals, SIGHUP in the lowest bit, from the text of `/proc/PID/status`.
+fn ignored(status: &str) -> u64 {
+    let set = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    set.and_then(|set| u64::from_str_radix(set.trim(), 16).ok()).unwrap_or(0)
+}
+
 /// Prints `program: message` on stderr as exactly one line, and returns exit code 2.
 pub fn complain(program: &str, message: &dyn Display) -> ExitCode {
     let line = message.to_string().lines().map(str::trim).collect::<Vec<_>>().join(" ");
@@ -206,6 +218,12 @@ mod tests {
 
     fn line_for(args: &[&str]) -> String {
         one_line(&Sample::command().try_get_matches_from(args).unwrap_err())
+    }
+
+    #[test]
+    fn the_ignored_signals_are_read() {
+        assert_eq!(ignored("SigBlk:\t01\nSigIgn:\t0000000000001001\n"), 0x1001);
+        assert_eq!((ignored(""), ignored("SigIgn:\tx")), (0, 0));
     }
 
     #[test]

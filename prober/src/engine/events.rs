@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock;
 use crate::plan::Event;
-use crate::process::Family;
+use crate::process::{Family, Mark};
 use crate::tally::{EventEnding, EventRecord};
 use crate::units::micros;
 
@@ -84,10 +84,10 @@ fn run_one(
     }
     let began = clock::now();
     let (end, output) = match shell(&event.command) {
-        Ok((child, output)) => {
+        Ok((child, family, output)) => {
             let reader =
                 thread::Builder::new().name("event-output".into()).spawn(move || head_of(output));
-            let end = wait(child, began + limit, stop);
+            let end = wait(child, family, began + limit, stop);
             // A process that the command left in the background may hold the pipe open.
             let deadline = clock::now() + Duration::from_millis(200);
             let text = reader.map(|reader| {
@@ -109,22 +109,30 @@ fn run_one(
 }
 
 /// Starts a command in its own process group, with stdout and stderr in one pipe.
-fn shell(command: &str) -> io::Result<(Child, io::PipeReader)> {
+fn shell(command: &str) -> io::Result<(Child, Family, io::PipeReader)> {
     let (reader, writer) = io::pipe()?;
+    let mark = Mark::new();
+    let (variable, marks) = mark.variable();
     let child = Command::new("sh")
         .args(["-c", command])
         .stdin(Stdio::null())
         .stdout(writer.try_clone()?)
         .stderr(writer)
+        .env(variable, marks)
         .process_group(0)
         .spawn()?;
-    Ok((child, reader))
+    let family = Family::of(child.id(), mark);
+    Ok((child, family, reader))
 }
 
 /// Waits for the end of a command; kills it and all that it started at the deadline, on `stop`, and if
 /// prober is killed.
-fn wait(mut child: Child, deadline: Instant, stop: &CancellationToken) -> EventEnding {
-    let family = Family::of(child.id());
+fn wait(
+    mut child: Child,
+    family: Family,
+    deadline: Instant,
+    stop: &CancellationToken,
+) -> EventEnding {
     let ended = |status: ExitStatus| match status.code() {
         Some(code) => EventEnding::Exit(code),
         None => EventEnding::Signal(status.signal().unwrap_or_default()),

@@ -1,7 +1,12 @@
 //! A command together with all that it starts: they end together, also if prober is killed.
+//!
+//! What a command starts is found in three ways: by its process group, by its descendants, and by a
+//! variable in the environment, which a daemon inherits that left both.
 
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::fs;
+use std::hash::{BuildHasher as _, RandomState};
 use std::io::Write as _;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Stdio};
@@ -9,24 +14,66 @@ use std::process::{Child, Command, Stdio};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
 /// Waits for a line, which says that the command has ended. Without one, prober has been killed, and
-/// the command's process group is killed, too.
-const GUARD: &str = "read -r _ || kill -s KILL -- \"-$0\"";
+/// the command's process group is killed, too, and then all processes that carry the mark. The second
+/// round finds what they started meanwhile.
+const GUARD: &str = "read -r _ && exit
+kill -s KILL -- \"-$0\"
+for _ in 1 2; do
+    grep -lsF -- \"$1\" /proc/[0-9]*/environ | while IFS=/ read -r _ _ id _; do
+        kill -s KILL \"$id\"
+    done
+done";
+
+/// The variable with the marks of a process: a prober that another one started adds its own.
+const VARIABLE: &str = "PROBER_FAMILY";
+
+/// A word in the environment of a command, which all that it starts inherit.
+#[derive(Debug)]
+pub(crate) struct Mark(String);
+
+impl Mark {
+    pub(crate) fn new() -> Self {
+        Self(format!("{:016x}", RandomState::new().hash_one(std::process::id())))
+    }
+
+    /// The variable and its value.
+    pub(crate) fn variable(&self) -> (&'static str, OsString) {
+        let mut marks = std::env::var_os(VARIABLE).unwrap_or_default();
+        if !marks.is_empty() {
+            marks.push(" ");
+        }
+        marks.push(&self.0);
+        (VARIABLE, marks)
+    }
+
+    /// The processes that carry it.
+    fn carriers(&self) -> Vec<Pid> {
+        let carries = |process: &Pid| {
+            // The kernel limits it to a quarter of the stack.
+            let environment = fs::read(format!("/proc/{}/environ", process.as_raw_nonzero()));
+            environment
+                .is_ok_and(|text| text.windows(self.0.len()).any(|at| at == self.0.as_bytes()))
+        };
+        processes().filter(carries).collect()
+    }
+}
 
 /// Kills a command and all that it started when dropped, unless it is released before.
 #[derive(Debug)]
 pub(crate) struct Family {
     leader: Option<Pid>,
+    mark: Mark,
     /// A shell that outlives prober, if one could start.
     guard: Option<Child>,
 }
 
 impl Family {
-    /// The family of a process that leads a process group of its own.
-    pub(crate) fn of(leader: u32) -> Self {
+    /// The family of a process that leads a process group of its own and carries the mark.
+    pub(crate) fn of(leader: u32, mark: Mark) -> Self {
         let leader = i32::try_from(leader).ok().and_then(Pid::from_raw);
         let guard = leader.and_then(|leader| {
             Command::new("sh")
-                .args(["-c", GUARD, &leader.as_raw_nonzero().to_string()])
+                .args(["-c", GUARD, &leader.as_raw_nonzero().to_string(), &mark.0])
                 .stdin(Stdio::piped())
                 .stdout(Stdio::null())
                 .stderr(Stdio::null())
@@ -35,7 +82,7 @@ impl Family {
                 .spawn()
                 .ok()
         });
-        Self { leader, guard }
+        Self { leader, mark, guard }
     }
 
     /// The command has ended by itself; what it left in the background goes on.
@@ -59,6 +106,12 @@ impl Drop for Family {
             // Those that left the group.
             for member in members {
                 let _ = kill_process(member, Signal::KILL);
+            }
+            // Those that have no parent here, and what they started meanwhile.
+            for _ in 0..2 {
+                for carrier in self.mark.carriers() {
+                    let _ = kill_process(carrier, Signal::KILL);
+                }
             }
         }
         if let Some(mut guard) = self.guard.take() {
@@ -88,15 +141,16 @@ fn read_stat(text: &str) -> Option<Stat> {
     Some(Stat { state, parent: words.next()?.parse().ok()? })
 }
 
+/// All processes that can be seen here.
+fn processes() -> impl Iterator<Item = Pid> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter_map(|entry| Pid::from_raw(entry.file_name().to_str()?.parse().ok()?))
+}
+
 /// A process and its descendants.
 fn members(leader: Pid) -> Vec<Pid> {
-    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
-    let parents: Vec<(Pid, i32)> = processes
-        .filter_map(|entry| {
-            let process = Pid::from_raw(entry.file_name().to_str()?.parse().ok()?)?;
-            Some((process, stat(process)?.parent))
-        })
-        .collect();
+    let parents: Vec<(Pid, i32)> =
+        processes().filter_map(|process| Some((process, stat(process)?.parent))).collect();
     let mut known = BTreeSet::from([leader.as_raw_nonzero().get()]);
     let mut found = vec![leader];
     let mut next = 0;
