@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use family::{Family, Mark};
@@ -21,6 +21,9 @@ const MOST_SHOWN: usize = 500;
 /// How long a command's pipes may stay open after its end. A process that it started, such as the
 /// shared connection of ssh, can hold them for hours.
 const PIPES_AFTER_END: Duration = Duration::from_secs(1);
+
+/// The interval of checks whether a command is stopped, which look at all processes.
+const STOPPED_POLL: Duration = Duration::from_millis(500);
 
 #[derive(Debug)]
 pub(crate) struct Output {
@@ -85,21 +88,7 @@ pub(crate) async fn output(
     stop: &CancellationToken,
     most: usize,
 ) -> Result<Output, ProcessError> {
-    let empty = || ProcessError::NotEnded("the command is empty".to_owned());
-    let (program, arguments) = words.split_first().ok_or_else(empty)?;
-    let mark = Mark::new();
-    let (variable, marks) = mark.variable();
-    let mut child = Command::new(program)
-        .args(arguments)
-        .env(variable, marks)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .process_group(0)
-        .kill_on_drop(true)
-        .spawn()
-        .map_err(|error| ProcessError::NotStarted { program: program.clone(), error })?;
-    let family = Family::of(child.id().unwrap_or_default(), mark);
+    let (mut child, family, program) = start(words)?;
     let (from_stdout, from_stderr) = (child.stdout.take(), child.stderr.take());
     let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
     let run = async {
@@ -123,8 +112,15 @@ pub(crate) async fn output(
         }
     };
     let status = tokio::select! {
-        ended = tokio::time::timeout(limit, run) => {
-            ended.map_err(|_| late(program, limit, &family))?
+        ended = tokio::time::timeout(limit, run) => ended.map_err(|_| {
+            let limit = usage::duration::format(limit);
+            ProcessError::NotEnded(format!("'{program}' did not end within {limit}"))
+        })?,
+        () = stops(&family) => {
+            return Err(ProcessError::NotEnded(format!(
+                "'{program}' asks for something on the terminal, which prober's commands cannot use; log in \
+                 before, or use a command that does not ask"
+            )));
         }
         () = stop.cancelled() => return Err(ProcessError::NotEnded("interrupted".to_owned())),
     };
@@ -137,13 +133,38 @@ pub(crate) async fn output(
     Ok(Output { output: stdout, cut, status, program: program.clone(), stderr })
 }
 
-fn late(program: &str, limit: Duration, family: &Family) -> ProcessError {
-    let limit = usage::duration::format(limit);
-    let why = match family.is_stopped() {
-        true => ": it waits for the terminal, which prober's commands cannot use; log in before",
-        false => "",
-    };
-    ProcessError::NotEnded(format!("'{program}' did not end within {limit}{why}"))
+/// Starts a command as the leader of a family. Returns its program, too.
+fn start(words: &[String]) -> Result<(Child, Family, &String), ProcessError> {
+    let empty = || ProcessError::NotEnded("the command is empty".to_owned());
+    let (program, arguments) = words.split_first().ok_or_else(empty)?;
+    let mark = Mark::new();
+    let (variable, marks) = mark.variable();
+    let child = Command::new(program)
+        .args(arguments)
+        .env(variable, marks)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group(0)
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(|error| ProcessError::NotStarted { program: program.clone(), error })?;
+    let family = Family::of(child.id().unwrap_or_default(), mark);
+    Ok((child, family, program))
+}
+
+/// Waits until one of a family is stopped, as the kernel stops who asks for a password: the terminal is
+/// not theirs. Who stops itself for a moment is not meant.
+async fn stops(family: &Family) {
+    let mut seen = false;
+    loop {
+        tokio::time::sleep(STOPPED_POLL).await;
+        let stopped = family.is_stopped();
+        if stopped && seen {
+            return;
+        }
+        seen = stopped;
+    }
 }
 
 async fn read(from: Option<impl AsyncRead + Unpin>, most: u64, into: &mut Vec<u8>) {
@@ -219,9 +240,21 @@ mod tests {
     }
 
     #[test]
-    fn a_command_that_waits_for_the_terminal_is_told() {
-        let (line, _) = ended("kill -STOP $$", Duration::from_secs(1), &CancellationToken::new());
-        assert!(line.contains("within 1s: it waits for the terminal"), "{line}");
+    fn a_command_that_waits_for_the_terminal_is_told_at_once() {
+        for script in ["kill -STOP $$", "sh -c 'kill -STOP $$'; true"] {
+            let (line, _) = ended(script, Duration::from_secs(5), &CancellationToken::new());
+            assert!(line.starts_with("'sh' asks for something on the terminal"), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_command_that_stops_for_a_moment_goes_on() {
+        let script = "(sleep 0.1; kill -CONT $$) & kill -STOP $$; echo done";
+        let (limit, stop) = (Duration::from_secs(20), CancellationToken::new());
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let words = ["sh", "-c", script].map(str::to_owned);
+        let said = runtime.block_on(output(&words, limit, &stop, 100)).unwrap();
+        assert_eq!(said.output, b"done\n");
     }
 
     #[test]
