@@ -93,8 +93,12 @@ fn host_and_path<'a>(
     };
     // Browsers always send the header.
     let Some(host) = host else { return Ok(path) };
-    let Some(name) = name(&host) else {
-        return refused("400 Bad Request", format!("the Host header {} is wrong", printed(&host)));
+    let name = match name(&host) {
+        Ok(name) => name,
+        Err(why) => {
+            let line = format!("the Host header {} {why}", printed(&host));
+            return refused("400 Bad Request", line);
+        }
     };
     if hosts.allow(name) {
         return Ok(path);
@@ -103,26 +107,43 @@ fn host_and_path<'a>(
     refused(
         "403 Forbidden",
         format!(
-            "this server is not {name}; ask by IP address or as localhost, or start prober watch \
-             with --allow-host {name}"
+            "this server is not {name}; ask by IP address, as localhost or as NAME.NAMESPACE.svc, or \
+             start prober watch with --allow-host {name}"
         ),
     )
 }
 
-/// The host of a `Host` header, without its port; `None` if the header is not valid.
-fn name(header: &str) -> Option<&str> {
+/// The host of a `Host` header, without its port, or why the header is not valid.
+fn name(header: &str) -> Result<&str, &'static str> {
+    const WRONG: &str =
+        "is not a host with a port; write NAME:PORT, or an IPv6 address in brackets";
     let (host, rest) = if header.starts_with('[') {
-        let (host, rest) = header.split_at(header.find(']')? + 1);
-        host[1..host.len() - 1].parse::<Ipv6Addr>().ok()?;
+        let (host, rest) = header.split_at(header.find(']').ok_or(WRONG)? + 1);
+        let address = &host[1..host.len() - 1];
+        // A zone has a meaning at the client only, which removes it (RFC 6874, 4).
+        if address.split_once('%').is_some_and(|(address, _)| address.parse::<Ipv6Addr>().is_ok()) {
+            return Err(
+                "has an IPv6 zone, which only the client needs; send the address without it",
+            );
+        }
+        address.parse::<Ipv6Addr>().map_err(|_| WRONG)?;
         (host, rest)
     } else {
         header.split_at(header.find(':').unwrap_or(header.len()))
     };
-    let port = rest.strip_prefix(':').unwrap_or_default();
-    let right = (rest.is_empty() || rest.starts_with(':'))
-        && port.bytes().all(|byte| byte.is_ascii_digit())
-        && !host.is_empty();
-    right.then_some(host)
+    if host.is_empty() {
+        return Err(WRONG);
+    }
+    match rest.strip_prefix(':') {
+        // RFC 9110, 4.2.3: an empty port is the default one.
+        Some("") => Ok(host),
+        None if rest.is_empty() => Ok(host),
+        Some(port) if port.bytes().all(|byte| byte.is_ascii_digit()) => match port.parse::<u16>() {
+            Ok(1..) => Ok(host),
+            _ => Err("has a port that is not a number from 1 to 65535"),
+        },
+        _ => Err(WRONG),
+    }
 }
 
 #[cfg(test)]
@@ -146,6 +167,21 @@ mod tests {
     }
 
     #[test]
+    fn a_refusal_says_what_to_ask_for_or_to_set() {
+        let line = |host: &str| {
+            let head = format!("GET / HTTP/1.1\r\nhost: {host}\r\n\r\n");
+            read(head.as_bytes(), &hosts()).unwrap().unwrap_err().line
+        };
+        let said = line("watch.prod:9464");
+        for part in ["IP address", "localhost", "NAME.NAMESPACE.svc", "--allow-host 'watch.prod'"] {
+            assert!(said.contains(part), "{said}");
+        }
+        assert!(line("[fe80::1%25eth0]").contains("without it"));
+        assert!(line("a:65536").contains("from 1 to 65535"));
+        assert!(line("[::1").contains("in brackets"));
+    }
+
+    #[test]
     fn requests_are_read_and_anything_else_is_refused() {
         for (head, wanted) in [
             ("", "more"),
@@ -165,6 +201,18 @@ mod tests {
             ("GET / HTTP/1.1\r\nhost: [::1\r\n\r\n", "400"),
             ("GET / HTTP/1.1\r\nhost: [a]\r\n\r\n", "400"),
             ("GET / HTTP/1.1\r\nhost: a:b\r\n\r\n", "400"),
+            ("GET / HTTP/1.1\r\nhost: a:\r\n\r\n", "200"),
+            ("GET / HTTP/1.1\r\nhost: a:65535\r\n\r\n", "200"),
+            ("GET / HTTP/1.1\r\nhost: [::1]:65535\r\n\r\n", "200"),
+            ("GET / HTTP/1.1\r\nhost: a:65536\r\n\r\n", "400"),
+            ("GET / HTTP/1.1\r\nhost: [::1]:99999999999999999999\r\n\r\n", "400"),
+            ("GET http://localhost:70000/ HTTP/1.1\r\nhost: a\r\n\r\n", "400"),
+            ("GET / HTTP/1.1\r\nhost: a:0\r\n\r\n", "400"),
+            ("GET / HTTP/1.1\r\nhost: a:+1\r\n\r\n", "400"),
+            ("GET / HTTP/1.1\r\nhost: [fe80::1%25eth0]:9464\r\n\r\n", "400"),
+            ("GET / HTTP/1.1\r\nhost: [fe80::1%eth0]\r\n\r\n", "400"),
+            ("GET / HTTP/1.1\r\nhost: watch.prod\r\n\r\n", "403"),
+            ("GET / HTTP/1.1\r\nhost: watch.prod.svc:9464\r\n\r\n", "200"),
             ("GET / HTTP/1.1\r\nhost: [::1]x\r\n\r\n", "400"),
             ("POST / HTTP/1.1\r\nhost: a\r\n\r\n", "405"),
             ("OPTIONS * HTTP/1.1\r\nhost: a\r\n\r\n", "405"),
