@@ -1,11 +1,14 @@
 //! Writes files completely or not at all: under another name first, with their final mode,
 //! then renamed. Keys are never readable by others.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::ffi::OsString;
+use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
+
+use rustix::fs::OFlags;
 
 use crate::error::Error;
 
@@ -37,25 +40,43 @@ pub(crate) enum Kind {
 
 /// The largest file that is read, in bytes: thousands of certificates.
 const MAX_FILE: u64 = 4 << 20;
+/// The most links that Linux follows.
+const MOST_LINKS: usize = 40;
 
 /// Reads a file of certificates, which may be a pipe.
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Error> {
-    usage::file::read(path, MAX_FILE).map_err(|reason| match reason.kind() {
+    usage::file::read(path, MAX_FILE).map_err(|reason| failed(path, reason))
+}
+
+fn failed(path: &Path, reason: io::Error) -> Error {
+    match reason.kind() {
         io::ErrorKind::FileTooLarge => Error::TooLong { path: path.into(), most: MAX_FILE },
         _ => Error::Read { path: path.into(), reason },
-    })
+    }
 }
 
-/// Reads a private key; refused if anybody but its owner may read it or put another in its place.
+/// Reads a private key; refused if anybody but its owner may read it or put another in its place. What
+/// is checked is what is read: the file is opened once.
 pub(crate) fn read_secret(path: &Path) -> Result<Vec<u8>, Error> {
-    check_secret(path)?;
-    read(path)
+    check_way(path)?;
+    let unreadable = |reason| Error::Read { path: path.into(), reason };
+    // Without this flag, opening a pipe waits for its writer.
+    let flags = OFlags::NONBLOCK.bits().cast_signed();
+    let opened = OpenOptions::new().read(true).custom_flags(flags).open(path);
+    let file = opened.map_err(unreadable)?;
+    check_mode(path, &file.metadata().map_err(unreadable)?)?;
+    usage::file::read_all(file, MAX_FILE).map_err(|reason| failed(path, reason))
 }
 
-/// Checks who may read a private key. Links are followed, as in volumes of Kubernetes.
+/// Checks who may read a private key that is not needed, and perhaps cannot be read. Links are followed,
+/// as in volumes of Kubernetes.
 pub(crate) fn check_secret(path: &Path) -> Result<(), Error> {
-    let unreadable = |reason| Error::Read { path: path.into(), reason };
-    let found = fs::metadata(path).map_err(unreadable)?;
+    check_way(path)?;
+    let found = fs::metadata(path).map_err(|reason| Error::Read { path: path.into(), reason })?;
+    check_mode(path, &found)
+}
+
+fn check_mode(path: &Path, found: &Metadata) -> Result<(), Error> {
     if !found.is_file() {
         return Err(Error::NotAFile { path: path.into() });
     }
@@ -63,26 +84,73 @@ pub(crate) fn check_secret(path: &Path) -> Result<(), Error> {
     if mode & 0o077 != 0 {
         return Err(Error::OpenKey { path: path.into(), mode });
     }
-    let real = fs::canonicalize(path).map_err(unreadable)?;
-    real.parent().map_or(Ok(()), check_folder)
+    Ok(())
 }
 
-/// Refuses a directory in which anybody could replace a key. A group that may write is trusted: many
-/// systems have one per user. In a sticky directory, such as /tmp, only owners replace files.
+/// Refuses a directory in which anybody could replace a key, or one of those above it.
 pub(crate) fn check_folder(dir: &Path) -> Result<(), Error> {
-    let found = fs::metadata(dir).map_err(|reason| Error::Read { path: dir.into(), reason })?;
-    let mode = found.permissions().mode() & 0o7777;
-    if mode & 0o1002 == 0o002 {
-        return Err(Error::OpenFolder { path: dir.into(), mode });
+    // A name in it, which need not exist.
+    check_way(&dir.join(ROOT_KEY))
+}
+
+/// Checks each directory in which a name is looked up on the way to a file, from the root on, also those
+/// of links. A group that may write is trusted: many systems have one per user. In a sticky directory,
+/// such as /tmp, only owners replace files.
+fn check_way(path: &Path) -> Result<(), Error> {
+    let unreadable = |reason| Error::Read { path: path.into(), reason };
+    let whole = std::path::absolute(path).map_err(unreadable)?;
+    let mut names = components(&whole);
+    let mut dir = PathBuf::from("/");
+    let mut links = 0;
+    while let Some(name) = names.pop() {
+        if name == ".." {
+            dir.pop();
+            continue;
+        }
+        if !check_own_mode(&dir)? {
+            return Ok(());
+        }
+        let next = dir.join(name);
+        match fs::read_link(&next) {
+            Ok(_) if links == MOST_LINKS => return Ok(()),
+            Ok(to) => {
+                links += 1;
+                if to.is_absolute() {
+                    dir = PathBuf::from("/");
+                }
+                names.extend(components(&to));
+            }
+            // It is no link, or does not exist.
+            Err(_) => dir = next,
+        }
     }
     Ok(())
 }
 
-/// Makes a directory for keys (mode 0700) and its parents. An existing one is not changed, but
-/// refused if anybody may write to it.
+/// The names of a path, the last one first.
+fn components(path: &Path) -> Vec<OsString> {
+    let names = path
+        .components()
+        .rev()
+        .filter(|name| matches!(name, Component::Normal(_) | Component::ParentDir));
+    names.map(|name| name.as_os_str().to_owned()).collect()
+}
+
+/// Whether the directory can be reached. If not, who uses the path is told why.
+fn check_own_mode(dir: &Path) -> Result<bool, Error> {
+    let Ok(found) = fs::metadata(dir) else { return Ok(false) };
+    let mode = found.permissions().mode() & 0o7777;
+    if mode & 0o1002 == 0o002 {
+        return Err(Error::OpenFolder { path: dir.into(), mode });
+    }
+    Ok(true)
+}
+
+/// Makes a directory for keys (mode 0700) and its parents. Existing ones are not changed, but refused if
+/// anybody may write to them.
 pub(crate) fn make_folder(dir: &Path) -> Result<(), Error> {
-    DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(unwritable(dir))?;
-    check_folder(dir)
+    check_folder(dir)?;
+    DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(unwritable(dir))
 }
 
 /// Locks the directory against a second run until the returned file is closed. Waits for the

@@ -64,10 +64,39 @@ fn a_folder_in_which_everybody_can_replace_a_key_is_refused() {
     fs::create_dir(room.path("open")).expect("made");
     room.chmod("open", 0o777);
     room.certs(&["generate", "--out", "open", "--cluster", "a", "--key", "ecdsa-p256"])
-        .refused(&[line, "open (mode 0777); run chmod o-w open"]);
+        .refused(&[line, "open (mode 0777); run chmod o-w "]);
     assert_eq!(fs::read_dir(room.path("open")).expect("there").count(), 0);
     room.chmod("me", 0o757);
     room.workload(&["--ca", "out/kops", "--out", "me", "--id", ID]).refused(&[line, "me (mode"]);
+}
+
+#[test]
+fn a_folder_above_in_which_everybody_can_replace_others_is_refused() {
+    let room = Room::with(&["kops"]);
+    let me = || room.workload(&["--ca", "out/kops", "--out", "me", "--id", ID]);
+    room.chmod("out", 0o777);
+    let line = "everybody can replace the keys in ";
+    room.refuses(me, &[line, "out (mode 0777); run chmod o-w "]);
+    room.refuses(|| room.generate(&["kops"], &[]), &[line, "out (mode 0777)"]);
+    room.chmod("out", 0o1777);
+    me().done();
+    room.chmod("out", 0o755);
+    // A link that everybody can replace, and one behind it.
+    for folder in ["open", "closed"] {
+        fs::create_dir(room.path(folder)).expect("made");
+    }
+    symlink(room.path("out"), room.path("open/out")).expect("a link");
+    symlink("../open/out", room.path("closed/out")).expect("a link");
+    let behind = || room.workload(&["--ca", "closed/out/kops", "--out", "me", "--id", ID]);
+    behind().done();
+    room.chmod("open", 0o777);
+    room.refuses(behind, &[line, "open (mode 0777)"]);
+    // New folders are made in those that are checked, too.
+    room.certs(&["generate", "--out", "open/a/b", "--cluster", "a", "--key", "ecdsa-p256"])
+        .refused(&[line, "open (mode 0777)"]);
+    assert!(!room.path("open/a").exists(), "nothing was made");
+    symlink("closed/loop", room.path("closed/loop")).expect("a link");
+    room.workload(&["--ca", "closed/loop", "--out", "me", "--id", ID]).refused(&["closed/loop"]);
 }
 
 #[test]
