@@ -11,7 +11,7 @@ use crate::tally::Label;
 #[cfg(test)]
 pub(crate) use grammar::FORMS;
 pub(crate) use grammar::parse;
-pub(crate) use words::{SyntaxError, quoted, without_comment};
+pub(crate) use words::{SyntaxError, quoted, unquoted, without_comment};
 
 /// Percentages are kept as they were written, in percent.
 #[derive(Clone, Debug, PartialEq)]

@@ -95,6 +95,15 @@ pub(crate) fn quoted(name: &str) -> Cow<'_, str> {
     Cow::Owned(text)
 }
 
+/// Takes a name in quotes from the start of a text. Returns what follows, too.
+///
+/// # Errors
+/// What is wrong.
+pub(crate) fn unquoted(text: &str) -> Result<(Cow<'_, str>, &str), String> {
+    let (at, name) = Words::new(text, "").name().map_err(|error| error.wrong)?;
+    Ok((name, &text[at.end..]))
+}
+
 /// The part of a line before its comment, which `#` starts outside of quotes.
 #[must_use]
 pub(crate) fn without_comment(line: &str) -> &str {

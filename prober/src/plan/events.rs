@@ -1,6 +1,7 @@
 //! `--at`, `--event-file`, `--failover-to` and `--hold`: what happens during a run, and when.
 //! Pure, but for the file, which is read here.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use super::error::PlanError;
 use super::number::{duration, instant};
 use super::schedule::{Arrivals, End, Schedule};
 use crate::cli::EventArgs;
+use crate::expectation::unquoted;
 use crate::tally::failover::Terms;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,29 +70,38 @@ pub(super) fn terms(args: &EventArgs) -> Result<Terms, PlanError> {
     Ok(Terms { hold, shares })
 }
 
-/// Reads `kops`, `kops,gke1` (even shares) or `kops=70%,gke1=30%`.
+/// Reads `kops`, `kops,gke1` (even shares) or `kops=70%,gke1=30%`. A name with a comma or an equals sign
+/// is in quotes, as in an expectation.
 fn shares(given: &str) -> Result<BTreeMap<String, f64>, PlanError> {
     let wrong = |wrong: String| PlanError::FailoverTo { given: given.to_owned(), wrong };
-    let parts: Vec<_> = given.split(',').map(str::trim).collect();
-    let mut shares = BTreeMap::new();
-    for part in &parts {
-        let (name, share) = match part.split_once('=') {
-            None => (*part, 1.0 / parts.len() as f64),
-            Some((name, percent)) => {
-                let percent = percent.trim();
-                let number = percent.strip_suffix('%').unwrap_or(percent).trim().parse().ok();
-                let valid = number.filter(|n: &f64| (0.0..=100.0).contains(n));
-                let share = valid.ok_or_else(|| wrong(format!("'{percent}' is not a share")))?;
-                (name.trim(), share / 100.0)
-            }
+    let mut named: Vec<(Cow<'_, str>, Option<f64>)> = Vec::new();
+    let mut rest = Some(given);
+    while let Some(text) = rest {
+        let text = text.trim_start();
+        let (name, after) = if text.starts_with(['"', '\'']) {
+            unquoted(text).map_err(wrong)?
+        } else {
+            let (name, after) = text.split_at(text.find([',', '=']).unwrap_or(text.len()));
+            (name.trim_end().into(), after)
         };
         if name.is_empty() {
             return Err(wrong("a name is missing".into()));
         }
-        if shares.insert(name.to_owned(), share).is_some() {
+        if named.iter().any(|(known, _)| *known == name) {
             return Err(wrong(format!("'{name}' is named twice")));
         }
+        let (part, next) = after.split_once(',').map_or((after, None), |(a, b)| (a, Some(b)));
+        let share = match part.trim().split_once('=') {
+            None if part.trim().is_empty() => None,
+            Some(("", percent)) => Some(percentage(percent).map_err(wrong)?),
+            _ => return Err(wrong(format!("a comma is missing before '{}'", part.trim()))),
+        };
+        named.push((name, share));
+        rest = next;
     }
+    let even = 1.0 / named.len() as f64;
+    let shares: BTreeMap<_, _> =
+        named.into_iter().map(|(name, share)| (name.into_owned(), share.unwrap_or(even))).collect();
     let sum: f64 = shares.values().sum();
     if (sum - 1.0).abs() > 0.005 {
         return Err(wrong(format!("the shares add up to {:.0}%", sum * 100.0)));
@@ -98,11 +109,21 @@ fn shares(given: &str) -> Result<BTreeMap<String, f64>, PlanError> {
     Ok(shares)
 }
 
+/// A share from 0 to 1, or what is wrong with it.
+fn percentage(text: &str) -> Result<f64, String> {
+    let text = text.trim();
+    let number = text.strip_suffix('%').unwrap_or(text).trim().parse().ok();
+    let valid = number.filter(|percent: &f64| (0.0..=100.0).contains(percent));
+    valid.map(|percent| percent / 100.0).ok_or_else(|| format!("'{text}' is not a share"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::cli::Cli;
     use clap::Parser as _;
+    use proptest::prelude::*;
+    use std::collections::BTreeSet;
 
     fn plan(words: &[&str]) -> Result<super::super::ProbePlan, PlanError> {
         let words = ["prober", "-t", "a"].iter().chain(words);
@@ -152,5 +173,48 @@ mod tests {
         assert_eq!(terms.hold, Duration::from_secs(2));
         assert_eq!(terms.shares["kops"], 0.7);
         assert_eq!(plan(&["--failover-to", "a,b"]).unwrap().terms.shares["b"], 0.5);
+    }
+
+    #[test]
+    fn a_name_may_be_in_quotes() {
+        let read = |given| Vec::from_iter(shares(given).unwrap());
+        let own = |name: &str, share| (name.to_owned(), share);
+        assert_eq!(read("\"kops\""), [own("kops", 1.0)]);
+        assert_eq!(
+            read(" \"a,b=1\" = 70% , 'it is' = 30 "),
+            [own("a,b=1", 0.7), own("it is", 0.3)]
+        );
+        assert_eq!(read("\"a\\\"\", my cluster"), [own("a\"", 0.5), own("my cluster", 0.5)]);
+        for (given, part) in [
+            ("\"kops", "is missing"),
+            ("\"\"", "name"),
+            ("\"a\"b=50%,c=50%", "a comma is missing before 'b=50%'"),
+            ("\"a\" \"b\"", "a comma is missing before '\"b\"'"),
+            ("\"a\",a", "'a' is named twice"),
+            ("\"a\"=", "'' is not a share"),
+            ("a,", "a name is missing"),
+        ] {
+            let said = shares(given).expect_err(part).to_string();
+            assert!(said.contains(part) && said.lines().count() == 1, "{given}: {said}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_names_in_quotes_are_read(
+            names in prop::collection::btree_set("[a-z,=\"' \\\\%é]{1,6}", 1..5),
+        ) {
+            let words: Vec<_> = names
+                .iter()
+                .map(|name| format!("\"{}\"", name.replace('\\', "\\\\").replace('"', "\\\"")))
+                .collect();
+            let read = shares(&words.join(",")).unwrap();
+            prop_assert_eq!(BTreeSet::from_iter(read.into_keys()), names);
+        }
+
+        #[test]
+        fn no_shares_panic(given in "[a=,\"'%0-9 \\\\é]{0,20}") {
+            let _ = shares(&given);
+        }
     }
 }
