@@ -162,6 +162,19 @@ pub(crate) fn exposition() -> String {
 }
 
 #[test]
+fn urls_without_a_flag_are_watched() {
+    let servers: Vec<_> = (0..3).map(|_| Server::start(text_echo("a", "kops"))).collect();
+    let targets: Vec<_> = servers.iter().map(Server::target).collect();
+    let [first, second, third] = &targets[..] else { panic!("three") };
+    let watch =
+        Watch::start(&[first, "-c", "2", "-n", "5", second, "-t", third, "--interval", "1"]);
+    wait_until("all are watched", || {
+        let (_, _, metrics) = watch.get("/metrics");
+        targets.iter().all(|target| metrics.contains(target.as_str())).then_some(())
+    });
+}
+
+#[test]
 fn metrics_page_and_health_are_served_until_a_last_report() {
     let server = two_clusters();
     let folder = tempfile::tempdir().expect("a folder");

@@ -7,6 +7,7 @@ use clap::{
 };
 
 use super::Cli;
+use super::watch::first_url;
 
 /// URLs without a flag.
 const BARE: &str = "urls";
@@ -52,7 +53,7 @@ impl FromArgMatches for TargetArgs {
             let values = matches.get_many::<String>(id).unwrap_or_default().cloned();
             matches.indices_of(id).unwrap_or_default().zip(values)
         };
-        let bare: Vec<_> = given(BARE).collect();
+        let bare: Vec<_> = first_url(matches).into_iter().chain(given(BARE)).collect();
         let meant = bare.first().and_then(|(_, word)| meant_as_command(word));
         let meant = meant.or_else(|| bare.iter().find_map(|(_, word)| meant_as_expectation(word)));
         let meant = meant.or_else(|| bare.iter().find_map(|(_, word)| meant_as_file(word)));

@@ -28,8 +28,6 @@ pub enum Error {
     File(#[from] FileError),
     #[error("cannot read the matrix file {}: {}", .0.display(), system_error(.1))]
     Unreadable(PathBuf, io::Error),
-    #[error("there is no matrix file {0}; to watch a URL write --target {0}")]
-    NoFileToWatch(PathBuf),
     #[error("cannot read --expect-file {}: {}", .0.display(), system_error(.1))]
     ExpectFile(PathBuf, io::Error),
     #[error("--expect-file {0}:{1}: {2}")]

@@ -1,7 +1,6 @@
 //! `prober watch`: probes continuously until it is stopped, and then reports the last window.
 
-use std::io::{ErrorKind, Write};
-use std::path::Path;
+use std::io::Write;
 
 use tokio_util::sync::CancellationToken;
 
@@ -48,16 +47,8 @@ fn probe(args: &WatchArgs, stop: &CancellationToken) -> Result<Report, Error> {
 fn rows(args: &WatchArgs) -> Result<Matrix, Error> {
     let (requests, show) = (args.run.load.requests, args.run.show);
     let round = Some(plan::DEFAULT_REQUESTS);
-    if let Some(path) = &args.file {
-        let overrides = Overrides { requests, show, explain: false, round };
-        return read_matrix(path, &overrides).map_err(|error| match error {
-            Error::Unreadable(path, cause)
-                if cause.kind() == ErrorKind::NotFound && !has_yaml_name(&path) =>
-            {
-                Error::NoFileToWatch(path)
-            }
-            other => other,
-        });
+    if let Some(path) = &args.matrix.0 {
+        return read_matrix(path, &Overrides { requests, show, explain: false, round });
     }
     let mut run = args.run.clone();
     read_expectations(&mut run.judge)?;
@@ -67,8 +58,4 @@ fn rows(args: &WatchArgs) -> Result<Matrix, Error> {
     }
     let rows = plan::run(&run)?.into_iter().map(Row::here).collect();
     Ok(Matrix { clusters: run.judge.clusters, rows })
-}
-
-fn has_yaml_name(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml")
 }

@@ -75,7 +75,7 @@ pub(crate) fn read(args: &WatchArgs) -> Result<Settings, SettingsError> {
         return Err(SettingsError::Host(host.escape_debug().to_string()));
     }
     let hosts = Hosts::new(args.allow_host.clone());
-    if args.file.is_none() && args.run.targets.urls.is_empty() {
+    if args.matrix.0.is_none() && args.run.targets.urls.is_empty() {
         return Err(SettingsError::Nothing);
     }
     of_a_run(&args.run)?;
