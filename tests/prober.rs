@@ -19,6 +19,7 @@ mod http2_limits;
 mod identify;
 mod judge;
 mod kept_connections;
+mod long_names;
 mod matrix;
 mod merge;
 mod name_faults;

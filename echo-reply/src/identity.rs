@@ -77,6 +77,25 @@ impl Identity {
         Some(self)
     }
 
+    /// Whether a value is longer than a name that is counted ([`printable::MAX_NAME`]).
+    #[must_use]
+    pub fn is_too_long(&self) -> bool {
+        self.values().into_iter().flatten().any(|value| value.len() > printable::MAX_NAME)
+    }
+
+    /// The same with clean values that are cut if they are too long ([`printable::bounded_name`]).
+    #[must_use]
+    pub fn bounded(mut self) -> Self {
+        let Self { pod, cluster, namespace, node, region, zone, network, version } = &mut self;
+        let known = [namespace, node, region, zone, network, version].into_iter().flatten();
+        for value in [pod, cluster].into_iter().chain(known) {
+            if let Cow::Owned(cut) = printable::bounded_name(value) {
+                *value = cut;
+            }
+        }
+        self
+    }
+
     /// Whether all values are safe to print as they are ([`printable::is_clean`]). Others are
     /// refused, not cleaned: two names must not become one.
     #[must_use]
@@ -114,5 +133,25 @@ mod tests {
                 ("x-echo-version", "v2"),
             ]
         );
+    }
+
+    #[test]
+    fn every_value_that_is_too_long_is_cut() {
+        let long = "x".repeat(60_000);
+        let mut identity = Identity::new(long.clone(), long.clone());
+        assert!(identity.is_too_long());
+        for value in [
+            &mut identity.namespace,
+            &mut identity.node,
+            &mut identity.region,
+            &mut identity.zone,
+            &mut identity.network,
+            &mut identity.version,
+        ] {
+            *value = Some(long.clone());
+        }
+        let cut = identity.bounded();
+        assert!(cut.values().into_iter().all(|value| value.is_some_and(|v| v.len() == 253)));
+        assert!(!cut.is_too_long());
     }
 }

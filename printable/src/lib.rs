@@ -55,6 +55,35 @@ pub fn clean_name(name: &str) -> Cow<'_, str> {
     clean(name)
 }
 
+/// The most bytes of a name that is counted; a DNS name has no more.
+pub const MAX_NAME: usize = 253;
+
+/// A clean name, cut if it has more than [`MAX_NAME`] bytes. A cut name ends with `~` and a hash of
+/// the whole name, so that names that differ behind the cut stay different. No code such as
+/// `\u{1b}` is cut in two, and cutting a cut name changes nothing.
+#[must_use]
+pub fn bounded_name(clean: &str) -> Cow<'_, str> {
+    if clean.len() <= MAX_NAME {
+        return Cow::Borrowed(clean);
+    }
+    let hash = format!("~{:016x}", fnv1a(clean.as_bytes()));
+    let mut kept = &clean[..clean.floor_char_boundary(MAX_NAME - hash.len())];
+    // The last code may lack its end.
+    if let Some(code) = kept.rfind("\\u{").filter(|code| !kept[*code..].contains('}')) {
+        kept = &kept[..code];
+    }
+    let partial = ["\\u", "\\"].into_iter().find_map(|part| kept.strip_suffix(part));
+    kept = partial.unwrap_or(kept);
+    // A joiner is safe only between two symbols.
+    Cow::Owned(format!("{}{hash}", kept.trim_end_matches('\u{200d}')))
+}
+
+/// The 64-bit FNV-1a hash: the same in every version of the program, so that reports can be merged.
+fn fnv1a(bytes: &[u8]) -> u64 {
+    let step = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, step)
+}
+
 /// The clean form of a text of several lines: line feeds stay.
 #[must_use]
 pub fn clean_lines(text: &str) -> Cow<'_, str> {
@@ -214,5 +243,39 @@ mod tests {
             prop_assert_eq!(clean_name(&one) == clean_name(&other), one == other);
             prop_assert!(is_clean(&clean_name(&one)));
         }
+
+        #[test]
+        fn long_names_are_cut_and_stay_different_and_clean(
+            name in "(\u{202e}|\\\\|u\\{202e\\}|é|🚀|\u{200d}|##|\\[|::|a){50,300}",
+            more in "[ab]{1,9}",
+        ) {
+            let (one, other) = (clean_name(&name), clean_name(&name).into_owned() + &more);
+            let (cut, other_cut) = (bounded_name(&one), bounded_name(&other));
+            prop_assert!(cut.len() <= MAX_NAME && is_clean(&cut), "{}", cut);
+            prop_assert_ne!(&cut, &other_cut);
+            prop_assert_eq!(&*bounded_name(&cut), &*cut);
+            if one.len() <= MAX_NAME {
+                prop_assert_eq!(&cut, &one);
+            } else {
+                let (kept, _) = cut.rsplit_once('~').unwrap();
+                prop_assert!(one.starts_with(kept));
+                let is_whole = |rest: &str| {
+                    rest.split_once('}').is_some_and(|(code, _)| u32::from_str_radix(code, 16).is_ok())
+                };
+                prop_assert!(kept.split("\\u{").skip(1).all(is_whole), "{}", kept);
+            }
+        }
+    }
+
+    #[test]
+    fn a_name_is_cut_after_253_bytes() {
+        let longest = "x".repeat(MAX_NAME);
+        assert_eq!(bounded_name(&longest), longest.as_str());
+        let cut = bounded_name(&(longest.clone() + "y")).into_owned();
+        assert_eq!((cut.len(), &cut[..236]), (MAX_NAME, &longest[..236]));
+        assert_ne!(cut, bounded_name(&(longest + "z")));
+        // The code begins two bytes before the cut.
+        let code = "x".repeat(234) + "\\u{202e}" + &"y".repeat(60);
+        assert_eq!(bounded_name(&code).split_once('~').unwrap().0, "x".repeat(234));
     }
 }

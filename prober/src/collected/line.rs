@@ -30,8 +30,6 @@ const KEYS: [&str; 12] = [
 ];
 /// The key of a failure, which comes last in messages.
 const FAILED: &str = "failed";
-/// The longest name of a pod, a cluster and so on, in bytes: that of a DNS name.
-const MAX_NAME: usize = 253;
 /// The longest latency, in µs: one hour, as of a run.
 const MAX_LATENCY_US: f64 = 3_600_000_000.0;
 /// The latest time, in µs: 285 years. Up to here an `f64` tells all whole numbers apart.
@@ -393,7 +391,7 @@ fn name(key: &'static str, given: Option<String>) -> Result<Option<String>, Line
         let right = "write a name without control characters";
         return Err(LineError::value(key, &given, right));
     }
-    if given.len() > MAX_NAME {
+    if given.len() > ::printable::MAX_NAME {
         return Err(LineError::value(key, &given, "write a name of at most 253 bytes"));
     }
     Ok(Some(given))

@@ -128,7 +128,7 @@ impl Failure {
     /// The same of a backend.
     #[must_use]
     pub(crate) fn by(self, who: Option<Identity>) -> Self {
-        Self { who: who.map(Box::new), ..self }
+        Self { who: who.map(|who| Box::new(who.bounded())), ..self }
     }
 }
 

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use echo_reply::Identity;
+use printable::MAX_NAME;
 
 use super::collector::{Collector, Tracker};
 use super::timeline::Bins;
@@ -193,7 +194,13 @@ impl Recorder {
         wire: Wire,
     ) -> usize {
         let place = match answer.who {
+            Who::Values(values) if values.iter().any(|value| value.len() > MAX_NAME) => {
+                self.place_of_identity(&identity(values).bounded())
+            }
             Who::Values(values) => self.place_of(values),
+            Who::Body(identity) if identity.is_too_long() => {
+                self.place_of_identity(&identity.clone().bounded())
+            }
             Who::Body(identity) => self.place_of_identity(identity),
         };
         let (_, backend) = &mut self.backends[place];
