@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::harness::{Background, DEADLINE, command, finish, run, wait_until};
 
+mod attacks;
 mod bad_input;
 mod call_budget;
 mod calls;
@@ -50,11 +51,17 @@ impl Echo {
     /// The same, its echo port and its admin port given.
     #[track_caller]
     fn at((port, admin): (u16, u16), flags: &[&str], variables: &[(&str, &str)]) -> Self {
-        let (port, admin) = (port.to_string(), admin.to_string());
         let mut program = command("echo");
-        program.args(["--host", "127.0.0.1", "--port", &port, "--admin-port", &admin]).args(flags);
         program.envs(variables.iter().copied());
-        let mut process = Background::start(&mut program);
+        Self::of(&mut program, (port, admin), flags)
+    }
+
+    /// The same, started by this command.
+    #[track_caller]
+    fn of(program: &mut Command, (port, admin): (u16, u16), flags: &[&str]) -> Self {
+        let (port, admin) = (port.to_string(), admin.to_string());
+        program.args(["--host", "127.0.0.1", "--port", &port, "--admin-port", &admin]).args(flags);
+        let mut process = Background::start(program);
         let (address, admin, further) = process.wait_for("the line with the ports", |line| {
             let (_, rest) = line.split_once("listening on http://")?;
             let (address, rest) = rest.split_once(" (admin http://")?;

@@ -165,8 +165,9 @@ pub(crate) struct RequestFlags {
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Limits")]
 pub(crate) struct LimitFlags {
-    /// The maximum number of open connections; further ones are closed.
-    #[arg(long, env = "MAX_CONNECTIONS", value_name = "N", default_value = "20000")]
+    /// The maximum number of open connections. At the limit, the connection that has
+    /// been quiet for longest is closed, so that a new one has room.
+    #[arg(long, env = "MAX_CONNECTIONS", value_name = "N", default_value = "2000")]
     #[arg(value_parser = Named(count))]
     pub max_connections: u64,
     /// The largest request head, in bytes or such as 64KiB.

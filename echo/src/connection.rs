@@ -20,6 +20,7 @@ use tokio::time::Instant;
 use tokio_rustls::server::TlsStream;
 use tracing::debug;
 
+use crate::accounts::{Account, InFlight};
 use crate::answer::{Answering, Content, Ending};
 use crate::describe::{Arrival, Connection};
 use crate::tls::Tls;
@@ -32,7 +33,7 @@ mod serving;
 mod supervision;
 use activity::{Activity, Busy, Watched};
 use held::Held;
-pub(crate) use protocol::{Protocol, protocol};
+pub(crate) use protocol::{Protocol, admin_protocol, protocol};
 use serving::{Serving, Sniff};
 use supervision::{Order, Supervision};
 
@@ -87,7 +88,7 @@ pub(crate) async fn serve(
         if number == 1 {
             first.notify_one();
         }
-        let busy = activity.begin(request.version());
+        let busy = (activity.begin(request.version()), facts.account.as_ref().map(Account::begin));
         match answer(request, Arrival { connection: Arc::clone(&facts), number }) {
             Answering::Now(answer) => Either::Left(ready(held(answer, busy, &close))),
             Answering::Later(answer) => {
@@ -102,6 +103,7 @@ pub(crate) async fn serve(
         first: &first,
         requests: &requests,
         activity: &activity,
+        account: facts.account.as_deref(),
         drain,
         check: Box::pin(tokio::time::sleep(activity.check())),
     };
@@ -139,13 +141,17 @@ pub(crate) async fn serve(
 }
 
 /// An answer as it is sent; applies its [`Ending`] to the connection.
-fn held(mut answer: Response<Content>, busy: Busy, close: &Notify) -> io::Result<Response<Held>> {
+fn held(
+    mut answer: Response<Content>,
+    (busy, in_flight): (Busy, Option<InFlight>),
+    close: &Notify,
+) -> io::Result<Response<Held>> {
     match answer.extensions_mut().remove::<Ending>() {
         Some(Ending::Cut) => return Err(io::Error::other("cut by a fault")),
         Some(Ending::Close) => close.notify_one(),
         None => {}
     }
-    Ok(answer.map(|body| Held { body, _busy: busy }))
+    Ok(answer.map(|body| Held { body, _busy: busy, _in_flight: in_flight }))
 }
 
 #[cfg(test)]

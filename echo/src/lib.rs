@@ -3,6 +3,7 @@
 //! decides what, without a socket.
 
 mod access_log;
+mod accounts;
 mod admin;
 mod answer;
 mod app;
@@ -11,6 +12,7 @@ mod call;
 mod cli;
 mod connection;
 mod describe;
+mod descriptors;
 mod drain;
 mod faults;
 mod grpc;

@@ -51,6 +51,7 @@ pub(crate) struct Metrics {
     in_flight: Arc<Counter>,
     connections: Counter,
     refused: Counter,
+    evicted: Counter,
     open: Arc<Counter>,
 }
 
@@ -103,13 +104,14 @@ impl Metrics {
         Ongoing::new(&self.open)
     }
 
-    pub(crate) fn open(&self) -> u64 {
-        self.open.load(Relaxed)
-    }
-
     /// Counts a connection that was closed because there are too many.
     pub(crate) fn refused(&self) {
         self.refused.fetch_add(1, Relaxed);
+    }
+
+    /// Counts a connection that was closed so that a new one has room.
+    pub(crate) fn evicted(&self) {
+        self.evicted.fetch_add(1, Relaxed);
     }
 
     /// Prometheus' text format.
@@ -134,6 +136,12 @@ impl Metrics {
             "counter",
             "Connections closed because the limit was reached.",
             load(&self.refused),
+        );
+        one(
+            "echo_connections_evicted_total",
+            "counter",
+            "Quiet connections closed at the limit, so that new ones have room.",
+            load(&self.evicted),
         );
         one("echo_connections_open", "gauge", "Connections open.", load(&self.open));
         one("echo_ready", "gauge", "1 when ready, 0 when draining.", u64::from(ready));
@@ -208,6 +216,7 @@ mod tests {
         metrics.answered(&brew, StatusCode::OK, Protocol::Grpc, soon);
         drop(metrics.connection());
         metrics.refused();
+        metrics.evicted();
         let _open = metrics.connection();
         let _request = metrics.request();
         let text = metrics.render(true);
@@ -218,6 +227,7 @@ mod tests {
             "echo_requests_in_flight 1",
             "echo_connections_total 2",
             "echo_connections_refused_total 1",
+            "echo_connections_evicted_total 1",
             "echo_connections_open 1",
             "echo_ready 1",
             concat!("echo_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1"),

@@ -1,7 +1,6 @@
 //! The listeners and the life cycle: ready when all ports listen; after the stop, unready at
 //! once, then the drain. The admin port answers until the end.
 
-use std::convert::Infallible;
 use std::fmt;
 use std::future::Future;
 use std::io;
@@ -9,23 +8,25 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
-use axum::http::Request;
 use echo_reply::Identity;
 use futures_util::future::join_all;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
-use tower::Service as _;
 use tracing::{debug, info, warn};
 
+use crate::accounts::{Accounts, Admission, must_leave};
 use crate::admin;
-use crate::answer::{self, Answering, Content};
+use crate::answer;
 use crate::app::{App, Options};
 use crate::cli::{Cli, LimitFlags, ListenFlags, RunningFlags};
 use crate::connection::{self, Ids, Protocol, proxy_protocol};
 use crate::describe::{Connection, Describer};
+use crate::descriptors::{Spare, most_connections, none_left};
 use crate::tcp;
 use crate::tls::{self, Tls, TlsError};
+
+mod admin_port;
+use admin_port::AdminPort;
 
 /// The length of the accept queue.
 const BACKLOG: u32 = 4096;
@@ -157,16 +158,26 @@ impl Server {
     pub async fn run(self, stop: impl Future<Output = ()>) {
         let Self { doors, admin, app, running, limits, proxied, .. } = self;
         let protocol = Arc::new(connection::protocol(limits.max_head, limits.idle_timeout));
+        let most = most_connections(limits.max_connections);
+        if (most.others as u64) < limits.max_connections {
+            warn!("at most {} connections: the limit of open files allows no more", most.others);
+        }
+        let spare = Arc::new(Spare::new());
         let (admin_drain, _) = watch::channel(());
-        let admin = tokio::spawn(accept_admin(
-            admin,
-            admin::router(Arc::clone(&app)),
-            Arc::clone(&protocol),
-            admin_drain.clone(),
-        ));
+        let admin_port = AdminPort {
+            listener: admin,
+            router: admin::router(Arc::clone(&app)),
+            accounts: Accounts::new(most.admin),
+            spare: Arc::clone(&spare),
+            idle: limits.idle_timeout,
+            drain: admin_drain.clone(),
+        };
+        let admin = tokio::spawn(admin_port.serve());
         let (drain, _) = watch::channel(());
         app.readiness.set(true);
-        let reception = Reception { app, protocol, limits, proxied, ids: Arc::new(Ids::new()) };
+        let (accounts, idle) = (Accounts::new(most.others), limits.idle_timeout);
+        let reception =
+            Reception { app, protocol, accounts, spare, idle, proxied, ids: Ids::new() };
         let unready_then_stop = async {
             stop.await;
             reception.app.readiness.set(false);
@@ -224,10 +235,12 @@ fn listen(
 struct Reception {
     app: Arc<App>,
     protocol: Arc<Protocol>,
-    limits: LimitFlags,
+    accounts: Arc<Accounts>,
+    spare: Arc<Spare>,
+    idle: Duration,
     /// Whether HTTP connections start with a PROXY header.
     proxied: bool,
-    ids: Arc<Ids>,
+    ids: Ids,
 }
 
 impl Reception {
@@ -241,8 +254,22 @@ impl Reception {
     ) {
         let accept_all = join_all(doors.iter().map(async |door| {
             loop {
-                let arrived = accept(&door.listener).await;
-                arrived.into_iter().for_each(|one| self.take(one, &door.kind, drain));
+                match accept(&door.listener).await {
+                    Ok(arrived) if self.spare.refill() => self.take(arrived, &door.kind, drain),
+                    // It has the descriptor that the admin port needs.
+                    Ok(arrived) => {
+                        drop(arrived);
+                        self.spare.refill();
+                        self.app.metrics.refused();
+                        self.make_room();
+                    }
+                    Err(error) => {
+                        if none_left(&error) {
+                            self.make_room();
+                        }
+                        failed(&error).await;
+                    }
+                }
             }
         }));
         let follow = join_all(doors.iter().map(async |door| match &door.kind {
@@ -260,7 +287,14 @@ impl Reception {
         }
     }
 
-    /// Serves a connection, or closes it if the limit is reached.
+    /// Closes the quietest connection.
+    fn make_room(&self) {
+        if self.accounts.make_room() {
+            self.app.metrics.evicted();
+        }
+    }
+
+    /// Serves a connection. At the limit, another one is closed for it, or else this one.
     fn take(
         &self,
         (stream, peer): (TcpStream, SocketAddr),
@@ -268,14 +302,22 @@ impl Reception {
         drain: &watch::Sender<()>,
     ) {
         let metrics = &self.app.metrics;
-        if metrics.open() >= self.limits.max_connections {
-            metrics.refused();
-            return debug!(%peer, "too many connections");
-        }
+        let account = match self.accounts.admit() {
+            Admission::Free(account) => account,
+            Admission::InsteadOfAnother(account) => {
+                metrics.evicted();
+                account
+            }
+            Admission::Refused => {
+                metrics.refused();
+                return debug!(%peer, "too many connections");
+            }
+        };
         let draining = drain.subscribe();
         let mut facts = connection::facts(&self.ids, &stream, peer);
         facts.open = Some(metrics.connection());
         facts.drain = Some(draining.clone());
+        facts.account = Some(account);
         let (protocol, app) = (Arc::clone(&self.protocol), Arc::clone(&self.app));
         let answer = move |request, arrival| answer::answer(&app, request, arrival);
         let client = self.proxied.then(|| drain.subscribe());
@@ -293,7 +335,11 @@ impl Reception {
                 tokio::spawn(async move {
                     let introduced = introduced(stream, facts, client).await;
                     let Some((stream, mut facts)) = introduced else { return };
-                    match connection::shake_hands(&tls, stream).await {
+                    let shaken = tokio::select! {
+                        shaken = connection::shake_hands(&tls, stream) => shaken,
+                        () = must_leave(facts.account.as_deref()) => return,
+                    };
+                    match shaken {
                         Ok(stream) => {
                             facts.tls = Some(tls::facts(stream.get_ref().1));
                             connection::serve(stream, facts, &protocol, answer, draining).await;
@@ -305,7 +351,7 @@ impl Reception {
             Kind::Tcp => {
                 let url = facts.local.map(|local| format!("tcp://{local}")).unwrap_or_default();
                 let line = self.app.describer.text(&url);
-                tokio::spawn(tcp::serve(stream, facts, line.into(), self.limits.idle_timeout));
+                tokio::spawn(tcp::serve(stream, facts, line.into(), self.idle));
             }
         }
     }
@@ -320,7 +366,11 @@ async fn introduced(
 ) -> Option<(TcpStream, Connection)> {
     let Some(drain) = drain else { return Some((stream, facts)) };
     let peer = facts.peer;
-    match proxy_protocol::client(&mut stream, drain).await {
+    let client = tokio::select! {
+        client = proxy_protocol::client(&mut stream, drain) => client,
+        () = must_leave(facts.account.as_deref()) => return None,
+    };
+    match client {
         Ok(client) => {
             facts.peer = client.or(peer);
             return Some((stream, facts));
@@ -347,45 +397,19 @@ fn waiting(listener: TcpListener) -> Vec<(TcpStream, SocketAddr)> {
     std::iter::from_fn(next).take(BACKLOG as usize).collect()
 }
 
-async fn accept_admin(
-    listener: TcpListener,
-    router: Router,
-    protocol: Arc<Protocol>,
-    drain: watch::Sender<()>,
-) {
-    let ids = Ids::new();
-    loop {
-        let Some((stream, peer)) = accept(&listener).await else { continue };
-        let facts = connection::facts(&ids, &stream, peer);
-        let (router, protocol, drain) = (router.clone(), Arc::clone(&protocol), drain.subscribe());
-        let answer = move |request: Request<_>, _| {
-            let answer = router.clone().call(request);
-            Answering::Later(Box::pin(async {
-                let Ok::<_, Infallible>(answer) = answer.await;
-                answer.map(Content::Stream)
-            }))
-        };
-        tokio::spawn(async move {
-            connection::serve(stream, facts, &protocol, answer, drain).await;
-        });
-    }
+/// The next connection.
+async fn accept(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
+    let (stream, peer) = listener.accept().await?;
+    // Without Nagle's delay. If this fails, answers are only slower.
+    let _ = stream.set_nodelay(true);
+    Ok((stream, peer))
 }
 
-/// The next connection; `None` if accepting failed.
-async fn accept(listener: &TcpListener) -> Option<(TcpStream, SocketAddr)> {
-    match listener.accept().await {
-        Ok((stream, peer)) => {
-            // Without Nagle's delay. If this fails, answers are only slower.
-            let _ = stream.set_nodelay(true);
-            Some((stream, peer))
-        }
-        // The client gave up first.
-        Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => None,
-        Err(error) => {
-            warn!(%error, "cannot accept connections");
-            tokio::time::sleep(ACCEPT_PAUSE).await;
-            None
-        }
+/// Says why a connection was not accepted, and pauses, unless only the client gave up.
+async fn failed(error: &io::Error) {
+    if error.kind() != io::ErrorKind::ConnectionAborted {
+        warn!(%error, "cannot accept connections");
+        tokio::time::sleep(ACCEPT_PAUSE).await;
     }
 }
 
@@ -410,8 +434,9 @@ mod tests {
         let app = Arc::new(App::new(describer, Options::from(&cli)));
         let (drain, _) = watch::channel(());
         let protocol = Arc::new(connection::protocol(64 << 10, cli.limits.idle_timeout));
-        let (limits, ids) = (cli.limits, Arc::new(Ids::new()));
-        let reception = Reception { app, protocol, limits, proxied: false, ids };
+        let (accounts, idle) = (Accounts::new(50), cli.limits.idle_timeout);
+        let (spare, ids) = (Arc::new(Spare::new()), Ids::new());
+        let reception = Reception { app, protocol, accounts, spare, idle, proxied: false, ids };
         let doors = vec![Door { listener, kind: Kind::Plain }];
         reception.accept(doors, &drain, std::future::ready(())).await;
         finish(drain, Duration::from_secs(5)).await;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
+use crate::accounts::must_leave;
 use crate::describe::Connection;
 use crate::drain::drained;
 
@@ -34,7 +35,11 @@ pub(crate) async fn serve(
                 _ => break,
             },
             () = drained(drain.as_mut()) => break,
+            () = must_leave(facts.account.as_deref()) => break,
         };
+        if let Some(account) = &facts.account {
+            account.is_active();
+        }
         let sent = tokio::time::timeout(idle, stream.write_all(&buffer[..length])).await;
         if !matches!(sent, Ok(Ok(()))) {
             return;

@@ -9,12 +9,15 @@ use axum::http::request::Parts;
 use axum::http::{Method, Version};
 use axum::response::{IntoResponse as _, Response};
 
+use crate::accounts::must_leave;
 use crate::describe::Arrival;
 use crate::drain::drained;
 use crate::request_headers::RequestHeaders;
 
 /// In bytes.
 const MAX_MESSAGE: usize = 1 << 20;
+/// How much is read at once, in bytes. The library reserves this for each connection.
+const READ_BUFFER: usize = 4 << 10;
 /// How long a client may take to acknowledge the close.
 const CLOSING: Duration = Duration::from_secs(2);
 
@@ -36,6 +39,7 @@ pub(crate) async fn answer(
 ) -> Response {
     match WebSocketUpgrade::from_request_parts(head, &()).await {
         Ok(upgrade) => upgrade
+            .read_buffer_size(READ_BUFFER)
             .max_message_size(MAX_MESSAGE)
             .max_frame_size(MAX_MESSAGE)
             .on_upgrade(move |socket| serve(socket, arrival, line, idle)),
@@ -48,10 +52,14 @@ async fn serve(mut socket: WebSocket, arrival: Arrival, line: String, idle: Dura
     if socket.send(Message::Text(line.into())).await.is_err() {
         return;
     }
-    let reason = loop {
+    let account = arrival.connection.account.as_deref();
+    let (code, reason) = loop {
         tokio::select! {
             heard = tokio::time::timeout(idle, socket.recv()) => match heard {
                 Ok(Some(Ok(message @ (Message::Text(_) | Message::Binary(_))))) => {
+                    if let Some(account) = account {
+                        account.is_active();
+                    }
                     let sent = tokio::time::timeout(idle, socket.send(message)).await;
                     if !matches!(sent, Ok(Ok(()))) {
                         return;
@@ -60,12 +68,13 @@ async fn serve(mut socket: WebSocket, arrival: Arrival, line: String, idle: Dura
                 // The library answers pings and acknowledges a close.
                 Ok(Some(Ok(_))) => {}
                 Ok(None | Some(Err(_))) => return,
-                Err(_) => break "idle timeout",
+                Err(_) => break (close_code::AWAY, "idle timeout"),
             },
-            () = drained(drain.as_mut()) => break "echo is stopping",
+            () = drained(drain.as_mut()) => break (close_code::AWAY, "echo is stopping"),
+            () = must_leave(account) => break (close_code::AGAIN, "too many connections"),
         }
     };
-    let close = CloseFrame { code: close_code::AWAY, reason: reason.into() };
+    let close = CloseFrame { code, reason: reason.into() };
     let closing = async {
         if socket.send(Message::Close(Some(close))).await.is_ok() {
             while let Some(Ok(_)) = socket.recv().await {}

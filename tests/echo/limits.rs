@@ -1,21 +1,21 @@
 //! What many connections and hostile shapes may cost: memory stays bounded, and
 //! a good client is answered meanwhile.
 
-use std::io::{Read as _, Write as _};
+use std::io::Write as _;
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::hostile::peak_memory;
-use super::{Echo, TAIL, header};
+use super::{Echo, Raw, TAIL, header};
 use crate::harness::wait_until;
 
 /// What no attack may make of it, in KiB.
 pub(super) const MOST: u64 = 64 << 10;
 
 /// As many open files as this process may have.
-fn allow_many_files() {
+pub(super) fn allow_many_files() {
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
     let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
 }
@@ -27,13 +27,13 @@ fn quiet() -> Echo {
 #[test]
 fn ten_thousand_idle_connections_cost_little() {
     allow_many_files();
-    let echo = quiet();
+    let echo = Echo::with(&["--threads", "2", "--max-connections", "20000"], &[]);
     let idle: Vec<_> =
         (0..10_000).map(|_| TcpStream::connect(echo.address).expect("it accepts")).collect();
     wait_until("all are open", || {
         (echo.counted("echo_connections_open", &[]) == 10_000.0).then_some(())
     });
-    assert!(echo.curl("/", &[]).ends_with(TAIL));
+    assert!(echo.curl("/", &[]).contains("] on [pod: "));
     let peak = peak_memory(&echo);
     println!("{peak} KiB for {} idle connections", idle.len());
     assert!(peak < MOST, "{peak} KiB for {} idle connections", idle.len());
@@ -72,22 +72,29 @@ fn slow_heads_and_endless_heads_cost_little() {
 }
 
 #[test]
-fn more_connections_than_allowed_are_closed_and_counted() {
+fn at_the_limit_the_quietest_connection_makes_room_and_is_counted() {
     let echo = Echo::with(&["--pod", "p", "--max-connections", "3"], &[]);
-    let mut kept: Vec<_> = (0..3).map(|_| echo.connect()).collect();
-    for raw in &mut kept {
-        raw.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n").answer();
+    let ask = |raw: &mut Raw| raw.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n").answer();
+    let mut kept = Vec::new();
+    for _ in 0..3 {
+        let mut raw = echo.connect();
+        ask(&mut raw);
+        kept.push(raw);
     }
-    let mut extra = TcpStream::connect(echo.address).expect("the system accepts");
-    let closed = extra.read(&mut [0]);
-    assert!(closed.is_err() || closed.is_ok_and(|length| length == 0), "no answer");
-    assert_eq!(echo.counted("echo_connections_refused_total", &[]), 1.0);
-    kept[0].send("GET / HTTP/1.1\r\nHost: h\r\n\r\n").answer();
-    kept.pop();
-    wait_until("there is room again", || {
-        (echo.counted("echo_connections_open", &[]) == 2.0).then_some(())
-    });
-    echo.connect().send("GET / HTTP/1.1\r\nHost: h\r\n\r\n").answer();
+    ask(&mut kept[0]);
+    // The oldest one stays active.
+    for number in 1..=2 {
+        let mut another = echo.connect();
+        ask(&mut another);
+        ask(&mut kept[0]);
+        assert_eq!(echo.counted("echo_connections_evicted_total", &[]), f64::from(number));
+        kept.push(another);
+    }
+    for quiet in &mut kept[1..=2] {
+        assert_eq!(quiet.rest(), "", "closed without an answer");
+    }
+    assert_eq!(echo.counted("echo_connections_refused_total", &[]), 0.0);
+    assert_eq!(echo.counted("echo_connections_open", &[]), 3.0);
 }
 
 #[test]

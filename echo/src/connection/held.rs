@@ -7,11 +7,13 @@ use axum::body::{Bytes, HttpBody};
 use hyper::body::{Frame, SizeHint};
 
 use super::activity::Busy;
+use crate::accounts::InFlight;
 use crate::answer::Content;
 
 pub(super) struct Held {
     pub(super) body: Content,
     pub(super) _busy: Busy,
+    pub(super) _in_flight: Option<InFlight>,
 }
 
 impl HttpBody for Held {

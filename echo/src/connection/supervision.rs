@@ -8,6 +8,8 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, Sleep};
 
+use crate::accounts::{Account, must_leave};
+
 use super::activity::{Activity, HEAD_TIMEOUT, Verdict};
 
 /// How long a draining connection waits for its first request. The request may be on its
@@ -15,6 +17,7 @@ use super::activity::{Activity, HEAD_TIMEOUT, Verdict};
 pub(super) const FIRST_REQUEST: Duration = Duration::from_millis(500);
 
 const GONE: Order = Order::End("the server has stopped");
+const NO_ROOM: Order = Order::End("closed for a new connection");
 const TOO_SLOW: Order = Order::End("the request head arrived too slowly");
 
 /// What the connection has to do, whatever its client does.
@@ -36,6 +39,7 @@ pub(super) struct Supervision<'a> {
     /// The number of requests so far.
     pub(super) requests: &'a AtomicU64,
     pub(super) activity: &'a Activity,
+    pub(super) account: Option<&'a Account>,
     pub(super) drain: watch::Receiver<()>,
     pub(super) check: Pin<Box<Sleep>>,
 }
@@ -50,6 +54,7 @@ impl Supervision<'_> {
                 more = self.drain.changed() => {
                     break if more.is_ok() { self.drained().await } else { GONE };
                 }
+                () = must_leave(self.account) => break NO_ROOM,
                 () = self.check.as_mut() => if let Some(order) = self.checked() { break order },
             }
         };

@@ -8,6 +8,7 @@ use axum::http::HeaderValue;
 use echo_reply::TlsFacts;
 use tokio::sync::watch;
 
+use crate::accounts::Account;
 use crate::metrics::Ongoing;
 
 #[derive(Debug)]
@@ -22,13 +23,15 @@ pub(crate) struct Connection {
     pub drain: Option<watch::Receiver<()>>,
     /// Counts the connection as open until this is dropped.
     pub open: Option<Ongoing>,
+    /// Its place in the limit of connections.
+    pub account: Option<Arc<Account>>,
 }
 
 impl Connection {
     /// A connection with nothing but an id.
     #[must_use]
     pub(crate) fn new(id: HeaderValue) -> Self {
-        Self { id, peer: None, local: None, tls: None, drain: None, open: None }
+        Self { id, peer: None, local: None, tls: None, drain: None, open: None, account: None }
     }
 }
 

@@ -1,0 +1,124 @@
+//! Attacks with many connections. Under each, echo stays below three quarters of the memory that
+//! its pod may use, and a good client is served.
+
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+use super::hostile::peak_memory;
+use super::limits::allow_many_files;
+use super::{Echo, TAIL};
+use crate::harness::DEADLINE;
+
+/// What no attack may make of it, in KiB. The pod's limit is 128 MiB.
+const MOST: u64 = 96 << 10;
+const HALF_HEAD: &[u8] = b"GET / HTTP/1.1\r\nHost: h\r\nx-half: a";
+const UPGRADE: &[u8] =
+    b"GET / HTTP/1.1\r\nHost: h\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\
+    Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n";
+
+fn echo() -> Echo {
+    allow_many_files();
+    let flags = ["--cluster", "kops", "--pod", "echo1-x", "--threads", "2"];
+    Echo::with(&flags, &[("LOG_SAMPLE", "1000000")])
+}
+
+/// Opens a connection and sends this. What echo does not take within a second is not sent.
+fn send(to: SocketAddr, bytes: &[u8]) -> TcpStream {
+    let mut stream = TcpStream::connect(to).expect("echo listens");
+    stream.set_write_timeout(Some(Duration::from_secs(1))).expect("a timeout");
+    let _ = stream.write_all(bytes);
+    stream
+}
+
+/// That good clients are served, and what it cost.
+#[track_caller]
+fn survived(echo: &Echo, attack: &str) {
+    for flags in [&[][..], &["--http2-prior-knowledge"]] {
+        assert!(echo.curl("/", flags).ends_with(TAIL), "{attack}");
+    }
+    assert_eq!(echo.admin("/healthz").1, "ok\n", "{attack}");
+    let peak = peak_memory(echo);
+    assert!(peak < MOST, "{peak} KiB for {attack}");
+    assert!(!echo.process.said().contains("panicked"), "{}", echo.process.said());
+}
+
+#[test]
+fn more_half_heads_than_the_default_limit_leave_room_for_a_good_client() {
+    let echo = echo();
+    let held: Vec<_> = (0..4_000).map(|_| send(echo.address, HALF_HEAD)).collect();
+    survived(&echo, "4,000 half heads");
+    assert!(echo.counted("echo_connections_open", &[]) <= 2_250.0, "the limit and an eighth");
+    assert!(echo.counted("echo_connections_evicted_total", &[]) > 0.0);
+    drop(held);
+}
+
+#[test]
+fn many_half_heads_on_the_admin_port_stop_no_probe() {
+    let echo = echo();
+    let long = [HALF_HEAD, &[b'a'; 16 << 10]].concat();
+    let before = peak_memory(&echo);
+    let mut held: Vec<_> = (0..3_000)
+        .map(|number| send(echo.admin, if number % 4 == 0 { &long } else { HALF_HEAD }))
+        .collect();
+    survived(&echo, "3,000 half heads on the admin port");
+    let grown = peak_memory(&echo) - before;
+    assert!(grown < 24 << 10, "{grown} KiB more");
+    let first = &mut held[1];
+    first.set_read_timeout(Some(DEADLINE)).expect("a timeout");
+    assert!(!first.read(&mut [0]).is_ok_and(|length| length > 0), "it has made room");
+}
+
+#[test]
+fn idle_websockets_cost_little() {
+    let echo = echo();
+    let before = peak_memory(&echo);
+    let held: Vec<_> = (0..500)
+        .map(|_| {
+            let mut stream = send(echo.address, UPGRADE);
+            let length = stream.read(&mut [0; 4096]).expect("a handshake");
+            assert!(length > 0, "refused");
+            stream
+        })
+        .collect();
+    let each = (peak_memory(&echo) - before) / held.len() as u64;
+    println!("{each} KiB for each WebSocket");
+    assert!(each < 40, "{each} KiB for each WebSocket");
+    survived(&echo, "500 WebSockets");
+}
+
+#[test]
+fn clients_cannot_use_up_the_descriptors() {
+    use rustix::process::{Pid, Resource, Rlimit, prlimit};
+    let mut echo = echo();
+    assert_eq!(echo.admin("/healthz").1, "ok\n", "it has opened its spare descriptors");
+    // Lowered after the start, so that only the spare descriptors are left for the admin port.
+    let open = std::fs::read_dir(format!("/proc/{}/fd", echo.process.pid()));
+    let limit = open.expect("it lives").count() as u64 + 20;
+    let pid = Pid::from_raw(i32::try_from(echo.process.pid()).expect("a pid"));
+    prlimit(pid, Resource::Nofile, Rlimit { current: Some(limit), maximum: Some(limit) })
+        .expect("a lower limit");
+    let held: Vec<_> = (0..40).map(|_| TcpStream::connect(echo.address).expect("queued")).collect();
+    echo.process.wait_for("no descriptor is left", |line| {
+        line.contains("cannot accept connections").then_some(())
+    });
+    for _ in 0..20 {
+        assert_eq!(echo.admin("/healthz").1, "ok\n");
+    }
+    drop(held);
+    survived(&echo, "no descriptors");
+}
+
+#[test]
+fn a_low_limit_of_descriptors_limits_the_connections() {
+    let mut shell = crate::harness::command("echo");
+    let program = shell.get_program().to_owned();
+    shell = std::process::Command::new("sh");
+    shell.args(["-c", "ulimit -n 128 && exec \"$@\"", "sh"]).arg(program);
+    let echo = Echo::of(&mut shell, (0, 0), &["--cluster", "kops", "--pod", "echo1-x"]);
+    assert!(echo.process.said().contains("at most 40 connections"), "{}", echo.process.said());
+    let held: Vec<_> = (0..200).map(|_| send(echo.address, HALF_HEAD)).collect();
+    survived(&echo, "more connections than descriptors");
+    assert!(!echo.process.said().contains("cannot accept"), "{}", echo.process.said());
+    drop(held);
+}
