@@ -29,6 +29,7 @@ mod activity;
 mod held;
 mod protocol;
 pub(crate) mod proxy_protocol;
+mod sending;
 mod serving;
 mod supervision;
 use activity::{Activity, Busy, Watched};
@@ -106,6 +107,7 @@ pub(crate) async fn serve(
         account: facts.account.as_deref(),
         drain,
         check: Box::pin(tokio::time::sleep(activity.check())),
+        finishing: false,
     };
     // FuturesUnordered polls the supervision only when it was woken, not for each request.
     let mut orders = FuturesUnordered::from_iter([supervision.next()]);
@@ -151,7 +153,7 @@ fn held(
         Some(Ending::Close) => close.notify_one(),
         None => {}
     }
-    Ok(answer.map(|body| Held { body, _busy: busy, _in_flight: in_flight }))
+    Ok(answer.map(|body| Held::new(body, busy, in_flight)))
 }
 
 #[cfg(test)]

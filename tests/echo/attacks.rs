@@ -5,10 +5,11 @@ use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
+use super::floods::{END_HEADERS, END_STREAM, HEADERS, PREFACE, REQUEST, SETTINGS, frame};
 use super::hostile::peak_memory;
 use super::limits::allow_many_files;
 use super::{Echo, TAIL};
-use crate::harness::DEADLINE;
+use crate::harness::{DEADLINE, wait_until};
 
 /// What no attack may make of it, in KiB. The pod's limit is 128 MiB.
 const MOST: u64 = 96 << 10;
@@ -121,4 +122,37 @@ fn a_low_limit_of_descriptors_limits_the_connections() {
     survived(&echo, "more connections than descriptors");
     assert!(!echo.process.said().contains("cannot accept"), "{}", echo.process.said());
     drop(held);
+}
+
+/// HTTP/2 requests by a client whose windows have this size.
+fn with_window(window: u32, requests: u32) -> Vec<u8> {
+    let settings = frame(SETTINGS, 0, 0, &[&[0, 4][..], &window.to_be_bytes()].concat());
+    let requests = (0..requests)
+        .flat_map(|number| frame(HEADERS, END_HEADERS | END_STREAM, 2 * number + 1, REQUEST));
+    PREFACE.iter().copied().chain(settings).chain(requests).collect()
+}
+
+#[test]
+fn clients_that_do_not_read_are_closed_at_the_idle_timeout() {
+    let long = format!(
+        "GET / HTTP/1.1\r\nHost: h\r\nAccept: application/json\r\nx-long: {}\r\n\r\n",
+        "a".repeat(40_000)
+    );
+    for (attack, bytes) in [
+        ("answers of HTTP/1 that nobody reads", long.repeat(400).into_bytes()),
+        ("answers of HTTP/2 that may not be sent", with_window(0, 50)),
+        ("answers of HTTP/2 of which one byte may be sent", with_window(1, 50)),
+    ] {
+        let echo = Echo::with(
+            &["--cluster", "kops", "--pod", "echo1-x", "--idle-timeout", "1s"],
+            &[("LOG_SAMPLE", "1000000")],
+        );
+        let held: Vec<_> = (0..4).map(|_| send(echo.address, &bytes)).collect();
+        wait_until("all are closed", || {
+            (echo.counted("echo_connections_open", &[]) == 0.0).then_some(())
+        });
+        assert!(echo.counted("echo_requests_total", &[]) >= 4.0, "{attack}");
+        drop(held);
+        survived(&echo, attack);
+    }
 }

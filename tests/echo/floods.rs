@@ -15,22 +15,24 @@ const HELD_UP: Duration = Duration::from_secs(1);
 /// How many connections send a flood at once, and how many frames each at most.
 const CONNECTIONS: usize = 8;
 const FRAMES: u32 = 20_000;
+/// The start of every HTTP/2 connection.
+pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// GET http://h/ in HPACK; it leaves nothing in the table.
-const REQUEST: &[u8] = b"\x82\x86\x84\x01\x01h";
+pub(super) const REQUEST: &[u8] = b"\x82\x86\x84\x01\x01h";
 
-const DATA: u8 = 0;
-const HEADERS: u8 = 1;
+pub(super) const DATA: u8 = 0;
+pub(super) const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
-const SETTINGS: u8 = 4;
+pub(super) const SETTINGS: u8 = 4;
 const PING: u8 = 6;
 const GOAWAY: u8 = 7;
 const CONTINUATION: u8 = 9;
-const END_STREAM: u8 = 1;
-const END_HEADERS: u8 = 4;
+pub(super) const END_STREAM: u8 = 1;
+pub(super) const END_HEADERS: u8 = 4;
 const ACK: u8 = 1;
 const ENHANCE_YOUR_CALM: u8 = 11;
 
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+pub(super) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).expect("a short payload").to_be_bytes();
     [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
 }
@@ -57,7 +59,7 @@ impl Flood {
     fn send(&self, echo: &Echo) -> TcpStream {
         let mut stream = TcpStream::connect(echo.address).expect("echo listens");
         stream.set_write_timeout(Some(HELD_UP)).expect("a timeout");
-        let begin = [&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..], &self.opening].concat();
+        let begin = [PREFACE, &self.opening].concat();
         stream.write_all(&begin).expect("echo reads");
         for start in (0..FRAMES).step_by(50) {
             let frames: Vec<_> = (start..start + 50).flat_map(self.next).collect();

@@ -13,6 +13,8 @@ use axum::http::Version;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
+use super::sending::Sending;
+
 /// How long a request head may take from its first byte. Noticed at most the same time
 /// later.
 pub(super) const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
@@ -34,6 +36,9 @@ pub(super) struct Activity {
     idle_since: AtomicU64,
     in_flight: AtomicU64,
     multiplexed: AtomicBool,
+    sending: Sending,
+    /// When the client was last seen to take something, or nothing waited for it.
+    took_at: AtomicU64,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -44,6 +49,8 @@ pub(super) enum Verdict {
     Idle,
     /// A request head does not arrive.
     TooSlow,
+    /// The client takes nothing of an answer, for as long as the idle timeout.
+    NotReading,
 }
 
 /// Counts a request as in flight until it is dropped.
@@ -61,6 +68,8 @@ impl Activity {
             idle_since: AtomicU64::new(1),
             in_flight: AtomicU64::new(0),
             multiplexed: AtomicBool::new(false),
+            sending: Sending::default(),
+            took_at: AtomicU64::new(1),
         }
     }
 
@@ -101,6 +110,11 @@ impl Activity {
         HEAD_TIMEOUT.min(self.idle / IDLE_CHECKS)
     }
 
+    /// How long a connection that was idle may take to end.
+    pub(super) fn end(&self) -> Duration {
+        HEAD_TIMEOUT.min(self.idle)
+    }
+
     /// Call this at the times that the verdicts ask for.
     pub(super) fn verdict(&self, now: Instant) -> Verdict {
         let now = self.clock(now);
@@ -112,6 +126,11 @@ impl Activity {
             self.idle_since.store(now, Relaxed);
         }
         let check = self.check();
+        if !self.sending.is_stuck() {
+            self.took_at.store(now, Relaxed);
+        } else if lasted(self.took_at.load(Relaxed)) >= self.idle {
+            return Verdict::NotReading;
+        }
         if busy {
             return Verdict::KeepFor(check);
         }
@@ -121,6 +140,23 @@ impl Activity {
         }
         let left = self.idle.saturating_sub(lasted(self.idle_since.load(Relaxed)));
         if left.is_zero() { Verdict::Idle } else { Verdict::KeepFor(left.min(check)) }
+    }
+}
+
+impl Busy {
+    /// A part of the answer was handed over to be sent. It may have to wait only with HTTP/2;
+    /// otherwise the socket says so.
+    pub(super) fn handed_over(&self) -> bool {
+        let may_wait = self.0.multiplexed.load(Relaxed);
+        if may_wait {
+            self.0.sending.waits();
+        }
+        may_wait
+    }
+
+    /// The part of the answer was sent.
+    pub(super) fn sent(&self) {
+        self.0.sending.sent();
     }
 }
 
@@ -169,7 +205,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
+        let polled = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.activity.sending.wrote(polled.is_ready());
+        polled
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -185,7 +223,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
+        let polled = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        self.activity.sending.wrote(polled.is_ready());
+        polled
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -256,6 +296,41 @@ mod tests {
         assert_eq!(activity.verdict(later), Verdict::KeepFor(HEAD_TIMEOUT));
         drop(busy);
         assert_eq!(activity.verdict(later + SECOND), Verdict::KeepFor(HEAD_TIMEOUT));
+    }
+
+    #[test]
+    fn a_client_that_takes_nothing_is_noticed_and_a_slow_one_is_not() {
+        let start = Instant::now();
+        let activity = Arc::new(Activity::new(start, 8 * SECOND));
+        let busy = activity.begin(Version::HTTP_2);
+        let mut now = start;
+        let mut after = |seconds: u32, what: &dyn Fn()| {
+            for _ in 0..seconds {
+                what();
+                now += SECOND;
+                let verdict = activity.verdict(now);
+                if verdict != Verdict::KeepFor(SECOND) {
+                    return Some(verdict);
+                }
+            }
+            None
+        };
+        assert_eq!(after(20, &|| {}), None, "nothing waits");
+        let slow = || {
+            activity.sending.wrote(false);
+            activity.sending.wrote(true);
+            activity.sending.wrote(false);
+        };
+        assert_eq!(after(20, &slow), None, "it reads slowly");
+        assert_eq!(after(9, &|| activity.sending.wrote(false)), Some(Verdict::NotReading));
+        activity.sending.wrote(true);
+        assert!(busy.handed_over());
+        assert_eq!(after(7, &|| {}), None);
+        busy.sent();
+        assert!(busy.handed_over());
+        assert_eq!(after(9, &|| activity.sending.wrote(true)), Some(Verdict::NotReading));
+        busy.sent();
+        assert_eq!(after(20, &|| {}), None, "nothing waits any more");
     }
 
     #[test]

@@ -18,6 +18,7 @@ pub(super) const FIRST_REQUEST: Duration = Duration::from_millis(500);
 
 const GONE: Order = Order::End("the server has stopped");
 const NO_ROOM: Order = Order::End("closed for a new connection");
+const NOT_READING: Order = Order::End("the client does not read the answer");
 const TOO_SLOW: Order = Order::End("the request head arrived too slowly");
 
 /// What the connection has to do, whatever its client does.
@@ -42,6 +43,8 @@ pub(super) struct Supervision<'a> {
     pub(super) account: Option<&'a Account>,
     pub(super) drain: watch::Receiver<()>,
     pub(super) check: Pin<Box<Sleep>>,
+    /// Whether the connection was told to finish because it is idle.
+    pub(super) finishing: bool,
 }
 
 impl Supervision<'_> {
@@ -75,7 +78,13 @@ impl Supervision<'_> {
         let now = Instant::now();
         let (order, next) = match self.activity.verdict(now) {
             Verdict::KeepFor(time) => (None, time),
-            Verdict::Idle => (Some(Order::Finish), HEAD_TIMEOUT),
+            // It would have ended by now, if its client read what is left to send.
+            Verdict::Idle if self.finishing => (Some(NOT_READING), HEAD_TIMEOUT),
+            Verdict::Idle => {
+                self.finishing = true;
+                (Some(Order::Finish), self.activity.end())
+            }
+            Verdict::NotReading => (Some(NOT_READING), HEAD_TIMEOUT),
             Verdict::TooSlow => (Some(TOO_SLOW), HEAD_TIMEOUT),
         };
         self.check.as_mut().reset(now + next);
