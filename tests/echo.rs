@@ -20,6 +20,7 @@ mod files_and_signals;
 mod floods;
 mod grpc;
 mod grpc_code;
+mod held;
 mod hostile;
 mod limits;
 mod proxy_protocol;

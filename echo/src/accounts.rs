@@ -1,4 +1,5 @@
-//! The limit of open connections. Every connection has an account. At the limit, the connection
+//! What clients may cost: a limit of open connections, and a limit of bytes that are held for all
+//! of them together. Every connection has an account. At the limit, the connection
 //! that has been quiet for longest is closed, so that a new client is served even if others
 //! only hold connections open.
 
@@ -7,6 +8,14 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use tokio::sync::Notify;
 
+mod share;
+pub(crate) use share::Share;
+
+/// The most that is held for all clients together, in bytes, beside what every connection needs.
+pub(crate) const MOST_HELD: usize = 16 << 20;
+/// What each request in flight at once holds until its HTTP/2 connection ends, besides the first, in
+/// bytes: the library keeps the room. Measured with 100 requests.
+const STREAM: usize = 2 << 10;
 /// How many connections are compared to find the one that is closed.
 const COMPARED: usize = 64;
 
@@ -15,6 +24,9 @@ const COMPARED: usize = 64;
 pub(crate) struct Accounts {
     /// The most connections.
     most: usize,
+    /// The most bytes held for all connections together.
+    most_held: usize,
+    held: AtomicUsize,
     open: AtomicUsize,
     /// Counts arrivals. It is the clock that tells who was quiet for longest.
     arrivals: AtomicU64,
@@ -32,9 +44,18 @@ struct Slots {
 pub(crate) struct Account {
     accounts: Arc<Accounts>,
     slot: usize,
+    /// The bytes that are held for this connection.
+    held: AtomicUsize,
+    refused: AtomicBool,
+    /// The bytes that have come and are not yet a whole head or a whole message.
+    incoming: AtomicUsize,
+    /// Whether messages come, which may be larger than a head.
+    messages: AtomicBool,
     /// The number of arrivals when the last request or message came.
     active: AtomicU64,
     in_flight: AtomicU64,
+    /// The most requests that were in flight at once, as far as they count as held.
+    streams: AtomicU64,
     leaving: AtomicBool,
     leave: Notify,
 }
@@ -49,10 +70,13 @@ pub(crate) enum Admission {
 }
 
 impl Accounts {
-    /// At most `most` connections; while others are being closed, an eighth more.
-    pub(crate) fn new(most: usize) -> Arc<Self> {
+    /// At most `most` connections; while others are being closed, an eighth more. At most
+    /// `most_held` bytes are held for all of them.
+    pub(crate) fn new(most: usize, most_held: usize) -> Arc<Self> {
         Arc::new(Self {
             most,
+            most_held,
+            held: AtomicUsize::new(0),
             open: AtomicUsize::new(0),
             arrivals: AtomicU64::new(0),
             slots: Mutex::default(),
@@ -79,8 +103,7 @@ impl Accounts {
     /// Asks the quietest connection to leave. Whether one does.
     pub(crate) fn make_room(&self) -> bool {
         let Some(quietest) = self.quietest(self.arrivals.load(Relaxed)) else { return false };
-        quietest.leaving.store(true, Relaxed);
-        quietest.leave.notify_one();
+        quietest.close();
         true
     }
 
@@ -91,8 +114,13 @@ impl Accounts {
         let account = Arc::new(Account {
             accounts: Arc::clone(self),
             slot,
+            held: AtomicUsize::new(0),
+            refused: AtomicBool::new(false),
+            incoming: AtomicUsize::new(0),
+            messages: AtomicBool::new(false),
             active: AtomicU64::new(arrivals),
             in_flight: AtomicU64::new(0),
+            streams: AtomicU64::new(1),
             leaving: AtomicBool::new(false),
             leave: Notify::new(),
         });
@@ -102,6 +130,12 @@ impl Accounts {
             None => slots.accounts.push(weak),
         }
         account
+    }
+
+    /// The bytes that are held for all connections.
+    #[cfg(test)]
+    pub(crate) fn held(&self) -> usize {
+        self.held.load(Relaxed)
     }
 
     /// The quietest connection of some that are drawn. One with a request in flight is chosen
@@ -132,11 +166,90 @@ impl Accounts {
 pub(crate) struct InFlight(Arc<Account>);
 
 impl Account {
+    /// An account of its own, and its accounts, for tests.
+    #[cfg(test)]
+    pub(crate) fn alone(most_held: usize) -> (Arc<Self>, Arc<Accounts>) {
+        let accounts = Accounts::new(1, most_held);
+        (accounts.open(0), accounts)
+    }
+
+    /// Bytes have come. Returns how many are not yet a whole head or a whole message.
+    pub(crate) fn came(&self, bytes: usize) -> usize {
+        self.incoming.fetch_add(bytes, Relaxed) + bytes
+    }
+
+    /// What has come was whole.
+    pub(crate) fn is_whole(&self) {
+        self.incoming.store(0, Relaxed);
+        self.is_active();
+    }
+
+    /// From now on, messages come.
+    pub(crate) fn will_be_messages(&self) {
+        self.messages.store(true, Relaxed);
+        self.is_whole();
+    }
+
+    pub(crate) fn expects_messages(&self) -> bool {
+        self.messages.load(Relaxed)
+    }
+
     /// A request has come.
     pub(crate) fn begin(self: &Arc<Self>) -> InFlight {
-        self.is_active();
+        self.is_whole();
         self.in_flight.fetch_add(1, Relaxed);
         InFlight(Arc::clone(self))
+    }
+
+    /// Counts what HTTP/2 keeps for the requests in flight. Whether that fits.
+    pub(crate) fn take_streams(&self) -> bool {
+        let (now, most) = (self.in_flight.load(Relaxed), self.streams.load(Relaxed));
+        if now <= most {
+            return true;
+        }
+        let fits = usize::try_from(now - most).is_ok_and(|more| self.take(more * STREAM));
+        if fits {
+            self.streams.store(now, Relaxed);
+        }
+        fits
+    }
+
+    /// Whether the connection has to end now.
+    pub(crate) fn is_closing(&self) -> bool {
+        self.leaving.load(Relaxed)
+    }
+
+    /// Closes the connection.
+    pub(crate) fn close(&self) {
+        self.leaving.store(true, Relaxed);
+        self.leave.notify_one();
+    }
+
+    /// Counts bytes as held. Refused if the connection would then hold more than is left for
+    /// all others. So, of k connections that take what they get, each gets a part of k + 1, and
+    /// the last part stays free.
+    fn take(&self, bytes: usize) -> bool {
+        let accounts = &*self.accounts;
+        let before = accounts.held.fetch_add(bytes, Relaxed);
+        let own = self.held.load(Relaxed);
+        let fits = before.saturating_add(own).saturating_add(bytes) <= accounts.most_held;
+        if fits {
+            self.held.fetch_add(bytes, Relaxed);
+        } else {
+            accounts.held.fetch_sub(bytes, Relaxed);
+            self.refused.store(true, Relaxed);
+        }
+        fits
+    }
+
+    fn give_back(&self, bytes: usize) {
+        self.held.fetch_sub(bytes, Relaxed);
+        self.accounts.held.fetch_sub(bytes, Relaxed);
+    }
+
+    /// Whether a share was ever refused.
+    pub(crate) fn was_refused(&self) -> bool {
+        self.refused.load(Relaxed)
     }
 
     /// A request or a message has come.
@@ -156,6 +269,8 @@ impl Drop for Account {
         let mut slots = self.accounts.slots.lock().unwrap_or_else(PoisonError::into_inner);
         slots.free.push(self.slot);
         drop(slots);
+        // All shares are dropped. What is left was taken for the whole connection.
+        self.accounts.held.fetch_sub(*self.held.get_mut(), Relaxed);
         self.accounts.open.fetch_sub(1, Relaxed);
     }
 }
@@ -172,6 +287,7 @@ pub(crate) async fn must_leave(account: Option<&Account>) {
 mod tests {
     use super::*;
     use futures_util::FutureExt as _;
+    use proptest::prelude::*;
 
     fn admitted(accounts: &Arc<Accounts>) -> Arc<Account> {
         match accounts.admit() {
@@ -186,7 +302,7 @@ mod tests {
 
     #[test]
     fn the_quietest_leaves_for_a_new_one_and_one_in_flight_stays() {
-        let accounts = Accounts::new(3);
+        let accounts = Accounts::new(3, 0);
         let busy = admitted(&accounts);
         let in_flight = busy.begin();
         let quiet = admitted(&accounts);
@@ -199,7 +315,7 @@ mod tests {
 
     #[test]
     fn those_that_leave_take_little_more_than_the_limit() {
-        let accounts = Accounts::new(16);
+        let accounts = Accounts::new(16, 0);
         let open: Vec<_> = (0..18).map(|_| admitted(&accounts)).collect();
         assert!(matches!(accounts.admit(), Admission::Refused), "two are leaving already");
         assert_eq!(open.iter().filter(|account| leaves(account)).count(), 2, "each only once");
@@ -209,7 +325,7 @@ mod tests {
 
     #[test]
     fn requests_that_never_end_leave_at_last_and_recent_ones_stay() {
-        let accounts = Accounts::new(8);
+        let accounts = Accounts::new(8, 0);
         let held: Vec<_> = (0..8).map(|_| admitted(&accounts)).collect();
         let in_flight: Vec<_> = held.iter().map(Account::begin).collect();
         assert!(matches!(accounts.admit(), Admission::Refused), "all have just asked");
@@ -220,8 +336,70 @@ mod tests {
     }
 
     #[test]
+    fn greedy_connections_leave_a_part_for_others() {
+        for greedy in [1, 3, 40] {
+            let accounts = Accounts::new(100, 1_000_000);
+            let open: Vec<_> = (0..greedy).map(|_| admitted(&accounts)).collect();
+            let mut shares = Vec::new();
+            loop {
+                let before = shares.len();
+                shares.extend(open.iter().filter_map(|account| Share::take(account, 1_000)));
+                if shares.len() == before {
+                    break;
+                }
+            }
+            let part = 1_000_000 / (greedy + 1);
+            let newcomer = admitted(&accounts);
+            let share = Share::take(&newcomer, part * 9 / 10 / 2);
+            assert!(share.is_some(), "{greedy}: {} held", accounts.held());
+            drop((shares, share));
+            assert_eq!(accounts.held(), 0);
+        }
+    }
+
+    #[test]
+    fn requests_at_once_count_until_the_connection_ends() {
+        let (account, accounts) = Account::alone(10 * STREAM);
+        for _ in 0..100 {
+            let _alone = account.begin();
+            assert!(account.take_streams());
+        }
+        assert_eq!(accounts.held(), 0, "one after the other");
+        let at_once: Vec<_> = (0..4).map(|_| account.begin()).collect();
+        assert!(account.take_streams());
+        drop(at_once);
+        assert_eq!(accounts.held(), 3 * STREAM);
+        let too_many: Vec<_> = (0..20).map(|_| account.begin()).collect();
+        assert!(!account.take_streams());
+        drop((too_many, account));
+        assert_eq!(accounts.held(), 0);
+    }
+
+    proptest! {
+        #[test]
+        fn shares_stay_within_the_limit_and_come_back(
+            steps in prop::collection::vec((0usize..4, 0usize..400), 0..60),
+        ) {
+            let accounts = Accounts::new(4, 1_000);
+            let open: Vec<_> = (0..4).map(|_| admitted(&accounts)).collect();
+            let mut shares = Vec::new();
+            for (who, bytes) in steps {
+                let mut share = Share::none(&open[who]);
+                if share.grow(bytes / 2) && share.grow(bytes) {
+                    shares.push(share);
+                } else {
+                    shares.pop();
+                }
+                prop_assert!(accounts.held() <= 1_000);
+            }
+            drop(shares);
+            prop_assert_eq!(accounts.held(), 0);
+        }
+    }
+
+    #[test]
     fn the_places_of_those_that_left_are_used_again() {
-        let accounts = Accounts::new(4);
+        let accounts = Accounts::new(4, 0);
         for _ in 0..100 {
             let open: Vec<_> = (0..4).map(|_| admitted(&accounts)).collect();
             assert!(open.iter().all(|account| account.slot < 4));

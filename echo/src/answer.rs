@@ -12,6 +12,7 @@ use axum::http::request::Parts;
 use axum::http::{Method, Request, Response, StatusCode, Version};
 use futures_util::future::BoxFuture;
 
+use crate::accounts::Share;
 use crate::app::App;
 use crate::describe::{self, Arrival, More};
 use crate::faults;
@@ -77,11 +78,7 @@ async fn later(app: &App, asked: Asked, request_body: Body) -> Response<Content>
     let in_flight = app.metrics.request();
     let request_headers = RequestHeaders::of(&asked.head.headers);
     if request_headers.exceeds(app.options.max_head, &asked.head) {
-        let why = format!("the head is larger than {} bytes", app.options.max_head);
-        let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
-        let mut response = refused(app, &asked, status, &why);
-        response.headers_mut().insert(CONNECTION, CLOSE);
-        return response;
+        return too_large_a_head(app, &asked);
     }
     if crate::grpc::is_call(&asked.head.method, asked.head.version, &asked.head.headers) {
         return grpc::call_grpc(app, asked, request_body).await.map(Content::Stream);
@@ -101,6 +98,9 @@ async fn later(app: &App, asked: Asked, request_body: Body) -> Response<Content>
         None
     };
     let mut kept = request_headers.want_body.then(body::Kept::default);
+    let Some(_held) = room_to_keep(&asked, kept.as_ref().map(|_| &request_body)) else {
+        return no_room(app, &asked);
+    };
     let mut status = status(app, &asked.head, &request_headers, request_body, kept.as_mut()).await;
     let mut more = More { body: kept.map(Into::into), calls: Vec::new() };
     // If the body was not read to its end, the next request cannot be found after it.
@@ -131,6 +131,31 @@ async fn later(app: &App, asked: Asked, request_body: Body) -> Response<Content>
         Some(drawn) => misbehaving(app, &asked, answer, drawn, in_flight),
         None => sent(app, &asked, answer),
     }
+}
+
+fn too_large_a_head(app: &App, asked: &Asked) -> Response<Content> {
+    let why = format!("the head is larger than {} bytes", app.options.max_head);
+    let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+    let mut response = refused(app, asked, status, &why);
+    response.headers_mut().insert(CONNECTION, CLOSE);
+    response
+}
+
+/// The share of a body that is returned, if one is; `None` if too much is held already.
+fn room_to_keep(asked: &Asked, kept: Option<&Body>) -> Option<Option<Share>> {
+    let (Some(account), Some(kept)) = (&asked.arrival.connection.account, kept) else {
+        return Some(None);
+    };
+    Share::take(account, body::most_kept(kept)).map(Some)
+}
+
+fn no_room(app: &App, asked: &Asked) -> Response<Content> {
+    let why = "too many bodies are held to return another one; ask again later";
+    let mut response = refused(app, asked, StatusCode::SERVICE_UNAVAILABLE, why);
+    if asked.head.version < Version::HTTP_2 {
+        response.headers_mut().insert(CONNECTION, CLOSE);
+    }
+    response
 }
 
 /// Answers a WebSocket handshake. The messages that follow are not requests.

@@ -41,6 +41,13 @@ pub(crate) async fn drain(mut body: Body, most: u64, kept: Option<&mut Kept>) ->
     }
 }
 
+/// How much is held at most, in bytes, to return the beginning of this body: as text, in which
+/// three bytes replace one that is invalid.
+pub(crate) fn most_kept(body: &Body) -> usize {
+    let length = body.size_hint().upper().and_then(|length| usize::try_from(length).ok());
+    length.unwrap_or(MAX_RETURNED).min(MAX_RETURNED) * 3
+}
+
 /// The beginning of a body, and its whole length.
 #[derive(Debug, Default)]
 pub struct Kept {

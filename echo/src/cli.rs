@@ -167,7 +167,7 @@ pub(crate) struct RequestFlags {
 pub(crate) struct LimitFlags {
     /// The maximum number of open connections. At the limit, the connection that has
     /// been quiet for longest is closed, so that a new one has room.
-    #[arg(long, env = "MAX_CONNECTIONS", value_name = "N", default_value = "2000")]
+    #[arg(long, env = "MAX_CONNECTIONS", value_name = "N", default_value = "1500")]
     #[arg(value_parser = Named(count))]
     pub max_connections: u64,
     /// The largest request head, in bytes or such as 64KiB.

@@ -20,23 +20,27 @@ use tokio::time::Instant;
 use tokio_rustls::server::TlsStream;
 use tracing::debug;
 
-use crate::accounts::{Account, InFlight};
 use crate::answer::{Answering, Content, Ending};
 use crate::describe::{Arrival, Connection};
 use crate::tls::Tls;
 
 mod activity;
+mod buffers;
 mod held;
 mod protocol;
 pub(crate) mod proxy_protocol;
 mod sending;
 mod serving;
 mod supervision;
-use activity::{Activity, Busy, Watched};
-use held::Held;
+use activity::{Activity, Watched};
+use buffers::Buffers;
+use held::{Held, HeldFor};
 pub(crate) use protocol::{Protocol, admin_protocol, protocol};
 use serving::{Serving, Sniff};
 use supervision::{Order, Supervision};
+
+/// What TLS buffers to be written, in bytes.
+const TLS_BUFFER: usize = 16 << 10;
 
 /// Makes connection ids: a random prefix per run, so that the ids of two processes differ,
 /// and a counter.
@@ -64,7 +68,9 @@ pub(crate) fn facts(ids: &Ids, stream: &TcpStream, peer: SocketAddr) -> Connecti
 
 /// The TLS handshake, with the same time limit as a request head.
 pub(crate) async fn shake_hands(tls: &Tls, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
-    let handshake = tls.acceptor().accept(stream);
+    let handshake = tls.acceptor().accept_with(stream, |session| {
+        session.set_buffer_limit(Some(TLS_BUFFER));
+    });
     tokio::time::timeout(activity::HEAD_TIMEOUT, handshake).await?
 }
 
@@ -81,7 +87,8 @@ pub(crate) async fn serve(
 ) {
     let facts = Arc::new(facts);
     let activity = Arc::new(Activity::new(Instant::now(), protocol.idle));
-    let stream = Watched::new(stream, Arc::clone(&activity));
+    let buffers = facts.account.as_ref().map(|account| Buffers::new(account, protocol.max_head));
+    let stream = Watched::new(stream, Arc::clone(&activity), buffers);
     let requests = AtomicU64::new(0);
     let (first, close) = (Notify::new(), Arc::new(Notify::new()));
     let service = service_fn(|request: Request<Incoming>| {
@@ -89,7 +96,12 @@ pub(crate) async fn serve(
         if number == 1 {
             first.notify_one();
         }
-        let busy = (activity.begin(request.version()), facts.account.as_ref().map(Account::begin));
+        let busy = activity.begin(request.version());
+        let Some(busy) = HeldFor::begin(busy, facts.account.as_ref(), &request) else {
+            // An answer would have to be held as well, and a stream that is reset keeps its room.
+            facts.account.iter().for_each(|account| account.close());
+            return Either::Left(ready(Err(io::Error::other("too much is held for all"))));
+        };
         match answer(request, Arrival { connection: Arc::clone(&facts), number }) {
             Answering::Now(answer) => Either::Left(ready(held(answer, busy, &close))),
             Answering::Later(answer) => {
@@ -129,6 +141,9 @@ pub(crate) async fn serve(
                 return Poll::Ready(result);
             }
             activity.looked(Instant::now);
+            if facts.account.as_ref().is_some_and(|account| account.is_closing()) {
+                return Poll::Ready(Err("closed to make room".into()));
+            }
             match order {
                 Some(Order::End(why)) => return Poll::Ready(Err(why.into())),
                 Some(Order::Finish) => serving.finish(),
@@ -145,7 +160,7 @@ pub(crate) async fn serve(
 /// An answer as it is sent; applies its [`Ending`] to the connection.
 fn held(
     mut answer: Response<Content>,
-    (busy, in_flight): (Busy, Option<InFlight>),
+    request: HeldFor,
     close: &Notify,
 ) -> io::Result<Response<Held>> {
     match answer.extensions_mut().remove::<Ending>() {
@@ -153,7 +168,7 @@ fn held(
         Some(Ending::Close) => close.notify_one(),
         None => {}
     }
-    Ok(answer.map(|body| Held::new(body, busy, in_flight)))
+    Ok(answer.map(|body| Held::new(body, request)))
 }
 
 #[cfg(test)]

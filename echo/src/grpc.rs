@@ -16,11 +16,13 @@ use tonic::{Code, Status};
 use tower::ServiceExt as _;
 use tower::util::BoxCloneSyncService;
 
+use crate::accounts::Account;
 use crate::describe::Describer;
 use crate::faults::{self, Drawn};
 use crate::readiness::Readiness;
 
 mod call;
+mod counted;
 mod echo_service;
 mod health;
 #[rustfmt::skip]
@@ -28,6 +30,7 @@ mod health;
 mod v1;
 
 pub(crate) use call::Call;
+use counted::Counted;
 use echo_service::EchoService;
 use health::Health;
 use tonic_health::pb::health_server::HealthServer;
@@ -71,8 +74,16 @@ impl Services {
         }
     }
 
-    /// Answers a call. A call of an unknown service gets `Unimplemented`.
-    pub(crate) async fn answer(&self, request: Request) -> Response {
+    /// Answers a call. What comes of its message counts as held. A call of an unknown service gets `Unimplemented`.
+    pub(crate) async fn answer(
+        &self,
+        request: Request,
+        account: Option<&Arc<Account>>,
+    ) -> Response {
+        let request = match account {
+            Some(account) => request.map(|body| Body::new(Counted::new(body, account))),
+            None => request,
+        };
         let uri = request.uri().clone();
         let service = uri.path().split('/').nth(1).unwrap_or_default();
         let answering = async {

@@ -14,7 +14,7 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
 use tracing::{debug, info, warn};
 
-use crate::accounts::{Accounts, Admission, must_leave};
+use crate::accounts::{Accounts, Admission, MOST_HELD, must_leave};
 use crate::admin;
 use crate::answer;
 use crate::app::{App, Options};
@@ -30,6 +30,8 @@ use admin_port::AdminPort;
 
 /// The length of the accept queue.
 const BACKLOG: u32 = 4096;
+/// The most that is held for all clients of the admin port, in bytes.
+const ADMIN_HELD: usize = 4 << 20;
 /// The pause after a failed accept, for example without a free file descriptor.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -167,7 +169,7 @@ impl Server {
         let admin_port = AdminPort {
             listener: admin,
             router: admin::router(Arc::clone(&app)),
-            accounts: Accounts::new(most.admin),
+            accounts: Accounts::new(most.admin, ADMIN_HELD),
             spare: Arc::clone(&spare),
             idle: limits.idle_timeout,
             drain: admin_drain.clone(),
@@ -175,7 +177,7 @@ impl Server {
         let admin = tokio::spawn(admin_port.serve());
         let (drain, _) = watch::channel(());
         app.readiness.set(true);
-        let (accounts, idle) = (Accounts::new(most.others), limits.idle_timeout);
+        let (accounts, idle) = (Accounts::new(most.others, MOST_HELD), limits.idle_timeout);
         let reception =
             Reception { app, protocol, accounts, spare, idle, proxied, ids: Ids::new() };
         let unready_then_stop = async {
@@ -434,7 +436,7 @@ mod tests {
         let app = Arc::new(App::new(describer, Options::from(&cli)));
         let (drain, _) = watch::channel(());
         let protocol = Arc::new(connection::protocol(64 << 10, cli.limits.idle_timeout));
-        let (accounts, idle) = (Accounts::new(50), cli.limits.idle_timeout);
+        let (accounts, idle) = (Accounts::new(50, MOST_HELD), cli.limits.idle_timeout);
         let (spare, ids) = (Arc::new(Spare::new()), Ids::new());
         let reception = Reception { app, protocol, accounts, spare, idle, proxied: false, ids };
         let doors = vec![Door { listener, kind: Kind::Plain }];

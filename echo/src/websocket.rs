@@ -9,7 +9,7 @@ use axum::http::request::Parts;
 use axum::http::{Method, Version};
 use axum::response::{IntoResponse as _, Response};
 
-use crate::accounts::must_leave;
+use crate::accounts::{Account, must_leave};
 use crate::describe::Arrival;
 use crate::drain::drained;
 use crate::request_headers::RequestHeaders;
@@ -53,12 +53,15 @@ async fn serve(mut socket: WebSocket, arrival: Arrival, line: String, idle: Dura
         return;
     }
     let account = arrival.connection.account.as_deref();
+    if let Some(account) = account {
+        account.will_be_messages();
+    }
     let (code, reason) = loop {
         tokio::select! {
             heard = tokio::time::timeout(idle, socket.recv()) => match heard {
                 Ok(Some(Ok(message @ (Message::Text(_) | Message::Binary(_))))) => {
                     if let Some(account) = account {
-                        account.is_active();
+                        account.is_whole();
                     }
                     let sent = tokio::time::timeout(idle, socket.send(message)).await;
                     if !matches!(sent, Ok(Ok(()))) {
@@ -67,6 +70,9 @@ async fn serve(mut socket: WebSocket, arrival: Arrival, line: String, idle: Dura
                 }
                 // The library answers pings and acknowledges a close.
                 Ok(Some(Ok(_))) => {}
+                Ok(Some(Err(_))) if account.is_some_and(Account::was_refused) => {
+                    break (close_code::AGAIN, "too many messages are held");
+                }
                 Ok(None | Some(Err(_))) => return,
                 Err(_) => break (close_code::AWAY, "idle timeout"),
             },

@@ -30,7 +30,7 @@ pub(super) async fn call_grpc(app: &App, asked: Asked, body: Body) -> Response<B
             let arrival = asked.arrival.clone();
             let url = describe::url(&asked.head, &asked.arrival.connection);
             request.extensions_mut().insert(grpc::Call { url, arrival });
-            app.grpc.answer(request).await
+            app.grpc.answer(request, asked.arrival.connection.account.as_ref()).await
         }
     };
     if let Some(drawn) = &drawn {

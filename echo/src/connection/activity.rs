@@ -10,9 +10,10 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::http::Version;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf, Take};
 use tokio::time::Instant;
 
+use super::buffers::{Buffers, READ};
 use super::sending::Sending;
 
 /// How long a request head may take from its first byte. Noticed at most the same time
@@ -85,6 +86,11 @@ impl Activity {
         if !expected {
             self.head_came.store(true, Relaxed);
         }
+    }
+
+    /// Whether what comes is the body of a request. On HTTP/2 it may be a head as well.
+    fn is_body(&self) -> bool {
+        self.in_flight.load(Relaxed) > 0 && !self.multiplexed.load(Relaxed)
     }
 
     /// Everything that arrived was parsed. If it was not a whole head, its time starts.
@@ -169,18 +175,20 @@ impl Drop for Busy {
 
 /// A stream that tells [`Activity`] about incoming bytes.
 pub(super) struct Watched<S> {
-    stream: S,
+    /// Limits how much is read at once.
+    stream: Take<S>,
     activity: Arc<Activity>,
+    buffers: Option<Buffers>,
 }
 
-impl<S> Watched<S> {
-    pub(super) fn new(stream: S, activity: Arc<Activity>) -> Self {
-        Self { stream, activity }
+impl<S: AsyncRead> Watched<S> {
+    pub(super) fn new(stream: S, activity: Arc<Activity>, buffers: Option<Buffers>) -> Self {
+        Self { stream: stream.take(READ), activity, buffers }
     }
 
     /// The stream itself. Bytes that are read from it directly are not noticed.
     pub(super) fn get_mut(&mut self) -> &mut S {
-        &mut self.stream
+        self.stream.get_mut()
     }
 }
 
@@ -191,31 +199,40 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
+        self.stream.set_limit(READ);
         let polled = Pin::new(&mut self.stream).poll_read(cx, buffer);
-        if buffer.filled().len() > before {
+        let came = buffer.filled().len() - before;
+        if came > 0 {
             self.activity.bytes_came();
+            let counts = !self.activity.is_body();
+            if let Some(buffers) = self.buffers.as_mut().filter(|_| counts) {
+                buffers.came(came)?;
+            }
         }
         polled
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let polled = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        if let Some(buffers) = &mut self.buffers {
+            buffers.waits(bytes.len())?;
+        }
+        let polled = Pin::new(self.stream.get_mut()).poll_write(cx, bytes);
         self.activity.sending.wrote(polled.is_ready());
         polled
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        Pin::new(self.stream.get_mut()).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        Pin::new(self.stream.get_mut()).poll_shutdown(cx)
     }
 
     fn poll_write_vectored(
@@ -223,13 +240,13 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let polled = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        let polled = Pin::new(self.stream.get_mut()).poll_write_vectored(cx, slices);
         self.activity.sending.wrote(polled.is_ready());
         polled
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        self.stream.get_ref().is_write_vectored()
     }
 }
 

@@ -6,15 +6,16 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use hyper_util::server::conn::auto;
 
-/// How many requests an HTTP/2 connection may have in flight, and how much of their bodies may be on the
-/// way: per request, and together.
-const STREAMS: u32 = 100;
+/// How many requests an HTTP/2 connection may have in flight. The library allocates room for all
+/// of them before the first one is counted.
+const STREAMS: u32 = 32;
+/// How much of a request body, and of all bodies of a connection, may be on the way, in bytes.
 const STREAM_WINDOW: u32 = 64 << 10;
 const CONNECTION_WINDOW: u32 = 128 << 10;
 /// The same number for the admin port, and its largest request head, in bytes.
 const ADMIN_STREAMS: u32 = 4;
 const ADMIN_HEAD: usize = 8 << 10;
-/// How much of an answer HTTP/2 buffers per request. In bytes.
+/// How much of an answer HTTP/2 buffers per request, in bytes.
 const SEND_BUFFER: usize = 16 << 10;
 /// The interval of HTTP/2 pings, which detect a peer that is gone.
 const PING_INTERVAL: Duration = Duration::from_secs(60);
@@ -24,6 +25,8 @@ pub(crate) struct Protocol {
     pub(super) http1: http1::Builder,
     /// Serves HTTP/1 or HTTP/2.
     pub(super) either: auto::Builder<TokioExecutor>,
+    /// The largest request head, in bytes.
+    pub(super) max_head: usize,
     /// How long a connection may be idle.
     pub(super) idle: Duration,
 }
@@ -54,5 +57,5 @@ fn with_streams(streams: u32, max_head: usize, idle: Duration) -> Protocol {
         .max_send_buf_size(SEND_BUFFER)
         .timer(TokioTimer::new())
         .keep_alive_interval(PING_INTERVAL);
-    Protocol { http1, either, idle }
+    Protocol { http1, either, max_head, idle }
 }

@@ -17,7 +17,7 @@ use super::activity::{Activity, HEAD_TIMEOUT, Verdict};
 pub(super) const FIRST_REQUEST: Duration = Duration::from_millis(500);
 
 const GONE: Order = Order::End("the server has stopped");
-const NO_ROOM: Order = Order::End("closed for a new connection");
+const NO_ROOM: Order = Order::End("closed to make room");
 const NOT_READING: Order = Order::End("the client does not read the answer");
 const TOO_SLOW: Order = Order::End("the request head arrived too slowly");
 
