@@ -2,9 +2,9 @@
 //! and who it says it is. Submodules: one for each thing it
 //! speaks or does beside.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 
 use serde_json::Value;
 
@@ -23,6 +23,7 @@ mod grpc_code;
 mod held;
 mod hostile;
 mod limits;
+mod log_queue;
 mod proxy_protocol;
 mod restart;
 mod streams;
@@ -348,31 +349,6 @@ fn the_access_log_has_one_line_per_request_and_no_secrets() {
 
     let quiet = Echo::start();
     assert!(!quiet.process.said().contains('\u{1b}'), "no colours but on a terminal");
-}
-
-/// `Background` keeps reading what is printed; here nobody may.
-struct KilledAtTheEnd(Child);
-
-impl Drop for KilledAtTheEnd {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-#[test]
-fn a_log_that_nobody_reads_any_more_stops_nothing() {
-    let mut program = command("echo");
-    program.args(["--host", "127.0.0.1", "--port", "0", "--admin-port", "0"]);
-    program.stdout(Stdio::null()).stderr(Stdio::piped());
-    let mut echo = KilledAtTheEnd(program.spawn().expect("echo starts"));
-    let mut lines = BufReader::new(echo.0.stderr.take().expect("piped")).lines();
-    let line = lines.next().expect("a line").expect("in UTF-8");
-    drop(lines);
-    let (_, rest) = line.split_once("listening on ").expect("the line with the ports");
-    let url = rest.split(' ').next().expect("the URL");
-    let said = curl(url, &["-w", "%{http_code}", url]);
-    assert!(said.contains("] on [pod: ") && said.ends_with("200"), "{said}");
 }
 
 #[test]

@@ -17,6 +17,7 @@ mod drain;
 mod faults;
 mod grpc;
 mod identity;
+mod log_queue;
 mod metrics;
 mod negotiate;
 mod readiness;
@@ -29,4 +30,5 @@ mod xfcc;
 
 pub use cli::identity::{UnfitHostName, from_flags};
 pub use cli::{Cli, LogFlags, LogFormat, LogLevel, RunningFlags};
+pub use log_queue::{LOG, LogQueue, Writing};
 pub use server::{BindError, Server};

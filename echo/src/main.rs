@@ -1,12 +1,13 @@
 //! The program `echo`: parses the command line, sets up logging, stops the server on a
 //! signal, and reports how it ended. The library does the rest.
 
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::io::{self, IsTerminal as _};
 use std::ops::RangeInclusive;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use echo::{Cli, LogFlags, LogFormat, LogLevel, RunningFlags, Server};
+use echo::{Cli, LOG, LogFlags, LogFormat, LogLevel, RunningFlags, Server};
 use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -24,9 +25,20 @@ fn main() -> ExitCode {
         Err(code) => return code,
     };
     log_to_stderr(&cli.log);
+    let _writing = match LOG.start() {
+        Ok(writing) => writing,
+        Err(error) => {
+            let why = usage::system_error(&error);
+            return usage::complain("echo", &format_args!("cannot start the log's thread: {why}"));
+        }
+    };
     match run(&cli) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => usage::complain("echo", &format_args!("{error:#}")),
+        Err(error) => {
+            let (line, code) = usage::complaint("echo", &format_args!("{error:#}"));
+            LOG.push(&line);
+            code
+        }
     }
 }
 
@@ -120,9 +132,8 @@ fn log_to_stderr(flags: &LogFlags) {
     };
     let colours = io::stderr().is_terminal()
         && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    // A closed stderr must not stop the server.
     let lines = tracing_subscriber::fmt::layer()
-        .with_writer(io::stderr)
+        .with_writer(|| &LOG)
         .with_ansi(colours)
         .log_internal_errors(false);
     let lines = match flags.log_format {
@@ -131,4 +142,14 @@ fn log_to_stderr(flags: &LogFlags) {
     };
     let own = Targets::new().with_target("echo", level);
     let _ = tracing_subscriber::registry().with(lines.with_filter(own)).try_init();
+    // The usual hook waits until stderr is read.
+    std::panic::set_hook(Box::new(|panic| {
+        let thread = std::thread::current();
+        let trace = Backtrace::capture();
+        let trace = match trace.status() {
+            BacktraceStatus::Captured => format!("{trace}\n"),
+            _ => String::new(),
+        };
+        LOG.push(&format!("thread '{}' {panic}\n{trace}", thread.name().unwrap_or("unnamed")));
+    }));
 }

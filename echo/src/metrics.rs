@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use axum::http::{Method, StatusCode, Version};
 
+use crate::log_queue::LOG;
+
 /// The content type of [`Metrics::render`].
 pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
@@ -146,6 +148,12 @@ impl Metrics {
         one("echo_connections_open", "gauge", "Connections open.", load(&self.open));
         one("echo_ready", "gauge", "1 when ready, 0 when draining.", u64::from(ready));
         one("echo_build_info", "gauge", "Always 1; the label holds the version.", 1);
+        one(
+            "echo_log_lines_dropped_total",
+            "counter",
+            "Log lines that nobody read in time, or that could not be written.",
+            LOG.dropped(),
+        );
         text
     }
 
@@ -231,6 +239,7 @@ mod tests {
             "echo_connections_open 1",
             "echo_ready 1",
             concat!("echo_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1"),
+            "echo_log_lines_dropped_total 0",
         ] {
             has(&text, line);
         }

@@ -143,9 +143,15 @@ fn ignored(status: &str) -> u64 {
 
 /// Prints `program: message` on stderr as exactly one line, and returns exit code 2.
 pub fn complain(program: &str, message: &dyn Display) -> ExitCode {
+    let (line, code) = complaint(program, message);
+    let _ = std::io::stderr().write_all(line.as_bytes());
+    code
+}
+
+/// What [`complain`] prints, with its end, and exit code 2.
+pub fn complaint(program: &str, message: &dyn Display) -> (String, ExitCode) {
     let line = message.to_string().lines().map(str::trim).collect::<Vec<_>>().join(" ");
-    let _ = writeln!(std::io::stderr(), "{program}: {}", printable::clean(&line));
-    ExitCode::from(WRONG_USAGE)
+    (format!("{program}: {}\n", printable::clean(&line)), ExitCode::from(WRONG_USAGE))
 }
 
 /// Clap's error and tip as one line, without the usage.
