@@ -5,23 +5,42 @@ use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
+use rustix::process::{Pid, Resource, Rlimit, prlimit};
+
 use super::floods::{END_HEADERS, END_STREAM, HEADERS, PREFACE, REQUEST, SETTINGS, frame};
 use super::hostile::peak_memory;
 use super::limits::allow_many_files;
 use super::{Echo, TAIL};
 use crate::harness::{DEADLINE, wait_until};
 
-/// What no attack may make of it, in KiB. The pod's limit is 128 MiB.
+/// The limit of its pod in the manifests, in bytes.
+const POD_MEMORY: u64 = 128 << 20;
+/// What no attack may make of it, in KiB.
 const MOST: u64 = 96 << 10;
 const HALF_HEAD: &[u8] = b"GET / HTTP/1.1\r\nHost: h\r\nx-half: a";
 pub(super) const UPGRADE: &[u8] =
     b"GET / HTTP/1.1\r\nHost: h\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\
     Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n";
 
+/// An echo that may not have more memory than its pod, so that it ends where it asks for more.
 pub(super) fn echo() -> Echo {
+    let echo = without_limit();
+    limit(&echo, Resource::Data, POD_MEMORY);
+    echo
+}
+
+/// One that may reserve more. Memory that is reserved and never written to costs nothing, but the
+/// limit of the other one counts it.
+pub(super) fn without_limit() -> Echo {
     allow_many_files();
     let flags = ["--cluster", "kops", "--pod", "echo1-x", "--threads", "2"];
     Echo::with(&flags, &[("LOG_SAMPLE", "1000000")])
+}
+
+fn limit(echo: &Echo, resource: Resource, most: u64) {
+    let pid = Pid::from_raw(i32::try_from(echo.process.pid()).expect("a pid"));
+    prlimit(pid, resource, Rlimit { current: Some(most), maximum: Some(most) })
+        .expect("a lower limit");
 }
 
 /// Opens a connection and sends this. What echo does not take within a second is not sent.
@@ -89,16 +108,30 @@ fn idle_websockets_cost_little() {
 }
 
 #[test]
+fn a_websocket_that_makes_room_is_told_to_come_again() {
+    let flags = ["--cluster", "kops", "--pod", "echo1-x", "--max-connections", "2"];
+    let echo = Echo::with(&flags, &[]);
+    let mut quiet = send(echo.address, UPGRADE);
+    quiet.set_read_timeout(Some(DEADLINE)).expect("a timeout");
+    let (mut said, mut buffer) = (Vec::new(), [0; 4096]);
+    let mut held = Vec::new();
+    while !said.ends_with(b"\x03\xf5too many connections") {
+        let length = quiet.read(&mut buffer).expect("it is told why");
+        assert!(length > 0, "{}", String::from_utf8_lossy(&said));
+        said.extend_from_slice(&buffer[..length]);
+        // The WebSocket is open once something has come.
+        held.resize_with(2, || send(echo.address, HALF_HEAD));
+    }
+}
+
+#[test]
 fn clients_cannot_use_up_the_descriptors() {
-    use rustix::process::{Pid, Resource, Rlimit, prlimit};
     let mut echo = echo();
     assert_eq!(echo.admin("/healthz").1, "ok\n", "it has opened its spare descriptors");
     // Lowered after the start, so that only the spare descriptors are left for the admin port.
     let open = std::fs::read_dir(format!("/proc/{}/fd", echo.process.pid()));
-    let limit = open.expect("it lives").count() as u64 + 20;
-    let pid = Pid::from_raw(i32::try_from(echo.process.pid()).expect("a pid"));
-    prlimit(pid, Resource::Nofile, Rlimit { current: Some(limit), maximum: Some(limit) })
-        .expect("a lower limit");
+    let open = open.expect("it lives").count() as u64;
+    limit(&echo, Resource::Nofile, open + 20);
     let held: Vec<_> = (0..40).map(|_| TcpStream::connect(echo.address).expect("queued")).collect();
     echo.process.wait_for("no descriptor is left", |line| {
         line.contains("cannot accept connections").then_some(())
