@@ -22,6 +22,7 @@ mod grpc;
 mod grpc_code;
 mod held;
 mod hostile;
+mod hostile_text;
 mod limits;
 mod log_queue;
 mod proxy_protocol;

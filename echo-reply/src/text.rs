@@ -51,23 +51,24 @@ impl<'a> TextLine<'a> {
     }
 }
 
-/// A value for a reply: control characters, and those that hide or turn text around, are replaced
-/// by `?`, and the value is cut to [`MAX_VALUE`] bytes with `…` at the end.
+/// A value for a reply, as a part of a line ([`printable::clean_part`]): what must not be printed is
+/// shown as its code. Longer values are cut to [`MAX_VALUE`] bytes, with `…` at the end.
 #[must_use]
 pub fn printable(value: &str) -> Cow<'_, str> {
-    // Nearly all values are plain ASCII, which is checked without decoding.
-    let plain = |byte| matches!(byte, b' '..=b'~');
-    let harmless = |value: &str| value.bytes().all(plain) || !value.contains(printable::is_hidden);
-    if value.len() <= MAX_VALUE && harmless(value) {
-        return Cow::Borrowed(value);
+    let start = &value[..value.floor_char_boundary(MAX_VALUE)];
+    match printable::clean_part(start) {
+        Cow::Borrowed(_) if start.len() == value.len() => Cow::Borrowed(value),
+        clean => {
+            let mut clean = clean.into_owned();
+            let end = clean.floor_char_boundary(MAX_VALUE);
+            // Codes are longer than what they stand for.
+            if start.len() < value.len() || end < clean.len() {
+                clean.truncate(end);
+                clean.push('…');
+            }
+            Cow::Owned(clean)
+        }
     }
-    let end = value.floor_char_boundary(MAX_VALUE);
-    let mut clean: String =
-        value[..end].chars().map(|c| if printable::is_hidden(c) { '?' } else { c }).collect();
-    if end < value.len() {
-        clean.push('…');
-    }
-    Cow::Owned(clean)
 }
 
 #[cfg(test)]
@@ -125,9 +126,16 @@ mod tests {
 
     #[test]
     fn printable_bounds_and_cleans() {
-        assert_eq!(printable("a\r\nb\u{1b}[31m"), "a??b?[31m");
+        assert_eq!(printable("a\r\nb\u{1b}[31m"), "a\\u{d}\\u{a}b\\u{1b}[31m");
+        assert_eq!(printable("::error::##[x]"), "\\u{3a}:error::##\\u{5b}x]");
+        for same in ["::1, ::ffff:1.2.3.4", "http://[::1]:80/a?b#c"] {
+            assert!(matches!(printable(same), Cow::Borrowed(_)), "{same}");
+        }
         let long = "é".repeat(MAX_VALUE);
         let cut = printable(&long);
+        assert!(cut.ends_with('…') && cut.len() <= MAX_VALUE + '…'.len_utf8());
+        let codes = "\u{202e}".repeat(MAX_VALUE / 3);
+        let cut = printable(&codes);
         assert!(cut.ends_with('…') && cut.len() <= MAX_VALUE + '…'.len_utf8());
     }
 
@@ -148,6 +156,17 @@ mod tests {
             let _ = TextLine::parse(&body);
             let clean = printable(&body);
             prop_assert!(!clean.contains(char::is_control));
+            prop_assert_eq!(&*printable(&clean[..clean.floor_char_boundary(MAX_VALUE)]), &clean[..]);
+        }
+
+        #[test]
+        fn a_line_with_any_url_is_read_back(path in "(\\PC|\\p{Cf}|\\p{Cc}|::|##|\\[|\\]){0,30}") {
+            let url = format!("http://a/{path}");
+            let url = printable(&url);
+            let line = TextLine { url: &url, pod: "p", cluster: "c" };
+            let text = line.to_string();
+            prop_assert!(printable::is_clean(&text), "{}", text);
+            prop_assert_eq!(TextLine::parse(&text), Some(line));
         }
     }
 }

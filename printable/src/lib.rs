@@ -2,6 +2,7 @@
 //! breaks a line, hides, or turns the text around, and no CI system reads a command in it. Pure.
 
 use std::borrow::Cow;
+use std::net::Ipv6Addr;
 
 /// Cleans a text where it is.
 pub fn clean_in_place(text: &mut String) {
@@ -24,25 +25,22 @@ pub fn clean_lines_in_place(text: &mut String) {
 /// instead, unless they are [`is_clean`].
 #[must_use]
 pub fn clean(text: &str) -> Cow<'_, str> {
-    // Nearly all texts are plain ASCII.
-    if text.bytes().all(|byte| matches!(byte, b' '..=b'~') && byte != b'#' && byte != b':') {
-        return Cow::Borrowed(text);
+    if is_plain(text) { Cow::Borrowed(text) } else { Scan::new(text, line_command(text)).done() }
+}
+
+/// The clean form of a part of a line. It differs from [`clean`] only where a part begins with an
+/// IPv6 address such as `::1` and has `::` again: that is a command of GitHub at the start of a line
+/// only, so that whoever composes the line cleans the line.
+#[must_use]
+pub fn clean_part(text: &str) -> Cow<'_, str> {
+    if is_plain(text) { Cow::Borrowed(text) } else { Scan::new(text, None).done() }
+}
+
+/// Cleans a part of a line where it is.
+pub fn clean_part_in_place(text: &mut String) {
+    if let Cow::Owned(clean) = clean_part(text) {
+        *text = clean;
     }
-    let mut out: Option<String> = None;
-    let mut commands = Commands::of(text);
-    let mut before = None;
-    for (at, c) in text.char_indices() {
-        let after = text[at + c.len_utf8()..].chars().next();
-        let escape = commands.starts_with(at, c) || (is_hidden(c) && !joins(before, c, after));
-        // Behind a code stands its brace, not the character.
-        before = (!escape).then_some(c);
-        if escape {
-            out.get_or_insert_with(|| text[..at].to_owned()).extend(c.escape_unicode());
-        } else if let Some(out) = &mut out {
-            out.push(c);
-        }
-    }
-    out.map_or(Cow::Borrowed(text), Cow::Owned)
 }
 
 /// The clean form of a name that is counted. Names that differ have forms that differ: a backslash
@@ -87,7 +85,31 @@ fn fnv1a(bytes: &[u8]) -> u64 {
 /// The clean form of a text of several lines: line feeds stay.
 #[must_use]
 pub fn clean_lines(text: &str) -> Cow<'_, str> {
-    if text.split('\n').all(is_clean) {
+    each_line(text, clean)
+}
+
+/// The same for lines that this program has coloured: its sequences for colours (SGR) stay. Only for
+/// text whose parts from outside are clean.
+#[must_use]
+pub fn clean_painted_lines(text: &str) -> Cow<'_, str> {
+    each_line(text, |line| {
+        let scan = Scan { painted: true, ..Scan::new(line, line_command(line)) };
+        if is_plain(line) { Cow::Borrowed(line) } else { scan.done() }
+    })
+}
+
+/// Makes the commands of CI systems in a text inert, and leaves all else. For documents whose parts
+/// are clean, such as XML: parts that are harmless alone can form a command on one line.
+#[must_use]
+pub fn without_commands(text: &str) -> Cow<'_, str> {
+    each_line(text, |line| {
+        let scan = Scan { commands_only: true, ..Scan::new(line, line_command(line)) };
+        if is_plain(line) { Cow::Borrowed(line) } else { scan.done() }
+    })
+}
+
+fn each_line<'a>(text: &'a str, clean: impl Fn(&'a str) -> Cow<'a, str>) -> Cow<'a, str> {
+    if text.split('\n').all(|line| matches!(clean(line), Cow::Borrowed(_))) {
         return Cow::Borrowed(text);
     }
     let lines: Vec<_> = text.split('\n').map(clean).collect();
@@ -127,27 +149,95 @@ fn joins(before: Option<char>, c: char, after: Option<char>) -> bool {
     }
 }
 
-/// Where CI systems would read a command in a line.
-struct Commands<'a> {
+/// Whether a text is ASCII that needs no further look. Nearly all texts are.
+fn is_plain(text: &str) -> bool {
+    let mut before = b' ';
+    text.bytes().all(|byte| {
+        let pair = byte == before && matches!(byte, b':' | b'#');
+        before = byte;
+        matches!(byte, b' '..=b'~') && !pair
+    })
+}
+
+/// Where a command of GitHub begins in a line: `::error::` at its start.
+fn line_command(line: &str) -> Option<usize> {
+    let mut rest = line.trim_start();
+    // Colours are not always kept in a log.
+    while let Some(length) = colour(rest) {
+        rest = rest[length..].trim_start();
+    }
+    let command = rest.strip_prefix("::").is_some_and(|rest| rest.contains("::"));
+    command.then_some(line.len() - rest.len())
+}
+
+/// The length of the sequence for a colour (SGR) with which a text begins.
+fn colour(text: &str) -> Option<usize> {
+    let codes = text.strip_prefix("\u{1b}[")?;
+    let end = codes.find(|c: char| !c.is_ascii_digit() && c != ';')?;
+    codes[end..].starts_with('m').then_some("\u{1b}[".len() + end + 1)
+}
+
+/// Whether a text begins with `::` that could begin a command somewhere: wrapping moves words to the
+/// starts of lines. IPv6 addresses such as `::1` are not commands.
+fn begins_command(text: &str) -> bool {
+    if !text.starts_with("::") {
+        return false;
+    }
+    let end = text.find(|c: char| !c.is_ascii_hexdigit() && !":.".contains(c));
+    let (mut address, after) = text.split_at(end.unwrap_or(text.len()));
+    let ends = !after.starts_with(|c: char| c.is_alphanumeric() || "-_".contains(c));
+    // The end of a sentence, or a colon behind the address.
+    for sign in [':', '.'] {
+        address = address.strip_suffix(sign).filter(|rest| rest.len() > 2).unwrap_or(address);
+    }
+    !ends || address.parse::<Ipv6Addr>().is_err()
+}
+
+/// One pass over a line.
+struct Scan<'a> {
     text: &'a str,
-    /// Where a command of GitHub begins: `::error::` at the start of the line.
+    /// Where a command begins that is one at the start of the line only.
     first: Option<usize>,
+    /// Whether sequences for colours stay.
+    painted: bool,
+    /// Whether only what is a command in this line is replaced.
+    commands_only: bool,
     /// The hash signs before this character: `##[error]`, `##vso[`, `##teamcity[`.
     hashes: usize,
     named: bool,
 }
 
-impl<'a> Commands<'a> {
-    fn of(text: &'a str) -> Self {
-        let line = text.trim_start();
-        let command = line.strip_prefix("::").is_some_and(|rest| rest.contains("::"));
-        let first = command.then_some(text.len() - line.len());
-        Self { text, first, hashes: 0, named: false }
+impl<'a> Scan<'a> {
+    fn new(text: &'a str, first: Option<usize>) -> Self {
+        Self { text, first, painted: false, commands_only: false, hashes: 0, named: false }
+    }
+
+    fn done(mut self) -> Cow<'a, str> {
+        let text = self.text;
+        let mut out: Option<String> = None;
+        let (mut before, mut at) = (None, 0);
+        while let Some(c) = text[at..].chars().next() {
+            let rest = &text[at..];
+            if let Some(length) = colour(rest).filter(|_| self.painted) {
+                out.iter_mut().for_each(|out| out.push_str(&rest[..length]));
+                at += length;
+                continue;
+            }
+            let escape = self.is_command(at, c) || (!self.commands_only && unfit(before, c, rest));
+            // Behind a code stands its brace, not the character.
+            before = Some(if escape { '}' } else { c });
+            if escape {
+                out.get_or_insert_with(|| text[..at].to_owned()).extend(c.escape_unicode());
+            } else if let Some(out) = &mut out {
+                out.push(c);
+            }
+            at += c.len_utf8();
+        }
+        out.map_or(Cow::Borrowed(text), Cow::Owned)
     }
 
     /// Whether the character at this place makes the text a command. Called for each in turn.
-    fn starts_with(&mut self, at: usize, c: char) -> bool {
-        debug_assert!(self.text.is_char_boundary(at), "a place of a character");
+    fn is_command(&mut self, at: usize, c: char) -> bool {
         match c {
             '#' if !self.named => self.hashes += 1,
             '#' => (self.hashes, self.named) = (1, false),
@@ -162,6 +252,13 @@ impl<'a> Commands<'a> {
         }
         self.first == Some(at)
     }
+}
+
+/// Whether the first character of `rest` must not be printed behind this one.
+fn unfit(before: Option<char>, c: char, rest: &str) -> bool {
+    let word = before.is_none_or(|c| c.is_whitespace() || "\"'(|".contains(c));
+    let after = rest[c.len_utf8()..].chars().next();
+    (is_hidden(c) && !joins(before, c, after)) || (word && begins_command(rest))
 }
 
 #[cfg(test)]
@@ -182,6 +279,13 @@ mod tests {
             ("\u{fe0f}\u{200d}❤", "\\u{fe0f}\\u{200d}❤"),
             ("::error::x", "\\u{3a}:error::x"),
             ("  ::stop-commands::x", "  \\u{3a}:stop-commands::x"),
+            ("::error", "\\u{3a}:error"),
+            (":::error", "\\u{3a}::error"),
+            ("::add-mask", "\\u{3a}:add-mask"),
+            ("::dead::x", "\\u{3a}:dead::x"),
+            ("a ::error::b", "a \\u{3a}:error::b"),
+            ("a \"::error\"", "a \"\\u{3a}:error\""),
+            ("::1 a ::2", "\\u{3a}:1 a ::2"),
             ("##[error]x ###vso[y", "##\\u{5b}error]x ###vso\\u{5b}y"),
             ("section_start:1:a\r\u{1b}[0K", "section_start:1:a\\u{d}\\u{1b}[0K"),
         ] {
@@ -198,6 +302,9 @@ mod tests {
             "a: b::c",
             "::1",
             "::ffff:1.2.3.4",
+            "asked ::1: refused, then ::2.",
+            "[::]:80",
+            "shares ::=50%, ::1/128",
             "#1 [a]",
             "# [b]",
             "ü",
@@ -220,7 +327,55 @@ mod tests {
         assert!(matches!(clean_lines("a\nb\n"), Cow::Borrowed(_)));
     }
 
+    #[test]
+    fn parts_of_a_line_spell_addresses_alike() {
+        assert!(matches!(clean_part("::1, ::2"), Cow::Borrowed(_)));
+        assert_eq!(clean_part("::error::x \u{1b}"), "\\u{3a}:error::x \\u{1b}");
+    }
+
+    #[test]
+    fn only_own_colours_stay_in_painted_lines() {
+        let painted = "\u{1b}[1;31mFAIL\u{1b}[0m  a";
+        assert!(matches!(clean_painted_lines(painted), Cow::Borrowed(_)));
+        assert_eq!(
+            clean_painted_lines(" \u{1b}[1m::error\u{1b}[0m a::b\n\u{1b}[2J\u{1b}[31"),
+            " \u{1b}[1m\\u{3a}:error\u{1b}[0m a::b\n\\u{1b}[2J\\u{1b}[31"
+        );
+        assert_eq!(clean_painted_lines("##\u{1b}[1m[x"), "##\u{1b}[1m\\u{5b}x");
+    }
+
+    #[test]
+    fn commands_that_clean_parts_form_are_inert_in_documents() {
+        assert_eq!(
+            without_commands("a\r\n\t::1 b::c\r\n##vso[d]\u{1b}"),
+            "a\r\n\t\\u{3a}:1 b::c\r\n##vso\\u{5b}d]\u{1b}"
+        );
+        assert!(matches!(without_commands("a { b } c::d { }\n::e { }\n"), Cow::Borrowed(_)));
+    }
+
     proptest! {
+        #[test]
+        fn no_line_of_clean_parts_is_a_command(
+            parts in prop::collection::vec("( |\\PC|::|#|\\[|error|1|\\.|\"){0,6}", 1..5),
+            gap in "( {0,2}|\u{1b}\\[31m)",
+            width in 1usize..9,
+        ) {
+            let parts: Vec<_> = parts.iter().map(|part| clean(part)).collect();
+            let line = parts.join(&gap);
+            let mut wrapped: Vec<char> = line.chars().collect();
+            (width..wrapped.len()).step_by(width).for_each(|place| wrapped.insert(place, '\n'));
+            let wrapped: String = wrapped.into_iter().collect();
+            let painted = clean_painted_lines(&wrapped);
+            prop_assert_eq!(&*clean_painted_lines(&painted), &painted);
+            for line in [&painted, &without_commands(&wrapped)] {
+                for line in line.replace("\u{1b}[31m", "").lines() {
+                    let command = line.trim_start().strip_prefix("::");
+                    prop_assert!(!command.is_some_and(|rest| rest.contains("::")), "{}", line);
+                    prop_assert!(!line.contains("##["), "{}", line);
+                }
+            }
+        }
+
         #[test]
         fn a_clean_text_hides_nothing_and_stays_the_same(
             text in "(\\PC|\\p{Cc}|\\p{Cf}|::|##|error|\\[|[\u{fe0f}\u{200d}🚀❤\u{e0041}]){0,20}",

@@ -151,7 +151,10 @@ fn failures_and_strangers_are_told_apart() {
     let said = first(&format!("http://{dead}/"));
     assert!(said["error"].as_str().expect("a failure").starts_with("cannot connect"), "{said}");
     let said = first(&format!("http://{}/", stranger.target()));
-    assert_eq!((&said["status"], &said["text"]), (&418.into(), &"short?[31m and stout".into()));
+    assert_eq!(
+        (&said["status"], &said["text"]),
+        (&418.into(), &"short\\u{1b}[31m and stout".into())
+    );
     let said = first("http://no-such-name.invalid/");
     assert!(said["error"].as_str().expect("a failure").contains("cannot resolve"), "{said}");
     // A name that stands on the list, for any port.

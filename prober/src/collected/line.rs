@@ -388,7 +388,12 @@ fn stated(given: Option<String>) -> Option<String> {
 fn name(key: &'static str, given: Option<String>) -> Result<Option<String>, LineError> {
     let Some(given) = stated(given) else { return Ok(None) };
     if !printable::is_clean(&given) {
-        let right = "write a name without control characters";
+        let right = match given.contains(printable::is_hidden) {
+            true => "write a name without control characters",
+            false => {
+                "write a name that is not a command for a CI system, without '::' at its start and '##'"
+            }
+        };
         return Err(LineError::value(key, &given, right));
     }
     if given.len() > ::printable::MAX_NAME {

@@ -217,6 +217,12 @@ fn a_line_that_is_not_an_answer_is_refused_with_its_number() {
             "{\"pod\":\"p\\u001b[31m\"}",
             "f:1: pod 'p\\u{1b}[31m': write a name without control characters".into(),
         ),
+        (
+            r#"{"pod":"::error"}"#,
+            "f:1: pod '::error': write a name that is not a command for a CI system, without '::' at \
+             its start and '##'"
+                .into(),
+        ),
         ("pod\na\rb", "f:2: pod 'a\\rb': write a name without control characters".into()),
         (
             "pod,zone\n\"a\",\"b\rc\"",
@@ -353,14 +359,14 @@ fn a_heading_starts_a_row_and_continues_a_known_one() {
 #[test]
 fn a_heading_is_printable_and_short() {
     let rows = read("curl \u{1b}[31mx\n{\"pod\":\"p\"}\nfrom : curl y\n{\"pod\":\"p\"}").unwrap();
-    assert_eq!(headings(&rows), ["curl ?[31mx", "curl y"]);
+    assert_eq!(headings(&rows), ["curl \\u{1b}[31mx", "curl y"]);
     let rows = read(&format!("curl {}\n{{\"pod\":\"p\"}}", "x".repeat(60_000))).unwrap();
     assert_eq!(rows[0].target.chars().count(), echo_reply::MAX_VALUE + 1);
     let rows = files(
         &judging(Sampling::Fixed, &["errors = 0"]),
         &[("a\u{1b}", "http://e/1 on [pod: p] in [cluster: kops]"), ("b", "{\"pod\":\"p\"}")],
     );
-    assert_eq!(headings(&rows.unwrap()), ["from a?: curl http://e/1", "from b: curl ?"]);
+    assert_eq!(headings(&rows.unwrap()), ["from a\\u{1b}: curl http://e/1", "from b: curl ?"]);
 }
 
 #[test]
@@ -547,7 +553,7 @@ fn a_decided_row_does_not_end_the_rows_below() {
 
 prop_compose! {
     /// A name that needs quotes in CSV now and then.
-    fn a_name()(name in "[!-z|~é][!-~é]{0,20}") -> String { name }
+    fn a_name()(name in "[!-z|~é][!-~é]{0,20}") -> String { printable::clean(&name).into_owned() }
 }
 
 prop_compose! {

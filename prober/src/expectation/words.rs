@@ -196,7 +196,8 @@ impl<'a> Words<'a> {
         Err(self.error(at, format!("expected '{wanted}', found {}", found(word))))
     }
 
-    /// A name, in quotes if it has other characters than [`is_name`].
+    /// A name, in quotes if it has other characters than [`is_name`]. It is cleaned, as names of
+    /// backends are.
     pub(super) fn name(&mut self) -> Result<(Range<usize>, Cow<'a, str>), SyntaxError> {
         if let Some(quote) = self.rest().chars().next().filter(|c| matches!(c, '"' | '\'')) {
             return self.quoted_name(quote);
@@ -205,11 +206,11 @@ impl<'a> Words<'a> {
         if name.is_empty() || !name.chars().all(is_name) {
             return Err(self.error(at, format!("expected a name, found {}", found(name))));
         }
-        Ok((at, Cow::Borrowed(name)))
+        Ok((at, printable::clean(name)))
     }
 
     /// A name in quotes. As in a shell, a backslash within double quotes takes the next character
-    /// as it is, and single quotes have no such escape. It is cleaned, as names of backends are.
+    /// as it is, and single quotes have no such escape.
     fn quoted_name(&mut self, quote: char) -> Result<(Range<usize>, Cow<'a, str>), SyntaxError> {
         let start = self.at;
         let mut name = String::new();
