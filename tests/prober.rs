@@ -11,6 +11,7 @@ mod families;
 mod faults;
 mod front_door;
 mod hostile_files;
+mod hostile_lines;
 mod hostile_text;
 mod html;
 mod http1_words;

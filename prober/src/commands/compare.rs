@@ -31,7 +31,7 @@ pub(crate) fn run(args: &CompareArgs, out: &mut dyn Write) -> Result<u8, Error> 
     let limits = limits(args)?;
     let (before, after) = (read_report(&args.before)?, read_report(&args.after)?);
     let compared = compare::compare(&before, &after, &limits)?;
-    delivery::print(out, compared.text().as_bytes())?;
+    delivery::print_lines(out, &compared.text())?;
     Ok(compared.exit_code())
 }
 

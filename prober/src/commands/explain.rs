@@ -17,7 +17,7 @@ use crate::verdict::{ENOUGH_FOR_EXACT, Rules, sampling};
 
 /// Returns the exit code.
 pub(crate) fn run(args: &ExplainArgs, out: &mut dyn Write) -> Result<u8, Error> {
-    delivery::print(out, explain(args)?.as_bytes())?;
+    delivery::print_lines(out, &explain(args)?)?;
     Ok(0)
 }
 

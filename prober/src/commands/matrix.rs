@@ -82,7 +82,7 @@ fn dry_run(matrix: &Matrix, out: &mut dyn Write) -> Result<u8, Error> {
     for row in &matrix.rows {
         text.push_str(&format!("# {}\n{}\n", row.heading(), command_line(row)));
     }
-    output::delivery::print(out, text.as_bytes())?;
+    output::delivery::print_lines(out, &text)?;
     Ok(0)
 }
 

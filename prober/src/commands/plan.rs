@@ -87,7 +87,7 @@ fn shares(args: &PlanArgs) -> Result<Vec<f64>, SizeError> {
 
 /// Returns the exit code.
 pub(crate) fn run(args: &PlanArgs, out: &mut dyn Write) -> Result<u8, Error> {
-    delivery::print(out, plan(args)?.as_bytes())?;
+    delivery::print_lines(out, &plan(args)?)?;
     Ok(0)
 }
 

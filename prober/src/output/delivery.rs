@@ -168,6 +168,11 @@ pub(crate) fn print(out: &mut dyn Write, bytes: &[u8]) -> io::Result<()> {
     }
 }
 
+/// Prints lines without colours to stdout, safe to print.
+pub(crate) fn print_lines(out: &mut dyn Write, text: &str) -> io::Result<()> {
+    print(out, printable::clean_lines(text).as_bytes())
+}
+
 /// Writes all bytes to a file, or none.
 fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let target = Target::of(path)?;

@@ -1,7 +1,7 @@
 //! Makes the texts of a report safe to print, at the entry: when a row is made, and when a report is
 //! read. Every field is named here, so that a new one does not compile until somebody decided. Pure.
 
-use printable::{clean_in_place, clean_lines_in_place};
+use printable::{clean_in_place, clean_lines_in_place, clean_part_in_place};
 
 use super::{Report, Row, RowResult};
 use crate::tally::{EventEnding, EventRecord, Tally};
@@ -30,7 +30,8 @@ impl Row {
             RowResult::Probed { tally, verdicts } => {
                 clean_tally(tally);
                 for Judged { expectation: _, verdict: _, reason } in verdicts {
-                    clean_in_place(reason);
+                    // Names are spelled as in the tables, also at the start of a reason.
+                    clean_part_in_place(reason);
                 }
             }
         }

@@ -1,6 +1,7 @@
 //! The formats of a report, chosen by `--output` or by a file's ending. A new format needs a
 //! variant, an ending, an arm of [`Format::render`] and a module.
 
+use std::borrow::Cow;
 use std::path::Path;
 
 use super::text::Style;
@@ -55,14 +56,24 @@ impl Format {
     pub(crate) fn render(self, report: &Report, style: Style) -> Vec<u8> {
         match self {
             Self::Text => text::render(report, style),
+            // Quotes and commas separate texts, and each is clean.
             Self::Json => json::render(report),
             Self::Ndjson => json::render_line(report),
-            Self::Csv => csv::render(report),
-            Self::Junit => junit::render(report),
-            Self::Markdown => markdown::render(report),
-            Self::Html => html::render(report),
-            Self::Prometheus => prometheus::render(report),
+            Self::Csv => inert(csv::render(report)),
+            Self::Junit => inert(junit::render(report)),
+            Self::Markdown => inert(markdown::render(report)),
+            Self::Html => inert(html::render(report)),
+            Self::Prometheus => inert(prometheus::render(report)),
         }
+    }
+}
+
+/// The same document without commands for CI systems, which texts that are harmless alone can form on
+/// one line.
+fn inert(document: Vec<u8>) -> Vec<u8> {
+    match std::str::from_utf8(&document).map(printable::without_commands) {
+        Ok(Cow::Owned(inert)) => inert.into_bytes(),
+        _ => document,
     }
 }
 

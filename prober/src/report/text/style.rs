@@ -1,5 +1,7 @@
 //! The style of text reports: colours, width, characters.
 
+use std::borrow::Cow;
+
 use super::width;
 use crate::report::groups::{COLOURS, Clusters};
 use crate::verdict::Verdict;
@@ -56,9 +58,19 @@ impl Style {
         self.paint(of_verdict(verdict), verdict.word())
     }
 
-    /// Converts Unicode text to ASCII if the style asks for it.
+    /// The finished lines, through which every text report goes: no line is a command for a CI
+    /// system, which two cells, or a word that was wrapped, can form. In ASCII if the style asks for
+    /// it.
     pub(super) fn finish(self, text: String) -> Vec<u8> {
-        if self.unicode { text.into_bytes() } else { width::ascii(text).into_bytes() }
+        let clean = match self.color {
+            true => printable::clean_painted_lines(&text),
+            false => printable::clean_lines(&text),
+        };
+        let clean = match clean {
+            Cow::Owned(clean) => clean,
+            Cow::Borrowed(_) => text,
+        };
+        if self.unicode { clean.into_bytes() } else { width::ascii(clean).into_bytes() }
     }
 }
 
