@@ -10,6 +10,7 @@ mod eyeballs;
 mod families;
 mod faults;
 mod front_door;
+mod hostile_action;
 mod hostile_files;
 mod hostile_lines;
 mod hostile_text;
