@@ -7,6 +7,7 @@
 )]
 
 mod faults;
+mod hostile_text;
 mod isolation;
 mod lifecycle;
 mod policies;
@@ -73,6 +74,7 @@ mod block {
     pub(super) const RESET: u8 = 67;
     pub(super) const SCREENS: u8 = 68;
     pub(super) const README: u8 = 69;
+    pub(super) const HOSTILE_TEXT: u8 = 253;
     pub(super) const TAKEN_BACK: u8 = 30;
 }
 

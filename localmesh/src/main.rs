@@ -17,6 +17,7 @@ use localmesh::scenario::{self, Outcome, Place};
 use localmesh::summary::{headline, summary};
 use localmesh::topology::{self, Shape};
 use localmesh::{Companion, Error, Mesh, Options, Tools, guard, remote};
+use printable::{clean, clean_lines};
 
 use crate::cli::{Cli, Command, Form, MeshArgs, ScenarioArgs};
 use crate::interrupt::Interrupt;
@@ -70,7 +71,8 @@ fn up(args: &MeshArgs) -> anyhow::Result<ExitCode> {
     let cwd = std::env::current_dir().unwrap_or_default();
     let mut stdout = std::io::stdout().lock();
     // A closed stdout must not stop the mesh.
-    let _ = write!(stdout, "{}", summary(&mesh, &tools, &cwd)).and_then(|()| stdout.flush());
+    let text = summary(&mesh, &tools, &cwd);
+    let _ = write!(stdout, "{}", clean_lines(&text)).and_then(|()| stdout.flush());
 
     let mut issued = SystemTime::now();
     while !interrupt.asked() {
@@ -102,7 +104,7 @@ fn act(block: u8, words: &[String]) -> anyhow::Result<ExitCode> {
         Err(why) => anyhow::bail!("{why} (see {})", action::see(words)),
     };
     // A closed pipe is not an error.
-    let _ = write!(std::io::stdout(), "{}", said.unwrap_or_default());
+    let _ = write!(std::io::stdout(), "{}", clean_lines(&said.unwrap_or_default()));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -110,7 +112,7 @@ fn act(block: u8, words: &[String]) -> anyhow::Result<ExitCode> {
 fn state(block: u8, form: Form) -> anyhow::Result<ExitCode> {
     let state = remote::state(block)?;
     let text = match form {
-        Form::Text => localmesh::state::text(&state),
+        Form::Text => clean_lines(&localmesh::state::text(&state)).into_owned(),
         Form::Json => serde_json::to_string_pretty(&state)? + "\n",
     };
     // A closed pipe is not an error.
@@ -156,7 +158,7 @@ fn run(args: &ScenarioArgs, paths: &[PathBuf]) -> anyhow::Result<ExitCode> {
     let mut missed = 0;
     for scenario in &scenarios {
         if args.stories {
-            let _ = writeln!(stdout, "\n{}", scenario.story);
+            let _ = writeln!(stdout, "\n{}", clean_lines(&scenario.story));
         }
         let outcome = match scenario::run(scenario, &place, &|| interrupt.asked()) {
             Err(Error::Interrupted) => return Ok(ExitCode::from(INTERRUPTED)),
@@ -165,7 +167,7 @@ fn run(args: &ScenarioArgs, paths: &[PathBuf]) -> anyhow::Result<ExitCode> {
             outcome => outcome.with_context(|| scenario.name.clone())?,
         };
         missed += usize::from(!outcome.passed());
-        let _ = writeln!(stdout, "{}", outcome.line());
+        let _ = writeln!(stdout, "{}", clean_lines(&outcome.line()));
     }
     let passed = scenarios.len() - missed;
     let _ = writeln!(stdout, "\n{passed} of {} scenarios met their expectations", scenarios.len());
@@ -205,6 +207,7 @@ fn tell_ended(mesh: &mut Mesh) {
     }
 }
 
+/// Prints a line to stderr, safe to print: processes name files and repeat requests in their logs.
 fn tell(line: &dyn Display) {
-    let _ = writeln!(std::io::stderr(), "{line}");
+    let _ = writeln!(std::io::stderr(), "{}", clean(&line.to_string()));
 }
