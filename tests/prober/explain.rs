@@ -186,6 +186,35 @@ fn explain_goes_on_where_there_is_no_envoy_and_says_so_in_one_line() {
 }
 
 #[test]
+fn explain_sums_no_numbers_that_no_envoy_reaches() {
+    let most = u64::MAX;
+    let huge = move |times: u64| {
+        let page = clusters(most * times);
+        page.replace("\"weight\":1", &format!("\"weight\":{most}"))
+    };
+    let envoy = admin(move |path, times| match path {
+        "/server_info" => Some(INFO.to_owned()),
+        "/clusters" => Some(huge(times.min(1))),
+        "/stats" => {
+            let name = "cluster.outbound|80||echo2.ns.svc.cluster.local.upstream_cx";
+            let value = most * times.min(1);
+            Some(format!(
+                "{name}_total: {value}\n{name}_connect_fail: {value}\n{name}_overflow: {value}\n"
+            ))
+        }
+        _ => None,
+    });
+    let said = explained(&envoy.target(), &["-o", "json"]);
+    assert_eq!(said.code, 0, "{said:?}");
+    assert_eq!(said.stderr, "", "no panic");
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("run.json");
+    fs::write(&file, &said.stdout).expect("written");
+    let again = harness::run("prober", ["explain-run", file.to_str().expect("UTF-8")]);
+    assert_eq!(again.code, 0, "prober reads its own report: {again:?}");
+}
+
+#[test]
 fn explain_lets_no_page_steer_the_terminal() {
     let hostile = clusters(20).replace("10.2.0.3", "\\u001b[2J\\n10.2.0.3");
     let said = explained(&with("/clusters", hostile).target(), &["-o", "text"]);

@@ -197,6 +197,10 @@ pub(crate) fn clusters(bytes: &[u8]) -> Result<BTreeMap<String, Vec<Host>>, Page
     Ok(clusters.into_iter().map(read).collect())
 }
 
+/// The largest number that is read of a page: a million requests a second for a hundred days. The sum
+/// of as many as a page can hold fits, and a report may have it.
+const LARGEST: u64 = 1 << 43;
+
 fn host(value: &Value) -> Host {
     let counted = |name: &str| {
         let mut all = value["stats"].as_array().map_or(&[][..], Vec::as_slice).iter();
@@ -219,7 +223,7 @@ fn host(value: &Value) -> Host {
 }
 
 fn number(value: &Value) -> Option<u64> {
-    value.as_u64().or_else(|| value.as_str()?.parse().ok())
+    value.as_u64().or_else(|| value.as_str()?.parse().ok()).filter(|number| *number <= LARGEST)
 }
 
 /// `IP:PORT`, the path of a pipe, or the name of an internal listener.
@@ -267,8 +271,8 @@ fn encoded(text: &str) -> String {
     percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
 }
 
-/// Reads `/stats`, with `NAME: VALUE` on each line; skips values that are not numbers and counters
-/// that were not requested.
+/// Reads `/stats`, with `NAME: VALUE` on each line; skips values that are not numbers up to
+/// [`LARGEST`], and counters that were not requested.
 #[must_use]
 pub(crate) fn counters(bytes: &[u8]) -> BTreeMap<String, u64> {
     let text = String::from_utf8_lossy(bytes);
@@ -277,7 +281,8 @@ pub(crate) fn counters(bytes: &[u8]) -> BTreeMap<String, u64> {
         let known = COUNTERS
             .iter()
             .any(|end| name.strip_suffix(end).is_some_and(|before| before.ends_with('.')));
-        Some((plain(name), value.trim().parse().ok().filter(|_| known)?))
+        let number = value.trim().parse().ok().filter(|number| *number <= LARGEST);
+        Some((plain(name), number.filter(|_| known)?))
     };
     text.lines().filter_map(read).collect()
 }
