@@ -13,6 +13,7 @@ mod front_door;
 mod hostile_action;
 mod hostile_files;
 mod hostile_lines;
+mod hostile_numbers;
 mod hostile_text;
 mod html;
 mod http1_words;
