@@ -14,6 +14,7 @@ mod hostile_action;
 mod hostile_files;
 mod hostile_lines;
 mod hostile_numbers;
+mod hostile_pages;
 mod hostile_text;
 mod html;
 mod http1_words;

@@ -220,6 +220,27 @@ fn explain_lets_no_page_steer_the_terminal() {
     let said = explained(&with("/clusters", hostile).target(), &["-o", "text"]);
     assert_eq!(said.code, 0, "{said:?}");
     assert!(!said.stdout.contains('\u{1b}'), "{said:?}");
+    // A word that wrapping would move to the start of a line.
+    let envoy = admin(|path, times| match path {
+        "/server_info" => Some(INFO.to_owned()),
+        "/clusters" => {
+            let hostile = "10.2.0.3 ::error::a ##[error]b \\u202e";
+            Some(clusters(20 * times).replace("10.2.0.3", hostile))
+        }
+        _ => Some(String::new()),
+    });
+    for columns in (60..100).step_by(4) {
+        let echo = Server::start(text_echo("echo2-a", "kops"));
+        let mut prober = command("prober");
+        prober.args(["-t", "echo2", "--connect-to", &format!("::127.0.0.1:{}", echo.port())]);
+        prober.args(["-n", "20", "--explain", "--envoy-admin", &envoy.target()]);
+        let said = finish(prober.env("COLUMNS", columns.to_string()));
+        assert!(said.stdout.contains("\\u{3a}:error::a"), "{said:?}");
+        for line in said.stdout.lines().chain(said.stderr.lines()) {
+            assert!(!line.trim_start().starts_with("::"), "{line}");
+            assert!(!line.contains("##[") && !line.contains('\u{202e}'), "{line}");
+        }
+    }
     let info = INFO.replace("client-1", "client\\u001b[2J");
     let said = explained(&with("/server_info", info).target(), &[]);
     assert!(
