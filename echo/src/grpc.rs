@@ -12,17 +12,17 @@ use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, StatusCode, Version};
 use axum::response::Response;
+use futures_util::StreamExt as _;
 use tonic::{Code, Status};
 use tower::ServiceExt as _;
 use tower::util::BoxCloneSyncService;
 
-use crate::accounts::Account;
+use crate::accounts::{Account, Share};
 use crate::describe::Describer;
 use crate::faults::{self, Drawn};
 use crate::readiness::Readiness;
 
 mod call;
-mod counted;
 mod echo_service;
 mod health;
 #[rustfmt::skip]
@@ -30,7 +30,6 @@ mod health;
 mod v1;
 
 pub(crate) use call::Call;
-use counted::Counted;
 use echo_service::EchoService;
 use health::Health;
 use tonic_health::pb::health_server::HealthServer;
@@ -74,14 +73,15 @@ impl Services {
         }
     }
 
-    /// Answers a call. What comes of its message counts as held. A call of an unknown service gets `Unimplemented`.
+    /// Answers a call. What comes of its message counts as held. A call of an unknown service gets
+    /// `Unimplemented`.
     pub(crate) async fn answer(
         &self,
         request: Request,
         account: Option<&Arc<Account>>,
     ) -> Response {
         let request = match account {
-            Some(account) => request.map(|body| Body::new(Counted::new(body, account))),
+            Some(account) => request.map(|body| counted(body, account)),
             None => request,
         };
         let uri = request.uri().clone();
@@ -115,6 +115,17 @@ impl Services {
             }
         }
     }
+}
+
+/// A request body whose bytes count as held: a message is collected until it is whole.
+fn counted(body: Body, account: &Arc<Account>) -> Body {
+    let (mut share, mut bytes) = (Share::none(account), 0);
+    Body::from_stream(body.into_data_stream().map(move |data| {
+        let data = data?;
+        bytes += data.len();
+        let refused = || axum::Error::new("too many messages are held");
+        share.grow(bytes).then_some(data).ok_or_else(refused)
+    }))
 }
 
 /// The faults that a call asks for, drawn.
