@@ -25,7 +25,7 @@ pub fn clean_lines_in_place(text: &mut String) {
 /// instead, unless they are [`is_clean`].
 #[must_use]
 pub fn clean(text: &str) -> Cow<'_, str> {
-    if is_plain(text) { Cow::Borrowed(text) } else { Scan::new(text, line_command(text)).done() }
+    Scan::new(text, line_command(text)).done()
 }
 
 /// The clean form of a part of a line. It differs from [`clean`] only where a part begins with an
@@ -33,7 +33,7 @@ pub fn clean(text: &str) -> Cow<'_, str> {
 /// only, so that whoever composes the line cleans the line.
 #[must_use]
 pub fn clean_part(text: &str) -> Cow<'_, str> {
-    if is_plain(text) { Cow::Borrowed(text) } else { Scan::new(text, None).done() }
+    Scan::new(text, None).done()
 }
 
 /// Cleans a part of a line where it is.
@@ -92,10 +92,7 @@ pub fn clean_lines(text: &str) -> Cow<'_, str> {
 /// text whose parts from outside are clean.
 #[must_use]
 pub fn clean_painted_lines(text: &str) -> Cow<'_, str> {
-    each_line(text, |line| {
-        let scan = Scan { painted: true, ..Scan::new(line, line_command(line)) };
-        if is_plain(line) { Cow::Borrowed(line) } else { scan.done() }
-    })
+    each_line(text, |line| Scan { painted: true, ..Scan::new(line, line_command(line)) }.done())
 }
 
 /// Makes the commands of CI systems in a text inert, and leaves all else. For documents whose parts
@@ -103,8 +100,7 @@ pub fn clean_painted_lines(text: &str) -> Cow<'_, str> {
 #[must_use]
 pub fn without_commands(text: &str) -> Cow<'_, str> {
     each_line(text, |line| {
-        let scan = Scan { commands_only: true, ..Scan::new(line, line_command(line)) };
-        if is_plain(line) { Cow::Borrowed(line) } else { scan.done() }
+        Scan { commands_only: true, ..Scan::new(line, line_command(line)) }.done()
     })
 }
 
@@ -214,6 +210,9 @@ impl<'a> Scan<'a> {
 
     fn done(mut self) -> Cow<'a, str> {
         let text = self.text;
+        if is_plain(text) {
+            return Cow::Borrowed(text);
+        }
         let mut out: Option<String> = None;
         let (mut before, mut at) = (None, 0);
         while let Some(c) = text[at..].chars().next() {

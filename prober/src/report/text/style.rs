@@ -1,7 +1,5 @@
 //! The style of text reports: colours, width, characters.
 
-use std::borrow::Cow;
-
 use super::width;
 use crate::report::groups::{COLOURS, Clusters};
 use crate::verdict::Verdict;
@@ -65,11 +63,8 @@ impl Style {
         let clean = match self.color {
             true => printable::clean_painted_lines(&text),
             false => printable::clean_lines(&text),
-        };
-        let clean = match clean {
-            Cow::Owned(clean) => clean,
-            Cow::Borrowed(_) => text,
-        };
+        }
+        .into_owned();
         if self.unicode { clean.into_bytes() } else { width::ascii(clean).into_bytes() }
     }
 }
