@@ -5,7 +5,7 @@ use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 
 use prober::Cli;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 fn main() -> ExitCode {
@@ -53,7 +53,7 @@ fn stop_on_signals(stop: &CancellationToken) -> std::io::Result<()> {
                     tokio::select! {
                         _ = interrupt.recv() => break,
                         _ = terminate.recv() => break,
-                        () = came(&mut hangup) => break,
+                        Some(()) = async { hangup.as_mut()?.recv().await } => break,
                         _ = mark.recv() => prober::mark(),
                     }
                 }
@@ -65,14 +65,6 @@ fn stop_on_signals(stop: &CancellationToken) -> std::io::Result<()> {
         }
     })?;
     Ok(())
-}
-
-/// Waits for a signal; without end for one that stays ignored.
-async fn came(signal: &mut Option<Signal>) {
-    match signal {
-        Some(signal) => drop(signal.recv().await),
-        None => std::future::pending().await,
-    }
 }
 
 #[expect(clippy::exit, reason = "the main thread may be blocked where it cannot see the token")]

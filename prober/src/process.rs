@@ -137,16 +137,10 @@ pub(crate) async fn output(
 fn start(words: &[String]) -> Result<(Child, Family, &String), ProcessError> {
     let empty = || ProcessError::NotEnded("the command is empty".to_owned());
     let (program, arguments) = words.split_first().ok_or_else(empty)?;
-    let mark = Mark::new();
-    let (variable, marks) = mark.variable();
-    let child = Command::new(program)
-        .args(arguments)
-        .env(variable, marks)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .process_group(0)
-        .kill_on_drop(true)
+    let mut command = Command::new(program);
+    command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    let mark = Mark::put(command.as_std_mut());
+    let child = command
         .spawn()
         .map_err(|error| ProcessError::NotStarted { program: program.clone(), error })?;
     let family = Family::of(child.id().unwrap_or_default(), mark);

@@ -4,8 +4,8 @@
 pub(crate) mod marks;
 
 use std::io::{self, Read};
-use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::{Child, Command, ExitStatus};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -111,16 +111,10 @@ fn run_one(
 /// Starts a command in its own process group, with stdout and stderr in one pipe.
 fn shell(command: &str) -> io::Result<(Child, Family, io::PipeReader)> {
     let (reader, writer) = io::pipe()?;
-    let mark = Mark::new();
-    let (variable, marks) = mark.variable();
-    let child = Command::new("sh")
-        .args(["-c", command])
-        .stdin(Stdio::null())
-        .stdout(writer.try_clone()?)
-        .stderr(writer)
-        .env(variable, marks)
-        .process_group(0)
-        .spawn()?;
+    let mut shell = Command::new("sh");
+    shell.args(["-c", command]).stdout(writer.try_clone()?).stderr(writer);
+    let mark = Mark::put(&mut shell);
+    let child = shell.spawn()?;
     let family = Family::of(child.id(), mark);
     Ok((child, family, reader))
 }

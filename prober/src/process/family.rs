@@ -4,7 +4,6 @@
 //! variable in the environment, which a daemon inherits that left both.
 
 use std::collections::BTreeSet;
-use std::ffi::OsString;
 use std::fs;
 use std::hash::{BuildHasher as _, RandomState};
 use std::io::Write as _;
@@ -32,18 +31,16 @@ const VARIABLE: &str = "PROBER_FAMILY";
 pub(crate) struct Mark(String);
 
 impl Mark {
-    pub(crate) fn new() -> Self {
-        Self(format!("{:016x}", RandomState::new().hash_one(std::process::id())))
-    }
-
-    /// The variable and its value.
-    pub(crate) fn variable(&self) -> (&'static str, OsString) {
+    /// Prepares a command to lead a family: in a process group of its own, with a mark, without stdin.
+    pub(crate) fn put(command: &mut Command) -> Self {
+        let mark = Self(format!("{:016x}", RandomState::new().hash_one(std::process::id())));
         let mut marks = std::env::var_os(VARIABLE).unwrap_or_default();
         if !marks.is_empty() {
             marks.push(" ");
         }
-        marks.push(&self.0);
-        (VARIABLE, marks)
+        marks.push(&mark.0);
+        command.env(VARIABLE, marks).process_group(0).stdin(Stdio::null());
+        mark
     }
 
     /// The processes that carry it.
