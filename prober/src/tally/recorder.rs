@@ -6,7 +6,6 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use echo_reply::Identity;
-use printable::MAX_NAME;
 
 use super::collector::{Collector, Tracker};
 use super::timeline::Bins;
@@ -194,13 +193,7 @@ impl Recorder {
         wire: Wire,
     ) -> usize {
         let place = match answer.who {
-            Who::Values(values) if values.iter().any(|value| value.len() > MAX_NAME) => {
-                self.place_of_identity(&identity(values).bounded())
-            }
             Who::Values(values) => self.place_of(values),
-            Who::Body(identity) if identity.is_too_long() => {
-                self.place_of_identity(&identity.clone().bounded())
-            }
             Who::Body(identity) => self.place_of_identity(identity),
         };
         let (_, backend) = &mut self.backends[place];
@@ -255,7 +248,12 @@ impl Recorder {
         let place = match self.indexes.get(self.key.as_slice()) {
             Some(place) => *place,
             None => {
-                self.backends.push((identity(), BackendTally::default()));
+                let identity = identity();
+                // Known by its short form, so that no key is long.
+                if identity.is_too_long() {
+                    return self.place_of_identity(&identity.bounded());
+                }
+                self.backends.push((identity, BackendTally::default()));
                 self.indexes.insert(self.key.as_slice().into(), self.backends.len() - 1);
                 self.backends.len() - 1
             }
