@@ -120,7 +120,7 @@ fn check_way(path: &Path) -> Result<(), Error> {
                 }
                 names.extend(components(&to));
             }
-            // It is no link, or does not exist.
+            // Not a link, or missing.
             Err(_) => dir = next,
         }
     }

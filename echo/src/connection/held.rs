@@ -91,7 +91,7 @@ impl Held {
         Self { body, request, waits: false }
     }
 
-    /// The part that was handed over last is sent: the next one is wanted, or there is none.
+    /// The part that was handed over last is sent: the next one is wanted, or the answer has ended.
     fn sent(&mut self) {
         if std::mem::take(&mut self.waits) {
             self.request.busy.sent();

@@ -396,7 +396,7 @@ fn name(key: &'static str, given: Option<String>) -> Result<Option<String>, Line
         };
         return Err(LineError::value(key, &given, right));
     }
-    if given.len() > ::printable::MAX_NAME {
+    if given.len() > printable::MAX_NAME {
         return Err(LineError::value(key, &given, "write a name of at most 253 bytes"));
     }
     Ok(Some(given))

@@ -192,7 +192,7 @@ fn tally(probed: Probed, budget: &Budget) -> Result<Tally, JsonError> {
         shown: probed.shown,
         abandoned: probed.abandoned,
         warmed_up: probed.warmed_up,
-        timeline: { probed.timeline.map(|entry| timeline::timeline(entry, budget)).transpose()? },
+        timeline: probed.timeline.map(|entry| timeline::timeline(entry, budget)).transpose()?,
         trail: None,
         events: probed.events,
         failover: probed.failover,
