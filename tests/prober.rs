@@ -24,6 +24,7 @@ mod identify;
 mod judge;
 mod kept_connections;
 mod long_names;
+mod many_names;
 mod matrix;
 mod merge;
 mod name_faults;

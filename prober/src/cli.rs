@@ -230,6 +230,10 @@ pub struct JudgeArgs {
     /// Clusters that 'balanced' compares, even if they do not answer
     #[arg(long, value_name = "NAME[,NAME…]", value_delimiter = ',')]
     pub clusters: Vec<String>,
+    /// Most backends that are told apart; further ones are added up, and no verdict about
+    /// who answers passes then [default: 10000]
+    #[arg(long, value_name = "N", value_parser = count::parse)]
+    pub max_backends: Option<u64>,
 }
 
 impl EventArgs {

@@ -1,6 +1,7 @@
 //! Answers that somebody else collected, such as with curl in a shell loop: lines → rows of a
 //! report. A heading as `make echo-status` prints it starts a row.
 
+mod connections;
 mod line;
 mod sample;
 #[cfg(test)]

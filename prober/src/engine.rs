@@ -100,7 +100,7 @@ impl<'a> Run<'a> {
         let (plan, run_id, next_connection) = (self.plan, run_id(), AtomicU64::new(0));
         let mut whole = Tally::default();
         let mut schedule = plan.schedule;
-        let collector = Collector::default();
+        let collector = Collector::new(plan.rules.most_backends);
         // The stopping rule may decide while requests are in flight. Those count too, also the
         // slow ones, so it decides again once they have ended; else sampling goes on.
         loop {
@@ -119,6 +119,7 @@ impl<'a> Run<'a> {
             let elapsed = whole.elapsed + more.elapsed;
             whole.merge(more);
             whole.elapsed = elapsed;
+            whole.fold(plan.rules.most_backends);
             whole.order = collector.order(true);
             let Some(rule) = rule else { return Ok(whole) };
             whole.stopped = rule.stopped(&whole);

@@ -11,6 +11,7 @@ pub(crate) mod meter;
 mod order;
 pub(crate) mod outcome;
 mod recorder;
+mod remotes;
 pub(crate) mod sequence;
 pub(crate) mod sketch;
 pub(crate) mod timeline;
@@ -22,7 +23,8 @@ pub(crate) use failures::FailureGroup;
 pub(crate) use label::{Label, is_unknown};
 pub(crate) use order::{Agreement, LAGS, Order};
 pub(crate) use recorder::Recorder;
-pub(crate) use sequence::Sequence;
+pub(crate) use remotes::{MOST_ADDRESSES, Remotes};
+pub(crate) use sequence::{MOST_BACKENDS, Sequence};
 pub(crate) use totals::{
     AddressTally, BackendTally, PassedOver, Phases, Punctuality, Stopped, Tally,
 };

@@ -29,6 +29,8 @@ pub(crate) use sampling::Sampling;
 pub(crate) const CONFIDENCE: f64 = 0.999;
 /// The share that must be ruled out, unless told otherwise.
 pub(crate) const MIN_SHARE: f64 = 0.01;
+/// How many backends are told apart, unless told otherwise.
+pub(crate) const MAX_BACKENDS: usize = 10_000;
 /// So many requests must have ended well before `errors = 0` counts as met, where sampling
 /// goes on until something is decided.
 pub(crate) const ENOUGH_FOR_EXACT: u64 = 100;
@@ -46,6 +48,8 @@ pub struct Rules {
     pub dependence: f64,
     /// How long a run that goes on until it is decided lasts at least.
     pub min_time: Duration,
+    /// How many backends are told apart: those that answer first.
+    pub most_backends: usize,
     /// Clusters that are there, seen or not.
     pub clusters: Vec<String>,
     /// Whether each connection's address was drawn among all of the name's, so that addresses
@@ -61,6 +65,7 @@ impl Default for Rules {
             sampling: Sampling::Fixed,
             dependence: sampling::DEPENDENCE,
             min_time: Duration::ZERO,
+            most_backends: MAX_BACKENDS,
             clusters: Vec::new(),
             addresses_drawn: false,
         }
@@ -223,9 +228,14 @@ fn is_proven_by_one(evidence: &Evidence<'_>, expectation: &Expectation, verdict:
 /// who answered, but shares are shares of all.
 fn unknown(evidence: &Evidence<'_>, expectation: &Expectation, label: Label) -> Option<Ruling> {
     let (unknown, answers) = (evidence.unknown(label), evidence.tally.answers());
-    let is_meant = expectation.names().iter().any(|name| is_unknown(name));
     let is_who = matches!(expectation, Expectation::Who { .. });
-    if unknown == 0 || is_meant || (is_who && unknown < answers) {
+    if unknown == 0 || (is_who && unknown < answers) {
+        return None;
+    }
+    if let Some(said) = evidence.tally.folded_in_words(label) {
+        return Some((Verdict::Inconclusive, format!("unknown: {said}")));
+    }
+    if expectation.names().iter().any(|name| is_unknown(name)) {
         return None;
     }
     let some = match unknown == answers {

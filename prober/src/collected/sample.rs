@@ -1,17 +1,16 @@
 //! The answers of one row, counted as those of a run, and judged while they come.
 
-use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::Judging;
+use super::connections::Connections;
 use super::line::Entry;
 use crate::expectation::Expectation;
 use crate::plan::Protocol;
 use crate::report::{Row, RowResult};
 use crate::tally::latency::Latency;
-use crate::tally::outcome::{Answer, Outcome, Remote, Timings, Who, Wire};
-use crate::tally::{Recorder, Stopped, Tally};
+use crate::tally::outcome::{Answer, Outcome, Timings, Who, Wire};
+use crate::tally::{Recorder, Remotes, Stopped, Tally};
 use crate::verdict::{self, Rules, Sampling, sampling};
 
 #[derive(Debug)]
@@ -24,11 +23,9 @@ pub(super) struct Sample<'a> {
     counted: u64,
     /// The number at which they are judged next.
     next: u64,
-    addresses: HashMap<SocketAddr, usize>,
-    /// The connections of the file that is being read by their names; each has a lane of its own.
-    connections: HashMap<String, usize>,
-    /// The number of lanes so far. Lane 0 is for connections that carried nothing else.
-    lanes: usize,
+    addresses: Remotes,
+    /// The connections of the file that is being read.
+    connections: Connections,
     /// The first and the last time of an outcome.
     times: Option<(u64, u64)>,
     /// Answers without a latency, and outcomes without a time.
@@ -43,12 +40,11 @@ impl<'a> Sample<'a> {
             source,
             target,
             judging,
-            recorder: Recorder::default(),
+            recorder: Recorder::default().telling_apart(judging.rules.most_backends),
             counted: 0,
             next: sampling::pause(0).min(judging.most),
-            addresses: HashMap::new(),
-            connections: HashMap::new(),
-            lanes: 1,
+            addresses: Remotes::default(),
+            connections: Connections::default(),
             times: None,
             without_latency: 0,
             without_time: 0,
@@ -85,12 +81,9 @@ impl<'a> Sample<'a> {
         let (lane, wire) = match (&entry.result, &entry.connection) {
             (Err(_), _) => (0, Wire::None),
             (Ok(_), None) => (0, Wire::Fresh),
-            (Ok(_), Some(name)) => self.connection(name),
+            (Ok(_), Some(name)) => self.connections.lane(name),
         };
-        let remote = entry.address.map(|address| {
-            let next = self.addresses.len();
-            Remote { address, place: *self.addresses.entry(address).or_insert(next) }
-        });
+        let remote = entry.address.map(|address| self.addresses.remote(address));
         let result = match &entry.result {
             Ok(identity) => {
                 self.without_latency += u64::from(entry.latency_us.is_none());
@@ -103,19 +96,9 @@ impl<'a> Sample<'a> {
         self.recorder.record_on(lane, outcome, 0, || Duration::ZERO);
     }
 
-    fn connection(&mut self, name: &str) -> (usize, Wire) {
-        if let Some(lane) = self.connections.get(name) {
-            return (*lane, Wire::Kept);
-        }
-        let lane = self.lanes;
-        self.lanes += 1;
-        self.connections.insert(name.to_owned(), lane);
-        (lane, Wire::Fresh)
-    }
-
     /// The next file has its own names for connections.
     pub(super) fn forget_connections(&mut self) {
-        self.connections.clear();
+        self.connections.forget();
     }
 
     /// Judges what was counted so far, as a run does.

@@ -1,7 +1,6 @@
 //! One request has one outcome; nothing is retried. A lane sends one request after another.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -20,6 +19,7 @@ use crate::engine::response::{Buffers, Response, Stage};
 use crate::engine::wire::{RequestBytes, number_in_place, probe_id};
 use crate::plan::ProbePlan;
 use crate::resolve::Names;
+use crate::tally::Remotes;
 use crate::tally::outcome::{Failure, FailureKind, Outcome, Remote, Timings, Wire};
 
 /// Sends the requests of one thread.
@@ -37,8 +37,7 @@ pub(super) struct Sender<'a> {
     pub run_id: &'a str,
     /// The number of the run's next connection, counted over all threads.
     pub next_connection: &'a AtomicU64,
-    /// The index of each remote address of this thread, in the order of first use.
-    pub remotes: RefCell<HashMap<SocketAddr, usize>>,
+    pub remotes: RefCell<Remotes>,
     /// Whether this thread got a response.
     pub answered: Cell<bool>,
     /// The most addresses of the target that a connection could choose from.
@@ -301,11 +300,11 @@ impl Sender<'_> {
         let remote = match (&mut lane.carrier, remote) {
             (Carrier::Own(own), _) if kept.get() => own.remote,
             (Carrier::Own(own), remote) => {
-                own.remote = remote.map(|address| self.remote(address));
+                own.remote = remote.map(|address| self.remotes.borrow_mut().remote(address));
                 own.remote
             }
             (Carrier::Shared(shared), remote) => {
-                remote.or(shared.remote).map(|address| self.remote(address))
+                remote.or(shared.remote).map(|address| self.remotes.borrow_mut().remote(address))
             }
         };
         let first_byte = exchanged.as_ref().ok().map(|response| response.first_byte);
@@ -344,13 +343,6 @@ impl Sender<'_> {
         }
         lane.settle(keep);
         Some(end)
-    }
-
-    /// The address with its index among this thread's.
-    fn remote(&self, address: SocketAddr) -> Remote {
-        let mut remotes = self.remotes.borrow_mut();
-        let next = remotes.len();
-        Remote { address, place: *remotes.entry(address).or_insert(next) }
     }
 
     /// Opens the run's next connection.

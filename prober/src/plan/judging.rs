@@ -6,8 +6,9 @@ use super::error::PlanError;
 use super::number::{fraction, instant, within};
 use crate::cli::{JudgeArgs, LoadArgs};
 use crate::expectation::{self, Expectation};
+use crate::tally::MOST_BACKENDS;
 use crate::verdict::sampling::DEPENDENCE;
-use crate::verdict::{CONFIDENCE, MIN_SHARE, Rules, Sampling};
+use crate::verdict::{CONFIDENCE, MAX_BACKENDS, MIN_SHARE, Rules, Sampling};
 
 /// The default of `--min-time` for a sample until decided.
 pub(crate) const DEFAULT_MIN_TIME: Duration = Duration::from_secs(1);
@@ -52,6 +53,7 @@ pub(super) fn rules(
         min_share: args.min_share.as_deref().map_or(Ok(MIN_SHARE), min_share)?,
         sampling: if open && statistical { Sampling::UntilDecided } else { Sampling::Fixed },
         dependence: args.dependence.map_or(Ok(DEPENDENCE), dependence)?,
+        most_backends: args.max_backends.map_or(Ok(MAX_BACKENDS), most_backends)?,
         clusters: args.clusters.clone(),
         ..Rules::default()
     };
@@ -104,6 +106,12 @@ pub(crate) fn confidence(given: &str) -> Result<f64, PlanError> {
 /// `--dependence`, in answers.
 fn dependence(given: u64) -> Result<f64, PlanError> {
     Ok(within("--dependence", given, 1..=1_000_000)? as f64)
+}
+
+/// `--max-backends`.
+fn most_backends(given: u64) -> Result<usize, PlanError> {
+    let within = within("--max-backends", given, 1..=MOST_BACKENDS as u64)?;
+    Ok(usize::try_from(within).unwrap_or(MOST_BACKENDS))
 }
 
 fn min_share(given: &str) -> Result<f64, PlanError> {

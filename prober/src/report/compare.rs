@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use crate::report::{Report, Row, groups};
+use crate::report::{Report, Row};
 use crate::stats::sequence::Sample;
 use crate::stats::two_samples::{Hits, Reference, above, below, needed};
 use crate::stats::{exact, homogeneity};
@@ -225,7 +225,8 @@ fn shares(before: &Tally, after: &Tally, limits: &Limits) -> Option<Difference> 
     let (old, new) = (Evidence::new(before, &limits.rules), Evidence::new(after, &limits.rules));
     let (was, is) = (old.answers(limits.label), new.answers(limits.label));
     let names: BTreeSet<&str> = was.keys().chain(is.keys()).map(String::as_str).collect();
-    let unknown = names.iter().any(|name| is_unknown(name));
+    let folded = before.folded(limits.label) + after.folded(limits.label);
+    let unknown = folded > 0 || names.iter().any(|name| is_unknown(name));
     let tolerated = limits.shares;
     let (down, up) = (|share: f64| share - tolerated, |share: f64| share + tolerated);
     // Any of the tests for a change may err; all of those against one must.
@@ -282,7 +283,7 @@ fn chance(p: f64) -> String {
 /// quantile.
 fn latency(before: &Tally, after: &Tally, quantile: f64, limits: &Limits) -> Difference {
     let name = format!("p{}", quantile * 100.0);
-    let (old, new) = (groups::latency(before), groups::latency(after));
+    let (old, new) = (before.latency(), after.latency());
     let (Some(was), Some(is)) = (old.quantile(quantile), new.quantile(quantile)) else {
         let verdict = if new.is_empty() { Verdict::Fail } else { Verdict::Inconclusive };
         return fixed(verdict, &format!("{name}: one of the reports has no latencies"));

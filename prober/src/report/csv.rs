@@ -61,6 +61,10 @@ pub(crate) fn render(report: &Report) -> Vec<u8> {
             write(&[of_row.clone(), none, vec![failures.clone(), String::new()]].concat());
         }
         let answers = row.tally().map_or(0, Tally::answers);
+        // Without names: all backends together that are not told apart.
+        let nobody = Identity::new("", "");
+        let others = row.tally().map(|tally| &tally.others).filter(|others| others.answers > 0);
+        backends.extend(others.map(|others| (&nobody, others, 0)));
         for (who, backend, failed) in backends {
             let last = vec![failures.clone(), failed.to_string()];
             write(&[of_row.clone(), of_backend(who, backend, answers), last].concat());

@@ -9,7 +9,6 @@ use std::sync::LazyLock;
 use echo_reply::Identity;
 
 use crate::report::Report;
-use crate::tally::latency::Latency;
 use crate::tally::{AddressTally, BackendTally, FailureGroup, Label, PassedOver, Tally};
 use crate::verdict::{Evidence, Rules, Sampling, Why, Worth};
 
@@ -110,9 +109,15 @@ impl<'a> Shares<'a> {
         Share {
             answers,
             share: answers as f64 / self.total.max(1) as f64,
-            between: self.evidence.interval(worth),
+            between: self.between(worth),
             why: worth.why.map(Why::words),
         }
+    }
+
+    /// Who gave the answers of backends that are not told apart is not known.
+    fn between(&self, worth: Worth) -> (f64, f64) {
+        let (least, most) = self.evidence.interval(worth);
+        (least, if self.evidence.tally.folded(self.label) > 0 { 1.0 } else { most })
     }
 
     fn worth(&self, name: &str) -> Worth {
@@ -172,13 +177,6 @@ pub(crate) fn retries(known: Option<u64>) -> String {
 /// The same for a cell of a table.
 pub(crate) fn retries_cell(known: Option<u64>) -> String {
     known.map_or_else(|| "–".to_owned(), |n| n.to_string())
-}
-
-/// The latencies of all answers.
-pub(crate) fn latency(tally: &Tally) -> Latency {
-    let mut all = Latency::default();
-    tally.backends.values().for_each(|backend| all.merge(&backend.latency()));
-    all
 }
 
 /// A backend that is shown.
@@ -254,6 +252,7 @@ fn reduced(tally: &Tally, rename: impl Fn(&Identity) -> Identity) -> Tally {
         sum.retried += counted.retried;
         sum.connections += counted.connections;
     }
+    small.others = tally.others.for_verdicts(false);
     small.order = tally.order.renamed(&rename);
     small
 }

@@ -147,9 +147,15 @@ struct Probed {
     failover: Option<Failover>,
     phases: BTreeMap<String, LatencyEntry>,
     backends: Vec<Backend>,
+    /// All backends together that are not told apart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    others: Option<Counted>,
     /// Absent in reports of older probers.
     #[serde(default)]
     addresses: Vec<AddressEntry>,
+    /// All addresses together that are not told apart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    other_addresses: Option<AddressTally>,
     failures: Vec<FailureEntry>,
     /// Failures that state their attempt, and those that were not the first one.
     #[serde(default, skip_serializing_if = "crate::units::is_zero")]
@@ -187,6 +193,12 @@ enum StoppedWord {
 struct Backend {
     #[serde(flatten)]
     identity: Identity,
+    #[serde(flatten)]
+    counted: Counted,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Counted {
     answers: u64,
     share: f64,
     retried: u64,
@@ -309,9 +321,8 @@ fn row_document(report: &Report, row: &Row) -> RowDocument {
     RowDocument { head, probed, warnings, explanation: explanation::entry(row) }
 }
 
-fn backend(identity: &Identity, counted: &BackendTally, answers: u64) -> Backend {
-    Backend {
-        identity: identity.clone(),
+fn counted(counted: &BackendTally, answers: u64) -> Counted {
+    Counted {
         answers: counted.answers,
         share: counted.answers as f64 / answers.max(1) as f64,
         retried: counted.retried,
@@ -335,15 +346,13 @@ fn failure(group: &FailureGroup) -> FailureEntry {
 
 fn probed(tally: &Tally, verdicts: &[Judged]) -> Probed {
     let answers = tally.answers();
-    let backend = |(who, counted): (&Identity, &BackendTally)| backend(who, counted, answers);
+    let backend = |(who, of_backend): (&Identity, &BackendTally)| Backend {
+        identity: who.clone(),
+        counted: counted(of_backend, answers),
+    };
     let failed_by = |(identity, failed): (&Identity, &u64)| FailedByEntry {
         identity: identity.clone(),
         failed: *failed,
-    };
-    let passed_over = |(address, over): (&SocketAddr, &PassedOver)| PassedOverEntry {
-        address: *address,
-        count: over.count,
-        why: over.why.clone(),
     };
     let address = |(address, counted): (&SocketAddr, &AddressTally)| AddressEntry {
         address: *address,
@@ -369,12 +378,15 @@ fn probed(tally: &Tally, verdicts: &[Judged]) -> Probed {
         failover: tally.failover.clone(),
         phases: phases(&tally.phases),
         backends: tally.backends.iter().map(backend).collect(),
+        others: (tally.others.answers > 0).then(|| counted(&tally.others, answers)),
         addresses: tally.addresses.iter().map(address).collect(),
+        other_addresses: (tally.other_addresses != AddressTally::default())
+            .then_some(tally.other_addresses),
         failures: tally.failures.iter().map(failure).collect(),
         failed_attempts: tally.failed_attempts,
         failed_retried: tally.failed_retried,
         failed_by: tally.failed_by.iter().map(failed_by).collect(),
-        passed_over: tally.passed_over.iter().map(passed_over).collect(),
+        passed_over: passed_over(tally),
         passed_over_further: tally.passed_over_further,
         resolved: tally.resolved,
         transport: tally.transport,
@@ -387,6 +399,13 @@ fn probed(tally: &Tally, verdicts: &[Judged]) -> Probed {
         order: order::entry(tally),
         expectations: verdicts.to_vec(),
     }
+}
+
+fn passed_over(tally: &Tally) -> Vec<PassedOverEntry> {
+    let entry = |(address, PassedOver { count, why }): (&SocketAddr, &PassedOver)| {
+        PassedOverEntry { address: *address, count: *count, why: why.clone() }
+    };
+    tally.passed_over.iter().map(entry).collect()
 }
 
 /// The phases that occurred, by name.

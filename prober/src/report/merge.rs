@@ -161,7 +161,7 @@ fn check(file: &str, report: &Report) -> Result<(), MergeError> {
 /// Sums of a parsed report match their parts, so it is enough to check the sums.
 fn is_huge(tally: &Tally) -> bool {
     let schedule = tally.punctuality.unwrap_or_default();
-    let connections = tally.backends.values().map(|backend| backend.connections).max();
+    let connections = tally.all_backends().map(|backend| backend.connections).max();
     let over = tally.passed_over.values().map(|over| over.count).max();
     let phases = tally.phases.named().map(|(_, latency)| latency.count());
     let counts = [

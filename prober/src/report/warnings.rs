@@ -23,7 +23,9 @@ pub(crate) fn of(report: &Report, row: &Row) -> Vec<String> {
     let distribution = judged.clone().any(Expectation::is_about_who_answers);
     let retries = judged.clone().any(|one| *one == Expectation::NoRetries);
     let mut lines = Vec::new();
-    if !distribution {
+    lines.extend([Label::Pod, Label::Address].iter().filter_map(|of| tally.folded_in_words(*of)));
+    let complete = lines.is_empty();
+    if !distribution && complete {
         if !row.gone.is_empty() {
             let names = row.gone.join(", ");
             lines.push(format!("{names} answered in the earlier report, and not in this run"));

@@ -7,7 +7,7 @@ use echo_reply::Identity;
 
 use super::meter::lock;
 use super::order::{Lags, Order};
-use super::sequence::{FAILED, Sequence};
+use super::sequence::{FAILED, MOST_BACKENDS, OTHERS, Sequence};
 use super::sketch::bucket;
 
 /// This many results are sorted by the start of their requests; one that takes even longer counts
@@ -17,8 +17,10 @@ const WINDOW: usize = 1_024;
 const LATE: usize = 64;
 
 /// The results of all threads, sorted and in blocks.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Sorting {
+    /// How many backends are told apart.
+    most_backends: usize,
     /// Results that are not sorted yet: the number of the request, the place of the backend, the bucket.
     waiting: Vec<(u64, u16, u8)>,
     sequence: Sequence,
@@ -32,14 +34,18 @@ struct Sorting {
 }
 
 impl Sorting {
-    /// The places of a backend in both sequences.
-    fn places(&mut self, who: &Identity) -> (u16, u16) {
+    /// The places of a backend in both sequences; `None` if there are too many backends to tell it
+    /// apart.
+    fn places(&mut self, who: &Identity) -> Option<(u16, u16)> {
         if let Some(places) = self.known.get(who) {
-            return *places;
+            return Some(*places);
+        }
+        if self.known.len() >= self.most_backends {
+            return None;
         }
         let places = (self.sequence.add(who), self.connections.add(who));
         self.known.insert(who.clone(), places);
-        places
+        Some(places)
     }
 
     fn sort(&mut self, count: usize) {
@@ -53,11 +59,38 @@ impl Sorting {
     }
 }
 
-/// Shared by the threads of a run, which hand in their results.
-#[derive(Clone, Debug, Default)]
+/// Shared by the threads of a run, which hand in their results. It decides which backends are told
+/// apart, so that all threads tell the same ones apart.
+#[derive(Clone, Debug)]
 pub(crate) struct Collector(Arc<Mutex<Sorting>>);
 
+impl Default for Collector {
+    fn default() -> Self {
+        Self::new(MOST_BACKENDS)
+    }
+}
+
 impl Collector {
+    /// Tells this many backends apart, at most [`MOST_BACKENDS`]: those that answer first.
+    #[must_use]
+    pub(crate) fn new(most_backends: usize) -> Self {
+        Self(Arc::new(Mutex::new(Sorting {
+            most_backends: most_backends.min(MOST_BACKENDS),
+            waiting: Vec::new(),
+            sequence: Sequence::default(),
+            known: HashMap::new(),
+            lags: Lags::default(),
+            connections: Sequence::default(),
+            open: Vec::new(),
+        })))
+    }
+
+    /// How many backends are told apart.
+    #[must_use]
+    pub(super) fn most_backends(&self) -> usize {
+        lock(&self.0).most_backends
+    }
+
     /// The order of the results so far. During a run (`all` is false) the last ones are left out,
     /// because earlier ones may still be missing.
     #[must_use]
@@ -126,21 +159,26 @@ impl Tracker {
         }
     }
 
+    /// Takes the thread's next backend in. Returns `false` if there are too many to tell it apart.
+    pub(super) fn admit(&mut self, backend: &Identity) -> bool {
+        let places = lock(&self.collector.0).places(backend);
+        self.places.extend(places);
+        places.is_some()
+    }
+
+    /// Takes in a place for all backends that are not told apart.
+    pub(super) fn admit_others(&mut self) {
+        self.places.push((OTHERS, OTHERS));
+    }
+
     /// Counts an answer: its lane, the number of its request, whether its connection was reused, and
-    /// the backend with its index in the thread.
+    /// the index of the backend in the thread.
     pub(super) fn answered(
         &mut self,
         (lane, sequence, kept): (usize, u64, bool),
         place: usize,
         latency_us: u32,
-        backend: &Identity,
     ) {
-        if self.places.len() <= place {
-            let mut sorting = lock(&self.collector.0);
-            let places = sorting.places(backend);
-            self.places.resize(place + 1, (FAILED, FAILED));
-            self.places[place] = places;
-        }
         let (who, on_connection) = self.places[place];
         self.outcomes.push((sequence, who, bucket(latency_us)));
         if kept && !self.kept {

@@ -81,7 +81,7 @@ impl Latency {
             return Self(Counts::Few(classes));
         }
         let mut own = Self::default();
-        classes.iter().for_each(|class| own.add(class.least_us, class.count));
+        classes.iter().for_each(|class| own.add(class.least_us, class.count, FEW));
         own
     }
 
@@ -113,10 +113,16 @@ impl Latency {
 
     /// Counts one latency; more than an hour counts as an hour.
     pub fn record(&mut self, latency: Duration) {
-        self.add(micros(latency), 1);
+        self.add(micros(latency), 1, FEW);
     }
 
-    fn add(&mut self, us: u64, count: u64) {
+    /// The same in no more memory than its classes need. A new class takes more time.
+    pub(super) fn record_compactly(&mut self, latency: Duration) {
+        self.add(micros(latency), 1, FEW_AT_ONCE);
+    }
+
+    /// `few`: up to how many classes are a list.
+    fn add(&mut self, us: u64, count: u64, few: usize) {
         match &mut self.0 {
             Counts::Few(classes) => {
                 let new = Class::of(us, count);
@@ -125,13 +131,14 @@ impl Latency {
                         let known = &mut classes[place].count;
                         *known = known.saturating_add(count);
                     }
-                    Err(place) if classes.len() < FEW => classes.insert(place, new),
+                    Err(place) if classes.len() < few => classes.insert(place, new),
                     Err(_) => {
                         // Starts small and grows, since most latencies are short.
                         let many = Histogram::new(3).expect("three digits are few enough");
-                        let few = std::mem::replace(&mut self.0, Counts::Many(Box::new(many)));
-                        Self(few).classes().for_each(|class| self.add(class.least_us, class.count));
-                        self.add(us, count);
+                        let listed = std::mem::replace(&mut self.0, Counts::Many(Box::new(many)));
+                        for class in Self(listed).classes().chain([new]) {
+                            self.add(class.least_us, class.count, few);
+                        }
                     }
                 }
             }
@@ -147,8 +154,14 @@ impl Latency {
             (Counts::Many(own), Counts::Many(more)) => {
                 own.add(&**more).expect("it grows to any value");
             }
-            (_, Counts::Few(classes)) => {
-                classes.iter().for_each(|class| self.add(class.least_us, class.count));
+            (Counts::Many(_), Counts::Few(classes)) => {
+                classes.iter().for_each(|class| self.add(class.least_us, class.count, FEW));
+            }
+            (Counts::Few(own), Counts::Few(more)) if own.len() + more.len() <= FEW_AT_ONCE => {
+                *own = merged(own, more);
+            }
+            (Counts::Few(_), Counts::Few(classes)) => {
+                classes.iter().for_each(|class| self.add(class.least_us, class.count, FEW));
             }
             (Counts::Few(_), Counts::Many(_)) => {
                 let few = std::mem::replace(self, other.clone());
@@ -157,10 +170,10 @@ impl Latency {
         }
     }
 
-    /// Whether the classes are a list, without a histogram's memory.
+    /// Whether it takes little memory as it is.
     #[must_use]
-    pub fn is_listed(&self) -> bool {
-        matches!(self.0, Counts::Few(_))
+    pub fn is_small(&self) -> bool {
+        matches!(&self.0, Counts::Few(classes) if classes.len() <= FEW)
     }
 
     /// The number of latencies.
@@ -226,6 +239,20 @@ impl Latency {
             Counts::Many(histogram) => Some(Duration::from_micros(histogram.max())),
         }
     }
+}
+
+/// The classes of both lists, in order.
+fn merged(own: &[Class], more: &[Class]) -> Vec<Class> {
+    let mut all = [own, more].concat();
+    // Of two sorted lists, it takes one pass.
+    all.sort_by_key(|class| class.least_us);
+    all.dedup_by(|next, kept| {
+        let same = next.least_us == kept.least_us;
+        kept.count = kept.count.saturating_add(if same { next.count } else { 0 });
+        same
+    });
+    all.shrink_to_fit();
+    all
 }
 
 /// A latency in µs; more than an hour counts as an hour.

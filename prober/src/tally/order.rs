@@ -3,7 +3,7 @@
 
 use echo_reply::Identity;
 
-use super::sequence::Sequence;
+use super::sequence::{OTHERS, Sequence};
 
 /// The longest distance at which answers are compared.
 pub(crate) const LAGS: usize = 16;
@@ -46,6 +46,12 @@ impl Order {
         Self { sequence, by_connection, ..self }
     }
 
+    /// Tells only these backends apart.
+    pub(super) fn keep(&mut self, kept: impl Fn(&Identity) -> bool) {
+        self.sequence.keep(&kept);
+        self.by_connection.keep(&kept);
+    }
+
     /// The same results of backends with other names; those that get the same name are one.
     #[must_use]
     pub(crate) fn renamed(&self, rename: impl Fn(&Identity) -> Identity) -> Self {
@@ -77,12 +83,14 @@ pub(super) struct Lags {
 }
 
 impl Lags {
-    /// Counts the next answer, of the backend with this index.
+    /// Counts the next answer, of the backend with this index. Of [`OTHERS`], none is known to be the
+    /// same as another.
     pub(super) fn answered(&mut self, who: u16) {
         for lag in 1..=self.seen.min(LAGS) {
             let agreement = &mut self.counts[lag - 1];
             agreement.pairs += 1;
-            agreement.same += u64::from(self.last[(self.seen - lag) % LAGS] == who);
+            let same = self.last[(self.seen - lag) % LAGS] == who && who != OTHERS;
+            agreement.same += u64::from(same);
         }
         self.last[self.seen % LAGS] = who;
         self.seen += 1;

@@ -5,16 +5,19 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use echo_reply::Identity;
+use echo_reply::{Identity, UNKNOWN_CLUSTER};
 
 use super::collector::{Collector, Tracker};
+use super::remotes::MOST_ADDRESSES;
 use super::timeline::Bins;
 use super::totals::{AddressTally, BackendTally, PassedOver, Tally};
 use crate::tally::failover::{Entry, Trail};
 use crate::tally::outcome::{
-    Answer, IDENTITY_VALUES, Outcome, Remote, Timings, Who, Wire, identity,
+    Answer, Failure, IDENTITY_VALUES, Outcome, Remote, Timings, Who, Wire, identity,
 };
 
+/// So many backends may have histograms, which are fast and large; further ones have lists.
+const FAST_HISTOGRAMS: usize = 256;
 /// Separates the values of a key; header values cannot contain it.
 const SEPARATOR: u8 = 0;
 
@@ -24,6 +27,8 @@ pub(crate) struct Recorder {
     /// Everything but the backends.
     tally: Tally,
     backends: Vec<(Identity, BackendTally)>,
+    /// The index of what stands for all backends that are not told apart, once there are such.
+    others: Option<usize>,
     /// By [`Remote::place`]; an address that only the warm-up used is `None`.
     addresses: Vec<Option<(SocketAddr, AddressTally)>>,
     /// From a key, the values of the identity, to an index of `backends`.
@@ -55,6 +60,13 @@ impl Recorder {
     #[must_use]
     pub(crate) fn handing_in(mut self, collector: &Collector) -> Self {
         (self.tracker, self.shared) = (Tracker::of(collector.clone()), true);
+        self
+    }
+
+    /// Tells at most this many backends apart: those that answer first.
+    #[must_use]
+    pub(crate) fn telling_apart(mut self, most_backends: usize) -> Self {
+        self.tracker = Tracker::of(Collector::new(most_backends));
         self
     }
 
@@ -93,7 +105,7 @@ impl Recorder {
                 let place = self.answered(&answer, retried, &timings, wire);
                 let us = u32::try_from(timings.total.as_micros()).unwrap_or(u32::MAX);
                 let on = (lane, sequence, wire == Wire::Kept);
-                self.tracker.answered(on, place, us, &self.backends[place].0);
+                self.tracker.answered(on, place, us);
                 if let Some(bins) = &mut self.bins {
                     bins.answered(when(), place, timings.total, retried);
                 }
@@ -104,7 +116,7 @@ impl Recorder {
                 if let Some(bins) = &mut self.bins {
                     bins.failed(when(), failure.kind);
                 }
-                (Some(self.tally.failed(failure)), None)
+                (Some(self.failed(failure)), None)
             }
         };
         if let Some(trail) = &mut self.trail {
@@ -132,9 +144,11 @@ impl Recorder {
         if !self.shared {
             tally.order = self.tracker.collector().order(true);
         }
-        tally.timeline = self
-            .bins
-            .map(|bins| bins.into_timeline(self.backends.iter().map(|(identity, _)| identity)));
+        let others = self.others;
+        let told_apart = |place: usize| Some(place) != others;
+        let names = self.backends.iter().enumerate();
+        let names = names.map(|(place, (who, _))| told_apart(place).then_some(who));
+        tally.timeline = self.bins.map(|bins| bins.into_timeline(names));
         tally.trail = self.trail.map(|mut trail| {
             trail.clusters =
                 self.backends.iter().map(|(identity, _)| identity.cluster.clone()).collect();
@@ -143,8 +157,8 @@ impl Recorder {
             by_name.merge(trail);
             by_name
         });
-        for (identity, counted) in self.backends {
-            tally.backends.entry(identity).or_default().merge(&counted);
+        for (place, (identity, counted)) in self.backends.into_iter().enumerate() {
+            tally.named_or_other(told_apart(place).then_some(identity)).merge(&counted);
         }
         for (address, counted) in self.addresses.into_iter().flatten() {
             tally.addresses.entry(address).or_default().merge(counted);
@@ -162,12 +176,14 @@ impl Recorder {
         if !self.shared {
             tally.order = self.tracker.collector().order(true);
         }
+        tally.other_addresses = self.tally.other_addresses;
         for (address, counted) in self.addresses.iter().flatten() {
             tally.addresses.entry(*address).or_default().merge(*counted);
         }
-        for (identity, counted) in &self.backends {
+        for (place, (identity, counted)) in self.backends.iter().enumerate() {
             let part = counted.for_verdicts(latencies);
-            tally.backends.entry(identity.clone()).or_default().merge(&part);
+            let told_apart = Some(place) != self.others;
+            tally.named_or_other(told_apart.then(|| identity.clone())).merge(&part);
         }
         tally
     }
@@ -177,7 +193,18 @@ impl Recorder {
         &mut self.tally
     }
 
+    fn failed(&mut self, mut failure: Failure) -> String {
+        if let Some(who) = failure.who.take() {
+            let most = || self.tracker.collector().most_backends();
+            self.tally.failed_by(*who, 1, most);
+        }
+        self.tally.failed(failure)
+    }
+
     fn address(&mut self, Remote { address, place }: Remote) -> &mut AddressTally {
+        if place >= MOST_ADDRESSES {
+            return &mut self.tally.other_addresses;
+        }
         if self.addresses.len() <= place {
             self.addresses.resize(place + 1, None);
         }
@@ -200,12 +227,12 @@ impl Recorder {
         backend.answers += 1;
         backend.retried += u64::from(retried);
         backend.attempts += u64::from(answer.attempt.is_some());
-        if wire == Wire::Kept {
-            backend.kept.record(timings.total);
-        } else {
-            backend.connections += 1;
-            backend.fresh.record(timings.total);
+        let latencies = if wire == Wire::Kept { &mut backend.kept } else { &mut backend.fresh };
+        match place < FAST_HISTOGRAMS {
+            true => latencies.record(timings.total),
+            false => latencies.record_compactly(timings.total),
         }
+        backend.connections += u64::from(wire != Wire::Kept);
         let phases = &mut self.tally.phases;
         let parts = [
             (timings.dns, &mut phases.dns),
@@ -241,6 +268,14 @@ impl Recorder {
         self.place_of_key(|| identity.clone())
     }
 
+    fn place_of_others(&mut self) -> usize {
+        *self.others.get_or_insert_with(|| {
+            self.tracker.admit_others();
+            self.backends.push((Identity::new("", UNKNOWN_CLUSTER), BackendTally::default()));
+            self.backends.len() - 1
+        })
+    }
+
     fn place_of_key(&mut self, identity: impl FnOnce() -> Identity) -> usize {
         if self.key == self.last_key && !self.backends.is_empty() {
             return self.last_index;
@@ -252,6 +287,9 @@ impl Recorder {
                 // Known by its short form, so that no key is long.
                 if identity.is_too_long() {
                     return self.place_of_identity(&identity.bounded());
+                }
+                if !self.tracker.admit(&identity) {
+                    return self.place_of_others();
                 }
                 self.backends.push((identity, BackendTally::default()));
                 self.indexes.insert(self.key.as_slice().into(), self.backends.len() - 1);

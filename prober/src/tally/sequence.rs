@@ -15,8 +15,10 @@ use super::sketch::bucket;
 pub(crate) const MAX_BLOCKS: usize = 2_048;
 /// With more counts than this in closed blocks, neighbours are joined.
 pub(crate) const MAX_ENTRIES: usize = 1 << 16;
-/// Further backends count as the last one.
-const MAX_BACKENDS: usize = u16::MAX as usize - 1;
+/// The most backends of a row that are told apart.
+pub(crate) const MOST_BACKENDS: usize = OTHERS as usize;
+/// The place of all further backends.
+pub(super) const OTHERS: u16 = u16::MAX - 1;
 /// The place of failed requests.
 pub(super) const FAILED: u16 = u16::MAX;
 
@@ -24,7 +26,7 @@ pub(super) const FAILED: u16 = u16::MAX;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Entry {
     block: u32,
-    /// The backend's place in [`Sequence::backends`], or [`FAILED`].
+    /// The backend's place in [`Sequence::backends`], [`OTHERS`] or [`FAILED`].
     who: u16,
     /// The bucket of the latency, as in a sketch; 0 for failures.
     bucket: u8,
@@ -34,8 +36,8 @@ struct Entry {
 /// How many answers of a group came in each block; blocks without any are left out.
 pub(crate) type Hits = Vec<(u32, u32)>;
 
-/// Equal results in a block: the block, the place of the backend or `None` for failures, the bucket
-/// of the latency, and how many.
+/// Equal results in a block: the block, the place of the backend (one after the last for those that
+/// are not told apart) or `None` for failures, the bucket of the latency, and how many.
 pub(crate) type Results = (u32, Option<usize>, u8, u32);
 
 /// Results in order, in blocks.
@@ -52,6 +54,8 @@ pub struct Sequence {
     entries: Vec<Entry>,
     /// The number of entries that are sorted and joined: those of closed blocks.
     joined: usize,
+    /// Whether one block alone had too many counts: the order is unknown then, and stays so.
+    given_up: bool,
 }
 
 /// What counts as a hit, and among which results.
@@ -75,7 +79,9 @@ impl PartialEq for Sequence {
     /// Whether the blocks have the same results. The order of `backends` does not matter.
     fn eq(&self, other: &Self) -> bool {
         let entries = |sequence: &Self| {
-            let who = |entry: &Entry| sequence.backends.get(usize::from(entry.who)).cloned();
+            let who = |entry: &Entry| {
+                (entry.who == FAILED, sequence.backends.get(usize::from(entry.who)).cloned())
+            };
             let all = sequence.entries.iter();
             let mut all: Vec<_> = all.map(|e| (e.block, who(e), e.bucket, e.count)).collect();
             all.sort_unstable();
@@ -100,11 +106,12 @@ impl Sequence {
         self.length <= 1
     }
 
-    /// Adds a new backend and returns its place.
+    /// Adds a new backend and returns its place: [`OTHERS`] if there is no room.
     pub(super) fn add(&mut self, who: &Identity) -> u16 {
-        if self.backends.len() < MAX_BACKENDS {
-            self.backends.push(who.clone());
+        if self.backends.len() == MOST_BACKENDS {
+            return OTHERS;
         }
+        self.backends.push(who.clone());
         (self.backends.len() - 1) as u16
     }
 
@@ -116,9 +123,15 @@ impl Sequence {
 
     /// Adds the result of the next request.
     pub(super) fn push(&mut self, who: u16, bucket: u8) {
+        if self.given_up {
+            return;
+        }
         self.length = self.length.max(1);
         if self.requests.last().is_none_or(|requests| *requests >= self.length) {
             self.close();
+            if self.given_up {
+                return;
+            }
             self.requests.push(0);
         }
         let block = self.requests.len() - 1;
@@ -130,6 +143,9 @@ impl Sequence {
     pub(super) fn push_block(&mut self, counts: &[(u16, u32)]) {
         self.length = self.length.max(1);
         self.close();
+        if self.given_up {
+            return;
+        }
         let block = self.requests.len() as u32;
         self.requests.push(counts.iter().map(|(_, count)| count).sum());
         let entries = counts.iter().map(|(who, count)| (*who, *count));
@@ -144,6 +160,13 @@ impl Sequence {
         {
             self.halve();
         }
+        if self.entries.len() > MAX_ENTRIES {
+            self.give_up();
+        }
+    }
+
+    fn give_up(&mut self) {
+        *self = Self { given_up: true, ..Self::default() };
     }
 
     /// Joins each block with its neighbour.
@@ -174,14 +197,19 @@ impl Sequence {
         self.joined = kept;
     }
 
-    /// The requests of each block, and their results; `place` returns the place of a backend.
+    /// The requests of each block, and their results; `place` returns the place of a backend, and
+    /// `others` is that of all which have none.
     pub(crate) fn export(
         &self,
         place: impl Fn(&Identity) -> Option<usize>,
+        others: usize,
     ) -> (Vec<u32>, Vec<Results>) {
-        let places: Vec<_> = self.backends.iter().map(place).collect();
+        let places: Vec<_> = self.backends.iter().map(|who| place(who).unwrap_or(others)).collect();
         let entries = self.entries.iter().map(|entry| {
-            let who = places.get(usize::from(entry.who)).copied().flatten();
+            let who = match entry.who {
+                FAILED => None,
+                who => Some(places.get(usize::from(who)).copied().unwrap_or(others)),
+            };
             (entry.block, who, entry.bucket, entry.count)
         });
         (self.requests.clone(), entries.collect())
@@ -198,11 +226,15 @@ impl Sequence {
         let length = most.max(1).checked_next_power_of_two()?;
         let mut sequence =
             Self { backends: backends.to_vec(), length, requests, ..Self::default() };
+        if backends.len() > MOST_BACKENDS {
+            return None;
+        }
         let mut sums = vec![0_u64; sequence.requests.len()];
         for (block, who, bucket, count) in entries {
             *sums.get_mut(*block as usize)? += u64::from(*count);
             let who = match who {
-                Some(place) if *place < backends.len().min(MAX_BACKENDS) => *place as u16,
+                Some(place) if *place < backends.len() => *place as u16,
+                Some(place) if *place == backends.len() => OTHERS,
                 Some(_) => return None,
                 None => FAILED,
             };
@@ -226,11 +258,27 @@ impl Sequence {
             ..Self::default()
         };
         let places = renamed.places(self.backends.iter().map(rename));
-        for entry in renamed.entries.iter_mut().filter(|entry| entry.who != FAILED) {
-            entry.who = places[usize::from(entry.who)];
+        for entry in &mut renamed.entries {
+            entry.who = places.get(usize::from(entry.who)).copied().unwrap_or(entry.who);
         }
         renamed.join_from(0);
         renamed
+    }
+
+    /// Tells only these backends apart.
+    pub(super) fn keep(&mut self, kept: impl Fn(&Identity) -> bool) {
+        let mut place = 0;
+        let mut places = Vec::with_capacity(self.backends.len());
+        self.backends.retain(|who| {
+            let stays = kept(who);
+            places.push(if stays { place } else { OTHERS });
+            place += u16::from(stays);
+            stays
+        });
+        for entry in &mut self.entries {
+            entry.who = places.get(usize::from(entry.who)).copied().unwrap_or(entry.who);
+        }
+        self.join_from(0);
     }
 
     /// The same results in longer blocks, with at most about this many entries.
@@ -245,7 +293,10 @@ impl Sequence {
 
     /// Appends the results of another run.
     pub(super) fn append(&mut self, other: Self) {
-        if other.is_empty() {
+        if self.given_up || other.given_up {
+            self.give_up();
+        }
+        if other.is_empty() || self.given_up {
             return;
         }
         if self.is_empty() {
@@ -266,7 +317,7 @@ impl Sequence {
         self.requests.extend(&other.requests);
         let moved = other.entries.iter().map(|entry| Entry {
             block: entry.block + first,
-            who: places.get(usize::from(entry.who)).copied().unwrap_or(FAILED),
+            who: places.get(usize::from(entry.who)).copied().unwrap_or(entry.who),
             ..*entry
         });
         self.entries.extend(moved);
@@ -288,7 +339,9 @@ impl Sequence {
         let mut hits: Vec<Hits> = vec![Vec::new(); by_name.len()];
         for entry in self.entries.iter().filter(|entry| entry.who != FAILED) {
             trials[entry.block as usize] += entry.count;
-            add(&mut hits[group[usize::from(entry.who)]], entry.block, entry.count);
+            if let Some(group) = group.get(usize::from(entry.who)) {
+                add(&mut hits[*group], entry.block, entry.count);
+            }
         }
         let named = by_name.into_iter();
         (trials, named.map(|(name, place)| (name, std::mem::take(&mut hits[place]))).collect())

@@ -279,3 +279,118 @@ fn the_order_is_that_of_starts_and_of_connections() {
     assert!(trials.len() > 500 && groups["kops"].iter().all(even), "{:?}", &trials[..4]);
     assert_eq!(order.period(), Some(2));
 }
+
+/// Answers of pods with these numbers, one each, told apart up to `most`.
+fn told_apart(pods: impl IntoIterator<Item = u64>, most: usize) -> Tally {
+    let mut recorder = Recorder::new(Some(Duration::from_millis(1))).telling_apart(most);
+    for (n, pod) in pods.into_iter().enumerate() {
+        let who = Identity::new(format!("pod-{pod}"), "kops");
+        recorder.record(answer(&who, n as u64), 0);
+    }
+    recorder.into_tally()
+}
+
+#[test]
+fn backends_beyond_the_bound_are_added_up() {
+    let pods = [1, 2, 3, 1, 4, 4, 2];
+    let (few, all) = (told_apart(pods, 2), told_apart(pods, 9));
+    let names =
+        |tally: &Tally| tally.backends.keys().map(|who| who.pod.clone()).collect::<Vec<_>>();
+    assert_eq!(names(&few), ["pod-1", "pod-2"], "those that answer first");
+    for (who, counted) in &few.backends {
+        assert_eq!(counted, &all.backends[who], "each has all of its answers");
+    }
+    assert_eq!((few.others.answers, few.answers(), few.retried()), (3, 7, all.retried()));
+    assert_eq!(few.latency(), all.latency());
+    assert_eq!((few.folded(Label::Cluster), few.folded(Label::Address)), (3, 0));
+    assert_eq!(few.answers_by(Label::Cluster)["kops"], 4, "of the others it is not known");
+    let said =
+        "3 of 7 answers came from backends beyond the 2 that are told apart; see --max-backends";
+    assert_eq!(few.folded_in_words(Label::Pod).unwrap(), said);
+    assert_eq!((all.folded_in_words(Label::Pod), all.others.answers), (None, 0));
+    let timeline = few.timeline.unwrap();
+    let cells = |cells: &[timeline::Cell]| cells.iter().map(|cell| cell.answers).sum::<u64>();
+    assert_eq!((timeline.backends.len(), cells(&timeline.others)), (2, 3));
+}
+
+/// A name is told apart in all threads or in none.
+#[test]
+fn all_threads_tell_the_same_backends_apart() {
+    let collector = collector::Collector::new(2);
+    let threads = [[1, 2, 1], [2, 3, 1]].map(|pods| {
+        let mut recorder = Recorder::default().handing_in(&collector);
+        for (n, pod) in pods.into_iter().enumerate() {
+            let who = Identity::new(format!("pod-{pod}"), "kops");
+            recorder.record(answer(&who, n as u64), 0);
+        }
+        recorder.into_tally()
+    });
+    let mut whole = Tally::default();
+    threads.into_iter().for_each(|part| whole.merge(part));
+    let answers: Vec<_> = whole.backends.values().map(|backend| backend.answers).collect();
+    assert_eq!((answers, whole.others.answers), (vec![3, 2], 1));
+}
+
+#[test]
+fn of_failing_backends_as_many_are_named() {
+    let mut recorder = Recorder::default().telling_apart(2);
+    for (n, pod) in [1, 2, 3, 1].into_iter().enumerate() {
+        let who = Identity::new(format!("pod-{pod}"), "kops");
+        let failure = Failure::new(FailureKind::Status, "503").by(Some(who));
+        recorder.record(outcome(n as u64, Err(failure)), 0);
+    }
+    let tally = recorder.into_tally();
+    let failed: Vec<_> = tally.failed_by.values().copied().collect();
+    assert_eq!((failed, tally.failed_requests()), (vec![2, 1], 4));
+}
+
+#[test]
+fn addresses_beyond_the_bound_are_added_up() {
+    let address = |n: usize| SocketAddr::from(([127, 1, (n >> 8) as u8, n as u8], 80));
+    let (mut remotes, who) = (Remotes::default(), Identity::new("p", "c"));
+    let mut recorder = Recorder::default();
+    let all = MOST_ADDRESSES + 5;
+    for n in (0..all).chain([0]) {
+        let remote = Some(remotes.remote(address(n)));
+        recorder.record(Outcome { remote, ..answer(&who, n as u64) }, 0);
+    }
+    let tally = recorder.into_tally();
+    assert_eq!((tally.addresses.len(), tally.other_addresses.answers), (MOST_ADDRESSES, 5));
+    assert_eq!(tally.addresses[&address(0)].answers, 2);
+    let (named, folded) = (tally.answers_by_address(), tally.folded(Label::Address));
+    assert_eq!((named.values().sum::<u64>() + folded, folded), (tally.answers(), 5));
+    let mut twice = tally.clone();
+    twice.merge(tally.clone());
+    assert_eq!((twice.addresses.len(), twice.other_addresses.answers), (MOST_ADDRESSES, 10));
+}
+
+proptest! {
+    /// Parts whose backends are folded after merging give the same in whatever order.
+    #[test]
+    fn folding_does_not_depend_on_the_order_of_parts(
+        parts in prop::collection::vec(prop::collection::vec(0_u64..9, 0..12), 1..4),
+        most in 1_usize..6,
+    ) {
+        let merged = |parts: &[Vec<u64>]| {
+            let mut whole = Tally::default();
+            for part in parts {
+                whole.merge(told_apart(part.iter().copied(), 99));
+                whole.fold(most);
+            }
+            whole
+        };
+        let (whole, mut turned) = (merged(&parts), parts.clone());
+        turned.reverse();
+        let turned = merged(&turned);
+        prop_assert_eq!(&whole.backends, &turned.backends);
+        prop_assert_eq!(&whole.others, &turned.others);
+        prop_assert_eq!(whole.timeline.clone(), turned.timeline);
+        let answers = parts.iter().map(|part| part.len() as u64).sum::<u64>();
+        prop_assert_eq!(whole.answers(), answers);
+        prop_assert!(whole.backends.len() <= most);
+        let (blocks, groups) = whole.order.sequence.groups(Label::Pod);
+        prop_assert_eq!(blocks.iter().map(|n| u64::from(*n)).sum::<u64>(), answers);
+        let named = groups.values().flatten().map(|(_, n)| u64::from(*n)).sum::<u64>();
+        prop_assert_eq!(named + whole.others.answers, answers);
+    }
+}

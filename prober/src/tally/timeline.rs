@@ -139,6 +139,13 @@ impl Timeline {
         }
     }
 
+    /// Counts only these backends separately.
+    pub(super) fn keep(&mut self, kept: impl Fn(&Identity) -> bool) {
+        for (_, cells) in self.backends.extract_if(.., |who, _| !kept(who)) {
+            add_all(&mut self.others, &cells);
+        }
+    }
+
     fn widen(&mut self, width_ms: u64) {
         let factor = width_ms / self.width_ms.max(1);
         self.backends.values_mut().for_each(|cells| widen(cells, factor));
@@ -198,17 +205,19 @@ impl Bins {
         at(&mut self.failures, bin)[kind as usize] += 1;
     }
 
-    /// The timeline; `backends` are the recorder's, by their indexes.
+    /// The timeline; `backends` are the recorder's, by their indexes. `None` stands for all that are not
+    /// told apart.
     #[must_use]
     pub(crate) fn into_timeline<'a>(
         self,
-        backends: impl Iterator<Item = &'a Identity>,
+        backends: impl Iterator<Item = Option<&'a Identity>>,
     ) -> Timeline {
         let Self { width_ms, mut lanes, failures } = self;
         let others = lanes.drain(MAX_BACKENDS.min(lanes.len())..).next().unwrap_or_default();
         let mut timeline = Timeline { width_ms, backends: BTreeMap::new(), others, failures };
         for (who, cells) in backends.zip(&lanes) {
-            add_all(timeline.backends.entry(who.clone()).or_default(), cells);
+            let known = who.map(|who| timeline.backends.entry(who.clone()).or_default());
+            add_all(known.unwrap_or(&mut timeline.others), cells);
         }
         timeline
     }

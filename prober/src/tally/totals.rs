@@ -8,6 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use echo_reply::Identity;
+use serde::{Deserialize, Serialize};
 
 use super::events::EventRecord;
 use super::failover::{Failover, Trail};
@@ -16,6 +17,8 @@ use super::label::Label;
 use super::latency::Latency;
 use super::order::Order;
 use super::outcome::Failure;
+use super::remotes::MOST_ADDRESSES;
+use super::sequence::MOST_BACKENDS;
 use super::timeline::Timeline;
 use super::transport::Transport;
 use crate::units::count;
@@ -49,7 +52,7 @@ impl BackendTally {
         all
     }
 
-    pub(super) fn for_verdicts(&self, latencies: bool) -> Self {
+    pub(crate) fn for_verdicts(&self, latencies: bool) -> Self {
         if latencies {
             return self.clone();
         }
@@ -68,7 +71,7 @@ impl BackendTally {
 }
 
 /// The connections and answers of one remote address.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AddressTally {
     pub connections: u64,
     pub answers: u64,
@@ -151,9 +154,11 @@ pub struct PassedOver {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Tally {
     pub backends: BTreeMap<Identity, BackendTally>,
+    /// All further backends together, beyond the bound of the map. Who they are is not known.
+    pub others: BackendTally,
     /// Failures that are the same together, in the order in which they first happened.
     pub failures: Vec<FailureGroup>,
-    /// Failures whose response names the backend that gave it.
+    /// Failures whose response names the backend that gave it; bounded as `backends`.
     pub failed_by: BTreeMap<Identity, u64>,
     /// Failures whose response states which attempt it is.
     pub failed_attempts: u64,
@@ -162,6 +167,8 @@ pub struct Tally {
     /// TCP connections that were opened.
     pub connections: u64,
     pub addresses: BTreeMap<SocketAddr, AddressTally>,
+    /// All further addresses together, beyond [`MOST_ADDRESSES`].
+    pub other_addresses: AddressTally,
     /// Addresses for which another one of the same name was used.
     pub passed_over: BTreeMap<SocketAddr, PassedOver>,
     /// How often further addresses were passed over, beyond the bound of the map.
@@ -204,14 +211,28 @@ pub enum Stopped {
 }
 
 impl Tally {
+    /// The counts of a backend, or those of all that are not told apart.
+    pub(super) fn named_or_other(&mut self, who: Option<Identity>) -> &mut BackendTally {
+        match who {
+            Some(who) => self.backends.entry(who).or_default(),
+            None => &mut self.others,
+        }
+    }
+
+    /// Counts failures of a backend, if there is room for its name. `most` is the bound.
+    pub(super) fn failed_by(&mut self, who: Identity, failed: u64, most: impl FnOnce() -> usize) {
+        if let Some(known) = self.failed_by.get_mut(&who) {
+            *known += failed;
+        } else if self.failed_by.len() < most() {
+            self.failed_by.insert(who, failed);
+        }
+    }
+
     /// Counts a failure and returns its line.
-    pub(super) fn failed(&mut self, mut failure: Failure) -> String {
+    pub(super) fn failed(&mut self, failure: Failure) -> String {
         let line = format!("[failed: {}] {}", failure.class(), failure.what);
         self.failed_attempts += u64::from(failure.attempt.is_some());
         self.failed_retried += u64::from(failure.attempt > Some(1));
-        if let Some(who) = failure.who.take() {
-            *self.failed_by.entry(*who).or_default() += 1;
-        }
         failures::add_one(&mut self.failures, failure);
         line
     }
@@ -236,8 +257,9 @@ impl Tally {
         for group in other.failures {
             failures::add(&mut self.failures, group);
         }
+        self.others.merge(&other.others);
         for (identity, count) in other.failed_by {
-            *self.failed_by.entry(identity).or_default() += count;
+            self.failed_by(identity, count, || usize::MAX);
         }
         self.failed_attempts += other.failed_attempts;
         self.failed_retried += other.failed_retried;
@@ -248,6 +270,7 @@ impl Tally {
         for (address, theirs) in other.addresses {
             self.addresses.entry(address).or_default().merge(theirs);
         }
+        self.other_addresses.merge(other.other_addresses);
         self.resolved = self.resolved.max(other.resolved);
         self.transport.merge(other.transport);
         self.connections += other.connections;
@@ -281,6 +304,38 @@ impl Tally {
             self.order = Order::default();
         }
         self.stopped = self.stopped.or(other.stopped);
+        self.fold(MOST_BACKENDS);
+    }
+
+    /// Tells at most this many backends apart, and as many addresses as ever. Those that are last by
+    /// name are added up, so that the order of merging makes no difference.
+    pub(crate) fn fold(&mut self, most_backends: usize) {
+        while self.addresses.len() > MOST_ADDRESSES
+            && let Some((_, counted)) = self.addresses.pop_last()
+        {
+            self.other_addresses.merge(counted);
+        }
+        while self.failed_by.len() > most_backends {
+            self.failed_by.pop_last();
+        }
+        if self.backends.len() <= most_backends {
+            return;
+        }
+        while self.backends.len() > most_backends
+            && let Some((_, counted)) = self.backends.pop_last()
+        {
+            self.others.merge(&counted);
+        }
+        let known = |who: &Identity| self.backends.contains_key(who);
+        self.order.keep(known);
+        if let Some(timeline) = &mut self.timeline {
+            timeline.keep(known);
+        }
+    }
+
+    /// All that was counted of backends, told apart or not.
+    pub(crate) fn all_backends(&self) -> impl Iterator<Item = &BackendTally> {
+        self.backends.values().chain([&self.others])
     }
 
     /// The part that verdicts need: no phases and no lines, and latencies only if requested.
@@ -291,13 +346,23 @@ impl Tally {
         };
         Self {
             backends: self.backends.iter().map(part).collect(),
+            others: self.others.for_verdicts(latencies),
             failures: self.failures.clone(),
             addresses: self.addresses.clone(),
+            other_addresses: self.other_addresses,
             connections: self.connections,
             order: self.order.clone(),
             elapsed: self.elapsed,
             ..Self::default()
         }
+    }
+
+    /// The latency of all answers.
+    #[must_use]
+    pub(crate) fn latency(&self) -> Latency {
+        let mut all = Latency::default();
+        self.all_backends().for_each(|backend| all.merge(&backend.latency()));
+        all
     }
 
     /// Requests that ended: answers and failures.
@@ -308,7 +373,7 @@ impl Tally {
 
     #[must_use]
     pub fn answers(&self) -> u64 {
-        self.backends.values().map(|backend| backend.answers).sum()
+        self.all_backends().map(|backend| backend.answers).sum()
     }
 
     #[must_use]
@@ -320,7 +385,7 @@ impl Tally {
     /// says which attempt it is.
     #[must_use]
     pub fn known_retries(&self) -> Option<u64> {
-        let stated = self.backends.values().any(|backend| backend.attempts > 0);
+        let stated = self.all_backends().any(|backend| backend.attempts > 0);
         let all = self.retried() + self.failed_retried;
         (stated || self.failed_attempts > 0 || all > 0).then_some(all)
     }
@@ -340,7 +405,31 @@ impl Tally {
     /// Answers that were not the nearest Envoy's first attempt, as far as they say so.
     #[must_use]
     pub fn retried(&self) -> u64 {
-        self.backends.values().map(|backend| backend.retried).sum()
+        self.all_backends().map(|backend| backend.retried).sum()
+    }
+
+    /// How many answers came from backends, or addresses, that are not told apart.
+    #[must_use]
+    pub(crate) fn folded(&self, label: Label) -> u64 {
+        match label {
+            Label::Address => self.other_addresses.answers,
+            _ => self.others.answers,
+        }
+    }
+
+    /// The same for a sentence; `None` if all are told apart.
+    #[must_use]
+    pub(crate) fn folded_in_words(&self, label: Label) -> Option<String> {
+        let (known, what, remedy) = match label {
+            Label::Address => (self.addresses.len(), "addresses", ""),
+            _ => (self.backends.len(), "backends", "; see --max-backends"),
+        };
+        let (folded, all) = (self.folded(label), count(self.answers(), "answer"));
+        (folded > 0).then(|| {
+            format!(
+                "{folded} of {all} came from {what} beyond the {known} that are told apart{remedy}"
+            )
+        })
     }
 
     /// Failures by kind and status code, in the order of [`FailureKind::ALL`]. They add up to all
@@ -386,7 +475,8 @@ impl Tally {
         groups
     }
 
-    /// Answers by remote address, all ports together. They add up to all answers.
+    /// Answers by remote address, all ports together. With those of [`Self::other_addresses`] they add up
+    /// to all answers.
     #[must_use]
     pub fn answers_by_address(&self) -> BTreeMap<IpAddr, u64> {
         let mut groups = BTreeMap::new();
@@ -396,7 +486,7 @@ impl Tally {
         groups
     }
 
-    /// Answers by the value of a label, such as by cluster.
+    /// Answers by the value of a label, such as by cluster, as far as backends are told apart.
     #[must_use]
     pub fn answers_by(&self, label: Label) -> BTreeMap<Cow<'_, str>, u64> {
         if label == Label::Address {

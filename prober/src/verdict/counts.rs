@@ -64,7 +64,7 @@ pub(super) fn no_retries(tally: &Tally) -> Ruling {
     if let Some(retried) = tally.retries_in_words() {
         return (Verdict::Fail, format!("the mesh retried {retried}"));
     }
-    let stated: u64 = tally.backends.values().map(|backend| backend.attempts).sum();
+    let stated: u64 = tally.all_backends().map(|backend| backend.attempts).sum();
     if stated < answers {
         let said = match stated {
             0 => "unknown: no answer carried an attempt count".to_owned(),
@@ -83,9 +83,10 @@ pub(super) fn no_retries(tally: &Tally) -> Ruling {
 
 /// The latencies of a group, or of all answers.
 fn latencies(tally: &Tally, of: Option<&Group>) -> Latency {
+    let Some(group) = of else { return tally.latency() };
     let mut latency = Latency::default();
     for (who, backend) in &tally.backends {
-        if of.is_none_or(|group| group.label.of(who) == group.name) {
+        if group.label.of(who) == group.name {
             latency.merge(&backend.latency());
         }
     }

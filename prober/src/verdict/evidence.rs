@@ -181,7 +181,7 @@ impl<'a> Evidence<'a> {
         self.answers(label).get(name).copied().unwrap_or(0)
     }
 
-    /// How many answers do not state the label.
+    /// How many answers do not state the label, or came from backends that are not told apart.
     #[must_use]
     pub(crate) fn unknown(&self, label: Label) -> u64 {
         let all = self.answers(label).iter();
@@ -218,7 +218,7 @@ impl<'a> Evidence<'a> {
 
     fn backends(&self, label: Label, counted: BTreeMap<String, u64>) -> Groups {
         let answers = self.tally.answers();
-        let opened: u64 = self.tally.backends.values().map(|backend| backend.connections).sum();
+        let opened: u64 = self.tally.all_backends().map(|backend| backend.connections).sum();
         let opened = opened.max(1);
         let kept = opened < answers;
         let (trials, hits) = self.tally.order.sequence.groups(label);
@@ -267,7 +267,7 @@ impl<'a> Evidence<'a> {
     fn addresses(&self, counted: BTreeMap<String, u64>) -> Groups {
         let tally = self.tally;
         let answers = tally.answers() as f64;
-        let fresh: u64 = tally.backends.values().map(|backend| backend.connections).sum();
+        let fresh: u64 = tally.all_backends().map(|backend| backend.connections).sum();
         let (mut independent, mut why) = (answers, None);
         if (fresh as f64) < answers {
             (independent, why) = (fresh as f64, Some(Why::Address));

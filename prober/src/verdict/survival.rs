@@ -18,8 +18,8 @@ use super::{Rules, Ruling, Verdict};
 use crate::expectation::Expectation;
 use crate::stats::two_samples::{Hits, more};
 use crate::stats::{answers_to_miss, unseen_share};
-use crate::tally::Tally;
 use crate::tally::failover::{Course, Failover, Slice};
+use crate::tally::{Label, Tally};
 use crate::units::{count, percent};
 use shares::Wanted;
 
@@ -53,6 +53,10 @@ pub(super) fn judge(tally: &Tally, expectation: &Expectation, rules: &Rules) -> 
             None => {
                 let reason = "nothing recovered: give a second --at";
                 return (Verdict::Inconclusive, reason.to_owned());
+            }
+            Some(_) if tally.folded(Label::Cluster) > 0 => {
+                let said = tally.folded_in_words(Label::Cluster).unwrap_or_default();
+                return (Verdict::Inconclusive, format!("unknown: {said}"));
             }
             Some(course) => Question {
                 what: "failback",

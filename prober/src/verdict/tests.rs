@@ -371,3 +371,47 @@ fn many_pods_are_judged_in_time_that_grows_with_them() {
         assert_eq!(judged.verdict, Verdict::Pass, "{}", judged.reason);
     }
 }
+
+/// Of whom nothing is known, no verdict says anything.
+#[test]
+fn answers_of_backends_that_are_not_told_apart_prove_nothing_about_who_answers() {
+    use Verdict::{Fail, Inconclusive, Pass};
+    let mut even = tally(&[("kops", 2_000), ("gke1", 2_000)], 0);
+    even.others = BackendTally { answers: 1, ..BackendTally::default() };
+    for (text, verdict) in [
+        ("exactly kops,gke1", Inconclusive),
+        ("only kops,gke1", Inconclusive),
+        ("only kops", Fail),
+        ("reaches kops", Pass),
+        ("reaches kops,c2", Inconclusive),
+        ("balanced ± 5%", Inconclusive),
+        ("balanced by pod ± 5%", Inconclusive),
+        ("shares kops=50%,gke1=50% ± 5%", Inconclusive),
+        ("share{cluster=kops} >= 10%", Inconclusive),
+        ("share{cluster=<unknown>} <= 10%", Inconclusive),
+        ("share{version=<none>} >= 10%", Inconclusive),
+        ("p99{cluster=kops} < 1s", Inconclusive),
+        ("errors = 0", Pass),
+        ("error-rate <= 1%", Pass),
+        ("throughput >= 1/s", Pass),
+    ] {
+        let judged = ruling(text, &even, Sampling::Fixed);
+        assert_eq!(judged.verdict, verdict, "{text}: {}", judged.reason);
+        if verdict == Inconclusive {
+            let said = "1 of 4001 answers came from backends beyond the 2 that are told apart";
+            assert!(judged.reason.contains(said), "{text}: {}", judged.reason);
+        }
+    }
+    let mut addressed = tally(&[("kops", 2_000)], 0);
+    let one = AddressTally { connections: 2_000, answers: 1_999 };
+    addressed.addresses.insert("127.0.0.1:80".parse().unwrap(), one);
+    addressed.other_addresses = AddressTally { connections: 0, answers: 1 };
+    let judged = ruling("only 127.0.0.1 by address", &addressed, Sampling::Fixed);
+    assert_eq!(judged.verdict, Inconclusive, "{}", judged.reason);
+    assert!(
+        judged.reason.contains("addresses beyond the 1 that are told apart"),
+        "{}",
+        judged.reason
+    );
+    assert_eq!(ruling("exactly kops", &addressed, Sampling::Fixed).verdict, Pass);
+}

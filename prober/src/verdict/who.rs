@@ -30,6 +30,9 @@ fn only(evidence: &Evidence<'_>, label: Label, names: &[String]) -> Ruling {
         return (Verdict::Fail, format!("{} of {}", others.join(", "), count(total, "answer")));
     }
     let nameless = evidence.unknown(label);
+    if let Some(said) = evidence.tally.folded_in_words(label) {
+        return (Verdict::Inconclusive, said);
+    }
     if nameless > 0 {
         let word = label.word();
         let said = format!("{nameless} of {} say no {word}", count(total, "answer"));
@@ -67,6 +70,9 @@ pub(super) fn reaches(evidence: &Evidence<'_>, label: Label, names: &[String]) -
         percent(bound),
         evidence.sure(),
     );
+    if let Some(folded) = evidence.tally.folded_in_words(label) {
+        return (Verdict::Inconclusive, format!("{said}, but {folded}"));
+    }
     let nameless = evidence.unknown(label);
     if nameless > 0 {
         let said = format!("{said}, but {nameless} say no {}", label.word());

@@ -120,7 +120,7 @@ fn bars(tally: &Tally, rules: &Rules, clusters: &[String]) -> Markup {
 }
 
 fn figures(tally: &Tally, watched: &Watched, now: SystemTime) -> Markup {
-    let latency = groups::latency(tally);
+    let latency = tally.latency();
     html! {
         p.figures {
             (counted(tally.answers(), "answer")) " · " (count(tally.failed_requests())) " failed · "

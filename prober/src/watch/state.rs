@@ -129,7 +129,8 @@ impl Watched {
             &asked.plan,
             matrix::judged(&asked.plan, Ok(Tally::default())),
         );
-        let (window, lifetime) = (Window::new(window), Lifetime::default());
+        let (window, lifetime) =
+            (Window::new(window, asked.plan.rules.most_backends), Lifetime::default());
         Self { asked, window, lifetime, unreachable: None, row }
     }
 

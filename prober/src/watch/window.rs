@@ -20,6 +20,8 @@ const MAX_ORDER: usize = 4_096;
 #[derive(Debug)]
 pub(crate) struct Window {
     length: Duration,
+    /// How many backends are told apart in a bin, and in all of them together.
+    most_backends: usize,
     bins: VecDeque<Bin>,
 }
 
@@ -35,8 +37,8 @@ struct Bin {
 
 impl Window {
     #[must_use]
-    pub(crate) fn new(length: Duration) -> Self {
-        Self { length, bins: VecDeque::new() }
+    pub(crate) fn new(length: Duration, most_backends: usize) -> Self {
+        Self { length, most_backends, bins: VecDeque::new() }
     }
 
     /// Adds a round that ended at `at`. Rounds must be added in order.
@@ -48,7 +50,7 @@ impl Window {
         match self.bins.back_mut() {
             Some(bin) if bin.place == place => {
                 let mut rounds = mem::take(&mut bin.rounds).unpack();
-                append(&mut rounds, round);
+                append(&mut rounds, round, self.most_backends);
                 bin.rounds = Packed::pack(rounds);
             }
             _ => self.bins.push_back(Bin { place, first: at, rounds: Packed::pack(round) }),
@@ -69,15 +71,16 @@ impl Window {
     pub(crate) fn tally(&self) -> Option<Tally> {
         let mut bins = self.bins.iter().map(|bin| bin.rounds.clone().unpack());
         let mut whole = bins.next()?;
-        bins.for_each(|bin| append(&mut whole, bin));
+        bins.for_each(|bin| append(&mut whole, bin, self.most_backends));
         Some(whole)
     }
 }
 
 /// Adds a later round. [`Tally::merge`] is for parallel runs; here the durations add up.
-fn append(whole: &mut Tally, round: Tally) {
+fn append(whole: &mut Tally, round: Tally, most_backends: usize) {
     let elapsed = whole.elapsed + round.elapsed;
     whole.merge(round);
+    whole.fold(most_backends);
     whole.elapsed = elapsed;
 }
 
@@ -111,12 +114,12 @@ impl Packed {
 /// All latencies of a tally, always in the same order.
 fn latencies(tally: &mut Tally) -> impl Iterator<Item = &mut Latency> {
     let phases = tally.phases.named_mut();
-    let backends = tally.backends.values_mut();
+    let backends = tally.backends.values_mut().chain([&mut tally.others]);
     backends.flat_map(|backend| [&mut backend.fresh, &mut backend.kept]).chain(phases)
 }
 
 fn pack(latency: &mut Latency) -> Option<Box<[u8]>> {
-    if latency.is_listed() {
+    if latency.is_small() {
         return None;
     }
     let latency = mem::take(latency);
@@ -147,7 +150,7 @@ mod tests {
         for report in [samples::plain(), samples::matrix(), samples::many_pods()] {
             for tally in report.rows.iter().filter_map(crate::report::Row::tally) {
                 let packed = Packed::pack(tally.clone());
-                assert!(packed.tally.backends.values().all(|backend| backend.fresh.is_listed()));
+                assert!(packed.tally.backends.values().all(|backend| backend.fresh.is_small()));
                 assert_eq!(&packed.unpack(), tally);
             }
         }
@@ -155,7 +158,7 @@ mod tests {
 
     #[test]
     fn a_round_is_in_the_window_until_it_is_too_old() {
-        let mut window = Window::new(60 * SECOND);
+        let mut window = Window::new(60 * SECOND, 10);
         assert_eq!(window.tally(), None);
         for second in [0, 10, 20] {
             window.add(second * SECOND, round());
@@ -174,7 +177,7 @@ mod tests {
 
     #[test]
     fn durations_of_rounds_add_up() {
-        let mut window = Window::new(60 * SECOND);
+        let mut window = Window::new(60 * SECOND, 10);
         window.add(SECOND, Tally { elapsed: SECOND, ..round() });
         window.add(SECOND, Tally { elapsed: 2 * SECOND, ..round() });
         window.add(9 * SECOND, Tally { elapsed: 3 * SECOND, ..round() });
@@ -186,7 +189,7 @@ mod tests {
 
     #[test]
     fn the_number_of_bins_is_limited() {
-        let mut window = Window::new(60 * SECOND);
+        let mut window = Window::new(60 * SECOND, 10);
         for n in 0..5000 {
             window.add(n * SECOND / 20, Tally { elapsed: SECOND, ..Tally::default() });
             assert!(window.bins.len() <= BINS as usize + 1);

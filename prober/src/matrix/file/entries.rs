@@ -103,6 +103,7 @@ pub(super) struct Entry {
     confidence: Option<Scalar>,
     min_share: Option<Scalar>,
     max_requests: Option<Count>,
+    max_backends: Option<Count>,
     min_time: Option<Scalar>,
     dependence: Option<Count>,
     concurrency: Option<Count>,
@@ -315,6 +316,7 @@ impl Entry {
         let open = self.is_open(defaults);
         // A row of fixed size does not go on until it is decided.
         flag("--max-requests", number(self.max_requests, defaults.max_requests).filter(|_| open));
+        flag("--max-backends", number(self.max_backends, defaults.max_backends));
         flag("--concurrency", number(self.concurrency, defaults.concurrency));
         flag("--streams", number(self.streams, defaults.streams));
         flag("--threads", number(self.threads, defaults.threads));

@@ -161,7 +161,7 @@ fn folded(tally: &Tally, groups: &Groups<'_>, columns: Shown) -> Markup {
                 "and " (counted(groups.folded as u64, "more pod")) "; the JSON in this page has all"
             }
             td.number { (count(groups.folded_answers)) }
-            @if columns.retried { td.number { (count(tally.retried() - shown)) } }
+            @if columns.retried { td.number { (count(tally.retried() - shown - tally.others.retried)) } }
             td.number { (count(groups.folded_connections)) }
             @if columns.failed { td.number { (count(groups.folded_failed)) } }
             td.number { (rounded_percent(share)) }

@@ -2,8 +2,8 @@
 //!
 //! The text is base64 of a zlib stream of unsigned LEB128 numbers: how many blocks, the requests of
 //! each, then for each kind of result in a block: how many blocks it is after the one before, the
-//! backend by its place in the list from 1, or 0 for a failure, the class of the latency, and how many
-//! results there are.
+//! backend by its place in the list from 1 (one more than there are for all that are not listed), or 0
+//! for a failure, the class of the latency, and how many results there are.
 
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
@@ -78,7 +78,7 @@ fn packed(sequence: &Sequence, places: &BTreeMap<&Identity, usize>) -> Option<St
     if sequence.is_empty() {
         return None;
     }
-    let (requests, results) = sequence.export(|who| places.get(who).copied());
+    let (requests, results) = sequence.export(|who| places.get(who).copied(), places.len());
     let mut numbers = Vec::new();
     leb128::write(&mut numbers, requests.len() as u64);
     requests.iter().for_each(|n| leb128::write(&mut numbers, u64::from(*n)));
@@ -144,7 +144,8 @@ mod tests {
             packed(&sequence, &places).unwrap()
         };
         assert!(read_text(&good, &backends()).is_some());
-        assert!(read_text(&good, &backends()[..1]).is_none(), "a backend that is not listed");
+        assert!(read_text(&good, &backends()[..1]).is_some(), "one of those that are not listed");
+        assert!(read_text(&good, &[]).is_none(), "neither listed nor the place for the others");
         assert!(read_text("", &backends()).is_none());
         assert!(read_text("%", &backends()).is_none());
         let mut bomb = ZlibEncoder::new(Vec::new(), Compression::best());
@@ -157,7 +158,7 @@ mod tests {
         #[test]
         fn what_is_packed_is_unpacked_alike(
             blocks in prop::collection::vec(
-                prop::collection::btree_map((prop::option::of(0_usize..3), 0_u8..=255), 1_u32..9, 1..6),
+                prop::collection::btree_map((prop::option::of(0_usize..=3), 0_u8..=255), 1_u32..9, 1..6),
                 1..60,
             ),
         ) {

@@ -14,7 +14,7 @@ use time::{OffsetDateTime, UtcOffset};
 
 use super::budget::Budget;
 use super::{
-    AddressEntry, Backend, Document, FailedByEntry, FailureEntry, JsonError, LatencyEntry,
+    AddressEntry, Backend, Counted, Document, FailedByEntry, FailureEntry, JsonError, LatencyEntry,
     PassedOverEntry, Probed, RowHead, SCHEMA, StoppedWord, explanation, histogram, numbers, order,
     timeline,
 };
@@ -22,7 +22,8 @@ use crate::report::{Report, Row, RowResult};
 use crate::tally::latency::Latency;
 use crate::tally::outcome::{Code, Failure};
 use crate::tally::{
-    AddressTally, BackendTally, FailureGroup, PassedOver, Phases, Punctuality, Stopped, Tally,
+    AddressTally, BackendTally, FailureGroup, MOST_ADDRESSES, MOST_BACKENDS, PassedOver, Phases,
+    Punctuality, Stopped, Tally,
 };
 
 const MOST_SECONDS: u64 = 1_000 * 366 * 24 * 3600;
@@ -111,7 +112,7 @@ fn row(raw: &str, budget: &Budget) -> Result<Row, JsonError> {
 /// Checks that all sums match their parts: verdicts depend on both.
 fn check_counts(probed: &Probed) -> Result<(), JsonError> {
     let sum = |counts: &mut dyn Iterator<Item = u64>| -> u128 { counts.map(u128::from).sum() };
-    let backends = &probed.backends;
+    let parts = || probed.backends.iter().map(|backend| &backend.counted).chain(&probed.others);
     if sum(&mut probed.failed_by.iter().map(|f| f.failed)) > u128::from(probed.failed) {
         return Err(JsonError::Counts("more failures of backends than failures"));
     }
@@ -123,12 +124,12 @@ fn check_counts(probed: &Probed) -> Result<(), JsonError> {
         ),
         (
             probed.answers,
-            sum(&mut backends.iter().map(|b| b.answers)),
+            sum(&mut parts().map(|b| b.answers)),
             "the answers of backends do not add up",
         ),
         (
             probed.retried,
-            sum(&mut backends.iter().map(|b| b.retried)),
+            sum(&mut parts().map(|b| b.retried)),
             "the retried answers of backends do not add up",
         ),
         (
@@ -141,17 +142,19 @@ fn check_counts(probed: &Probed) -> Result<(), JsonError> {
             return Err(JsonError::Counts(what));
         }
     }
-    let addresses = &probed.addresses;
-    if !addresses.is_empty() {
+    let listed = probed.addresses.iter().map(|address| (address.answers, address.connections));
+    let others = probed.other_addresses.iter().map(|others| (others.answers, others.connections));
+    let addresses = || listed.clone().chain(others.clone());
+    if addresses().next().is_some() {
         for (whole, parts, what) in [
             (
                 probed.answers,
-                sum(&mut addresses.iter().map(|a| a.answers)),
+                sum(&mut addresses().map(|(answers, _)| answers)),
                 "the answers of addresses do not add up",
             ),
             (
                 probed.connections,
-                sum(&mut addresses.iter().map(|a| a.connections)),
+                sum(&mut addresses().map(|(_, connections)| connections)),
                 "the connections to addresses do not add up",
             ),
         ] {
@@ -176,15 +179,24 @@ fn tally(probed: Probed, budget: &Budget) -> Result<Tally, JsonError> {
         dropped: entry.dropped,
         worst: Duration::from_micros(entry.worst_us),
     });
+    if listed.len() > MOST_BACKENDS || probed.addresses.len() > MOST_ADDRESSES {
+        return Err(JsonError::Counts("it lists more backends or addresses than are told apart"));
+    }
     let tally = Tally {
         order: order::read(&probed.order, &listed, budget)?,
         backends: backends(probed.backends, budget)?,
+        others: probed
+            .others
+            .map(|others| counted(others, budget))
+            .transpose()?
+            .unwrap_or_default(),
         failures: probed.failures.into_iter().map(failure).collect(),
         failed_attempts: probed.failed_attempts,
         failed_retried: probed.failed_retried,
         failed_by: failed_by(probed.failed_by)?,
         connections: probed.connections,
         addresses: addresses(probed.addresses)?,
+        other_addresses: probed.other_addresses.unwrap_or_default(),
         passed_over: probed.passed_over.into_iter().map(passed_over).collect(),
         passed_over_further: probed.passed_over_further,
         resolved: probed.resolved,
@@ -223,23 +235,27 @@ fn backends(
         if !backend.identity.is_printable() {
             return Err(JsonError::Name);
         }
-        let counted = BackendTally {
-            answers: backend.answers,
-            retried: backend.retried,
-            attempts: backend.attempts,
-            connections: backend.connections,
-            fresh: maybe_latency(backend.fresh.as_ref(), budget)?,
-            kept: maybe_latency(backend.kept.as_ref(), budget)?,
-        };
-        // Answers that something else collected may have no latency.
-        if counted.latency().count() > counted.answers {
-            return Err(JsonError::Counts("a backend has more latencies than answers"));
-        }
-        if backends.insert(backend.identity, counted).is_some() {
+        if backends.insert(backend.identity, counted(backend.counted, budget)?).is_some() {
             return Err(JsonError::Counts("a backend is listed twice"));
         }
     }
     Ok(backends)
+}
+
+fn counted(entry: Counted, budget: &Budget) -> Result<BackendTally, JsonError> {
+    let counted = BackendTally {
+        answers: entry.answers,
+        retried: entry.retried,
+        attempts: entry.attempts,
+        connections: entry.connections,
+        fresh: maybe_latency(entry.fresh.as_ref(), budget)?,
+        kept: maybe_latency(entry.kept.as_ref(), budget)?,
+    };
+    // Answers that something else collected may have no latency.
+    if counted.latency().count() > counted.answers {
+        return Err(JsonError::Counts("a backend has more latencies than answers"));
+    }
+    Ok(counted)
 }
 
 fn addresses(entries: Vec<AddressEntry>) -> Result<BTreeMap<SocketAddr, AddressTally>, JsonError> {

@@ -112,8 +112,11 @@ impl Counts {
         for (identity, failed) in &tally.failed_by {
             counts.backends.entry(Backend::of(identity)).or_default().failed += failed;
         }
-        for (identity, tally) in &tally.backends {
-            let answers = counts.backends.entry(Backend::of(identity)).or_default();
+        let named = tally.backends.iter().map(|(who, of_backend)| (Backend::of(who), of_backend));
+        let others = Backend { cluster: OTHER.to_owned(), pod: OTHER.to_owned() };
+        let others = (tally.others.answers > 0).then_some((others, &tally.others));
+        for (backend, tally) in named.chain(others) {
+            let answers = counts.backends.entry(backend).or_default();
             answers.count += tally.answers;
             answers.latency(&tally.fresh);
             answers.latency(&tally.kept);

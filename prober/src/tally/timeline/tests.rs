@@ -171,7 +171,7 @@ fn widths_double_when_the_bins_are_full() {
         bins.answered(Duration::from_millis(10 * n), 0, Duration::from_millis(1), false);
     }
     let who = Identity::new("p", "c");
-    let timeline = bins.into_timeline([&who].into_iter());
+    let timeline = bins.into_timeline([Some(&who)].into_iter());
     assert_eq!((timeline.width_ms, timeline.bins()), (20, MAX_BINS / 2 + 1));
     let cells = &timeline.backends[&who];
     assert!(cells[..MAX_BINS / 2].iter().all(|cell| cell.answers == 2));
