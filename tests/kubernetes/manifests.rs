@@ -286,6 +286,28 @@ fn istios_settings_are_those_of_the_cluster() {
     }
 }
 
+/// What `--explain` says to add where a sidecar does not keep its counters.
+#[test]
+fn the_sidecars_of_probers_keep_all_counters() {
+    let mut probers = 0;
+    each(|resource| {
+        let Some(template) = resource.pods().filter(|_| resource.kind() == "Deployment") else {
+            return;
+        };
+        let containers = array(&template["spec"]["containers"]);
+        if containers.iter().any(|container| container["name"] == "prober") {
+            probers += 1;
+            let config = &template["metadata"]["annotations"]["proxy.istio.io/config"];
+            assert_eq!(
+                config, "{proxyStatsMatcher: {inclusionRegexps: [\".*\"]}}",
+                "{}",
+                resource.place
+            );
+        }
+    });
+    assert!(probers >= 3, "clients and watch: {probers}");
+}
+
 #[test]
 fn every_container_is_restricted_bounded_and_probed() {
     let mut containers = 0;
