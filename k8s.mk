@@ -16,6 +16,8 @@ TLS_SECRET ?=
 TLS_CACERT ?=
 OUTLIER_DETECTION ?=
 STRICT_MTLS ?=
+# 1: the images are where the clusters find them, and no registry is asked.
+IMAGES_PUSHED ?=
 # How the ingress is reached by `make echo-status`: its address, found by itself; dns; or none.
 INGRESS ?= address
 # What `make load` does: pods in each cluster, requests per second of all pods together.
@@ -77,9 +79,11 @@ wrong = $(error $(SETTINGS): $(1))
 number-PODS = ^[1-9][0-9]{0,4}$$
 number-RATE = ^[0-9]*[1-9][0-9]*([.][0-9]+)?$$|^[0-9]+[.][0-9]*[1-9][0-9]*$$
 number-DEADLINE = ^[0-9]+$$
+number-ISTIO_REVISION = ^[a-z0-9]([-a-z0-9]{0,48}[a-z0-9])?$$
 what-PODS = how many pods each cluster has
 what-RATE = requests per second
 what-DEADLINE = a number of seconds
+what-ISTIO_REVISION = a-z, 0-9 and -, as in 1-31
 
 # Read before anything is done: settings that cannot be right end make with one line.
 define check-settings
@@ -93,8 +97,8 @@ $(if $(filter istio gateway,$(EAST_WEST)),,$(call wrong,EAST_WEST is '$(EAST_WES
 $(if $(filter address dns none,$(INGRESS)),,$(call wrong,INGRESS is '$(INGRESS)'; it is address$(comma) dns or none))
 $(foreach c,$(CLUSTERS),$(if $(shell printf '%s' '$(c)' | grep -E '^[a-z0-9]([-a-z0-9]{0,30}[a-z0-9])?$$'),,$(call wrong,'$(c)' is no name for a cluster; use a-z$(comma) 0-9 and -)))
 $(foreach v,MESH_ID DOMAIN IMAGE_REPOSITORY TAG ISTIO_VERSION CERTS,$(if $(strip $($(v))),,$(call wrong,$(v) is empty)))
-$(foreach v,PODS RATE DEADLINE,$(if $(shell printf '%s' '$($(v))' | grep -E '$(number-$(v))'),,$(call wrong,$(v) is '$($(v))'; it is $(what-$(v)))))
-$(foreach v,OUTLIER_DETECTION STRICT_MTLS,$(if $(filter-out 1,$($(v))),$(call wrong,$(v) is '$($(v))'; it is 1 or empty)))
+$(foreach v,PODS RATE DEADLINE $(if $(strip $(ISTIO_REVISION)),ISTIO_REVISION),$(if $(shell printf '%s' '$($(v))' | grep -E '$(number-$(v))'),,$(call wrong,$(v) is '$($(v))'; it is $(what-$(v)))))
+$(foreach v,OUTLIER_DETECTION STRICT_MTLS IMAGES_PUSHED,$(if $(filter-out 1,$($(v))),$(call wrong,$(v) is '$($(v))'; it is 1 or empty)))
 endef
 
 settings:
@@ -168,19 +172,26 @@ $(kubectl) get crd gateways.gateway.networking.k8s.io >/dev/null 2>&1 || $(kubec
 $(kubectl) wait --for=condition=Established --timeout=$(DEADLINE)s crd/gateways.gateway.networking.k8s.io
 endef
 
+# The kinds of resources that a gateway of istioctl is made of.
+of-a-gateway = deployment,service,serviceaccount,hpa,pdb,role,rolebinding
+
 istiod = istiod$(if $(ISTIO_REVISION),-$(ISTIO_REVISION))
 
+# What the other API has as east-west gateway goes once this one is there.
 define east-west-istio
 kubectl kustomize $(call overlay,$(1),east-west) >$(call overlay,$(1),east-west.yaml)
 istioctl install -y --readiness-timeout=$(DEADLINE)s --context=$(call context,$(1)) -f $(call overlay,$(1),east-west.yaml)
 $(kubectl) apply --server-side --force-conflicts -k $(call overlay,$(1),expose-services)
 $(call wait-address,$(1),istio-eastwestgateway)
+$(call if-known,$(1),gateways.gateway.networking.k8s.io,$(kubectl) --namespace=istio-system delete gateways.gateway.networking.k8s.io istio-eastwestgateway --ignore-not-found)
 endef
 
 define east-west-gateway
 $(kubectl) apply --server-side --force-conflicts -k $(call overlay,$(1),east-west)
 $(call wait-programmed,$(1),istio-eastwestgateway)
 $(call wait-address,$(1),istio-eastwestgateway-istio)
+$(call if-known,$(1),gateways.networking.istio.io,$(kubectl) --namespace=istio-system delete gateways.networking.istio.io cross-network-gateway --ignore-not-found)
+$(kubectl) --namespace=istio-system delete $(of-a-gateway) --selector=istio=eastwestgateway --ignore-not-found
 endef
 
 define install-istio
@@ -227,35 +238,46 @@ define remove-all-of-istio
 istioctl uninstall -y --purge --context=$(call context,$(1))
 $(kubectl) delete namespace istio-system --ignore-not-found --timeout=$(DEADLINE)s
 $(kubectl) delete configmap --all-namespaces --field-selector=metadata.name=istio-ca-root-cert --ignore-not-found
+$(kubectl) delete configmap --all-namespaces --field-selector=metadata.name=istio-ca-crl --ignore-not-found
 $(call if-known,$(1),gatewayclasses.gateway.networking.k8s.io,$(kubectl) delete gatewayclasses.gateway.networking.k8s.io istio istio-remote istio-waypoint istio-east-west --ignore-not-found)
 $(kubectl) get crd --output=name | grep '[.]istio[.]io$$' | xargs -r $(kubectl) delete --ignore-not-found
 endef
 
-# Other revisions stay, and with them the namespace and the kinds of resources.
+# Other revisions stay, and with them all that they use: the namespace, the kinds of resources, the secrets
+# of other clusters, the ingress and the samples.
 define remove-revision
 known=$$($(kubectl) --namespace=istio-system get deployment $(istiod) --ignore-not-found --output=name) && if [ -n "$$known" ]; then istioctl uninstall -y --revision=$(ISTIO_REVISION) --context=$(call context,$(1)); fi
-$(kubectl) --namespace=istio-system delete deployment,service,serviceaccount,hpa,pdb,role,rolebinding --selector=istio=eastwestgateway --ignore-not-found
+$(kubectl) --namespace=istio-system delete $(of-a-gateway) --selector=istio.io/rev=$(ISTIO_REVISION) --ignore-not-found
+$(call if-known,$(1),gateways.gateway.networking.k8s.io,$(kubectl) --namespace=istio-system delete gateways.gateway.networking.k8s.io --selector=istio.io/rev=$(ISTIO_REVISION) --ignore-not-found)
 endef
 
 define remove-istio
 $(call if-known,$(1),gateways.networking.istio.io,$(kubectl) --namespace=istio-system delete gateways.networking.istio.io cross-network-gateway --ignore-not-found)
 $(call if-known,$(1),gateways.gateway.networking.k8s.io,$(kubectl) --namespace=istio-system delete gateways.gateway.networking.k8s.io istio-eastwestgateway --ignore-not-found)
-$(if $(ISTIO_REVISION),$(remove-revision),$(remove-all-of-istio))
+$(remove-all-of-istio)
 endef
 
 # Before the first of them takes anything away.
 uninstall-tools: settings
 	tools/doctor --istio=$(ISTIO_VERSION) $(clusters-said) istioctl contexts
 
-uninstall: uninstall-tools ingress-uninstall echo-uninstall ## Take Istio and the samples out of the clusters, all of it
+ifeq ($(strip $(ISTIO_REVISION)),)
+uninstall: uninstall-tools ingress-uninstall echo-uninstall ## Take Istio and the samples out of the clusters; ISTIO_REVISION=…: only that revision
 	$(call pairs,remove-secret)
 	$(call each,remove-istio)
+else
+uninstall: uninstall-tools
+	$(call each,remove-revision)
+	@echo 'revision $(ISTIO_REVISION) is gone; what all revisions use is left. If it had taken a gateway over, make install brings back that of the other revision; without ISTIO_REVISION, make uninstall takes all away'
+endif
 
 # ---- Ingress ----
 
+# What the other API has at the ingress goes once this one is there.
 define ingress-istio
 $(kubectl) apply --server-side --force-conflicts -k $(call overlay,$(1),ingress)
 $(call wait-address,$(1),istio-ingressgateway)
+$(ingress-out-of-gateway)
 endef
 
 define ingress-gateway
@@ -263,6 +285,7 @@ $(gateway-api)
 $(kubectl) apply --server-side --force-conflicts -k $(call overlay,$(1),ingress)
 $(call wait-programmed,$(1),echo)
 $(call wait-address,$(1),echo-istio)
+$(ingress-out-of-istio)
 endef
 
 define ingress-into
@@ -273,9 +296,17 @@ ingress-install: overlays ## Lead the host names to the services; API=gateway: b
 	tools/doctor $(clusters-said) $(if $(TLS_SECRET),--tls-secret=$(TLS_SECRET)) contexts istio
 	$(call each,ingress-into)
 
-define ingress-out-of
+define ingress-out-of-istio
 $(call if-known,$(1),gateways.networking.istio.io,$(kubectl) --namespace=istio-system delete gateways.networking.istio.io$(comma)virtualservices.networking.istio.io echo --ignore-not-found)
+endef
+
+define ingress-out-of-gateway
 $(call if-known,$(1),gateways.gateway.networking.k8s.io,$(kubectl) --namespace=istio-disabled delete httproutes.gateway.networking.k8s.io echo1 --ignore-not-found && $(kubectl) --namespace=istio-enabled delete httproutes.gateway.networking.k8s.io echo2 --ignore-not-found && $(kubectl) --namespace=istio-system delete gateways.gateway.networking.k8s.io echo --ignore-not-found)
+endef
+
+define ingress-out-of
+$(ingress-out-of-istio)
+$(ingress-out-of-gateway)
 endef
 
 ingress-uninstall: settings ## Take that away
@@ -305,8 +336,11 @@ test-image: ## Build both images with a Docker engine, and run them
 
 # ---- The sample ----
 
+# Options of an earlier run that are not wanted any more go.
 define echo-into
 $(kubectl) apply --server-side --force-conflicts -k $(call overlay,$(1),echo)
+$(if $(OUTLIER_DETECTION),,$(call if-known,$(1),destinationrules.networking.istio.io,$(kubectl) --namespace=istio-enabled delete destinationrules.networking.istio.io echo2 --ignore-not-found))
+$(if $(STRICT_MTLS),,$(call if-known,$(1),peerauthentications.security.istio.io,$(kubectl) --namespace=istio-enabled delete peerauthentications.security.istio.io default --ignore-not-found))
 endef
 
 define echo-ready
@@ -317,7 +351,7 @@ $(call wait-rollout,$(1),istio-enabled,sleep)
 endef
 
 echo-install: overlays ## Bring echo1, echo2 and the clients to each cluster
-	tools/doctor $(clusters-said) --image=$(echo-image) --image=$(prober-image) contexts istio images
+	tools/doctor $(clusters-said) --image=$(echo-image) --image=$(prober-image) contexts istio$(if $(IMAGES_PUSHED),, images)
 	$(call each,echo-into)
 	$(call each,echo-ready)
 

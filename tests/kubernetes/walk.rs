@@ -92,6 +92,8 @@ impl Walk {
                 cluster,
                 "crds",
                 "customresourcedefinition.apiextensions.k8s.io/gateways.networking.istio.io\n\
+                 customresourcedefinition.apiextensions.k8s.io/destinationrules.networking.istio.io\n\
+                 customresourcedefinition.apiextensions.k8s.io/peerauthentications.security.istio.io\n\
                  customresourcedefinition.apiextensions.k8s.io/gateways.gateway.networking.k8s.io\n\
                  customresourcedefinition.apiextensions.k8s.io/gatewayclasses.gateway.networking.k8s.io\n\
                  customresourcedefinition.apiextensions.k8s.io/others.example.com\n",
@@ -246,14 +248,72 @@ fn the_order_of_the_uninstall() {
     insta::assert_snapshot!(walk.makes(&["uninstall"]));
 }
 
+/// Beside it the default revision goes on, with its gateway, its ingress and its samples.
 #[test]
-fn the_uninstall_of_one_revision_leaves_the_others() {
+fn the_uninstall_of_one_revision_leaves_what_others_use() {
     let walk = Walk::installed();
     let log = walk.makes(&["uninstall", "ISTIO_REVISION=1-31"]);
-    assert!(log.contains("istioctl uninstall -y --revision=1-31 --context=kops"), "{log}");
-    for gone in ["--purge", "delete namespace istio-system", "delete --ignore-not-found custom"] {
-        assert!(!log.contains(gone), "{log}");
+    for cluster in ["kops", "gke1"] {
+        let uninstalled = format!("istioctl uninstall -y --revision=1-31 --context={cluster}");
+        assert!(log.contains(&uninstalled), "{log}");
     }
+    let deleted: Vec<_> = log.lines().filter(|line| line.contains(" delete ")).collect();
+    assert_eq!(deleted.len(), 4, "{log}");
+    for line in deleted {
+        assert!(line.contains(" --selector=istio.io/rev=1-31 "), "{line}");
+    }
+    assert!(!log.contains("--purge"), "{log}");
+    let said = walk.make(&["uninstall", "ISTIO_REVISION=1-31"]);
+    assert!(said.stdout.contains("make install brings back"), "{said:?}");
+}
+
+/// What an option or the other API brought in an earlier run goes.
+#[test]
+fn options_and_apis_that_are_not_wanted_any_more_are_taken_back() {
+    let walk = Walk::installed();
+    let deletes = |arguments: &[&str]| -> Vec<String> {
+        let log = walk.makes(arguments);
+        let place = |text: &str| log.lines().position(|line| line.contains(text));
+        let (new, old) = (place(" apply ").expect("the new"), place(" delete "));
+        assert!(old.is_none_or(|old| new < old), "first the new, then the old: {log}");
+        let ours = |line: &&str| line.contains(" delete ") && line.contains("--context=kops");
+        log.lines().filter(ours).map(str::to_owned).collect()
+    };
+    let plain = deletes(&["echo-install"]).concat();
+    assert!(plain.contains("destinationrules.networking.istio.io echo2 "), "{plain}");
+    assert!(plain.contains("peerauthentications.security.istio.io default "), "{plain}");
+    let both = deletes(&["echo-install", "OUTLIER_DETECTION=1", "STRICT_MTLS=1"]);
+    assert_eq!(both, [""; 0]);
+    let istio = deletes(&["ingress-install"]).concat();
+    assert!(istio.contains("gateways.gateway.networking.k8s.io echo "), "{istio}");
+    assert!(!istio.contains("virtualservices"), "{istio}");
+    let gateway = deletes(&["ingress-install", "API=gateway"]).concat();
+    assert!(gateway.contains("virtualservices.networking.istio.io echo "), "{gateway}");
+    assert!(!gateway.contains("httproutes"), "{gateway}");
+    let istio = deletes(&["install"]).concat();
+    assert!(istio.contains("gateways.gateway.networking.k8s.io istio-eastwestgateway "), "{istio}");
+    let gateway = deletes(&["install", "EAST_WEST=gateway"]).concat();
+    assert!(gateway.contains("gateways.networking.istio.io cross-network-gateway "), "{gateway}");
+    assert!(gateway.contains(" --selector=istio=eastwestgateway "), "{gateway}");
+}
+
+#[test]
+fn a_revision_with_a_dot_is_refused_before_anything_is_changed() {
+    let walk = Walk::with_certificates();
+    for target in ["install", "uninstall", "echo-install"] {
+        let parts = ["ISTIO_REVISION is '1.31'", "a-z, 0-9 and -, as in 1-31"];
+        walk.refused(&[target, "ISTIO_REVISION=1.31"], &parts);
+    }
+}
+
+#[test]
+fn an_image_in_a_registry_without_tls_is_found() {
+    let walk = Walk::installed();
+    walk.write("registry", "no such manifest: localhost:5000/mesh/echo:1.0.0\n");
+    walk.refused(&["echo-install"], &["is not pushed", "IMAGES_PUSHED=1"]);
+    assert!(walk.makes(&["echo-install", "IMAGES_PUSHED=1"]).contains(" apply "));
+    walk.write("registry-without-tls", "");
+    assert!(walk.makes(&["echo-install"]).contains(" apply "));
 }
 
 #[test]
@@ -500,7 +560,12 @@ fn the_doctor_says_every_problem() {
     let said = walk.make(&["doctor", &certs]);
     assert_eq!((said.code, said.stderr.as_str()), (0, ""), "{said:?}");
     assert!(said.stdout.ends_with("all is ready\n"), "{said:?}");
+    walk.write("reach-once", "pod default/prober-doctor terminated (Error)\n");
+    let said = walk.make(&["doctor"]);
     assert!(said.stdout.contains("ok: gke1's API server is reachable from kops"), "{said:?}");
+    walk.write("registry", "manifest unknown");
+    let said = walk.make(&["doctor", &certs]);
+    assert!(said.stdout.ends_with("nothing is wrong; to do: 2\n"), "{said:?}");
 
     walk.write("istioctl-version", "1.30.2");
     walk.holds("gke1", "can-i", "no");
