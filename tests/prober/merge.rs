@@ -101,3 +101,21 @@ fn an_idle_prober_ends_with_its_pod() {
     }
     run("prober", ["wait", "long"]).refused(&["long"]);
 }
+
+/// Two halves of a load, one after the other, are not that load.
+#[test]
+fn loads_that_did_not_run_at_once_are_refused() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let echo = Server::start(text_echo("echo2-a", "kops"));
+    let files = ["one.json", "two.json"].map(|name| {
+        let report = dir.path().join(name);
+        let written = format!("--report={}", report.display());
+        let target = echo.target();
+        let words = ["--quiet", "--run-id=r", "--rate=50", "-d1s", &written, "--target", &target];
+        let said = run("prober", words);
+        assert_eq!(said.code, 0, "{said:?}");
+        report.to_string_lossy().into_owned()
+    });
+    let words = "two.json: ran at the same time as ";
+    merge(&[&files[0], &files[1]]).refused(&[words, "must overlap by 90 %", "enough CPU"]);
+}

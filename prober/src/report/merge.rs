@@ -15,6 +15,8 @@ use crate::verdict::{self, Judged, Rules, Sampling};
 
 /// The largest count that a report may have, so that sums of many reports do not overflow.
 const MOST: u64 = 1 << 53;
+/// Parts that overlap by so many percent of the longest are one load.
+const LEAST_OVERLAP: u64 = 90;
 
 /// Why reports cannot be merged, in one line that names the file.
 #[derive(Debug, Error, PartialEq, Eq)]
@@ -41,6 +43,12 @@ pub enum MergeError {
     /// A report must not count twice.
     #[error("{file}: the same report as {other}; remove one of them")]
     Twice { file: String, other: String },
+    /// Their rates do not add up.
+    #[error(
+        "{file}: ran at the same time as {other} for {percent} % of its time only; parts of one load must \
+         overlap by {LEAST_OVERLAP} %: give the pods enough CPU to start together, or fewer pods"
+    )]
+    Apart { file: String, other: String, percent: u64 },
     /// More than any run counts.
     #[error("{file}: '{row}' has more than 2^53 requests, so the report is not from prober")]
     Huge { file: String, row: String },
@@ -62,6 +70,9 @@ pub(crate) fn merge(
     }
     let id = reports.first().and_then(|(_, report)| report.run_id.clone());
     let same_run = id.is_some() && reports.iter().all(|(_, report)| report.run_id == id);
+    if same_run {
+        check_overlap(&reports)?;
+    }
     let planned = same_run || reports.len() == 1 || !expectations.is_empty();
     let number = reports.len();
     let rows = reports.first().map_or(0, |(_, report)| report.rows.len());
@@ -102,6 +113,34 @@ pub(crate) fn merge(
         }
     }
     Ok(all)
+}
+
+/// Loads that are planned as one must have run at once: what they reached together is the sum of their
+/// rates then. A report says when it started, so this is for reports with one row.
+fn check_overlap(reports: &[(String, Report)]) -> Result<(), MergeError> {
+    let time = |(file, report): &'_ (String, Report)| {
+        let [row] = report.rows.as_slice() else { return None };
+        let tally = row.tally().filter(|tally| tally.punctuality.is_some())?;
+        Some((file.clone(), report.started, report.started + tally.elapsed))
+    };
+    let Some(times) = reports.iter().map(time).collect::<Option<Vec<_>>>() else { return Ok(()) };
+    let last = times.iter().max_by_key(|(_, started, _)| *started);
+    let first = times.iter().min_by_key(|(.., ended)| *ended);
+    let took = |(_, a, b): &(_, SystemTime, SystemTime)| b.duration_since(*a).unwrap_or_default();
+    let longest = times.iter().max_by_key(|time| took(time));
+    let (Some((file, started, _)), Some((other, _, ended)), Some(whole)) = (last, first, longest)
+    else {
+        return Ok(());
+    };
+    // The shortest one may have started last and ended first.
+    let other = if file == other { &whole.0 } else { other };
+    let longest = took(whole);
+    let common = ended.duration_since(*started).unwrap_or_default();
+    let percent = (100.0 * common.as_secs_f64() / longest.as_secs_f64().max(1e-9)).floor() as u64;
+    if percent >= LEAST_OVERLAP || longest.is_zero() {
+        return Ok(());
+    }
+    Err(MergeError::Apart { file: file.clone(), other: other.clone(), percent })
 }
 
 fn forget_expectations(report: &mut Report) {
@@ -224,6 +263,40 @@ mod tests {
     use crate::report::{json, samples};
     use crate::tally::latency::Class;
     use crate::verdict::Verdict;
+
+    /// Pods that ran one after another for want of CPU are half of the load that was asked for.
+    #[test]
+    fn parts_of_one_load_ran_at_once() {
+        let loaded = |after: u64, seconds: u64| {
+            let mut report = samples::plain();
+            report.rows.truncate(1);
+            let RowResult::Probed { tally, .. } = &mut report.rows[0].result else {
+                panic!("probed")
+            };
+            tally.punctuality = Some(Default::default());
+            tally.elapsed = Duration::from_secs(seconds);
+            Report { started: report.started + Duration::from_secs(after), ..report }
+        };
+        let merged = |parts: [Report; 3]| merge(named(parts), &[], &Rules::default());
+        assert!(merged([loaded(0, 100), loaded(5, 100), loaded(10, 100)]).is_ok());
+        let error = merged([loaded(0, 100), loaded(11, 100), loaded(5, 100)]).unwrap_err();
+        let apart = |file: &str, other: &str, percent| MergeError::Apart {
+            file: file.to_owned(),
+            other: other.to_owned(),
+            percent,
+        };
+        assert_eq!(error, apart("2.json", "1.json", 89));
+        let error = merged([loaded(100, 100), loaded(0, 100), loaded(100, 99)]).unwrap_err();
+        assert_eq!(error, apart("3.json", "2.json", 0));
+        let error = merged([loaded(0, 100), loaded(0, 80), loaded(0, 99)]).unwrap_err();
+        assert_eq!(error, apart("3.json", "2.json", 80));
+        let error = merged([loaded(0, 99), loaded(50, 10), loaded(0, 100)]).unwrap_err();
+        assert_eq!(error, apart("2.json", "3.json", 10));
+        let mut closed = loaded(100, 100);
+        let RowResult::Probed { tally, .. } = &mut closed.rows[0].result else { panic!("probed") };
+        tally.punctuality = None;
+        assert!(merged([loaded(0, 100), closed, loaded(0, 99)]).is_ok(), "no rate was planned");
+    }
 
     /// The same report, started a second later.
     fn later(report: Report) -> Report {
