@@ -107,7 +107,7 @@ fn explain_says_what_the_envoy_counted_and_the_report_keeps_it() {
         why.contains("connections fail (network): 20 of 20 connections to 10.2.0.3:15443"),
         "{why}"
     );
-    assert!(why.contains("istioctl proxy-config endpoint client-1.ns"), "what to do next: {why}");
+    assert!(why.contains("get pods,svc | grep eastwestgateway"), "what to do next: {why}");
 
     let said = explained(&with("", String::new()).target(), &["-o", "json"]);
     let folder = tempfile::tempdir().expect("a folder");
@@ -241,8 +241,13 @@ fn explain_lets_no_page_steer_the_terminal() {
             assert!(!line.contains("##[") && !line.contains('\u{202e}'), "{line}");
         }
     }
-    let info = INFO.replace("client-1", "client\\u001b[2J");
-    let said = explained(&with("/server_info", info).target(), &[]);
+    // Of a pod that is no gateway it is said how to look at it, with the name of the client.
+    let pod = admin(|path, times| match path {
+        "/server_info" => Some(INFO.replace("client-1", "client\\u001b[2J")),
+        "/clusters" => Some(clusters(20 * times).replace(":15443", ":8080")),
+        _ => Some(String::new()),
+    });
+    let said = explained(&pod.target(), &[]);
     assert!(
         said.stdout.contains(r"client\u{1b}[2J") && !said.stdout.contains('\u{1b}'),
         "{said:?}"

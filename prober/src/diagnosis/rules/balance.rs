@@ -181,13 +181,17 @@ pub(super) fn ejected(case: &Case<'_>, found: &mut Explanation) {
             let whom_text = whom.map_or_else(|| "an endpoint".to_owned(), described);
             let errors = whom.map_or(0, |endpoint| endpoint.errors.difference);
             let now = if out.is_empty() { "and readmitted it" } else { "which is still ejected" };
+            // Not each Envoy keeps the counter, and the ejection may be older than the run.
+            let times = match ejections {
+                0 => String::new(),
+                _ => format!("{}, ", count(ejections, "ejection")),
+            };
             found.findings.push(finding(
                 Cause::Ejected,
                 Effect::Moved,
                 whom.map_or(1, |endpoint| missing(upstream, endpoint)).max(1),
                 format!(
-                    "outlier detection ejected {whom_text} ({}, {} there), {now}",
-                    count(ejections, "ejection"),
+                    "outlier detection ejected {whom_text} ({times}{} there), {now}",
                     count(errors, "error")
                 ),
                 case.look_at("endpoint", upstream),
@@ -487,6 +491,11 @@ fn changed(case: &Case<'_>, upstream: &Upstream, found: &mut Explanation) {
             )
         }
     };
+    // Not each Envoy keeps the counter.
+    let times = match changes {
+        0 => String::new(),
+        _ => format!(", {}", count(changes, "time")),
+    };
     let sides = sides(upstream);
     let answers = case.tally.answers_by(crate::tally::Label::Cluster);
     let most = answers.values().max().copied().unwrap_or(0);
@@ -495,7 +504,7 @@ fn changed(case: &Case<'_>, upstream: &Upstream, found: &mut Explanation) {
         Cause::EndpointsChanged,
         Effect::Moved,
         most.saturating_sub(even).max(1),
-        format!("endpoints changed during the run, {}{which}", count(changes, "time")),
+        format!("endpoints changed during the run{times}{which}"),
         "istioctl remote-clusters; kubectl get events -A shows what removed them".to_owned(),
     ));
 }

@@ -115,7 +115,12 @@ fn evidence(case: &Case<'_>, upstream: &Upstream, cause: Cause, part: u64) -> St
         .take(3)
         .map(|e| {
             let (failed, all) = (e.connect_failures.difference, e.connections.difference);
-            format!("{failed} of {} to {}", count(all, "connection"), described(e))
+            // Connections that never came up may not be among all.
+            let of = match failed <= all {
+                true => format!("{failed} of {}", count(all, "connection")),
+                false => count(failed, "connection"),
+            };
+            format!("{of} to {}", described(e))
         })
         .collect();
     let how = match cause {
@@ -180,9 +185,9 @@ fn next_step(
              running?"
                 .to_owned()
         }
-        Cause::ConnectTimeout if gateway => {
-            "In the cluster behind it, run kubectl -n istio-system get pods,svc -l \
-             istio=eastwestgateway"
+        // By either API, its name holds this word.
+        Cause::ConnectTimeout | Cause::ConnectionsFail if gateway => {
+            "In the cluster behind it, run kubectl -n istio-system get pods,svc | grep eastwestgateway"
                 .to_owned()
         }
         Cause::ConnectionRefused | Cause::ConnectTimeout => {

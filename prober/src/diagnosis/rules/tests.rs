@@ -201,6 +201,7 @@ fn without_counters_it_is_said_that_how_is_not_known() {
     readings.envoys[0].upstreams[0].counters.clear();
     let found = answers(200, 0, 100).because(&readings);
     assert_eq!(causes(&found), [Cause::ConnectionsFail]);
+    assert!(found.findings[0].next.contains("grep eastwestgateway"), "{found:?}");
     assert!(found.unknown.iter().any(|line| line.contains("proxyStatsMatcher")), "{found:?}");
 }
 
@@ -240,7 +241,21 @@ fn an_ejected_endpoint_accounts_for_what_it_did_not_get() {
     let found = answers(397, 0, 0).failed(FailureKind::Status, LOCAL_503, 3).because(&readings);
     assert_eq!(causes(&found), [Cause::Ejected, Cause::AppDead]);
     assert_eq!(found.findings[0].requests, 197);
+    assert!(found.findings[0].evidence.contains("(1 ejection, 3 errors there)"), "{found:?}");
     assert!(found.findings[0].evidence.contains("still ejected"), "{found:?}");
+    let mut before = endpoint(GATEWAY, 0);
+    before.after.as_mut().unwrap().health = "ejected".to_owned();
+    let found = answers(400, 0, 0).because(&client(vec![endpoint(HOME, 400), before], &[]));
+    assert!(found.findings[0].evidence.contains("(0 errors there)"), "{found:?}");
+}
+
+/// Connections that never came up are not always among all.
+#[test]
+fn no_more_connections_failed_than_there_were() {
+    let end = Endpoint { connections: grew(819), ..unreachable(GATEWAY, 881) };
+    let found = answers(400, 0, 0).because(&client(vec![endpoint(HOME, 400), end], &[]));
+    let said = &found.findings[0].evidence;
+    assert!(said.starts_with(&format!("881 connections to {GATEWAY}")), "{said}");
 }
 
 #[test]
@@ -356,6 +371,10 @@ fn endpoints_that_come_and_go_are_noticed() {
     let gone = Endpoint { after: None, ..endpoint(GATEWAY, 0) };
     let found = answers(400, 0, 0).because(&client(vec![endpoint(HOME, 400), gone], &[]));
     assert_eq!(causes(&found), [Cause::EndpointsChanged]);
+    assert!(
+        found.findings[0].evidence.starts_with("endpoints changed during the run: "),
+        "{found:?}"
+    );
     assert!(found.findings[0].evidence.contains("(gateway, us-west1/b) was removed"), "{found:?}");
 }
 
