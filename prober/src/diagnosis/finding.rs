@@ -63,6 +63,9 @@ pub enum Cause {
     Weights,
     /// A gateway has the weight of the pods in one zone, not of all pods behind it.
     ZoneWeight,
+    /// The policy prefers endpoints with few requests in flight, and a gateway has those of all pods
+    /// behind it.
+    LeastRequest,
     /// Each connection through a gateway stays with one of the pods behind it.
     Pinned,
     /// An endpoint refuses connections.
@@ -134,6 +137,7 @@ impl Cause {
             Self::ConsistentHash => "consistent hash",
             Self::Weights => "weights",
             Self::ZoneWeight => "zone weight",
+            Self::LeastRequest => "least request",
             Self::Pinned => "pinned",
             Self::ConnectionRefused => "connection refused",
             Self::ConnectTimeout => "connect timeout",

@@ -295,6 +295,10 @@ pub(super) fn chosen(case: &Case<'_>, found: &mut Explanation) {
     let known = skew.distribute().or_else(|| skew.locality_failover()).or_else(|| skew.weights());
     if let Some(finding) = known {
         found.findings.push(finding);
+    } else if found.findings.is_empty()
+        && let Some(finding) = skew.least_request()
+    {
+        found.findings.push(finding);
     } else if found.findings.is_empty() {
         let weights: Vec<_> = sides.iter().map(|side| side.weight().to_string()).collect();
         found.unknown.push(format!(
@@ -360,6 +364,34 @@ impl Skew<'_> {
             ),
             "Locality failover is active because outlierDetection is set; to turn it off, set \
              localityLbSetting.enabled: false in the DestinationRule"
+                .to_owned(),
+        ))
+    }
+
+    /// A gateway below its share, for want of another cause: with equal weights, this policy goes by the
+    /// requests in flight alone.
+    fn least_request(&self) -> Option<Finding> {
+        self.upstream.settings.as_ref().filter(|settings| settings.policy == "LEAST_REQUEST")?;
+        let all: u64 = self.sides.iter().map(Side::requests).sum();
+        let weights: u64 = self.sides.iter().map(Side::weight).sum();
+        let share = |side: &Side<'_>| side.weight() as f64 / weights.max(1) as f64;
+        let is_below = |side: &Side<'_>| {
+            let few = (side.requests() as f64) < share(side) * all as f64;
+            few && off(side.requests(), all, share(side))
+        };
+        let gateway = |side: &Side<'_>| side.endpoints.iter().all(|endpoint| endpoint.is_gateway());
+        self.sides.iter().find(|side| gateway(side) && is_below(side))?;
+        Some(finding(
+            Cause::LeastRequest,
+            Effect::Moved,
+            self.excess,
+            format!(
+                "the policy LEAST_REQUEST (Istio's default) prefers endpoints with few requests in flight, and \
+                 a gateway is one endpoint for all pods behind it, on a longer way: requests went to {}",
+                self.requests()
+            ),
+            "Ask with -c 1 to see the shares without it. loadBalancer: {simple: ROUND_ROBIN} in the \
+             DestinationRule ignores what is in flight"
                 .to_owned(),
         ))
     }

@@ -249,6 +249,27 @@ fn an_ejected_endpoint_accounts_for_what_it_did_not_get() {
     assert!(found.findings[0].evidence.contains("(0 errors there)"), "{found:?}");
 }
 
+/// In a healthy mesh, more than one request at a time prefers the pods at home.
+#[test]
+fn a_gateway_gets_fewer_requests_by_the_policy_of_least_requests() {
+    let mesh = |policy: &str, home: u64, remote: u64| {
+        let mut readings = client(vec![endpoint(HOME, home), endpoint(GATEWAY, remote)], &[]);
+        let policy = policy.to_owned();
+        readings.envoys[0].upstreams[0].settings = Some(Settings { policy, ..Settings::default() });
+        answers(home, remote, 0).because(&readings)
+    };
+    let found = mesh("LEAST_REQUEST", 690, 310);
+    assert_eq!(causes(&found), [Cause::LeastRequest]);
+    assert_eq!(found.findings[0].requests, 190);
+    let said = &found.findings[0].evidence;
+    assert!(said.contains("home 690, us-west1 through its gateway 310"), "{said}");
+    assert_eq!(causes(&mesh("LEAST_REQUEST", 510, 490)), []);
+    for (policy, home, remote) in [("ROUND_ROBIN", 690, 310), ("LEAST_REQUEST", 310, 690)] {
+        let found = mesh(policy, home, remote);
+        assert_eq!((causes(&found), found.unknown.len()), (vec![], 1), "{policy}: {found:?}");
+    }
+}
+
 /// Connections that never came up are not always among all.
 #[test]
 fn no_more_connections_failed_than_there_were() {
