@@ -108,7 +108,7 @@ impl Row {
         )?;
         let words = self.origin.words(&self.arguments);
         let report = runtime.block_on(source::probe_behind(&words, self.limit(), stop))?;
-        let tally = source::whole(report, &self.plan.target.given, self.plan.planned())?;
+        let tally = source::whole(report, &self.plan.target.url, self.plan.planned())?;
         meter.count_all(&tally);
         Ok(tally)
     }

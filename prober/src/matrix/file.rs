@@ -86,11 +86,10 @@ impl Reader<'_> {
 
     fn check_defaults(&self) -> Result<(), FileError> {
         let defaults = &self.parsed.defaults;
-        let own = [&defaults.from, &defaults.url, &defaults.envoy_admin];
+        let own = [&defaults.from, &defaults.url, &defaults.heading, &defaults.envoy_admin];
         match own.into_iter().flatten().next() {
             Some(own) => {
-                let what =
-                    "only a target can have 'from', 'url' and 'envoy-admin'; move them there";
+                let what = "only a target can have 'from', 'url', 'heading' and 'envoy-admin'; move them there";
                 Err(self.at(own.referenced, what))
             }
             None => Ok(()),
@@ -159,6 +158,13 @@ impl Reader<'_> {
             Cli::try_parse_from(words).map_err(|error| self.at(line, usage::one_line(&error)))?;
         let mut plans = plan::run(&cli.run).map_err(|error| self.at(line, error))?;
         let mut plan = plans.remove(0);
+        if let Some(heading) = &entry.heading {
+            if heading.value.trim().is_empty() {
+                let what = "the heading is empty; write how the target is to be called";
+                return Err(self.at(heading.referenced, what));
+            }
+            plan.target.given.clone_from(&heading.value);
+        }
         // Checked without --explain, too, so that the flags do not decide whether a file is valid.
         let envoys = self.envoys(entry, source)?;
         plan.envoys = if self.overrides.explain { envoys } else { Vec::new() };

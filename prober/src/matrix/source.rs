@@ -64,12 +64,12 @@ pub(crate) async fn probe_behind(
     })
 }
 
-/// The tally of a report that is complete: a single row, of this target, with all `requests`.
+/// The tally of a report that is complete: a single row, of this URL, with all `requests`.
 /// An incomplete one cannot be judged.
-pub(crate) fn whole(report: Report, target: &str, requests: Option<u64>) -> Result<Tally, String> {
+pub(crate) fn whole(report: Report, url: &str, requests: Option<u64>) -> Result<Tally, String> {
     let [row] = <[_; 1]>::try_from(report.rows)
         .map_err(|rows| format!("the report has {} rows instead of one", rows.len()))?;
-    if row.target != printable::clean(target) {
+    if row.url != printable::clean(url) {
         return Err(format!("the report is about another target: {}", row.target));
     }
     let RowResult::Probed { tally, .. } = row.result else {
@@ -93,24 +93,22 @@ mod tests {
     #[test]
     fn an_incomplete_report_is_refused() {
         let report = samples::plain;
-        let (target, requests) =
-            (report().rows[0].target.clone(), report().rows[0].tally().unwrap().requests());
+        let (url, requests) =
+            (report().rows[0].url.clone(), report().rows[0].tally().unwrap().requests());
         assert_eq!(
-            whole(report(), &target, Some(requests)).as_ref(),
+            whole(report(), &url, Some(requests)).as_ref(),
             Ok(report().rows[0].tally().unwrap())
         );
         let partial = Report { interrupted: true, ..report() };
-        assert!(whole(partial, &target, Some(requests)).unwrap_err().contains("was interrupted"));
+        assert!(whole(partial, &url, Some(requests)).unwrap_err().contains("was interrupted"));
         assert!(
-            whole(report(), &target, Some(requests + 1))
-                .unwrap_err()
-                .contains("requests instead of")
+            whole(report(), &url, Some(requests + 1)).unwrap_err().contains("requests instead of")
         );
         assert!(
             whole(report(), "elsewhere", Some(requests)).unwrap_err().contains("another target")
         );
         let none = Report { rows: Vec::new(), ..report() };
-        assert!(whole(none, &target, Some(requests)).unwrap_err().contains("0 rows"));
+        assert!(whole(none, &url, Some(requests)).unwrap_err().contains("0 rows"));
     }
 
     #[test]

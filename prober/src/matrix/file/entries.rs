@@ -85,13 +85,15 @@ impl Kubectl {
     }
 }
 
-/// A target, or the defaults, which cannot have `from`, `url` and `envoy-admin`. Keys are named as
+/// A target, or the defaults, which cannot have `from`, `url`, `heading` and `envoy-admin`. Keys are named as
 /// the flags that they become.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct Entry {
     pub(super) from: Option<Spanned<String>>,
     pub(super) url: Option<Spanned<String>>,
+    /// How the target is called in headings; its URL by default.
+    pub(super) heading: Option<Spanned<String>>,
     /// For --explain: the admin interface of the Envoy that balances this target's requests. From
     /// outside of the mesh, that is the ingress gateway.
     pub(super) envoy_admin: Option<Spanned<String>>,

@@ -61,6 +61,23 @@ fn the_more_special_setting_wins() {
 }
 
 #[test]
+fn a_target_is_called_by_its_heading() {
+    let target = |more: &str| read(&format!("targets:\n  - {{url: 'echo2:8080/hello'{more}}}\n"));
+    let row = &target(", heading: 'echo2:8080'").unwrap().rows[0];
+    assert_eq!(row.heading(), "curl echo2:8080");
+    assert_eq!(row.plan.target.url, "http://echo2:8080/hello");
+    assert_eq!(row.arguments[0], "--target=echo2:8080/hello");
+    let error = target(", heading: ' '").unwrap_err().to_string();
+    assert!(error.starts_with("mesh.yaml:2: the heading is empty; write how"), "{error}");
+    let text = "defaults: {heading: a}\ntargets: [{url: b}]\n";
+    let error = read(text).unwrap_err().to_string();
+    assert!(
+        error.starts_with("mesh.yaml:1: only a target can have 'from', 'url', 'heading'"),
+        "{error}"
+    );
+}
+
+#[test]
 fn the_host_of_a_row_counts_before_that_of_the_defaults() {
     let text = "\
 defaults: {headers: ['Host: shop', 'X-A: 1']}
