@@ -1,8 +1,8 @@
 //! The configuration of each Envoy: topology → bootstrap, listeners, routes, clusters,
-//! endpoints and secrets as JSON, as istiod would generate them. Pure; golden files in
-//! `tests/golden` hold the result. Differs from istiod on purpose: files replaced by rename
-//! instead of an xDS server; an address per listener instead of iptables; the ALPN of mTLS on
-//! the cluster, because stock Envoy lacks the filter `istio.alpn`; no telemetry, no policies.
+//! endpoints and secrets as JSON. Pure; golden files in `tests/golden` hold the result, and
+//! `as_istiod` compares it with that of a real istiod. Differs on purpose: files replaced by
+//! rename instead of an xDS server; an address per listener instead of iptables; the ALPN of
+//! mTLS on the cluster, because stock Envoy lacks the filter `istio.alpn`; no telemetry.
 
 mod access_log;
 mod cluster;
@@ -178,5 +178,7 @@ fn unlimited_connections() -> Value {
     })
 }
 
+#[cfg(test)]
+mod as_istiod;
 #[cfg(test)]
 mod tests;

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::message::{file_source, seconds, socket, typed};
+use super::message::{file_source, seconds, socket};
 use super::{endpoints, tls};
 use crate::topology::{Balancer, Limits, LocalityLb, Policy, SERVICE_PORT, Service, Topology};
 
@@ -15,7 +15,6 @@ pub(super) fn outbound(topology: &Topology, service: &Service, files: &Path) -> 
     let one = |name: &str, subset: Option<&str>| {
         let mut cluster = discovered(name, &files.join(endpoints::file_name(service, subset)));
         cluster["transport_socket_matches"] = tls::client_matches(service, files);
-        cluster["typed_extension_protocol_options"] = http1();
         treated(cluster, &service.policy)
     };
     let all = one(&service.outbound(), None);
@@ -32,19 +31,16 @@ fn treated(mut cluster: Value, policy: &Policy) -> Value {
     }
     cluster["circuit_breakers"] = circuit_breakers(&policy.limits);
     if let Some(outlier) = &policy.outlier {
-        // Istio switches off Envoy's other detectors.
+        // Istio switches off the detector that Envoy has on by default.
         cluster["outlier_detection"] = json!({
             "consecutive_5xx": outlier.consecutive,
             "enforcing_consecutive_5xx": 100,
-            "consecutive_gateway_failure": outlier.consecutive,
-            "enforcing_consecutive_gateway_failure": 0,
             "enforcing_success_rate": 0,
             "interval": seconds(outlier.interval),
             "base_ejection_time": seconds(outlier.ejection_time),
             "max_ejection_percent": outlier.max_percent,
         });
-        cluster["common_lb_config"]["healthy_panic_threshold"] =
-            json!({ "value": outlier.panic_percent });
+        cluster["common_lb_config"]["healthy_panic_threshold"] = percent(outlier.panic_percent);
     }
     if matches!(policy.locality, LocalityLb::Distribute(_)) {
         // Without this, Envoy ignores the weights of localities.
@@ -59,6 +55,10 @@ pub(super) fn pass_through(service: &Service, files: &Path) -> Value {
     discovered(&service.sni(), &files.join(endpoints::file_name(service, None)))
 }
 
+/// The address from which applications see requests of their sidecar: iptables would redirect
+/// those from any other one to the sidecar.
+const SIDECAR: &str = "127.0.0.6";
+
 /// The application behind a sidecar. Of a DestinationRule, istiod applies only the limits here.
 pub(super) fn inbound(app: Ipv4Addr, limits: &Limits) -> Value {
     let name = format!("inbound|{SERVICE_PORT}||");
@@ -67,7 +67,7 @@ pub(super) fn inbound(app: Ipv4Addr, limits: &Limits) -> Value {
         "type": "STATIC",
         "connect_timeout": "10s",
         "circuit_breakers": circuit_breakers(limits),
-        "typed_extension_protocol_options": http1(),
+        "upstream_bind_config": { "source_address": { "address": SIDECAR, "port_value": 0 } },
         "load_assignment": {
             "cluster_name": name,
             "endpoints": [{ "lb_endpoints": [{ "endpoint": {
@@ -89,6 +89,8 @@ fn discovered(name: &str, file: &Path) -> Value {
         "connect_timeout": "10s",
         "lb_policy": "LEAST_REQUEST",
         "circuit_breakers": circuit_breakers(&Limits::default()),
+        // Otherwise Envoy would use pods that are not ready once most are not.
+        "common_lb_config": { "healthy_panic_threshold": percent(0) },
     })
 }
 
@@ -100,14 +102,9 @@ fn circuit_breakers(limits: &Limits) -> Value {
         "max_pending_requests": most(limits.pending_requests),
         "max_requests": most(limits.requests),
         "max_retries": most(limits.retries),
-        "track_remaining": true,
     }] })
 }
 
-fn http1() -> Value {
-    let options = typed(
-        "envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
-        json!({ "explicit_http_config": { "http_protocol_options": {} } }),
-    );
-    json!({ "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": options })
+fn percent(value: u32) -> Value {
+    json!({ "value": value })
 }

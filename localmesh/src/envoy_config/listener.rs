@@ -14,21 +14,22 @@ use crate::topology::{EAST_WEST_PORT, Pod, SERVICE_PORT, Service, Topology};
 /// Takes requests from outside and routes them by host and path.
 pub(super) fn ingress(topology: &Topology, pod: &Pod, files: &Path) -> Value {
     let filters = json!([http::ingress_manager(topology.ingress_port, files)]);
-    let chains = json!([{ "filters": filters }]);
+    let chains = json!([{ "filters": filters, "transport_socket_connect_timeout": HANDSHAKE }]);
     listener(pod, topology.ingress_port, "outbound", &chains)
 }
 
 /// Takes the requests of a client pod, which iptables would redirect to it in a real mesh.
 pub(super) fn outbound(pod: &Pod, files: &Path) -> Value {
-    let chains = json!([{ "filters": [http::outbound_manager(files)] }]);
-    listener(pod, SERVICE_PORT, "outbound", &chains)
+    let filters = json!([http::outbound_manager(files)]);
+    let chains = json!([{ "filters": filters, "transport_socket_connect_timeout": HANDSHAKE }]);
+    patient(listener(pod, SERVICE_PORT, "outbound", &chains))
 }
 
 /// Takes the requests to a pod and passes them to the application.
 pub(super) fn inbound(service: &Service, pod: &Pod, files: &Path) -> Value {
     let filters = json!([http::inbound_manager(files)]);
     let chains = tls::server_chains(service, &filters, files);
-    inspecting(listener(pod, SERVICE_PORT, "inbound", &chains))
+    patient(inspecting(listener(pod, SERVICE_PORT, "inbound", &chains)))
 }
 
 /// Passes mTLS through by server name, without terminating it: `AUTO_PASSTHROUGH`.
@@ -53,11 +54,15 @@ pub(super) fn east_west<'a>(
                     "application_protocols": ISTIO_ALPNS,
                 },
                 "filters": [{ "name": "envoy.filters.network.tcp_proxy", "typed_config": proxy }],
+                "transport_socket_connect_timeout": HANDSHAKE,
             })
         })
         .collect();
     inspecting(listener(pod, EAST_WEST_PORT, "outbound", &json!(chains)))
 }
+
+/// The time that a client has for the TLS handshake.
+const HANDSHAKE: &str = "15s";
 
 const TCP_FORMAT: &str = "[%START_TIME%] %RESPONSE_FLAGS% sni=%REQUESTED_SERVER_NAME% \
     from=%DOWNSTREAM_REMOTE_ADDRESS% to=%UPSTREAM_HOST% sent=%BYTES_SENT% \
@@ -71,6 +76,7 @@ fn listener(pod: &Pod, port: u16, direction: &str, chains: &Value) -> Value {
         "traffic_direction": direction.to_uppercase(),
         // A second process on this port must fail instead of sharing it.
         "enable_reuse_port": false,
+        "max_connections_to_accept_per_socket_event": 1,
         "filter_chains": chains,
     })
 }
@@ -78,10 +84,19 @@ fn listener(pod: &Pod, port: u16, direction: &str, chains: &Value) -> Value {
 /// Adds the inspector that filter chains are matched by. Without it, no TLS chain matches,
 /// and Envoy reports no error.
 fn inspecting(mut listener: Value) -> Value {
-    let inspector =
-        typed("envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector", json!({}));
+    let inspector = typed(
+        "envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector",
+        json!({ "initial_read_buffer_size": 512 }),
+    );
     listener["listener_filters"] = json!([
         { "name": "envoy.filters.listener.tls_inspector", "typed_config": inspector },
     ]);
+    listener
+}
+
+/// Waits for the first bytes of a connection as long as the client does.
+fn patient(mut listener: Value) -> Value {
+    listener["listener_filters_timeout"] = "0s".into();
+    listener["continue_on_listener_filters_timeout"] = true.into();
     listener
 }
