@@ -132,7 +132,7 @@ struct Resources {
 
 /// The listener, clusters and routes of `pod`, by its role.
 fn resources(topology: &Topology, home: &Cluster, pod: &Pod, files: &Path) -> Option<Resources> {
-    let outbound = || {
+    let outbound = || -> Vec<_> {
         let services = topology.services.iter();
         services.flat_map(|service| cluster::outbound(topology, service, files)).collect()
     };
@@ -144,8 +144,8 @@ fn resources(topology: &Topology, home: &Cluster, pod: &Pod, files: &Path) -> Op
         },
         Role::Client => Resources {
             listener: listener::outbound(pod, files),
-            clusters: outbound(),
-            routes: Some(http::outbound_routes(topology, pod)),
+            clusters: outbound().into_iter().chain(cluster::without_service()).collect(),
+            routes: Some(http::outbound_routes(topology, home, pod)),
         },
         Role::EastWestGateway => {
             let passed = || topology.services.iter().filter(|service| service.sidecar);
@@ -158,8 +158,8 @@ fn resources(topology: &Topology, home: &Cluster, pod: &Pod, files: &Path) -> Op
         Role::Echo { service, behind_sidecar } => {
             let service = topology.services.get(*service)?;
             Resources {
-                listener: listener::inbound(service, pod, files),
-                clusters: vec![cluster::inbound((*behind_sidecar)?, &service.policy.limits)],
+                listener: listener::inbound(service, pod, (*behind_sidecar)?, files),
+                clusters: vec![cluster::inbound(&service.policy.limits)],
                 routes: Some(http::inbound_routes(pod)),
             }
         }

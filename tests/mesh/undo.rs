@@ -22,12 +22,13 @@ fn lasting(mesh: &Mesh) -> State {
 }
 
 /// One action of each kind of change: processes, pods, endpoints, settings, certificates.
-const CHANGES: [&str; 15] = [
+const CHANGES: [&str; 16] = [
     "scale gke1/echo2 2",
     "kill gke1/echo2-2/app",
     "freeze gke1/eastwestgateway",
     "throttle kops/eastwestgateway 50",
     "remote-secret kops gke1 off",
+    "outbound-traffic kops registry-only",
     "unready gke1/echo2",
     "locality kops/echo2 us-west1/us-west1-b",
     "scale gke1/echo2 1",

@@ -1,11 +1,10 @@
 //! Envoy clusters: where requests are sent, and how.
 
-use std::net::Ipv4Addr;
 use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::message::{file_source, seconds, socket};
+use super::message::{file_source, seconds, typed};
 use super::{endpoints, tls};
 use crate::topology::{Balancer, Limits, LocalityLb, Policy, SERVICE_PORT, Service, Topology};
 
@@ -59,22 +58,51 @@ pub(super) fn pass_through(service: &Service, files: &Path) -> Value {
 /// those from any other one to the sidecar.
 const SIDECAR: &str = "127.0.0.6";
 
-/// The application behind a sidecar. Of a DestinationRule, istiod applies only the limits here.
-pub(super) fn inbound(app: Ipv4Addr, limits: &Limits) -> Value {
-    let name = format!("inbound|{SERVICE_PORT}||");
+/// The application behind a sidecar; [`super::http::inbound_manager`] says where it is. Of a
+/// DestinationRule, istiod applies only the limits here.
+pub(super) fn inbound(limits: &Limits) -> Value {
     json!({
-        "name": name,
-        "type": "STATIC",
+        "name": format!("inbound|{SERVICE_PORT}||"),
+        "type": "ORIGINAL_DST",
         "connect_timeout": "10s",
+        "lb_policy": "CLUSTER_PROVIDED",
+        // Never: there is one address only.
+        "cleanup_interval": "9223372035s",
         "circuit_breakers": circuit_breakers(limits),
         "upstream_bind_config": { "source_address": { "address": SIDECAR, "port_value": 0 } },
-        "load_assignment": {
-            "cluster_name": name,
-            "endpoints": [{ "lb_endpoints": [{ "endpoint": {
-                "address": socket(&app, SERVICE_PORT),
-            } }] }],
-        },
+        "common_lb_config": {},
     })
+}
+
+/// Where client sidecars send requests to hosts that are not services.
+pub(super) const PASSTHROUGH: &str = "PassthroughCluster";
+
+/// The Envoy clusters of client sidecars for what is not sent to a service:
+/// [`super::http::outbound_manager`] says to which address it is passed on.
+pub(super) fn without_service() -> [Value; 2] {
+    let options = typed(
+        "envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+        json!({
+            "common_http_protocol_options": { "idle_timeout": "300s" },
+            "use_downstream_protocol_config": {
+                "http_protocol_options": {},
+                "http2_protocol_options": {},
+            },
+        }),
+    );
+    [
+        json!({
+            "name": PASSTHROUGH,
+            "type": "ORIGINAL_DST",
+            "connect_timeout": "10s",
+            "lb_policy": "CLUSTER_PROVIDED",
+            "circuit_breakers": circuit_breakers(&Limits::default()),
+            "typed_extension_protocol_options": {
+                "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": options,
+            },
+        }),
+        json!({ "name": "BlackHoleCluster", "type": "STATIC", "connect_timeout": "10s" }),
+    ]
 }
 
 /// A cluster with its endpoints in a file, with Istio's defaults.

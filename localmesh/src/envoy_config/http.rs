@@ -1,14 +1,16 @@
 //! HTTP connection managers and routes, with Istio's defaults.
 
+use std::net::Ipv4Addr;
 use std::path::Path;
 
 use serde_json::{Value, json};
 
 use super::access_log::access_log;
+use super::cluster::PASSTHROUGH;
 use super::message::{file_source, seconds, typed};
 use crate::topology::{
-    Balancer, Cluster, Destination, Fault, HashKey, INGRESS_PORT, Mirror, Pod, Policy,
-    SERVICE_PORT, Service, Topology,
+    Balancer, Cluster, Destination, Fault, HashKey, INGRESS_PORT, Mirror, OutboundTraffic, Pod,
+    Policy, SERVICE_PORT, Service, Topology,
 };
 
 pub(super) const ROUTES: &str = "rds.json";
@@ -70,8 +72,8 @@ fn ingress_table(port: u16) -> String {
     format!("http.{port}")
 }
 
-/// The routes of a client sidecar: every service, by each of its names.
-pub(super) fn outbound_routes(topology: &Topology, pod: &Pod) -> Routes {
+/// The routes of a client sidecar: every service, by each of its names, and all other hosts.
+pub(super) fn outbound_routes(topology: &Topology, home: &Cluster, pod: &Pod) -> Routes {
     let of_address = topology.services.iter().find(|s| s.namespace == pod.namespace);
     let hosts: Vec<_> = topology
         .services
@@ -98,9 +100,25 @@ pub(super) fn outbound_routes(topology: &Topology, pod: &Pod) -> Routes {
             let routes = [route("/", service, topology, rule)];
             virtual_host(&format!("{}:{SERVICE_PORT}", service.host()), &domains, &routes)
         })
+        .chain([other_hosts(home.outbound_traffic)])
         .collect();
     let table = routing(&SERVICE_PORT.to_string(), &hosts);
     Routes::new(&format!("outbound_0.0.0.0_{SERVICE_PORT}"), table)
+}
+
+fn other_hosts(policy: OutboundTraffic) -> Value {
+    let (name, mut route) = match policy {
+        OutboundTraffic::AllowAny => {
+            let action = json!({ "cluster": PASSTHROUGH, "max_grpc_timeout": "0s" });
+            ("allow_any", route_with("/", action))
+        }
+        OutboundTraffic::RegistryOnly => {
+            let refused = json!({ "status": 502 });
+            ("block_all", json!({ "match": { "prefix": "/" }, "direct_response": refused }))
+        }
+    };
+    route["name"] = name.into();
+    virtual_host(name, &["*".into()], &[route])
 }
 
 fn inbound_table() -> String {
@@ -164,21 +182,42 @@ pub(super) fn ingress_manager(port: u16, files: &Path) -> Value {
 }
 
 /// The connection manager of a client sidecar. In Istio, it alone has Envoy's default as its
-/// name: `server: envoy`.
+/// name: `server: envoy`. A request to another host goes to the address in its URL.
 pub(super) fn outbound_manager(files: &Path) -> Value {
     let table = SERVICE_PORT.to_string();
-    filter(manager(&format!("outbound_0.0.0.0_{SERVICE_PORT}"), &table, files))
+    let mut fields = manager(&format!("outbound_0.0.0.0_{SERVICE_PORT}"), &table, files);
+    add_first(&mut fields, original_destination("%REQ(:AUTHORITY)%"));
+    filter(fields)
+}
+
+/// The filter that says where an `ORIGINAL_DST` cluster sends a request, as IP:PORT. In
+/// Kubernetes, iptables knows the address.
+fn original_destination(format: &str) -> Value {
+    let config = typed(
+        "envoy.extensions.filters.http.set_filter_state.v3.Config",
+        json!({ "on_request_headers": [{
+            "object_key": "envoy.network.transport_socket.original_dst_address",
+            "format_string": { "text_format_source": { "inline_string": format } },
+        }] }),
+    );
+    json!({ "name": "envoy.filters.http.set_filter_state", "typed_config": config })
+}
+
+/// Puts a filter before the others of a connection manager.
+fn add_first(manager: &mut Value, filter: Value) {
+    if let Some(filters) = manager["http_filters"].as_array_mut() {
+        filters.insert(0, filter);
+    }
 }
 
 /// The connection manager of a server sidecar. It adds the identity of the client to the
 /// headers.
-pub(super) fn inbound_manager(files: &Path) -> Value {
+pub(super) fn inbound_manager(app: Ipv4Addr, files: &Path) -> Value {
     let mut fields = manager(&format!("inbound_0.0.0.0_{SERVICE_PORT}"), &inbound_table(), files);
     let fault = typed("envoy.extensions.filters.http.fault.v3.HTTPFault", json!({}));
     let fault = json!({ "name": FAULT, "typed_config": fault });
-    if let Some(filters) = fields["http_filters"].as_array_mut() {
-        filters.insert(0, fault);
-    }
+    add_first(&mut fields, fault);
+    add_first(&mut fields, original_destination(&format!("{app}:{SERVICE_PORT}")));
     fields["server_name"] = SERVER.into();
     fields["forward_client_cert_details"] = "APPEND_FORWARD".into();
     fields["set_current_client_cert_details"] = client_certificate_details();

@@ -1,11 +1,13 @@
 //! Listeners, one per role. Their statistics have the names of a real mesh, where listeners
 //! bind to `0.0.0.0`.
 
+use std::net::Ipv4Addr;
 use std::path::Path;
 
 use serde_json::{Value, json};
 
 use super::access_log::access_log;
+use super::cluster::PASSTHROUGH;
 use super::http;
 use super::message::{socket, typed};
 use super::tls::{self, ISTIO_ALPNS};
@@ -19,15 +21,34 @@ pub(super) fn ingress(topology: &Topology, pod: &Pod, files: &Path) -> Value {
 }
 
 /// Takes the requests of a client pod, which iptables would redirect to it in a real mesh.
+/// There, what is not HTTP is passed on to its address, which is not known here: the
+/// connection is closed.
 pub(super) fn outbound(pod: &Pod, files: &Path) -> Value {
-    let filters = json!([http::outbound_manager(files)]);
-    let chains = json!([{ "filters": filters, "transport_socket_connect_timeout": HANDSHAKE }]);
-    patient(listener(pod, SERVICE_PORT, "outbound", &chains))
+    let chains = json!([{
+        "filter_chain_match": {
+            "transport_protocol": "raw_buffer",
+            "application_protocols": ["http/1.1", "h2c"],
+        },
+        "filters": [http::outbound_manager(files)],
+        "transport_socket_connect_timeout": HANDSHAKE,
+    }]);
+    let inspector =
+        typed("envoy.extensions.filters.listener.http_inspector.v3.HttpInspector", json!({}));
+    let mut listener = patient(listener(pod, SERVICE_PORT, "outbound", &chains));
+    listener["listener_filters"] = json!([
+        { "name": "envoy.filters.listener.http_inspector", "typed_config": inspector },
+    ]);
+    listener["default_filter_chain"] = json!({
+        "name": "PassthroughFilterChain",
+        "filter_chain_match": {},
+        "filters": [tcp_proxy(PASSTHROUGH, files)],
+    });
+    listener
 }
 
 /// Takes the requests to a pod and passes them to the application.
-pub(super) fn inbound(service: &Service, pod: &Pod, files: &Path) -> Value {
-    let filters = json!([http::inbound_manager(files)]);
+pub(super) fn inbound(service: &Service, pod: &Pod, app: Ipv4Addr, files: &Path) -> Value {
+    let filters = json!([http::inbound_manager(app, files)]);
     let chains = tls::server_chains(service, &filters, files);
     patient(inspecting(listener(pod, SERVICE_PORT, "inbound", &chains)))
 }
@@ -40,25 +61,30 @@ pub(super) fn east_west<'a>(
 ) -> Value {
     let chains: Vec<_> = services
         .map(|service| {
-            let proxy = typed(
-                "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy",
-                json!({
-                    "stat_prefix": service.sni(),
-                    "cluster": service.sni(),
-                    "access_log": [access_log(TCP_FORMAT, files)],
-                }),
-            );
             json!({
                 "filter_chain_match": {
                     "server_names": [service.sni()],
                     "application_protocols": ISTIO_ALPNS,
                 },
-                "filters": [{ "name": "envoy.filters.network.tcp_proxy", "typed_config": proxy }],
+                "filters": [tcp_proxy(&service.sni(), files)],
                 "transport_socket_connect_timeout": HANDSHAKE,
             })
         })
         .collect();
     inspecting(listener(pod, EAST_WEST_PORT, "outbound", &json!(chains)))
+}
+
+/// Passes bytes on to an Envoy cluster.
+fn tcp_proxy(cluster: &str, files: &Path) -> Value {
+    let proxy = typed(
+        "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy",
+        json!({
+            "stat_prefix": cluster,
+            "cluster": cluster,
+            "access_log": [access_log(TCP_FORMAT, files)],
+        }),
+    );
+    json!({ "name": "envoy.filters.network.tcp_proxy", "typed_config": proxy })
 }
 
 /// The time that a client has for the TLS handshake.

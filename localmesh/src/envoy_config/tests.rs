@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use super::*;
 use crate::topology::{
-    Balancer, DEFAULT_BLOCK, Destination, HashKey, INGRESS_PORT, Limits, Mirror, Mtls, Policy,
-    RingHash, Shape,
+    Balancer, DEFAULT_BLOCK, Destination, HashKey, INGRESS_PORT, Limits, Mirror, Mtls,
+    OutboundTraffic, Policy, RingHash, Shape,
 };
 
 fn golden_folder() -> PathBuf {
@@ -250,6 +250,23 @@ fn a_service_has_the_names_that_istiod_gives_it() {
     assert_eq!(domains("echo2", 0), json!(["*"]));
 }
 
+#[test]
+fn other_hosts_are_passed_on_unless_a_cluster_has_only_its_registry() {
+    let mut topology = two_clusters();
+    topology.clusters[0].outbound_traffic = OutboundTraffic::RegistryOnly;
+    let files = all_files(&topology);
+    let last = |cluster: &str| {
+        let hosts = &files[&format!("{cluster}/client/rds.json")]["resources"][0]["virtual_hosts"];
+        let host = hosts.as_array().unwrap().last().unwrap();
+        assert_eq!(host["domains"], json!(["*"]));
+        host["routes"][0].clone()
+    };
+    let refused = json!({ "name": "block_all", "match": { "prefix": "/" },
+        "direct_response": { "status": 502 } });
+    assert_eq!(last("kops"), refused, "as istiod writes it");
+    assert_eq!(last("gke1")["route"]["cluster"], "PassthroughCluster");
+}
+
 /// The files after a change of echo2's policy.
 fn with_policy(change: impl FnOnce(&mut Policy)) -> BTreeMap<String, Value> {
     let mut topology = two_clusters();
@@ -327,7 +344,8 @@ fn limits_hold_for_clients_and_servers_of_the_service() {
         for cluster in clusters {
             let name = cluster["name"].as_str().unwrap();
             let thresholds = &cluster["circuit_breakers"]["thresholds"];
-            assert_eq!(*thresholds == limited, !name.contains("echo1"), "{place} {name}");
+            let of_echo2 = name.contains("echo2") || name.starts_with("inbound");
+            assert_eq!(*thresholds == limited, of_echo2, "{place} {name}");
         }
     }
 }

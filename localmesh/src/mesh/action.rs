@@ -11,14 +11,14 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 use usage::whole::within;
 
-use crate::topology::{Locality, Mtls};
+use crate::topology::{Locality, Mtls, OutboundTraffic};
 
 pub(crate) use arguments::duration;
 pub use arguments::{
     BalancerArgs, BalancerName, BreakerArgs, MirrorArgs, MirrorTo, OutlierArgs, Switch, Weights,
 };
 pub use help::{help, see};
-pub(crate) use settings::settings;
+pub(crate) use settings::{cluster_settings, settings};
 
 use arguments::{account, locality, weights};
 
@@ -210,6 +210,14 @@ pub enum Action {
         of: String,
         /// on or off
         switch: Switch,
+    },
+    /// Set what sidecars of a cluster do with hosts that are not services: allow-any, registry-only
+    #[command(after_help = "Example:\n  localmesh do outbound-traffic kops registry-only")]
+    OutboundTraffic {
+        /// Cluster
+        cluster: String,
+        /// The policy
+        policy: OutboundTraffic,
     },
     /// Drop all packets between the networks of two clusters (needs up --isolate)
     #[command(after_help = "Example:\n  localmesh do cut kops gke1")]

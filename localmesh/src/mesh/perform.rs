@@ -70,6 +70,11 @@ impl Mesh {
             Action::RemoteSecret { cluster, of, switch } => {
                 self.remote_secret(cluster, of, *switch)
             }
+            Action::OutboundTraffic { cluster, policy } => {
+                let at = self.known_cluster(cluster)?;
+                self.topology.clusters[at].outbound_traffic = *policy;
+                self.publish()
+            }
             Action::Cut { one, other } => self.cut(one, other, true),
             Action::Mend { one, other } => self.cut(one, other, false),
             Action::SwapRoot { cluster, both_roots } => {

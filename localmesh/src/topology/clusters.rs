@@ -37,6 +37,17 @@ pub struct Cluster {
     pub pods: Vec<Pod>,
     /// The clusters whose remote secret its istiod lacks, so that it knows none of their pods.
     pub unseen: BTreeSet<String>,
+    pub outbound_traffic: OutboundTraffic,
+}
+
+/// What sidecars do with requests to hosts that are not services of the mesh.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum OutboundTraffic {
+    /// Pass them on to their address: Istio's default
+    #[default]
+    AllowAny,
+    /// Refuse them with 502
+    RegistryOnly,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

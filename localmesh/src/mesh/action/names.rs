@@ -66,7 +66,9 @@ impl Action {
                     .collect()
             }
             Self::Undo | Self::Reset => Vec::new(),
-            Self::SwapRoot { cluster, .. } => vec![Named::Cluster(cluster)],
+            Self::SwapRoot { cluster, .. } | Self::OutboundTraffic { cluster, .. } => {
+                vec![Named::Cluster(cluster)]
+            }
             Self::Cut { one, other } | Self::Mend { one, other } => {
                 vec![Named::Cluster(one), Named::Cluster(other)]
             }
