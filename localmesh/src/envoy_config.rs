@@ -44,13 +44,11 @@ pub(crate) fn dynamic(
         json!({ "resources": list })
     };
     let mut all = endpoints(topology, home, pod);
-    if !clusters_stay(pod) {
-        all.push(ConfigFile {
-            name: CLUSTERS.into(),
-            content: resources("envoy.config.cluster.v3.Cluster", told.clusters),
-            statistics: "cluster_manager.cds".into(),
-        });
-    }
+    all.push(ConfigFile {
+        name: CLUSTERS.into(),
+        content: resources("envoy.config.cluster.v3.Cluster", told.clusters),
+        statistics: "cluster_manager.cds".into(),
+    });
     if !listener_stays(pod) {
         all.push(ConfigFile {
             name: LISTENERS.into(),
@@ -77,12 +75,7 @@ pub(crate) fn bootstrap(
 ) -> Option<Value> {
     let told = resources(topology, home, pod, files)?;
     let mut fixed = json!({});
-    let mut watched = json!({});
-    if clusters_stay(pod) {
-        fixed["clusters"] = told.clusters.into();
-    } else {
-        watched["cds_config"] = file_source(&files.join(CLUSTERS));
-    }
+    let mut watched = json!({ "cds_config": file_source(&files.join(CLUSTERS)) });
     if listener_stays(pod) {
         fixed["listeners"] = json!([told.listener]);
     } else {
@@ -113,15 +106,10 @@ pub(crate) fn bootstrap(
     }))
 }
 
-/// Whether no action changes the clusters of this Envoy. They are then not in a watched file:
-/// each watched file needs an inotify instance, of which a user has 128.
-fn clusters_stay(pod: &Pod) -> bool {
-    pod.role == Role::EastWestGateway
-}
-
-/// Whether no action changes the listener: only the listener of a server changes.
+/// Whether no action changes the listener: only those of servers and east-west gateways change.
+/// It is then not in a watched file: each needs an inotify instance, of which a user has 128.
 fn listener_stays(pod: &Pod) -> bool {
-    !matches!(pod.role, Role::Echo { .. })
+    matches!(pod.role, Role::IngressGateway | Role::Client)
 }
 
 struct Resources {
@@ -132,6 +120,7 @@ struct Resources {
 
 /// The listener, clusters and routes of `pod`, by its role.
 fn resources(topology: &Topology, home: &Cluster, pod: &Pod, files: &Path) -> Option<Resources> {
+    let topology = &*topology.configured_by(home);
     let outbound = || -> Vec<_> {
         let services = topology.services.iter();
         services.flat_map(|service| cluster::outbound(topology, service, files)).collect()
@@ -148,10 +137,12 @@ fn resources(topology: &Topology, home: &Cluster, pod: &Pod, files: &Path) -> Op
             routes: Some(http::outbound_routes(topology, home, pod)),
         },
         Role::EastWestGateway => {
-            let passed = || topology.services.iter().filter(|service| service.sidecar);
+            let services = topology.services.iter();
+            let clusters =
+                services.flat_map(|service| cluster::pass_through(topology, service, files));
             Resources {
-                listener: listener::east_west(passed(), pod, files),
-                clusters: passed().map(|service| cluster::pass_through(service, files)).collect(),
+                listener: listener::east_west(topology, pod, files),
+                clusters: clusters.collect(),
                 routes: None,
             }
         }

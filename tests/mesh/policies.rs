@@ -49,6 +49,29 @@ fn mesh_policy_other_hosts_are_passed_on_past_all_balancing_or_refused() {
 }
 
 #[test]
+fn mesh_policy_subsets_need_the_destination_rule_in_both_clusters() {
+    let mut mesh = two_clusters(block::ONE_RULE);
+    let subset = |way: Way| way.ask_times(5).iter().map(|got| got.status).collect::<Vec<_>>();
+    let of = |mesh: &Mesh| (subset(from_sidecar(mesh, "kops")), subset(from_sidecar(mesh, "gke1")));
+    // kops asks for a server name that the gateway of gke1 does not know. Open connections would
+    // last for a while.
+    act(&mut mesh, "destination-rule gke1 echo2 off");
+    act(&mut mesh, "split echo2 gke1=100");
+    assert_eq!(of(&mesh), (vec![503; 5], vec![503; 5]));
+    let at_gateway = "listener.0.0.0.0_15443.no_filter_chain_match";
+    assert!(mesh.counter("gke1/eastwestgateway", at_gateway).expect("a statistic") >= 5);
+    assert_eq!(mesh.state().clusters[0].settings, ["destination-rule echo2 off"]);
+    // Without the split, nobody asks for a subset.
+    act(&mut mesh, "split echo2 off");
+    let both = from_sidecar(&mesh, "kops").ask_times(ENOUGH);
+    assert_eq!(clusters(&both), exactly(["gke1", "kops"]));
+
+    act(&mut mesh, "split echo2 gke1=100");
+    act(&mut mesh, "destination-rule gke1 echo2 on");
+    assert_eq!(of(&mesh), (vec![200; 5], vec![200; 5]));
+}
+
+#[test]
 fn mesh_policy_a_client_sidecar_is_envoy_and_other_envoys_are_istio_envoy() {
     let shared = Shared::get();
     let server = |way: Way| {

@@ -11,15 +11,13 @@ use crate::topology::{Balancer, Limits, LocalityLb, Policy, SERVICE_PORT, Servic
 /// The Envoy clusters of a service for clients and ingress gateways: one for the whole
 /// service and, with subsets, one per cluster of the mesh.
 pub(super) fn outbound(topology: &Topology, service: &Service, files: &Path) -> Vec<Value> {
-    let one = |name: &str, subset: Option<&str>| {
-        let mut cluster = discovered(name, &files.join(endpoints::file_name(service, subset)));
-        cluster["transport_socket_matches"] = tls::client_matches(service, files);
+    let one = |subset: Option<&str>| {
+        let name = service.outbound(subset);
+        let mut cluster = discovered(&name, &files.join(endpoints::file_name(service, subset)));
+        cluster["transport_socket_matches"] = tls::client_matches(service, subset, files);
         treated(cluster, &service.policy)
     };
-    let all = one(&service.outbound(), None);
-    let named = topology.clusters.iter().filter(|_| service.policy.subsets);
-    let subsets = named.map(|c| one(&service.subset(&c.name), Some(&c.name)));
-    std::iter::once(all).chain(subsets).collect()
+    topology.parts(service).map(one).collect()
 }
 
 /// A cluster with a DestinationRule's traffic policy.
@@ -48,10 +46,19 @@ fn treated(mut cluster: Value, policy: &Policy) -> Value {
     cluster
 }
 
-/// The Envoy cluster of a service for an east-west gateway: pods of its own cluster, without
-/// TLS termination.
-pub(super) fn pass_through(service: &Service, files: &Path) -> Value {
-    discovered(&service.sni(), &files.join(endpoints::file_name(service, None)))
+/// The same for an east-west gateway, which does not terminate TLS. Its endpoints are pods of
+/// its own network with sidecars; a service without sidecars has none.
+pub(super) fn pass_through(topology: &Topology, service: &Service, files: &Path) -> Vec<Value> {
+    let one = |subset: Option<&str>| {
+        let name = service.sni(subset);
+        let mut cluster = discovered(&name, &files.join(endpoints::file_name(service, subset)));
+        if let Some(fields) = cluster.as_object_mut().filter(|_| !service.sidecar) {
+            fields.insert("type".into(), "STATIC".into());
+            fields.remove("eds_cluster_config");
+        }
+        treated(cluster, &service.policy)
+    };
+    topology.parts(service).map(one).collect()
 }
 
 /// The address from which applications see requests of their sidecar: iptables would redirect

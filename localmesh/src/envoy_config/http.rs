@@ -295,10 +295,10 @@ fn route(prefix: &str, service: &Service, topology: &Topology, rule: Rule) -> Va
     let Policy { split, retries: times, mirror, balancer, .. } = &service.policy;
     let weighted: Vec<_> = split
         .iter()
-        .map(|(cluster, weight)| json!({ "name": service.subset(cluster), "weight": weight }))
+        .map(|(cluster, weight)| json!({ "name": service.outbound(Some(cluster)), "weight": weight }))
         .collect();
     let mut to = match weighted.is_empty() {
-        true => json!({ "cluster": service.outbound() }),
+        true => json!({ "cluster": service.outbound(None) }),
         false => json!({ "weighted_clusters": { "clusters": weighted } }),
     };
     if let Some(mirror) = mirror {
@@ -320,7 +320,7 @@ fn route(prefix: &str, service: &Service, topology: &Topology, rule: Rule) -> Va
 fn mirrored(mirror: &Mirror, topology: &Topology) -> Option<Value> {
     let Destination { service, subset } = &mirror.to;
     let service = topology.services.iter().find(|other| other.name == *service)?;
-    let cluster = subset.as_ref().map_or_else(|| service.outbound(), |name| service.subset(name));
+    let cluster = service.outbound(subset.as_deref());
     Some(json!({
         "cluster": cluster,
         "runtime_fraction": {

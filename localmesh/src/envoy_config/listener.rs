@@ -53,20 +53,20 @@ pub(super) fn inbound(service: &Service, pod: &Pod, app: Ipv4Addr, files: &Path)
     patient(inspecting(listener(pod, SERVICE_PORT, "inbound", &chains)))
 }
 
-/// Passes mTLS through by server name, without terminating it: `AUTO_PASSTHROUGH`.
-pub(super) fn east_west<'a>(
-    services: impl Iterator<Item = &'a Service>,
-    pod: &Pod,
-    files: &Path,
-) -> Value {
-    let chains: Vec<_> = services
-        .map(|service| {
+/// Passes mTLS through by server name, without terminating it: `AUTO_PASSTHROUGH`. Connections
+/// with another server name are closed.
+pub(super) fn east_west(topology: &Topology, pod: &Pod, files: &Path) -> Value {
+    let services = topology.services.iter();
+    let names =
+        services.flat_map(|service| topology.parts(service).map(move |subset| service.sni(subset)));
+    let chains: Vec<_> = names
+        .map(|name| {
             json!({
                 "filter_chain_match": {
-                    "server_names": [service.sni()],
+                    "server_names": [name],
                     "application_protocols": ISTIO_ALPNS,
                 },
-                "filters": [tcp_proxy(&service.sni(), files)],
+                "filters": [tcp_proxy(&name, files)],
                 "transport_socket_connect_timeout": HANDSHAKE,
             })
         })

@@ -350,6 +350,60 @@ fn limits_hold_for_clients_and_servers_of_the_service() {
     }
 }
 
+/// The names of the items of a list of resources.
+fn names_of(files: &BTreeMap<String, Value>, file: &str) -> Vec<String> {
+    let all = files[file]["resources"].as_array().unwrap().iter();
+    all.map(|one| one["name"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn gateways_have_chains_for_subsets_and_for_services_without_sidecars() {
+    let files = with_policy(|policy| policy.subsets = true);
+    let echo2 = "echo2.istio-enabled.svc.cluster.local";
+    let expected = [
+        "outbound_.8080_._.echo1.istio-disabled.svc.cluster.local".to_owned(),
+        format!("outbound_.8080_._.{echo2}"),
+        format!("outbound_.8080_.kops_.{echo2}"),
+        format!("outbound_.8080_.gke1_.{echo2}"),
+    ];
+    assert_eq!(names_of(&files, "gke1/eastwestgateway/cds.json"), expected);
+    let listener = &files["gke1/eastwestgateway/lds.json"]["resources"][0];
+    let chains = listener["filter_chains"].as_array().unwrap().iter();
+    let chains = chains.map(|chain| &chain["filter_chain_match"]["server_names"][0]);
+    assert_eq!(chains.collect::<Vec<_>>(), expected.iter().collect::<Vec<_>>());
+    let pods = |subset: &str| {
+        let file = &files[&format!("gke1/eastwestgateway/eds-echo2-{subset}.json")];
+        file["resources"][0]["endpoints"].as_array().unwrap().len()
+    };
+    assert_eq!((pods("gke1"), pods("kops")), (1, 0), "own pods only");
+}
+
+#[test]
+fn a_cluster_without_the_destination_rule_has_no_subsets_but_the_routes_to_them() {
+    let mut topology = two_clusters();
+    let policy = &mut topology.services[1].policy;
+    policy.subsets = true;
+    policy.balancer = Balancer::Random;
+    policy.limits = Limits { connections: Some(1), ..Limits::default() };
+    policy.split = vec![("kops".into(), 30), ("gke1".into(), 70)];
+    let both = all_files(&topology);
+    topology.clusters[1].without_rule.insert("echo2".into());
+    let one = all_files(&topology);
+    for (name, content) in &both {
+        let changed = one.get(name) != Some(content);
+        let expected = name.starts_with("gke1/") && {
+            name.contains("eds-echo2-")
+                || name.ends_with("/cds.json")
+                || name.ends_with("eastwestgateway/lds.json")
+        };
+        assert_eq!(changed, expected, "{name}");
+    }
+    assert_eq!(names_of(&one, "gke1/eastwestgateway/cds.json").len(), 2);
+    let echo2 = &one["gke1/client/cds.json"]["resources"][1];
+    assert_eq!(echo2["lb_policy"], "LEAST_REQUEST");
+    assert_eq!(echo2["circuit_breakers"]["thresholds"][0]["max_connections"], u32::MAX);
+}
+
 #[test]
 fn a_mirror_is_the_cluster_of_a_service_or_subset() {
     let mirrored = |subset: Option<&str>, percent| {

@@ -72,13 +72,14 @@ pub(crate) fn secrets(chain_pem: &str, key_pem: &str, roots_pem: &str) -> [Secre
 
 /// The transport sockets of a client: mTLS to endpoints marked `tlsMode: istio`, plaintext to
 /// the others.
-pub(super) fn client_matches(service: &Service, files: &Path) -> Value {
+pub(super) fn client_matches(service: &Service, subset: Option<&str>, files: &Path) -> Value {
     let exactly = service.accepted().into_iter();
     let exactly: Vec<_> =
         exactly.map(|id| json!({ "san_type": "URI", "matcher": { "exact": id } })).collect();
+    let (name, common) = (service.sni(subset), common(&HTTP1_ALPNS, &exactly, files));
     let context = typed(
         "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext",
-        json!({ "sni": service.sni(), "common_tls_context": common(&HTTP1_ALPNS, &exactly, files) }),
+        json!({ "sni": name, "common_tls_context": common }),
     );
     json!([
         {

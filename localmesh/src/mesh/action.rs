@@ -211,6 +211,20 @@ pub enum Action {
         /// on or off
         switch: Switch,
     },
+    /// Remove the DestinationRule of a service from one cluster, or add it again
+    ///
+    /// The cluster then has Istio's defaults instead of the service's subsets, balancer, breaker,
+    /// outlier detection, shares and accepted accounts. What a VirtualService sets stays: split,
+    /// mirror and retries.
+    #[command(after_help = "Example:\n  localmesh do destination-rule gke1 echo2 off")]
+    DestinationRule {
+        /// The cluster that lacks it
+        cluster: String,
+        /// Service
+        service: String,
+        /// on or off
+        switch: Switch,
+    },
     /// Set what sidecars of a cluster do with hosts that are not services: allow-any, registry-only
     #[command(after_help = "Example:\n  localmesh do outbound-traffic kops registry-only")]
     OutboundTraffic {

@@ -162,6 +162,7 @@ impl Topology {
             pods: pods(cluster, &shape.services, Ipv4Addr::new(first, block, cluster.subnet, 0)),
             unseen: BTreeSet::new(),
             outbound_traffic: OutboundTraffic::default(),
+            without_rule: BTreeSet::new(),
         });
         Self {
             block,

@@ -38,6 +38,7 @@ fn walk(path: &str, value: &Value, all: &mut BTreeMap<String, Value>) {
 fn is_default(path: &str, value: &Value) -> bool {
     let field = path.rsplit('/').next().unwrap_or_default();
     match field {
+        "endpoints" => *value == json!([]),
         "lb_policy" => value == "ROUND_ROBIN",
         "case_sensitive" => *value == true,
         _ => false,

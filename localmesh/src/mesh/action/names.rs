@@ -72,6 +72,9 @@ impl Action {
             Self::Cut { one, other } | Self::Mend { one, other } => {
                 vec![Named::Cluster(one), Named::Cluster(other)]
             }
+            Self::DestinationRule { cluster, service, .. } => {
+                vec![Named::Cluster(cluster), Named::Service(service)]
+            }
             Self::RemoteSecret { cluster, of, .. } => {
                 vec![Named::Cluster(cluster), Named::Cluster(of)]
             }

@@ -38,9 +38,11 @@ pub(crate) fn settings(service: &Service) -> Vec<String> {
 #[must_use]
 pub(crate) fn cluster_settings(cluster: &Cluster) -> Vec<String> {
     let unseen = cluster.unseen.iter().map(|of| format!("remote-secret {of} off"));
+    let missing = cluster.without_rule.iter();
+    let missing = missing.map(|service| format!("destination-rule {service} off"));
     let registry_only = cluster.outbound_traffic == OutboundTraffic::RegistryOnly;
     let refused = registry_only.then(|| "outbound-traffic registry-only".to_owned());
-    unseen.chain(refused).collect()
+    unseen.chain(missing).chain(refused).collect()
 }
 
 fn flag<T: Display>(name: &str, value: Option<T>) -> String {
