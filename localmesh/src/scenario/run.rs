@@ -226,10 +226,12 @@ fn arguments(scenario: &Scenario, mesh: &Mesh, place: &Place<'_>) -> Result<Vec<
     let home = mesh.topology().cluster(cluster).ok_or_else(unknown)?;
     let port = mesh.topology().ingress_port;
     let service = mesh.topology().services.iter().position(|s| s.name == SERVICE);
+    let pod = home.echoes(service.unwrap_or_default()).next();
     let (target, to) = match scenario.from.way {
         Way::Sidecar => (format!("{SERVICE}:{SERVICE_PORT}"), home.clients().next()),
-        Way::Plain => {
-            (format!("{SERVICE}:{SERVICE_PORT}"), home.echoes(service.unwrap_or_default()).next())
+        Way::Plain => (format!("{SERVICE}:{SERVICE_PORT}"), pod),
+        Way::ByAddress => {
+            (pod.ok_or_else(unknown)?.listens(port).to_string(), home.clients().next())
         }
         Way::Ingress => (format!("{}/{SERVICE}", home.host), home.ingress_gateways().next()),
     };
@@ -238,7 +240,7 @@ fn arguments(scenario: &Scenario, mesh: &Mesh, place: &Place<'_>) -> Result<Vec<
     arguments.extend(scenario.load.iter().cloned());
     arguments.push("--explain".into());
     let chooses = match scenario.from.way {
-        Way::Sidecar => home.clients().next(),
+        Way::Sidecar | Way::ByAddress => home.clients().next(),
         Way::Ingress => home.ingress_gateways().next(),
         // Without a sidecar, no Envoy chooses the endpoint.
         Way::Plain => None,
