@@ -76,6 +76,8 @@ mod block {
     pub(super) const README: u8 = 69;
     pub(super) const HOSTILE_TEXT: u8 = 253;
     pub(super) const TAKEN_BACK: u8 = 30;
+    pub(super) const OTHER_HOSTS: u8 = 31;
+    pub(super) const ONE_RULE: u8 = 32;
 }
 
 /// Enough requests to see both of two equal clusters. One of them is missed

@@ -1,8 +1,8 @@
 //! The configuration of each Envoy: topology → bootstrap, listeners, routes, clusters,
-//! endpoints and secrets as JSON, as istiod would generate them. Pure; golden files in
-//! `tests/golden` hold the result. Differs from istiod on purpose: files replaced by rename
-//! instead of an xDS server; an address per listener instead of iptables; the ALPN of mTLS on
-//! the cluster, because stock Envoy lacks the filter `istio.alpn`; no telemetry, no policies.
+//! endpoints and secrets as JSON. Pure; golden files in `tests/golden` hold the result, and
+//! `as_istiod` compares it with that of a real istiod. Differs on purpose: files replaced by
+//! rename instead of an xDS server; an address per listener instead of iptables; the ALPN of
+//! mTLS on the cluster, because stock Envoy lacks the filter `istio.alpn`; no telemetry.
 
 mod access_log;
 mod cluster;
@@ -44,13 +44,11 @@ pub(crate) fn dynamic(
         json!({ "resources": list })
     };
     let mut all = endpoints(topology, home, pod);
-    if !clusters_stay(pod) {
-        all.push(ConfigFile {
-            name: CLUSTERS.into(),
-            content: resources("envoy.config.cluster.v3.Cluster", told.clusters),
-            statistics: "cluster_manager.cds".into(),
-        });
-    }
+    all.push(ConfigFile {
+        name: CLUSTERS.into(),
+        content: resources("envoy.config.cluster.v3.Cluster", told.clusters),
+        statistics: "cluster_manager.cds".into(),
+    });
     if !listener_stays(pod) {
         all.push(ConfigFile {
             name: LISTENERS.into(),
@@ -77,12 +75,7 @@ pub(crate) fn bootstrap(
 ) -> Option<Value> {
     let told = resources(topology, home, pod, files)?;
     let mut fixed = json!({});
-    let mut watched = json!({});
-    if clusters_stay(pod) {
-        fixed["clusters"] = told.clusters.into();
-    } else {
-        watched["cds_config"] = file_source(&files.join(CLUSTERS));
-    }
+    let mut watched = json!({ "cds_config": file_source(&files.join(CLUSTERS)) });
     if listener_stays(pod) {
         fixed["listeners"] = json!([told.listener]);
     } else {
@@ -113,15 +106,10 @@ pub(crate) fn bootstrap(
     }))
 }
 
-/// Whether no action changes the clusters of this Envoy. They are then not in a watched file:
-/// each watched file needs an inotify instance, of which a user has 128.
-fn clusters_stay(pod: &Pod) -> bool {
-    pod.role == Role::EastWestGateway
-}
-
-/// Whether no action changes the listener: only the listener of a server changes.
+/// Whether no action changes the listener: only those of servers and east-west gateways change.
+/// It is then not in a watched file: each needs an inotify instance, of which a user has 128.
 fn listener_stays(pod: &Pod) -> bool {
-    !matches!(pod.role, Role::Echo { .. })
+    matches!(pod.role, Role::IngressGateway | Role::Client)
 }
 
 struct Resources {
@@ -132,7 +120,8 @@ struct Resources {
 
 /// The listener, clusters and routes of `pod`, by its role.
 fn resources(topology: &Topology, home: &Cluster, pod: &Pod, files: &Path) -> Option<Resources> {
-    let outbound = || {
+    let topology = &*topology.configured_by(home);
+    let outbound = || -> Vec<_> {
         let services = topology.services.iter();
         services.flat_map(|service| cluster::outbound(topology, service, files)).collect()
     };
@@ -144,22 +133,24 @@ fn resources(topology: &Topology, home: &Cluster, pod: &Pod, files: &Path) -> Op
         },
         Role::Client => Resources {
             listener: listener::outbound(pod, files),
-            clusters: outbound(),
-            routes: Some(http::outbound_routes(topology, pod)),
+            clusters: outbound().into_iter().chain(cluster::without_service()).collect(),
+            routes: Some(http::outbound_routes(topology, home, pod)),
         },
         Role::EastWestGateway => {
-            let passed = || topology.services.iter().filter(|service| service.sidecar);
+            let services = topology.services.iter();
+            let clusters =
+                services.flat_map(|service| cluster::pass_through(topology, service, files));
             Resources {
-                listener: listener::east_west(passed(), pod, files),
-                clusters: passed().map(|service| cluster::pass_through(service, files)).collect(),
+                listener: listener::east_west(topology, pod, files),
+                clusters: clusters.collect(),
                 routes: None,
             }
         }
         Role::Echo { service, behind_sidecar } => {
             let service = topology.services.get(*service)?;
             Resources {
-                listener: listener::inbound(service, pod, files),
-                clusters: vec![cluster::inbound((*behind_sidecar)?, &service.policy.limits)],
+                listener: listener::inbound(service, pod, (*behind_sidecar)?, files),
+                clusters: vec![cluster::inbound(&service.policy.limits)],
                 routes: Some(http::inbound_routes(pod)),
             }
         }
@@ -178,5 +169,7 @@ fn unlimited_connections() -> Value {
     })
 }
 
+#[cfg(test)]
+mod as_istiod;
 #[cfg(test)]
 mod tests;

@@ -10,7 +10,7 @@ mod policy;
 mod ports;
 
 pub(crate) use clusters::Way;
-pub use clusters::{Cluster, Locality, Pod, Role, Topology};
+pub use clusters::{Cluster, Locality, OutboundTraffic, Pod, Role, Topology};
 pub use names::{Mtls, Service, TRUST_DOMAIN};
 pub(crate) use networks::Network;
 pub use plan::{

@@ -87,6 +87,8 @@ fn isolation_networks_reach_gateways_only_and_a_cut_is_a_cut() {
     assert_eq!(curl(&kops, "echo1", pod), TIMED_OUT, "and from another one it is not");
     let gateway = || curl(&kops, "istio2.xiaowenx.com", "http://10.150.2.2/echo1");
     assert_eq!(gateway(), ok());
+    let admin = || curl(&kops, "envoy", "http://10.150.2.12:15000/ready");
+    assert_eq!(admin(), ok(), "prober --explain reads the Envoys of all networks");
 
     let act = |words: &[&str]| finish(localmesh("do", block::UP).args(words));
     let done = |words: &[&str]| {
@@ -98,6 +100,7 @@ fn isolation_networks_reach_gateways_only_and_a_cut_is_a_cut() {
     assert_eq!((again.code, again.stderr.as_str()), (0, ""), "both ways are one cut");
     assert!(again.stdout.starts_with("nothing changed: "), "{again:?}");
     assert_eq!(gateway(), TIMED_OUT, "no refusal and no reset: nothing comes back");
+    assert_eq!(admin(), ok(), "a cut does not cut what is read of the Envoys");
     let state = finish(&mut localmesh("state", block::UP)).stdout;
     assert!(state.starts_with("network1 and network2: cut\n"), "{state}");
     // From inside a network the mesh is asked as from outside.

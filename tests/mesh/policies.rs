@@ -17,12 +17,77 @@ fn mesh_policy_a_sidecar_answers_the_hosts_that_it_answers_in_istio() {
                 assert_eq!(status(host.clone()), 200, "{host} from {cluster}");
             }
         }
-        // istiod gives the dot to the full name only.
+        // istiod gives the dot to the full name only. Other hosts are passed on, and these names
+        // are not addresses.
         for host in ["echo2.", "echo2.istio-enabled.", "echo2.istio-enabled.svc.", "echo2.."] {
-            assert_eq!(status(host.to_owned()), 404, "{host} from {cluster}");
+            assert_eq!(status(host.to_owned()), 503, "{host} from {cluster}");
         }
-        assert_eq!(status(format!("{absolute}.")), 404, "two dots");
+        assert_eq!(status(format!("{absolute}.")), 503, "two dots");
     }
+}
+
+#[test]
+fn mesh_policy_other_hosts_are_passed_on_past_all_balancing_or_refused() {
+    let mut mesh = two_clusters(block::OTHER_HOSTS);
+    let service = from_sidecar(&mesh, "kops");
+    let pod = echo(&mesh, "kops", 1).listens(0).to_string();
+    let by_address = Way { host: pod, ..service.clone() };
+    let passed = "cluster.PassthroughCluster.upstream_rq_total";
+    assert_eq!(clusters(&by_address.ask_times(ENOUGH)), exactly(["kops"]));
+    let count = mesh.counter("kops/client sidecar", passed).expect("a statistic");
+    assert_eq!(count, ENOUGH as u64);
+    let other = cluster_of(&mesh, "gke1").clients().next().expect("a client").listens(0);
+    let from_other = Way { to: other, ..by_address.clone() };
+
+    act(&mut mesh, "outbound-traffic kops registry-only");
+    assert_eq!(by_address.ask().status, 502);
+    assert_eq!(from_other.ask().status, 200, "a setting of one cluster");
+    assert_eq!(clusters(&service.ask_times(ENOUGH)), exactly(["gke1", "kops"]));
+    assert_eq!(mesh.state().clusters[0].settings, ["outbound-traffic registry-only"]);
+    act(&mut mesh, "outbound-traffic kops allow-any");
+    assert_eq!(by_address.ask().status, 200);
+}
+
+#[test]
+fn mesh_policy_subsets_need_the_destination_rule_in_both_clusters() {
+    let mut mesh = two_clusters(block::ONE_RULE);
+    let subset = |way: Way| way.ask_times(5).iter().map(|got| got.status).collect::<Vec<_>>();
+    let of = |mesh: &Mesh| (subset(from_sidecar(mesh, "kops")), subset(from_sidecar(mesh, "gke1")));
+    // kops asks for a server name that the gateway of gke1 does not know. Open connections would
+    // last for a while.
+    act(&mut mesh, "destination-rule gke1 echo2 off");
+    act(&mut mesh, "split echo2 gke1=100");
+    assert_eq!(of(&mesh), (vec![503; 5], vec![503; 5]));
+    let at_gateway = "listener.0.0.0.0_15443.no_filter_chain_match";
+    assert!(mesh.counter("gke1/eastwestgateway", at_gateway).expect("a statistic") >= 5);
+    assert_eq!(mesh.state().clusters[0].settings, ["destination-rule echo2 off"]);
+    // Without the split, nobody asks for a subset.
+    act(&mut mesh, "split echo2 off");
+    let both = from_sidecar(&mesh, "kops").ask_times(ENOUGH);
+    assert_eq!(clusters(&both), exactly(["gke1", "kops"]));
+
+    act(&mut mesh, "split echo2 gke1=100");
+    act(&mut mesh, "destination-rule gke1 echo2 on");
+    assert_eq!(of(&mesh), (vec![200; 5], vec![200; 5]));
+}
+
+#[test]
+fn mesh_policy_a_client_sidecar_is_envoy_and_other_envoys_are_istio_envoy() {
+    let shared = Shared::get();
+    let server = |way: Way| {
+        let url = format!("http://{}{}", way.to, way.path);
+        let said = harness::finish(
+            std::process::Command::new("curl")
+                .args(["-sI", "-X", "GET", "-H"])
+                .args([&format!("Host: {}", way.host), &url]),
+        );
+        let line = said.stdout.lines().find_map(|line| line.strip_prefix("server: "));
+        line.map(|name| name.trim().to_owned())
+    };
+    let name = |way| server(way).expect("a server");
+    assert_eq!(name(from_sidecar(&shared.mesh, "kops")), "envoy");
+    assert_eq!(name(from_outside(&shared.mesh, "kops", "echo2")), "istio-envoy");
+    assert_eq!(name(straight(&shared.mesh, "kops", 1)), "istio-envoy");
 }
 
 /// Performs an action as `localmesh do` does.

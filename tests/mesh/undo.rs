@@ -22,16 +22,18 @@ fn lasting(mesh: &Mesh) -> State {
 }
 
 /// One action of each kind of change: processes, pods, endpoints, settings, certificates.
-const CHANGES: [&str; 15] = [
+const CHANGES: [&str; 17] = [
     "scale gke1/echo2 2",
     "kill gke1/echo2-2/app",
     "freeze gke1/eastwestgateway",
     "throttle kops/eastwestgateway 50",
     "remote-secret kops gke1 off",
+    "outbound-traffic kops registry-only",
     "unready gke1/echo2",
     "locality kops/echo2 us-west1/us-west1-b",
     "scale gke1/echo2 1",
     "split echo2 kops=90,gke1=10",
+    "destination-rule gke1 echo2 off",
     "mirror echo2 echo1",
     "breaker echo2 on --max-requests 7",
     "account kops/echo2 other",

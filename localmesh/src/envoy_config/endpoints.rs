@@ -19,32 +19,25 @@ pub(super) fn file_name(service: &Service, subset: Option<&str>) -> String {
 }
 
 /// All endpoints of the Envoy in `pod`, one file per service and subset. The sidecar of a
-/// server has none.
+/// server has none, and a gateway none of services without sidecars.
 #[must_use]
 pub(crate) fn endpoints(topology: &Topology, home: &Cluster, pod: &Pod) -> Vec<ConfigFile> {
-    let services = || topology.services.iter().enumerate();
-    match pod.role {
-        Role::IngressGateway | Role::Client => services()
-            .flat_map(|(index, service)| {
-                let groups = |only: Option<&str>| groups(topology, home, pod, index, only);
-                let all = file(service, None, &service.outbound(), groups(None));
-                let clusters = topology.clusters.iter().filter(|_| service.policy.subsets);
-                let subsets = clusters.map(move |cluster| {
-                    let only = Some(cluster.name.as_str());
-                    file(service, only, &service.subset(&cluster.name), groups(only))
-                });
-                std::iter::once(all).chain(subsets).collect::<Vec<_>>()
-            })
-            .collect(),
-        Role::EastWestGateway => services()
-            .filter(|(_, service)| service.sidecar)
-            .map(|(index, service)| {
-                let own = everywhere(topology, home, index, service, View::OwnNetwork);
-                file(service, None, &service.sni(), merged(own))
-            })
-            .collect(),
-        Role::Echo { .. } => Vec::new(),
-    }
+    let topology = &*topology.configured_by(home);
+    let gateway = pod.role == Role::EastWestGateway;
+    let services = match pod.role {
+        Role::Echo { .. } => &[],
+        _ => topology.services.as_slice(),
+    };
+    let known = services.iter().enumerate().filter(|(_, service)| service.sidecar || !gateway);
+    let parts = known.flat_map(|(index, service)| {
+        topology.parts(service).map(move |subset| (index, service, subset))
+    });
+    parts
+        .map(|(index, service, subset)| {
+            let name = if gateway { service.sni(subset) } else { service.outbound(subset) };
+            file(service, subset, &name, groups(topology, home, pod, index, subset))
+        })
+        .collect()
 }
 
 fn file(service: &Service, subset: Option<&str>, name: &str, groups: Vec<Value>) -> ConfigFile {
@@ -134,21 +127,25 @@ impl Endpoint {
     }
 }
 
-/// The groups of a service for the Envoy of a client, from all clusters or `only` one.
+/// The groups of a service for the Envoy in a pod, from all clusters or `only` one.
 fn groups(
     topology: &Topology,
     home: &Cluster,
-    client: &Pod,
+    pod: &Pod,
     index: usize,
     only: Option<&str>,
 ) -> Vec<Value> {
     let service = &topology.services[index];
-    let mut found = everywhere(topology, home, index, service, View::Mesh);
+    let view = match pod.role {
+        Role::EastWestGateway => View::OwnNetwork,
+        _ => View::Mesh,
+    };
+    let mut found = everywhere(topology, home, index, service, view);
     found.retain(|group| only.is_none_or(|only| group.cluster == only));
     merged(match &service.policy.locality {
         LocalityLb::Distribute(shares) => distribute(found, shares),
         LocalityLb::Failover if service.policy.outlier.is_some() => {
-            prioritised(found, &client.locality)
+            prioritised(found, &pod.locality)
         }
         LocalityLb::Failover | LocalityLb::Off => found,
     })

@@ -1,14 +1,16 @@
 //! HTTP connection managers and routes, with Istio's defaults.
 
+use std::net::Ipv4Addr;
 use std::path::Path;
 
 use serde_json::{Value, json};
 
 use super::access_log::access_log;
+use super::cluster::PASSTHROUGH;
 use super::message::{file_source, seconds, typed};
 use crate::topology::{
-    Balancer, Cluster, Destination, Fault, HashKey, Mirror, Pod, Policy, SERVICE_PORT, Service,
-    Topology,
+    Balancer, Cluster, Destination, Fault, HashKey, INGRESS_PORT, Mirror, OutboundTraffic, Pod,
+    Policy, SERVICE_PORT, Service, Topology,
 };
 
 pub(super) const ROUTES: &str = "rds.json";
@@ -53,14 +55,16 @@ pub(super) fn ingress_routes(topology: &Topology, home: &Cluster) -> Routes {
         .services
         .iter()
         .map(|service| {
-            route(&format!("/{}", service.name), service, topology, Rule::VirtualService)
+            let prefix = format!("/{}", service.name);
+            let mut route = route(&prefix, service, topology, Rule::VirtualService);
+            route["name"] = service.name.as_str().into();
+            route
         })
         .collect();
     let port = topology.ingress_port;
-    let table = routing(
-        &ingress_table(port),
-        &[virtual_host(&home.host, std::slice::from_ref(&home.host), &routes)],
-    );
+    let name = format!("{}:{INGRESS_PORT}", home.host);
+    let host = virtual_host(&name, std::slice::from_ref(&home.host), &routes);
+    let table = routing(&ingress_table(port), &[host]);
     Routes::new(&format!("outbound_0.0.0.0_{port}"), table)
 }
 
@@ -68,8 +72,8 @@ fn ingress_table(port: u16) -> String {
     format!("http.{port}")
 }
 
-/// The routes of a client sidecar: every service, by each of its names.
-pub(super) fn outbound_routes(topology: &Topology, pod: &Pod) -> Routes {
+/// The routes of a client sidecar: every service, by each of its names, and all other hosts.
+pub(super) fn outbound_routes(topology: &Topology, home: &Cluster, pod: &Pod) -> Routes {
     let of_address = topology.services.iter().find(|s| s.namespace == pod.namespace);
     let hosts: Vec<_> = topology
         .services
@@ -96,9 +100,25 @@ pub(super) fn outbound_routes(topology: &Topology, pod: &Pod) -> Routes {
             let routes = [route("/", service, topology, rule)];
             virtual_host(&format!("{}:{SERVICE_PORT}", service.host()), &domains, &routes)
         })
+        .chain([other_hosts(home.outbound_traffic)])
         .collect();
     let table = routing(&SERVICE_PORT.to_string(), &hosts);
     Routes::new(&format!("outbound_0.0.0.0_{SERVICE_PORT}"), table)
+}
+
+fn other_hosts(policy: OutboundTraffic) -> Value {
+    let (name, mut route) = match policy {
+        OutboundTraffic::AllowAny => {
+            let action = json!({ "cluster": PASSTHROUGH, "max_grpc_timeout": "0s" });
+            ("allow_any", route_with("/", action))
+        }
+        OutboundTraffic::RegistryOnly => {
+            let refused = json!({ "status": 502 });
+            ("block_all", json!({ "match": { "prefix": "/" }, "direct_response": refused }))
+        }
+    };
+    route["name"] = name.into();
+    virtual_host(name, &["*".into()], &[route])
 }
 
 fn inbound_table() -> String {
@@ -113,14 +133,24 @@ pub(super) fn inbound_routes(pod: &Pod) -> Routes {
     // dead, this delays the 503 by about 40 ms, and LEAST_REQUEST avoids slow endpoints:
     // half of sequential requests fail, and fewer than half of parallel ones.
     let retries = json!({ "retry_on": "reset-before-request", "num_retries": 2 });
-    let mut route = route_with("/", json!({ "cluster": inbound_table() }), retries);
+    let mut route = route_with("/", json!({ "cluster": inbound_table() }));
+    route["route"]["retry_policy"] = retries;
+    route["route"]["max_stream_duration"] =
+        json!({ "max_stream_duration": "0s", "grpc_timeout_header_max": "0s" });
     if let Some(fault) = &pod.fault {
         route["typed_per_filter_config"] = json!({ FAULT: faulty(fault) });
     }
-    let mut host = virtual_host(&format!("inbound|http|{SERVICE_PORT}"), &["*".into()], &[route]);
     // The application sees the attempt count of the client sidecar.
-    host["include_request_attempt_count"] = false.into();
-    let table = routing(&inbound_table(), &[host]);
+    let host = json!({
+        "name": format!("inbound|http|{SERVICE_PORT}"),
+        "domains": ["*"],
+        "routes": [route],
+    });
+    let table = json!({
+        "name": inbound_table(),
+        "virtual_hosts": [host],
+        "validate_clusters": false,
+    });
     Routes::new(&format!("inbound_0.0.0.0_{SERVICE_PORT}"), table)
 }
 
@@ -143,31 +173,59 @@ fn faulty(fault: &Fault) -> Value {
 /// the origin of a request.
 pub(super) fn ingress_manager(port: u16, files: &Path) -> Value {
     let mut fields = manager(&format!("outbound_0.0.0.0_{port}"), &ingress_table(port), files);
+    fields["server_name"] = SERVER.into();
     fields["use_remote_address"] = true.into();
     fields["forward_client_cert_details"] = "SANITIZE_SET".into();
     fields["set_current_client_cert_details"] = client_certificate_details();
+    fields["set_current_client_cert_details"]["cert"] = true.into();
     filter(fields)
 }
 
-/// The connection manager of a client sidecar.
+/// The connection manager of a client sidecar. In Istio, it alone has Envoy's default as its
+/// name: `server: envoy`. A request to another host goes to the address in its URL.
 pub(super) fn outbound_manager(files: &Path) -> Value {
     let table = SERVICE_PORT.to_string();
-    filter(manager(&format!("outbound_0.0.0.0_{SERVICE_PORT}"), &table, files))
+    let mut fields = manager(&format!("outbound_0.0.0.0_{SERVICE_PORT}"), &table, files);
+    add_first(&mut fields, original_destination("%REQ(:AUTHORITY)%"));
+    filter(fields)
+}
+
+/// The filter that says where an `ORIGINAL_DST` cluster sends a request, as IP:PORT. In
+/// Kubernetes, iptables knows the address.
+fn original_destination(format: &str) -> Value {
+    let config = typed(
+        "envoy.extensions.filters.http.set_filter_state.v3.Config",
+        json!({ "on_request_headers": [{
+            "object_key": "envoy.network.transport_socket.original_dst_address",
+            "format_string": { "text_format_source": { "inline_string": format } },
+        }] }),
+    );
+    json!({ "name": "envoy.filters.http.set_filter_state", "typed_config": config })
+}
+
+/// Puts a filter before the others of a connection manager.
+fn add_first(manager: &mut Value, filter: Value) {
+    if let Some(filters) = manager["http_filters"].as_array_mut() {
+        filters.insert(0, filter);
+    }
 }
 
 /// The connection manager of a server sidecar. It adds the identity of the client to the
 /// headers.
-pub(super) fn inbound_manager(files: &Path) -> Value {
+pub(super) fn inbound_manager(app: Ipv4Addr, files: &Path) -> Value {
     let mut fields = manager(&format!("inbound_0.0.0.0_{SERVICE_PORT}"), &inbound_table(), files);
     let fault = typed("envoy.extensions.filters.http.fault.v3.HTTPFault", json!({}));
     let fault = json!({ "name": FAULT, "typed_config": fault });
-    if let Some(filters) = fields["http_filters"].as_array_mut() {
-        filters.insert(0, fault);
-    }
+    add_first(&mut fields, fault);
+    add_first(&mut fields, original_destination(&format!("{app}:{SERVICE_PORT}")));
+    fields["server_name"] = SERVER.into();
     fields["forward_client_cert_details"] = "APPEND_FORWARD".into();
     fields["set_current_client_cert_details"] = client_certificate_details();
     filter(fields)
 }
+
+/// The header `server` of gateways and server sidecars, which replaces that of the application.
+const SERVER: &str = "istio-envoy";
 
 const FORMAT: &str = "[%START_TIME%] \"%REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-PATH?:PATH)% \
     %PROTOCOL%\" %RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS% \
@@ -183,8 +241,10 @@ fn manager(stat_prefix: &str, table: &str, files: &Path) -> Value {
             "config_source": file_source(&files.join(ROUTES)),
         },
         "use_remote_address": false,
-        "server_name": "istio-envoy",
         "normalize_path": true,
+        "path_with_escaped_slashes_action": "KEEP_UNCHANGED",
+        // The application says whether it wants the body, not the Envoys on the way.
+        "proxy_100_continue": true,
         "stream_idle_timeout": "0s",
         "upgrade_configs": [{ "upgrade_type": "websocket" }],
         "http_filters": [{ "name": "envoy.filters.http.router", "typed_config": router }],
@@ -209,6 +269,7 @@ fn routing(name: &str, hosts: &[Value]) -> Value {
         "name": name,
         "virtual_hosts": hosts,
         "validate_clusters": false,
+        "max_direct_response_body_size_bytes": 1 << 20,
         "ignore_port_in_host_matching": true,
     })
 }
@@ -234,10 +295,10 @@ fn route(prefix: &str, service: &Service, topology: &Topology, rule: Rule) -> Va
     let Policy { split, retries: times, mirror, balancer, .. } = &service.policy;
     let weighted: Vec<_> = split
         .iter()
-        .map(|(cluster, weight)| json!({ "name": service.subset(cluster), "weight": weight }))
+        .map(|(cluster, weight)| json!({ "name": service.outbound(Some(cluster)), "weight": weight }))
         .collect();
     let mut to = match weighted.is_empty() {
-        true => json!({ "cluster": service.outbound() }),
+        true => json!({ "cluster": service.outbound(None) }),
         false => json!({ "weighted_clusters": { "clusters": weighted } }),
     };
     if let Some(mirror) = mirror {
@@ -250,14 +311,16 @@ fn route(prefix: &str, service: &Service, topology: &Topology, rule: Rule) -> Va
         // the key.
         elsewhere = rule == Rule::Service || split.len() > 1;
     }
-    route_with(prefix, to, retries(*times, elsewhere))
+    to["retry_policy"] = retries(*times, elsewhere);
+    to["max_grpc_timeout"] = "0s".into();
+    route_with(prefix, to)
 }
 
 /// Where copies of requests go. `None` if the service does not exist.
 fn mirrored(mirror: &Mirror, topology: &Topology) -> Option<Value> {
     let Destination { service, subset } = &mirror.to;
     let service = topology.services.iter().find(|other| other.name == *service)?;
-    let cluster = subset.as_ref().map_or_else(|| service.outbound(), |name| service.subset(name));
+    let cluster = service.outbound(subset.as_deref());
     Some(json!({
         "cluster": cluster,
         "runtime_fraction": {
@@ -285,10 +348,8 @@ fn hash_policy(key: &HashKey) -> Value {
     }
 }
 
-fn route_with(prefix: &str, mut action: Value, retries: Value) -> Value {
+/// A route without a timeout.
+fn route_with(prefix: &str, mut action: Value) -> Value {
     action["timeout"] = "0s".into();
-    action["max_stream_duration"] =
-        json!({ "max_stream_duration": "0s", "grpc_timeout_header_max": "0s" });
-    action["retry_policy"] = retries;
-    json!({ "match": { "prefix": prefix }, "route": action })
+    json!({ "name": "default", "match": { "prefix": prefix }, "route": action })
 }

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use super::*;
 use crate::topology::{
-    Balancer, DEFAULT_BLOCK, Destination, HashKey, INGRESS_PORT, Limits, Mirror, Mtls, Policy,
-    RingHash, Shape,
+    Balancer, DEFAULT_BLOCK, Destination, HashKey, INGRESS_PORT, Limits, Mirror, Mtls,
+    OutboundTraffic, Policy, RingHash, Shape,
 };
 
 fn golden_folder() -> PathBuf {
@@ -229,7 +229,9 @@ fn a_service_has_the_names_that_istiod_gives_it() {
     let files = all_files(&two_clusters());
     let domains = |place: &str, host: usize| {
         let table = &files[&format!("kops/{place}/rds.json")]["resources"][0];
-        assert_eq!(table["ignore_port_in_host_matching"], true, "each name works with any port");
+        // A server sidecar takes all hosts anyway.
+        let any_port = table["ignore_port_in_host_matching"] == true;
+        assert_eq!(any_port, place != "echo2", "each name works with any port");
         table["virtual_hosts"][host]["domains"].clone()
     };
     assert_eq!(
@@ -246,6 +248,23 @@ fn a_service_has_the_names_that_istiod_gives_it() {
     // The host of a Gateway gets no second form; the sidecar of a server accepts all hosts.
     assert_eq!(domains("ingressgateway", 0), json!(["istio1.xiaowenx.com"]));
     assert_eq!(domains("echo2", 0), json!(["*"]));
+}
+
+#[test]
+fn other_hosts_are_passed_on_unless_a_cluster_has_only_its_registry() {
+    let mut topology = two_clusters();
+    topology.clusters[0].outbound_traffic = OutboundTraffic::RegistryOnly;
+    let files = all_files(&topology);
+    let last = |cluster: &str| {
+        let hosts = &files[&format!("{cluster}/client/rds.json")]["resources"][0]["virtual_hosts"];
+        let host = hosts.as_array().unwrap().last().unwrap();
+        assert_eq!(host["domains"], json!(["*"]));
+        host["routes"][0].clone()
+    };
+    let refused = json!({ "name": "block_all", "match": { "prefix": "/" },
+        "direct_response": { "status": 502 } });
+    assert_eq!(last("kops"), refused, "as istiod writes it");
+    assert_eq!(last("gke1")["route"]["cluster"], "PassthroughCluster");
 }
 
 /// The files after a change of echo2's policy.
@@ -319,15 +338,70 @@ fn limits_hold_for_clients_and_servers_of_the_service() {
         policy.subsets = true;
     });
     let limited = json!([{ "max_connections": 1, "max_pending_requests": 2,
-        "max_requests": u32::MAX, "max_retries": u32::MAX, "track_remaining": true }]);
+        "max_requests": u32::MAX, "max_retries": u32::MAX }]);
     for place in ["kops/client", "gke1/ingressgateway", "gke1/echo2"] {
         let clusters = files[&format!("{place}/cds.json")]["resources"].as_array().unwrap();
         for cluster in clusters {
             let name = cluster["name"].as_str().unwrap();
             let thresholds = &cluster["circuit_breakers"]["thresholds"];
-            assert_eq!(*thresholds == limited, !name.contains("echo1"), "{place} {name}");
+            let of_echo2 = name.contains("echo2") || name.starts_with("inbound");
+            assert_eq!(*thresholds == limited, of_echo2, "{place} {name}");
         }
     }
+}
+
+/// The names of the items of a list of resources.
+fn names_of(files: &BTreeMap<String, Value>, file: &str) -> Vec<String> {
+    let all = files[file]["resources"].as_array().unwrap().iter();
+    all.map(|one| one["name"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn gateways_have_chains_for_subsets_and_for_services_without_sidecars() {
+    let files = with_policy(|policy| policy.subsets = true);
+    let echo2 = "echo2.istio-enabled.svc.cluster.local";
+    let expected = [
+        "outbound_.8080_._.echo1.istio-disabled.svc.cluster.local".to_owned(),
+        format!("outbound_.8080_._.{echo2}"),
+        format!("outbound_.8080_.kops_.{echo2}"),
+        format!("outbound_.8080_.gke1_.{echo2}"),
+    ];
+    assert_eq!(names_of(&files, "gke1/eastwestgateway/cds.json"), expected);
+    let listener = &files["gke1/eastwestgateway/lds.json"]["resources"][0];
+    let chains = listener["filter_chains"].as_array().unwrap().iter();
+    let chains = chains.map(|chain| &chain["filter_chain_match"]["server_names"][0]);
+    assert_eq!(chains.collect::<Vec<_>>(), expected.iter().collect::<Vec<_>>());
+    let pods = |subset: &str| {
+        let file = &files[&format!("gke1/eastwestgateway/eds-echo2-{subset}.json")];
+        file["resources"][0]["endpoints"].as_array().unwrap().len()
+    };
+    assert_eq!((pods("gke1"), pods("kops")), (1, 0), "own pods only");
+}
+
+#[test]
+fn a_cluster_without_the_destination_rule_has_no_subsets_but_the_routes_to_them() {
+    let mut topology = two_clusters();
+    let policy = &mut topology.services[1].policy;
+    policy.subsets = true;
+    policy.balancer = Balancer::Random;
+    policy.limits = Limits { connections: Some(1), ..Limits::default() };
+    policy.split = vec![("kops".into(), 30), ("gke1".into(), 70)];
+    let both = all_files(&topology);
+    topology.clusters[1].without_rule.insert("echo2".into());
+    let one = all_files(&topology);
+    for (name, content) in &both {
+        let changed = one.get(name) != Some(content);
+        let expected = name.starts_with("gke1/") && {
+            name.contains("eds-echo2-")
+                || name.ends_with("/cds.json")
+                || name.ends_with("eastwestgateway/lds.json")
+        };
+        assert_eq!(changed, expected, "{name}");
+    }
+    assert_eq!(names_of(&one, "gke1/eastwestgateway/cds.json").len(), 2);
+    let echo2 = &one["gke1/client/cds.json"]["resources"][1];
+    assert_eq!(echo2["lb_policy"], "LEAST_REQUEST");
+    assert_eq!(echo2["circuit_breakers"]["thresholds"][0]["max_connections"], u32::MAX);
 }
 
 #[test]

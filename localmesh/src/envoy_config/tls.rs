@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use super::message::{discovery, file_source, typed};
-use crate::topology::{Mtls, Service, TRUST_DOMAIN};
+use crate::topology::{Mtls, SERVICE_PORT, Service, TRUST_DOMAIN};
 
 /// The ALPN names that distinguish Istio's mTLS from other TLS.
 pub(super) const ISTIO_ALPNS: [&str; 5] =
@@ -14,6 +14,16 @@ pub(super) const ISTIO_ALPNS: [&str; 5] =
 /// The ALPN names of a client for HTTP/1.1. The last one is for servers that do not know
 /// Istio's names.
 const HTTP1_ALPNS: [&str; 3] = ["istio-http/1.1", "istio", "http/1.1"];
+
+/// What servers allow in TLS 1.2. In TLS 1.3, Envoy chooses.
+const CIPHERS: [&str; 6] = [
+    "ECDHE-ECDSA-AES256-GCM-SHA384",
+    "ECDHE-RSA-AES256-GCM-SHA384",
+    "ECDHE-ECDSA-AES128-GCM-SHA256",
+    "ECDHE-RSA-AES128-GCM-SHA256",
+    "AES256-GCM-SHA384",
+    "AES128-GCM-SHA256",
+];
 
 /// The secret with a workload's certificate and key.
 pub(super) const WORKLOAD_CERTIFICATE: &str = "default";
@@ -62,13 +72,14 @@ pub(crate) fn secrets(chain_pem: &str, key_pem: &str, roots_pem: &str) -> [Secre
 
 /// The transport sockets of a client: mTLS to endpoints marked `tlsMode: istio`, plaintext to
 /// the others.
-pub(super) fn client_matches(service: &Service, files: &Path) -> Value {
+pub(super) fn client_matches(service: &Service, subset: Option<&str>, files: &Path) -> Value {
     let exactly = service.accepted().into_iter();
     let exactly: Vec<_> =
         exactly.map(|id| json!({ "san_type": "URI", "matcher": { "exact": id } })).collect();
+    let (name, common) = (service.sni(subset), common(&HTTP1_ALPNS, &exactly, files));
     let context = typed(
         "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext",
-        json!({ "sni": service.sni(), "common_tls_context": common(&HTTP1_ALPNS, &exactly, files) }),
+        json!({ "sni": name, "common_tls_context": common }),
     );
     json!([
         {
@@ -95,12 +106,11 @@ pub(super) fn client_matches(service: &Service, files: &Path) -> Value {
 pub(super) fn server_chains(service: &Service, filters: &Value, files: &Path) -> Value {
     let domain = format!("spiffe://{TRUST_DOMAIN}/");
     let mesh = json!({ "san_type": "URI", "matcher": { "prefix": domain } });
+    let mut common = common(&["h2", "http/1.1"], &[mesh], files);
+    common["tls_params"]["cipher_suites"] = json!(CIPHERS);
     let context = typed(
         "envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
-        json!({
-            "require_client_certificate": true,
-            "common_tls_context": common(&["h2", "http/1.1"], &[mesh], files),
-        }),
+        json!({ "require_client_certificate": true, "common_tls_context": common }),
     );
     let matched = match service.mtls {
         Mtls::Permissive => json!({
@@ -109,14 +119,16 @@ pub(super) fn server_chains(service: &Service, filters: &Value, files: &Path) ->
         }),
         Mtls::Strict => json!({ "transport_protocol": "tls" }),
     };
+    // Both, as in Istio.
+    let name = format!("0.0.0.0_{SERVICE_PORT}");
     let mtls = json!({
-        "name": "mtls",
+        "name": name,
         "filter_chain_match": matched,
         "transport_socket": { "name": "envoy.transport_sockets.tls", "typed_config": context },
         "filters": filters,
     });
     let plaintext = json!({
-        "name": "plaintext",
+        "name": name,
         "filter_chain_match": { "transport_protocol": "raw_buffer" },
         "filters": filters,
     });

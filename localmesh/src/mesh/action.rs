@@ -11,14 +11,14 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 use usage::whole::within;
 
-use crate::topology::{Locality, Mtls};
+use crate::topology::{Locality, Mtls, OutboundTraffic};
 
 pub(crate) use arguments::duration;
 pub use arguments::{
     BalancerArgs, BalancerName, BreakerArgs, MirrorArgs, MirrorTo, OutlierArgs, Switch, Weights,
 };
 pub use help::{help, see};
-pub(crate) use settings::settings;
+pub(crate) use settings::{cluster_settings, settings};
 
 use arguments::{account, locality, weights};
 
@@ -210,6 +210,28 @@ pub enum Action {
         of: String,
         /// on or off
         switch: Switch,
+    },
+    /// Remove the DestinationRule of a service from one cluster, or add it again
+    ///
+    /// The cluster then has Istio's defaults instead of the service's subsets, balancer, breaker,
+    /// outlier detection, shares and accepted accounts. What a VirtualService sets stays: split,
+    /// mirror and retries.
+    #[command(after_help = "Example:\n  localmesh do destination-rule gke1 echo2 off")]
+    DestinationRule {
+        /// The cluster that lacks it
+        cluster: String,
+        /// Service
+        service: String,
+        /// on or off
+        switch: Switch,
+    },
+    /// Set what sidecars of a cluster do with hosts that are not services: allow-any, registry-only
+    #[command(after_help = "Example:\n  localmesh do outbound-traffic kops registry-only")]
+    OutboundTraffic {
+        /// Cluster
+        cluster: String,
+        /// The policy
+        policy: OutboundTraffic,
     },
     /// Drop all packets between the networks of two clusters (needs up --isolate)
     #[command(after_help = "Example:\n  localmesh do cut kops gke1")]

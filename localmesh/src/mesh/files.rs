@@ -190,10 +190,11 @@ mod tests {
         let mut shape = Shape::two_clusters();
         let count = |shape: &Shape| watched(&Topology::new(shape, DEFAULT_BLOCK, INGRESS_PORT));
         // A client and an ingress gateway: clusters, routes, two services, two secrets. An
-        // east-west gateway: one service. A server: clusters, listener, routes, two secrets.
-        assert_eq!(count(&shape), 2 * (6 + 6 + 1 + 5));
+        // east-west gateway: clusters, listener, one service. A server: clusters, listener, routes,
+        // two secrets.
+        assert_eq!(count(&shape), 2 * (6 + 6 + 3 + 5));
         shape.clusters[1].replicas = vec![1, 5];
         shape.clusters[1].east_west_gateways = 2;
-        assert_eq!(count(&shape), 2 * (6 + 6 + 1 + 5) + 4 * 5 + 1);
+        assert_eq!(count(&shape), 2 * (6 + 6 + 3 + 5) + 4 * 5 + 3);
     }
 }

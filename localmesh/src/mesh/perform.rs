@@ -70,6 +70,14 @@ impl Mesh {
             Action::RemoteSecret { cluster, of, switch } => {
                 self.remote_secret(cluster, of, *switch)
             }
+            Action::DestinationRule { cluster, service, switch } => {
+                self.destination_rule(cluster, service, *switch)
+            }
+            Action::OutboundTraffic { cluster, policy } => {
+                let at = self.known_cluster(cluster)?;
+                self.topology.clusters[at].outbound_traffic = *policy;
+                self.publish()
+            }
             Action::Cut { one, other } => self.cut(one, other, true),
             Action::Mend { one, other } => self.cut(one, other, false),
             Action::SwapRoot { cluster, both_roots } => {
@@ -140,6 +148,22 @@ impl Mesh {
         match switch {
             Switch::On => unseen.remove(of),
             Switch::Off => unseen.insert(of.to_owned()),
+        };
+        self.publish()
+    }
+
+    fn destination_rule(
+        &mut self,
+        cluster: &str,
+        service: &str,
+        switch: Switch,
+    ) -> Result<(), Error> {
+        let at = self.known_cluster(cluster)?;
+        self.known_service(service)?;
+        let missing = &mut self.topology.clusters[at].without_rule;
+        match switch {
+            Switch::On => missing.remove(service),
+            Switch::Off => missing.insert(service.to_owned()),
         };
         self.publish()
     }

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::action::settings;
+use super::action::{cluster_settings, settings};
 use super::running::Mesh;
 use crate::envoy_config::endpoints;
 use crate::error::Error;
@@ -17,9 +17,12 @@ use crate::topology::{Cluster, Pod, Role};
 pub struct State {
     /// In order of name.
     pub processes: Vec<ProcessState>,
+    /// The clusters with settings of their own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub clusters: Vec<SettingsState>,
     /// The services with settings of their own.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub services: Vec<ServiceState>,
+    pub services: Vec<SettingsState>,
     /// The Envoys that choose endpoints: client sidecars and gateways.
     pub envoys: Vec<EnvoyState>,
     /// Networks of an isolated mesh that are cut off from each other.
@@ -36,10 +39,10 @@ pub struct ProcessState {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ServiceState {
+pub struct SettingsState {
     pub name: String,
     /// What differs from Istio's defaults, such as `balancer ringhash --header x-user`: an action
-    /// without the name of the service.
+    /// without the name of the service or cluster.
     pub settings: Vec<String>,
 }
 
@@ -106,10 +109,15 @@ impl Mesh {
             }
             .into(),
         });
-        let services = self.topology.services.iter().map(|service| ServiceState {
+        let clusters = self.topology.clusters.iter().map(|cluster| SettingsState {
+            name: cluster.name.clone(),
+            settings: cluster_settings(cluster),
+        });
+        let services = self.topology.services.iter().map(|service| SettingsState {
             name: service.name.clone(),
             settings: settings(service),
         });
+        let set = |state: &SettingsState| !state.settings.is_empty();
         let envoys = self.topology.clusters.iter().flat_map(|cluster| {
             let choosing = cluster.pods.iter().filter(|pod| {
                 matches!(pod.role, Role::Client | Role::IngressGateway | Role::EastWestGateway)
@@ -118,7 +126,8 @@ impl Mesh {
         });
         State {
             processes: processes.collect(),
-            services: services.filter(|service| !service.settings.is_empty()).collect(),
+            clusters: clusters.filter(set).collect(),
+            services: services.filter(set).collect(),
             envoys: envoys.collect(),
             cuts: self.topology.cuts.iter().cloned().collect(),
         }
@@ -261,7 +270,7 @@ fn array(value: &Value) -> &[Value] {
     value.as_array().map_or(&[], Vec::as_slice)
 }
 
-/// The state as text: ended, frozen and throttled processes first, then the settings of services, then a
+/// The state as text: ended, frozen and throttled processes first, then settings, then a
 /// table per Envoy.
 #[must_use]
 pub fn text(state: &State) -> String {
@@ -272,9 +281,9 @@ pub fn text(state: &State) -> String {
     for (one, other) in &state.cuts {
         let _ = writeln!(text, "{one} and {other}: cut");
     }
-    for service in &state.services {
-        for setting in &service.settings {
-            let _ = writeln!(text, "{}: {setting}", service.name);
+    for of in state.clusters.iter().chain(&state.services) {
+        for setting in &of.settings {
+            let _ = writeln!(text, "{}: {setting}", of.name);
         }
     }
     for envoy in &state.envoys {
@@ -376,9 +385,12 @@ mod tests {
             |name: &str, state: &str| ProcessState { name: name.into(), state: state.into() };
         let processes = vec![process("gke1/echo2 app", "ended"), process("kops/x", "runs")];
         let settings = vec!["balancer random".to_owned(), "retries 0".to_owned()];
-        let services = vec![ServiceState { name: "e".into(), settings }];
+        let services = vec![SettingsState { name: "e".into(), settings }];
+        let settings = vec!["remote-secret gke1 off".to_owned()];
+        let clusters = vec![SettingsState { name: "kops".into(), settings }];
         let shown = text(&State {
             processes,
+            clusters,
             services,
             envoys: vec![envoy],
             cuts: vec![("a".into(), "b".into())],
@@ -386,6 +398,7 @@ mod tests {
         let mut lines: Vec<_> = shown.lines().collect();
         assert_eq!(lines[0], "gke1/echo2 app: ended");
         assert_eq!(lines.remove(1), "a and b: cut");
+        assert_eq!(lines.remove(1), "kops: remote-secret gke1 off");
         assert_eq!(lines.drain(1..3).collect::<Vec<_>>(), ["e: balancer random", "e: retries 0"]);
         assert_eq!(
             lines[1..3],

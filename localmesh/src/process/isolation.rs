@@ -18,7 +18,7 @@ use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use super::guard::{ENTER, guarded};
 use super::tools::Tools;
 use crate::error::Error;
-use crate::topology::{Network, Topology};
+use crate::topology::{ENVOY_ADMIN_PORT, Network, Topology};
 
 /// The most bytes of the stderr of `unshare` that are read.
 const MOST_SAID: u64 = 16 << 10;
@@ -194,8 +194,15 @@ impl Drop for Namespace {
     }
 }
 
+/// The routes to the admin interfaces of all Envoys: their own table, chosen by port.
+const ADMIN_TABLE: u16 = ENVOY_ADMIN_PORT;
+/// Rules with a lower number come first: a cut does not cut what is read of the Envoys.
+const ADMIN_PRIORITY: u16 = 100;
+const CUT_PRIORITY: u16 = 200;
+
 /// The `ip` commands in the internet: a link to each network, and routes to gateways and to
-/// the addresses that requests come from. All other packets are dropped.
+/// the addresses that requests come from. All other packets are dropped, except those from and
+/// to the admin interfaces of Envoys, as on a network for management.
 fn internet(networks: &[(&Network, u32)]) -> Vec<String> {
     let mut commands = vec!["link set lo up".to_owned()];
     for (number, (network, pid)) in networks.iter().enumerate() {
@@ -206,6 +213,17 @@ fn internet(networks: &[(&Network, u32)]) -> Vec<String> {
         commands.push(format!("link set net{number} up"));
         let known = gateways.iter().chain([egress]);
         commands.extend(known.map(|address| format!("route add {address}/32 via {near}")));
+        commands.extend(
+            network
+                .subnets
+                .iter()
+                .map(|subnet| format!("route add {subnet}/24 via {near} table {ADMIN_TABLE}")),
+        );
+    }
+    for (port, table) in [("dport", ADMIN_TABLE.to_string()), ("sport", "main".to_owned())] {
+        commands.push(format!(
+            "rule add priority {ADMIN_PRIORITY} ipproto tcp {port} {ENVOY_ADMIN_PORT} lookup {table}"
+        ));
     }
     commands.push("route add blackhole default".to_owned());
     commands
@@ -230,7 +248,11 @@ fn inside(network: &Network) -> Vec<String> {
 fn rules(one: &[Ipv4Addr], other: &[Ipv4Addr], cut: bool) -> Vec<String> {
     let verb = if cut { "add" } else { "delete" };
     let pairs = one.iter().flat_map(|a| other.iter().flat_map(move |b| [(a, b), (b, a)]));
-    pairs.map(|(from, to)| format!("rule {verb} from {from}/24 to {to}/24 blackhole")).collect()
+    pairs
+        .map(|(from, to)| {
+            format!("rule {verb} priority {CUT_PRIORITY} from {from}/24 to {to}/24 blackhole")
+        })
+        .collect()
 }
 
 #[cfg(test)]
@@ -239,7 +261,7 @@ mod tests {
     use crate::topology::{INGRESS_PORT, Shape};
 
     #[test]
-    fn the_internet_routes_to_gateways_only() {
+    fn the_internet_routes_to_gateways_and_admin_interfaces_only() {
         let topology = Topology::isolated(&Shape::two_clusters(), 7, INGRESS_PORT);
         let networks = topology.networks();
         let pids: Vec<_> = networks.iter().zip([11, 22]).collect();
@@ -253,12 +275,16 @@ mod tests {
                 "route add 10.7.1.2/32 via 10.7.251.1",
                 "route add 10.7.1.3/32 via 10.7.251.1",
                 "route add 10.7.1.1/32 via 10.7.251.1",
+                "route add 10.7.1.0/24 via 10.7.251.1 table 15000",
                 "link add name net1 type veth peer name internet netns 22",
                 "address add 10.7.251.2/31 dev net1",
                 "link set net1 up",
                 "route add 10.7.2.2/32 via 10.7.251.3",
                 "route add 10.7.2.3/32 via 10.7.251.3",
                 "route add 10.7.2.1/32 via 10.7.251.3",
+                "route add 10.7.2.0/24 via 10.7.251.3 table 15000",
+                "rule add priority 100 ipproto tcp dport 15000 lookup 15000",
+                "rule add priority 100 ipproto tcp sport 15000 lookup main",
                 "route add blackhole default",
             ]
         );
@@ -281,8 +307,8 @@ mod tests {
         assert_eq!(
             rules(&one.subnets, &other.subnets, true),
             [
-                "rule add from 10.7.1.0/24 to 10.7.2.0/24 blackhole",
-                "rule add from 10.7.2.0/24 to 10.7.1.0/24 blackhole",
+                "rule add priority 200 from 10.7.1.0/24 to 10.7.2.0/24 blackhole",
+                "rule add priority 200 from 10.7.2.0/24 to 10.7.1.0/24 blackhole",
             ]
         );
         let many = [one.subnets[0], Ipv4Addr::new(10, 7, 3, 0)];

@@ -47,6 +47,9 @@ pub enum Way {
     Sidecar,
     /// From outside, through the ingress gateway.
     Ingress,
+    /// From a pod with a sidecar, by the address of the service's first pod in the same cluster
+    /// instead of the service's name.
+    ByAddress,
     /// From a pod without a sidecar, to the service's first pod in the same cluster.
     Plain,
 }
@@ -198,16 +201,18 @@ pub(super) fn parse(path: &Path, text: &str) -> Result<Scenario, Error> {
     })
 }
 
-/// Reads `kops sidecar`, `kops ingress` or `kops plain`.
+/// Reads `kops sidecar`, `kops ingress`, `kops by-address` or `kops plain`.
 fn from(text: &str, topology: &Topology) -> Result<From, String> {
     let (cluster, way) = text.split_once(' ').unwrap_or((text, ""));
     let way = match way.trim() {
         "sidecar" => Way::Sidecar,
         "ingress" => Way::Ingress,
+        "by-address" => Way::ByAddress,
         "plain" => Way::Plain,
         other => {
             return Err(format!(
-                "from: '{other}' is not a way into the mesh; write sidecar, ingress or plain"
+                "from: '{other}' is not a way into the mesh; write sidecar, ingress, by-address or \
+                 plain"
             ));
         }
     };
@@ -252,7 +257,7 @@ mod tests {
             ("kill gke1/echo2", "kil gke1/echo2", "kill"),
             ("start gke1/echo2", "start gke2", "gke2"),
             ("at: 2s", "at: soon", "for example 250ms"),
-            ("kops sidecar", "kops side", "sidecar, ingress or plain"),
+            ("kops sidecar", "kops side", "sidecar, ingress, by-address or plain"),
             ("kops sidecar", "eks1 sidecar", "unknown cluster 'eks1'"),
             ("lost <= 2", "lots <= 2", "lots"),
             ("from:", "topology: none.yaml\nfrom:", "topology: none.yaml: No such file"),

@@ -3,7 +3,6 @@
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _};
-use std::net::SocketAddrV4;
 use std::path::Path;
 use std::process::{Child, Stdio};
 use std::time::Duration;
@@ -16,7 +15,7 @@ use crate::mesh::files;
 use crate::mesh::running::{Mesh, Options};
 use crate::process::guard::guarded_in;
 use crate::process::tools::Tools;
-use crate::topology::{Role, SERVICE_PORT};
+use crate::topology::SERVICE_PORT;
 
 /// The most bytes of prober's report, as prober itself reads one.
 const MOST_REPORT: u64 = 64 << 20;
@@ -201,23 +200,6 @@ impl Drop for Running {
     }
 }
 
-/// Whether prober reaches an Envoy. In an isolated mesh, prober runs in one network, or
-/// outside of all, from where it reaches only gateways.
-fn reached(admin: &SocketAddrV4, scenario: &Scenario, mesh: &Mesh) -> bool {
-    let clusters = &mesh.topology().clusters;
-    if mesh.internet().is_none() {
-        return true;
-    }
-    if scenario.from.way == Way::Ingress {
-        let gateway = |role: &Role| matches!(role, Role::IngressGateway | Role::EastWestGateway);
-        let mut gateways = clusters.iter().flat_map(|cluster| cluster.with_role(gateway));
-        return gateways.any(|pod| pod.envoy_admin() == *admin);
-    }
-    let home = clusters.iter().find(|cluster| cluster.name == scenario.from.cluster);
-    let own = clusters.iter().filter(|c| home.is_some_and(|home| c.network == home.network));
-    own.flat_map(|c| &c.pods).any(|pod| pod.envoy_admin() == *admin)
-}
-
 fn arguments(scenario: &Scenario, mesh: &Mesh, place: &Place<'_>) -> Result<Vec<String>, Error> {
     let mut arguments: Vec<String> = ["--output", "json", "--quiet"].map(Into::into).into();
     let cluster = &scenario.from.cluster;
@@ -226,10 +208,12 @@ fn arguments(scenario: &Scenario, mesh: &Mesh, place: &Place<'_>) -> Result<Vec<
     let home = mesh.topology().cluster(cluster).ok_or_else(unknown)?;
     let port = mesh.topology().ingress_port;
     let service = mesh.topology().services.iter().position(|s| s.name == SERVICE);
+    let pod = home.echoes(service.unwrap_or_default()).next();
     let (target, to) = match scenario.from.way {
         Way::Sidecar => (format!("{SERVICE}:{SERVICE_PORT}"), home.clients().next()),
-        Way::Plain => {
-            (format!("{SERVICE}:{SERVICE_PORT}"), home.echoes(service.unwrap_or_default()).next())
+        Way::Plain => (format!("{SERVICE}:{SERVICE_PORT}"), pod),
+        Way::ByAddress => {
+            (pod.ok_or_else(unknown)?.listens(port).to_string(), home.clients().next())
         }
         Way::Ingress => (format!("{}/{SERVICE}", home.host), home.ingress_gateways().next()),
     };
@@ -238,16 +222,14 @@ fn arguments(scenario: &Scenario, mesh: &Mesh, place: &Place<'_>) -> Result<Vec<
     arguments.extend(scenario.load.iter().cloned());
     arguments.push("--explain".into());
     let chooses = match scenario.from.way {
-        Way::Sidecar => home.clients().next(),
+        Way::Sidecar | Way::ByAddress => home.clients().next(),
         Way::Ingress => home.ingress_gateways().next(),
         // Without a sidecar, no Envoy chooses the endpoint.
         Way::Plain => None,
     };
     let client = chooses.map(|pod| ["--envoy-admin".into(), pod.envoy_admin().to_string()]);
     arguments.extend(client.into_iter().flatten());
-    for (name, admin) in
-        mesh.topology().envoys().filter(|(_, admin)| reached(admin, scenario, mesh))
-    {
+    for (name, admin) in mesh.topology().envoys() {
         arguments.extend(["--envoy-admin".into(), format!("{name}={admin}")]);
     }
     for (at, actions) in &scenario.events {

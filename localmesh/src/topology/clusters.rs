@@ -1,5 +1,6 @@
 //! The clusters and pods of a mesh, and what can be reached from where. Pure.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddrV4};
 
@@ -37,6 +38,19 @@ pub struct Cluster {
     pub pods: Vec<Pod>,
     /// The clusters whose remote secret its istiod lacks, so that it knows none of their pods.
     pub unseen: BTreeSet<String>,
+    pub outbound_traffic: OutboundTraffic,
+    /// The services whose DestinationRule does not exist in this cluster.
+    pub without_rule: BTreeSet<String>,
+}
+
+/// What sidecars do with requests to hosts that are not services of the mesh.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum OutboundTraffic {
+    /// Pass them on to their address: Istio's default
+    #[default]
+    AllowAny,
+    /// Refuse them with 502
+    RegistryOnly,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -156,6 +170,26 @@ impl Topology {
     #[must_use]
     pub fn cluster(&self, name: &str) -> Option<&Cluster> {
         self.clusters.iter().find(|cluster| cluster.name == name)
+    }
+
+    /// The mesh as the istiod of `home` configures it: it reads the DestinationRules of its own
+    /// cluster.
+    pub(crate) fn configured_by(&self, home: &Cluster) -> Cow<'_, Self> {
+        if home.without_rule.is_empty() {
+            return Cow::Borrowed(self);
+        }
+        let mut topology = self.clone();
+        let services = topology.services.iter_mut();
+        for service in services.filter(|service| home.without_rule.contains(&service.name)) {
+            service.policy = service.policy.of_virtual_service();
+        }
+        Cow::Owned(topology)
+    }
+
+    /// The whole service, then its subsets, if it has any: one for each cluster of the mesh.
+    pub(crate) fn parts<'a>(&'a self, of: &Service) -> impl Iterator<Item = Option<&'a str>> {
+        let subsets = if of.policy.subsets { self.clusters.as_slice() } else { &[] };
+        std::iter::once(None).chain(subsets.iter().map(|cluster| Some(cluster.name.as_str())))
     }
 
     /// How pods of `home` reach those of `other`, as istiod decides: directly in the same

@@ -51,16 +51,11 @@ impl Service {
         format!("{}.{}.svc.cluster.local", self.name, self.namespace)
     }
 
-    /// The Envoy cluster that clients send to.
+    /// The Envoy cluster that clients send to: the whole service, or its subset in one cluster of
+    /// the mesh.
     #[must_use]
-    pub fn outbound(&self) -> String {
-        format!("outbound|{SERVICE_PORT}||{}", self.host())
-    }
-
-    /// The Envoy cluster of the subset in one cluster of the mesh.
-    #[must_use]
-    pub fn subset(&self, cluster: &str) -> String {
-        format!("outbound|{SERVICE_PORT}|{cluster}|{}", self.host())
+    pub fn outbound(&self, subset: Option<&str>) -> String {
+        format!("outbound|{SERVICE_PORT}|{}|{}", subset.unwrap_or_default(), self.host())
     }
 
     /// The SPIFFE ids that clients accept from its pods.
@@ -70,10 +65,10 @@ impl Service {
     }
 
     /// The TLS server name that clients send, and the Envoy cluster to which east-west gateways
-    /// pass it.
+    /// pass it: of the whole service, or of its subset in one cluster of the mesh.
     #[must_use]
-    pub fn sni(&self) -> String {
-        format!("outbound_.{SERVICE_PORT}_._.{}", self.host())
+    pub fn sni(&self, subset: Option<&str>) -> String {
+        format!("outbound_.{SERVICE_PORT}_.{}_.{}", subset.unwrap_or_default(), self.host())
     }
 
     /// The SPIFFE id in the certificates of its pods.

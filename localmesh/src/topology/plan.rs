@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
-use super::clusters::{Cluster, Locality, Pod, Role, Topology};
+use super::clusters::{Cluster, Locality, OutboundTraffic, Pod, Role, Topology};
 use super::names::Service;
 
 /// The maximum number of pods of one service in a cluster.
@@ -161,6 +161,8 @@ impl Topology {
             host: cluster.host.clone(),
             pods: pods(cluster, &shape.services, Ipv4Addr::new(first, block, cluster.subnet, 0)),
             unseen: BTreeSet::new(),
+            outbound_traffic: OutboundTraffic::default(),
+            without_rule: BTreeSet::new(),
         });
         Self {
             block,

@@ -5,7 +5,7 @@ use std::time::Duration;
 /// Istio's default.
 const DEFAULT_RETRIES: u32 = 2;
 
-/// The traffic policy of one service, the same in every cluster.
+/// The traffic policy of one service, the same in every cluster that has its DestinationRule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
     pub balancer: Balancer,
@@ -41,6 +41,14 @@ impl Default for Policy {
 }
 
 impl Policy {
+    /// What is left of it without the DestinationRule: the settings of a VirtualService.
+    #[must_use]
+    pub(crate) fn of_virtual_service(&self) -> Self {
+        let Self { split, mirror, retries, .. } = self;
+        let (split, mirror) = (split.clone(), mirror.clone());
+        Self { split, mirror, retries: *retries, ..Self::default() }
+    }
+
     /// Whether a VirtualService exists for the service: without one, sidecars use the routes of
     /// a plain Service.
     #[must_use]

@@ -67,7 +67,9 @@ fn three_clusters_of_many_pods_share_no_address_and_no_name() {
 #[test]
 fn a_services_names_are_istios() {
     let echo2 = &Shape::two_clusters().services[1];
-    assert_eq!(echo2.outbound(), "outbound|8080||echo2.istio-enabled.svc.cluster.local");
-    assert_eq!(echo2.sni(), "outbound_.8080_._.echo2.istio-enabled.svc.cluster.local");
+    assert_eq!(echo2.outbound(None), "outbound|8080||echo2.istio-enabled.svc.cluster.local");
+    assert_eq!(echo2.sni(None), "outbound_.8080_._.echo2.istio-enabled.svc.cluster.local");
+    let subset = "outbound_.8080_.gke1_.echo2.istio-enabled.svc.cluster.local";
+    assert_eq!(echo2.sni(Some("gke1")), subset);
     assert_eq!(echo2.spiffe(), "spiffe://cluster.local/ns/istio-enabled/sa/echo2");
 }

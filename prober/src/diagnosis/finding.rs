@@ -57,6 +57,8 @@ pub enum Cause {
     Distribute,
     /// A VirtualService gives each subset its share.
     WeightedSplit,
+    /// No service has the host, so that the Envoy passes requests on to their address.
+    UnknownHost,
     /// The policy keeps requests with the same hash, such as of a header, at one endpoint.
     ConsistentHash,
     /// Endpoints have the weight of the pods behind them, and the numbers of pods differ.
@@ -134,6 +136,7 @@ impl Cause {
             Self::LocalityFailover => "locality failover",
             Self::Distribute => "distribute",
             Self::WeightedSplit => "weighted split",
+            Self::UnknownHost => "unknown host",
             Self::ConsistentHash => "consistent hash",
             Self::Weights => "weights",
             Self::ZoneWeight => "zone weight",

@@ -66,9 +66,14 @@ impl Action {
                     .collect()
             }
             Self::Undo | Self::Reset => Vec::new(),
-            Self::SwapRoot { cluster, .. } => vec![Named::Cluster(cluster)],
+            Self::SwapRoot { cluster, .. } | Self::OutboundTraffic { cluster, .. } => {
+                vec![Named::Cluster(cluster)]
+            }
             Self::Cut { one, other } | Self::Mend { one, other } => {
                 vec![Named::Cluster(one), Named::Cluster(other)]
+            }
+            Self::DestinationRule { cluster, service, .. } => {
+                vec![Named::Cluster(cluster), Named::Service(service)]
             }
             Self::RemoteSecret { cluster, of, .. } => {
                 vec![Named::Cluster(cluster), Named::Cluster(of)]

@@ -6,8 +6,8 @@ use std::fmt::Display;
 use usage::duration::format as time;
 
 use crate::topology::{
-    Balancer, Destination, HashKey, Limits, LocalityLb, Mirror, Mtls, Outlier, Policy, RingHash,
-    Service,
+    Balancer, Cluster, Destination, HashKey, Limits, LocalityLb, Mirror, Mtls, OutboundTraffic,
+    Outlier, Policy, RingHash, Service,
 };
 
 /// One line per action, without the name of the service: `balancer ringhash --header x-user`.
@@ -32,6 +32,17 @@ pub(crate) fn settings(service: &Service) -> Vec<String> {
     let accounts = sans.iter().flatten().filter_map(|id| id.rsplit('/').next());
     all.extend(accounts.map(|account| format!("san {account}")));
     all
+}
+
+/// The settings of a cluster, without its name: `remote-secret gke1 off`.
+#[must_use]
+pub(crate) fn cluster_settings(cluster: &Cluster) -> Vec<String> {
+    let unseen = cluster.unseen.iter().map(|of| format!("remote-secret {of} off"));
+    let missing = cluster.without_rule.iter();
+    let missing = missing.map(|service| format!("destination-rule {service} off"));
+    let registry_only = cluster.outbound_traffic == OutboundTraffic::RegistryOnly;
+    let refused = registry_only.then(|| "outbound-traffic registry-only".to_owned());
+    unseen.chain(missing).chain(refused).collect()
 }
 
 fn flag<T: Display>(name: &str, value: Option<T>) -> String {

@@ -51,6 +51,8 @@ fn an_invalid_action_is_refused_in_one_line() {
         ("locality gke1 west", "REGION/ZONE"),
         ("throttle gke1/echo2 100", "from 0 to 99"),
         ("mtls echo2 lax", "strict"),
+        ("destination-rule gke1 echo2", "<SWITCH>"),
+        ("outbound-traffic kops none", "allow-any, registry-only"),
         ("failover echo2 maybe", "on"),
         ("abort gke1/echo2 99", "from 200 to 599"),
         ("cut kops", "<OTHER>"),

@@ -276,7 +276,7 @@ fn excess(sides: &[Side<'_>]) -> Option<u64> {
 /// What makes shares uneven without any failure: the endpoints, and the settings.
 pub(super) fn chosen(case: &Case<'_>, found: &mut Explanation) {
     shares::consistent_hash(case, found);
-    if split(case, found) {
+    if passed_through(case, found) || split(case, found) {
         return;
     }
     let Some(upstream) = case.upstreams().first() else { return };
@@ -432,6 +432,31 @@ fn tried(case: &Case<'_>, upstream: &Upstream) -> u64 {
         false => upstream.growth("upstream_rq_503").saturating_sub(reached),
     };
     upstream.requests() + unsent
+}
+
+/// Istio's cluster for hosts that no service has. Its endpoints are the addresses of requests.
+const PASSTHROUGH: &str = "PassthroughCluster";
+
+/// Requests to a host that no service has, which a sidecar passes on to their address.
+fn passed_through(case: &Case<'_>, found: &mut Explanation) -> bool {
+    let passed = case.upstreams().iter().find(|upstream| upstream.name == PASSTHROUGH);
+    let Some(upstream) = passed.filter(|upstream| upstream.requests() > 0) else { return false };
+    let asked = upstream.endpoints.iter().filter(|endpoint| endpoint.requests.difference > 0);
+    let addresses: Vec<_> = asked.take(4).map(|endpoint| endpoint.address.as_str()).collect();
+    found.findings.push(finding(
+        Cause::UnknownHost,
+        Effect::Moved,
+        upstream.requests(),
+        format!(
+            "{} went through {PASSTHROUGH} to {}: no service has the host that was asked for",
+            count(upstream.requests(), "request"),
+            addresses.join(", ")
+        ),
+        "Use the name of the service: a pod that is asked by address gets no load balancing, mTLS \
+         or failover"
+            .to_owned(),
+    ));
+    true
 }
 
 /// A VirtualService's split: each subset is an Envoy cluster of its own.

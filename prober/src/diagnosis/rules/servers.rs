@@ -78,7 +78,8 @@ pub(super) fn unknown_server_names(case: &Case<'_>, found: &mut Explanation) {
                 count(misses(gateway), "connection")
             ),
             next: "kubectl -n istio-system get gateway cross-network-gateway -o yaml; does the \
-                   service exist there with the same name, namespace and port?"
+                   service exist there with the same name, namespace and port, and for a subset \
+                   its DestinationRule too?"
                 .to_owned(),
         });
     }

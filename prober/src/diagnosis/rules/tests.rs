@@ -344,6 +344,26 @@ fn mirrored_requests_are_not_a_split() {
 }
 
 #[test]
+fn a_host_that_no_service_has_is_not_a_change_of_endpoints() {
+    let added = Endpoint { before: None, ..endpoint(HOME, 200) };
+    let passthrough = |added: &Endpoint| Upstream {
+        name: "PassthroughCluster".to_owned(),
+        ..upstream(vec![added.clone()], &[("membership_change", 1)])
+    };
+    let upstreams = vec![passthrough(&added), upstream(vec![endpoint(HOME, 0)], &[])];
+    let readings = Readings { envoys: vec![reading("client", Role::Client, upstreams)] };
+    let found = answers(200, 0, 0).because(&readings);
+    assert_eq!(causes(&found), [Cause::UnknownHost]);
+    let evidence = &found.findings[0].evidence;
+    assert!(evidence.contains("200 requests went through PassthroughCluster to "), "{evidence}");
+    // Nothing passed through: another host of the Envoy.
+    let idle = passthrough(&Endpoint { requests: Change::default(), ..added });
+    let upstreams = vec![upstream(vec![endpoint(HOME, 200)], &[]), idle];
+    let readings = Readings { envoys: vec![reading("client", Role::Client, upstreams)] };
+    assert!(!causes(&answers(200, 0, 0).because(&readings)).contains(&Cause::UnknownHost));
+}
+
+#[test]
 fn a_split_is_seen_by_its_subsets() {
     let subset = |name: &str, endpoint: Endpoint, counters: &[(&str, u64)]| Upstream {
         name: format!("outbound|8080|{name}|echo2.ns.svc.cluster.local"),
