@@ -5,7 +5,7 @@ CARGO ?= cargo
 # Where cargo puts what it builds; its own variable is kept.
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help build demo scenarios scenarios-isolated test ci bench calibration fmt lint deny sbom fuzz mutants envoy chromium screenshots first-screens grpcio \
+.PHONY: help build demo scenarios scenarios-isolated test ci bench calibration fmt lint deny sbom fuzz mutants reproducible envoy chromium screenshots first-screens grpcio \
 	report-readers kube-tools clean
 
 help: ## List these commands
@@ -45,6 +45,9 @@ fuzz: ## Feed each parser with hostile bytes, SECONDS (60) each; SEED (1)
 
 mutants: ## Check that unit tests notice SAMPLE (60) small changes of prober's code; SEED (1)
 	@tools/mutants $(or $(SAMPLE),60) $(or $(SEED),1)
+
+reproducible: ## Build echo and prober twice, in other folders, and compare their bytes
+	@tools/reproducible
 
 fmt: ## Bring the code into its form
 	@$(CARGO) fmt --all
