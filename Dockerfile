@@ -4,8 +4,9 @@
 # Needs BuildKit. For several platforms: docker buildx build --platform linux/amd64,linux/arm64 …
 # Rust cross-compiles on the machine's own platform; nothing is emulated.
 
-# Where no registry is reached, name an image with Rust and a C compiler of your own.
-ARG BUILDER=docker.io/library/rust:1.95.0-slim-bookworm
+# Where no registry is reached, name an image with Rust and a C compiler of your own. The
+# digest is that of the index of all platforms: `docker buildx imagetools inspect TAG`.
+ARG BUILDER=docker.io/library/rust:1.95.0-slim-bookworm@sha256:d7482085ff5b415f84dba5647ae71606650bdef00db7aeb69f4b3d170c3e4082
 
 FROM --platform=$BUILDPLATFORM ${BUILDER} AS build
 ARG TARGETARCH

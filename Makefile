@@ -5,7 +5,7 @@ CARGO ?= cargo
 # Where cargo puts what it builds; its own variable is kept.
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help build demo scenarios scenarios-isolated test ci bench calibration fmt lint deny sbom fuzz envoy chromium screenshots first-screens grpcio \
+.PHONY: help build demo scenarios scenarios-isolated test ci bench calibration fmt lint deny sbom fuzz mutants reproducible envoy chromium screenshots first-screens grpcio \
 	report-readers kube-tools clean
 
 help: ## List these commands
@@ -42,6 +42,12 @@ sbom: ## Write what echo and prober are made of into target/sbom, as CycloneDX
 
 fuzz: ## Feed each parser with hostile bytes, SECONDS (60) each; SEED (1)
 	@SEED=$(SEED) tools/fuzz $(or $(SECONDS),60)
+
+mutants: ## Check that unit tests notice SAMPLE (60) small changes of prober's code; SEED (1)
+	@tools/mutants $(or $(SAMPLE),60) $(or $(SEED),1)
+
+reproducible: ## Build echo and prober twice, in other folders, and compare their bytes
+	@tools/reproducible
 
 fmt: ## Bring the code into its form
 	@$(CARGO) fmt --all

@@ -316,7 +316,9 @@ ingress-uninstall: settings ## Take that away
 # ---- Images ----
 
 revision = $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
-docker-args = $(DOCKER_FLAGS) --build-arg VERSION=$(TAG) --build-arg REVISION=$(revision)$(if $(BUILDER), --build-arg BUILDER=$(BUILDER))
+# When the commit was made: for prober --version, and for BuildKit as the time of the image.
+epoch = $(shell git log -1 --format=%ct 2>/dev/null)
+docker-args = $(DOCKER_FLAGS) --build-arg VERSION=$(TAG) --build-arg REVISION=$(revision)$(if $(epoch), --build-arg SOURCE_DATE_EPOCH=$(epoch))$(if $(BUILDER), --build-arg BUILDER=$(BUILDER))
 
 docker: ## Build both images
 	DOCKER_BUILDKIT=1 $(DOCKER) build $(docker-args) --target echo --tag $(echo-image) .

@@ -5,5 +5,6 @@ mod foreign_errors;
 mod functions;
 mod odd_input;
 mod source;
+mod supply;
 mod threat_model;
 mod wording;

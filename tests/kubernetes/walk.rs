@@ -374,9 +374,15 @@ fn images_are_built_and_pushed_by_their_names() {
     let walk = Walk::new(&["kops", "gke1"]);
     let mut all = String::new();
     for arguments in [
-        &["docker", "revision=abc"][..],
+        &["docker", "revision=abc", "epoch=1795000000"][..],
         &["docker-push"],
-        &["docker-push", "revision=abc", "PLATFORMS=linux/amd64,linux/arm64", "TAG=1.2.3"],
+        &[
+            "docker-push",
+            "revision=abc",
+            "epoch=1795000000",
+            "PLATFORMS=linux/amd64,linux/arm64",
+            "TAG=1.2.3",
+        ],
     ] {
         all.push_str(&format!("$ make {}\n{}", arguments.join(" "), walk.makes(arguments)));
     }

@@ -48,3 +48,41 @@ impl Random {
         shares.len() - 1
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_numbers_are_those_of_split_mix_64() {
+        // The first of the reference implementation for this seed.
+        let known: [u64; 5] = [
+            6_457_827_717_110_365_317,
+            3_203_168_211_198_807_973,
+            9_817_491_932_198_370_423,
+            4_593_380_528_125_082_431,
+            16_408_922_859_458_223_821,
+        ];
+        let mut random = Random::new(1_234_567);
+        assert_eq!(known.map(|_| random.bits()), known.map(|bits| bits >> 11));
+        let of_first = |draw: fn(&mut Random) -> f64| draw(&mut Random::new(1_234_567));
+        let first = 3_153_236_189_995_295.0 / 2.0_f64.powi(53);
+        assert_eq!(of_first(Random::uniform), first);
+        assert_eq!(of_first(Random::positive), first + 2.0_f64.powi(-53));
+    }
+
+    #[test]
+    fn numbers_below_a_bound_and_places_have_their_chances() {
+        let mut random = Random::new(1);
+        let (mut below, mut picked) = ([0; 5], [0; 3]);
+        for _ in 0..10_000 {
+            below[random.below(5) as usize] += 1;
+            picked[random.pick(&[0.2, 0.0, 0.8])] += 1;
+        }
+        // Four standard errors of 40.
+        assert!(below.iter().all(|n| (1_840..=2_160).contains(n)), "{below:?}");
+        assert!((1_840..=2_160).contains(&picked[0]) && picked[1] == 0, "{picked:?}");
+        // What rounding leaves over belongs to the last one.
+        assert_eq!(random.pick(&[0.0, 0.0]), 1);
+    }
+}

@@ -283,5 +283,8 @@ mod tests {
             let seen = hits((share * n as f64).round() as u64, n);
             assert!(above(Reference::Sample(seen), seen, &|share| share - margin, 0.001));
         }
+        // With all trials alike, one fewer is not: the risk is spent as planned.
+        let n = needed(1.0, 0.05, 0.001) - 1;
+        assert!(!above(Reference::Sample(hits(n, n)), hits(n, n), &|share| share - 0.05, 0.001));
     }
 }

@@ -292,6 +292,24 @@ mod tests {
     }
 
     #[test]
+    fn only_long_tokens_of_both_cases_and_with_digits_or_signs_are_random() {
+        for token in ["Hk+sQwAwReRs=", "aB3aB3aB3aB3", "ABCDEFabcdef~"] {
+            assert!(is_random(token), "{token}");
+        }
+        let others = [
+            "aB3aB3aB3aB",
+            "ABCDEFGHIJK3",
+            "abcdefghijk3",
+            "internalServerError",
+            "https://Orders/v1/x",
+            "123456789012",
+        ];
+        for token in others {
+            assert!(!is_random(token), "{token}");
+        }
+    }
+
+    #[test]
     fn other_words_status_codes_and_addresses_separate_failures() {
         for texts in [
             ["no healthy upstream", "upstream connect error"],

@@ -77,3 +77,32 @@ fn one(expectation: &Expectation, rules: &Rules, truth: &[f64], seed: u64) -> u6
     }
     n
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_plain_is_decided_at_the_first_look_that_may_decide() {
+        let sizes = balance(&[0.5, 0.5], &[0.5, 0.5], 0.4, 0.001, 1_000);
+        let least = sampling::least(Rules::default().dependence, 0.001);
+        assert_eq!(sizes, Some(Sizes { mean: least, most: least, runs: RUNS / 2 }));
+    }
+
+    #[test]
+    fn what_takes_too_long_is_not_simulated() {
+        let many = vec![1.0 / 65.0; 65];
+        assert_eq!(balance(&[0.5, 0.5], &[0.5, 0.5], 0.4, 0.001, LONGEST), None);
+        assert_eq!(balance(&many, &many, 0.4, 0.001, 1_000), None);
+    }
+
+    #[test]
+    fn sizes_are_the_average_and_the_95th_of_100() {
+        let targets = [0.5, 0.5];
+        let sizes = balance(&targets, &targets, 0.1, 0.001, 1_000).unwrap();
+        assert!(sizes.mean < sizes.most, "{sizes:?}");
+        // Those that never decide are counted with the request at which they end.
+        let never = balance(&targets, &[0.6, 0.4], 0.1, 0.001, 1_000).unwrap();
+        assert!(never.mean > sizes.most, "{never:?}");
+    }
+}

@@ -247,3 +247,16 @@ fn what_cannot_be_told_is_inconclusive_and_says_what_it_takes() {
     }
     assert_eq!(ruling("lost <= 7", &Tally::default()).0, Verdict::Inconclusive);
 }
+
+#[test]
+fn a_cluster_below_the_least_share_need_not_come_back() {
+    let plan = Plan { rate: 50, ..AWAY };
+    // It gives one answer in 400 before the fault, and none after it.
+    let rare = |at: f64| {
+        let n = (at * 50.0).round() as u32;
+        let failed = (30.0..31.0).contains(&at);
+        ((!failed).then_some(u32::from(at < 30.0 && n % 400 == 7)), 3, false)
+    };
+    let (verdict, reason) = ruling("failback < 5s", &plan.run(rare));
+    assert_eq!(verdict, Verdict::Pass, "{reason}");
+}
