@@ -23,7 +23,7 @@ use message::{file_source, socket, typed};
 
 pub(crate) use endpoints::endpoints;
 pub(crate) use message::ConfigFile;
-pub(crate) use tls::{secret_file, secrets};
+pub(crate) use tls::{certificate, certificate_file, roots_file};
 
 const LISTENERS: &str = "lds.json";
 const CLUSTERS: &str = "cds.json";
@@ -80,6 +80,10 @@ pub(crate) fn bootstrap(
         fixed["listeners"] = json!([told.listener]);
     } else {
         watched["lds_config"] = file_source(&files.join(LISTENERS));
+    }
+    // An east-west gateway does not terminate TLS.
+    if pod.role != Role::EastWestGateway {
+        fixed["secrets"] = json!([tls::roots(files)]);
     }
     let kind = match pod.role {
         Role::IngressGateway | Role::EastWestGateway => "router",

@@ -30,44 +30,40 @@ pub(super) const WORKLOAD_CERTIFICATE: &str = "default";
 /// The secret with the roots that verify peers.
 pub(super) const PEER_ROOTS: &str = "ROOTCA";
 
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Secret {
-    pub name: &'static str,
-    pub content: Value,
-}
-
-/// The file of a secret in an Envoy's directory.
+/// The file with the secret of a workload's certificate and key, in an Envoy's directory. Envoy
+/// watches it: certificates are renewed while it runs.
 #[must_use]
-pub(crate) fn secret_file(files: &Path, name: &str) -> PathBuf {
-    files.join(format!("sds-{name}.json"))
+pub(crate) fn certificate_file(files: &Path) -> PathBuf {
+    files.join(format!("sds-{WORKLOAD_CERTIFICATE}.json"))
 }
 
-/// The secrets of a workload. The files contain the certificates, so that one rename replaces
+/// The content of that file. It contains the certificates, so that one rename replaces
 /// certificate and key together.
 #[must_use]
-pub(crate) fn secrets(chain_pem: &str, key_pem: &str, roots_pem: &str) -> [Secret; 2] {
-    let secret = |name: &'static str, kind: &str, fields: Value| Secret {
-        name,
-        content: discovery(&typed(
-            "envoy.extensions.transport_sockets.tls.v3.Secret",
-            json!({ "name": name, kind: fields }),
-        )),
-    };
-    [
-        secret(
-            WORKLOAD_CERTIFICATE,
-            "tls_certificate",
-            json!({
+pub(crate) fn certificate(chain_pem: &str, key_pem: &str) -> Value {
+    discovery(&typed(
+        "envoy.extensions.transport_sockets.tls.v3.Secret",
+        json!({
+            "name": WORKLOAD_CERTIFICATE,
+            "tls_certificate": {
                 "certificate_chain": { "inline_string": chain_pem },
                 "private_key": { "inline_string": key_pem },
-            }),
-        ),
-        secret(
-            PEER_ROOTS,
-            "validation_context",
-            json!({ "trusted_ca": { "inline_string": roots_pem } }),
-        ),
-    ]
+            },
+        }),
+    ))
+}
+
+/// The file with the roots that verify peers, in PEM. Envoy reads it at its start only: when
+/// roots change, it restarts anyway.
+#[must_use]
+pub(crate) fn roots_file(files: &Path) -> PathBuf {
+    files.join("roots.pem")
+}
+
+/// The secret of that file, for the bootstrap.
+pub(super) fn roots(files: &Path) -> Value {
+    let file = json!({ "filename": roots_file(files) });
+    json!({ "name": PEER_ROOTS, "validation_context": { "trusted_ca": file } })
 }
 
 /// The transport sockets of a client: mTLS to endpoints marked `tlsMode: istio`, plaintext to
@@ -140,18 +136,19 @@ pub(super) fn server_chains(service: &Service, filters: &Value, files: &Path) ->
 
 /// The TLS settings of both sides: versions, ALPN, own certificate, check of the peer.
 fn common(alpns: &[&str], peers: &[Value], files: &Path) -> Value {
-    let source =
-        |name: &str| json!({ "name": name, "sds_config": file_source(&secret_file(files, name)) });
+    let own = file_source(&certificate_file(files));
     json!({
         "tls_params": {
             "tls_minimum_protocol_version": "TLSv1_2",
             "tls_maximum_protocol_version": "TLSv1_3",
         },
         "alpn_protocols": alpns,
-        "tls_certificate_sds_secret_configs": [source(WORKLOAD_CERTIFICATE)],
+        "tls_certificate_sds_secret_configs": [
+            { "name": WORKLOAD_CERTIFICATE, "sds_config": own },
+        ],
         "combined_validation_context": {
             "default_validation_context": { "match_typed_subject_alt_names": peers },
-            "validation_context_sds_secret_config": source(PEER_ROOTS),
+            "validation_context_sds_secret_config": { "name": PEER_ROOTS },
         },
     })
 }

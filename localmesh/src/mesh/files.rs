@@ -9,7 +9,9 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::authorities::Authorities;
-use crate::envoy_config::{ConfigFile, bootstrap, dynamic, secret_file, secrets};
+use crate::envoy_config::{
+    ConfigFile, bootstrap, certificate, certificate_file, dynamic, roots_file,
+};
 use crate::error::Error;
 use crate::process::programs::{bootstrap_file, folder};
 use crate::topology::{Cluster, Pod, Role, Topology};
@@ -61,16 +63,13 @@ fn watched(topology: &Topology) -> usize {
     let pods = topology.clusters.iter().flat_map(|cluster| {
         cluster.pods.iter().map(move |pod| {
             let told = dynamic(topology, cluster, pod, Path::new("")).len();
-            told + if needs_secrets(pod) { SECRETS } else { 0 }
+            told + usize::from(needs_secrets(pod))
         })
     });
     pods.sum()
 }
 
-/// The files of secrets per Envoy: the workload's certificate, and the roots.
-const SECRETS: usize = 2;
-
-/// An east-west gateway does not terminate TLS.
+/// Whether an Envoy watches the file of its certificate. An east-west gateway does not terminate TLS.
 pub(crate) fn needs_secrets(pod: &Pod) -> bool {
     pod.has_envoy() && pod.role != Role::EastWestGateway
 }
@@ -139,9 +138,8 @@ pub(crate) fn write_secrets(
     }
     let folder = folder(dir, cluster, pod);
     let workload = authorities.issue(&cluster.name, pod)?;
-    secrets(&workload.chain_pem, &workload.key_pem, &workload.root_pem)
-        .iter()
-        .try_for_each(|secret| write_json(&secret_file(&folder, secret.name), &secret.content))
+    replace(&roots_file(&folder), workload.root_pem.as_bytes())?;
+    write_json(&certificate_file(&folder), &certificate(&workload.chain_pem, &workload.key_pem))
 }
 
 fn write_json(path: &Path, content: &Value) -> Result<(), Error> {
@@ -189,12 +187,12 @@ mod tests {
     fn every_file_that_an_envoy_watches_is_counted() {
         let mut shape = Shape::two_clusters();
         let count = |shape: &Shape| watched(&Topology::new(shape, DEFAULT_BLOCK, INGRESS_PORT));
-        // A client and an ingress gateway: clusters, routes, two services, two secrets. An
+        // A client and an ingress gateway: clusters, routes, two services, the certificate. An
         // east-west gateway: clusters, listener, one service. A server: clusters, listener, routes,
-        // two secrets.
-        assert_eq!(count(&shape), 2 * (6 + 6 + 3 + 5));
+        // the certificate.
+        assert_eq!(count(&shape), 2 * (5 + 5 + 3 + 4));
         shape.clusters[1].replicas = vec![1, 5];
         shape.clusters[1].east_west_gateways = 2;
-        assert_eq!(count(&shape), 2 * (6 + 6 + 3 + 5) + 4 * 5 + 3);
+        assert_eq!(count(&shape), 2 * (5 + 5 + 3 + 4) + 4 * 4 + 3);
     }
 }
