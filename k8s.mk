@@ -293,7 +293,7 @@ $(call ingress-$(API),$(1))
 endef
 
 ingress-install: overlays ## Lead the host names to the services; API=gateway: by the Gateway API
-	tools/doctor $(clusters-said) $(if $(TLS_SECRET),--tls-secret=$(TLS_SECRET)) contexts istio
+	tools/doctor $(clusters-said) $(if $(TLS_SECRET),--tls-secret=$(TLS_SECRET)) $(if $(filter istio,$(API)),--ingress=istio-ingressgateway) contexts istio
 	$(call each,ingress-into)
 
 define ingress-out-of-istio

@@ -263,6 +263,10 @@ fn istios_settings_are_those_of_the_cluster() {
             assert_eq!(operator.at("/spec/revision").as_str(), revision, "{which}");
         }
         let control_plane = operators.iter().find(|o| o.text("/metadata/name") == "control-plane");
+        let components = control_plane.expect("it is there").at("/spec/components");
+        let none = json!({"ingressGateways": [{"name": "istio-ingressgateway", "enabled": false}]});
+        let gateway_api = which.contains("\"API=gateway\"");
+        assert_eq!(*components == none, gateway_api, "{which}: {components}");
         let global = control_plane.expect("it is there").at("/spec/values/global");
         assert_eq!(global["multiCluster"]["clusterName"], cluster);
         assert_eq!(global["meshID"], "mesh1");

@@ -298,6 +298,15 @@ fn options_and_apis_that_are_not_wanted_any_more_are_taken_back() {
 }
 
 #[test]
+fn an_ingress_that_was_not_installed_is_said_before_anything_is_changed() {
+    let walk = Walk::installed();
+    walk.holds("gke1", "no-ingress", "");
+    let parts = ["gke1: there is no service istio-ingressgateway", "run: make install"];
+    walk.refused(&["ingress-install"], &parts);
+    walk.makes(&["ingress-install", "API=gateway"]);
+}
+
+#[test]
 fn a_revision_with_a_dot_is_refused_before_anything_is_changed() {
     let walk = Walk::with_certificates();
     for target in ["install", "uninstall", "echo-install"] {
