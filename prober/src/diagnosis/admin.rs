@@ -155,10 +155,23 @@ impl<'a> Reader<'a> {
                 }
                 match said.status.success() {
                     true => Ok(said.output),
-                    false => Err(said.complaint()),
+                    false => Err(without_sidecar(said.complaint())),
                 }
             }
         }
+    }
+}
+
+/// What kubectl says of a pod without a sidecar, in words about Istio.
+fn without_sidecar(complaint: String) -> String {
+    let missing = |words: &&str| complaint.contains(words);
+    let said = ["container istio-proxy is not valid for", "container istio-proxy not found in"];
+    match said.iter().any(missing) {
+        true => {
+            "its pod has no sidecar (no container istio-proxy), so no Envoy balances its requests"
+                .into()
+        }
+        false => complaint,
     }
 }
 
@@ -190,4 +203,22 @@ async fn by_url(client: &Client, base: &str, path: &str) -> Result<Vec<u8>, Stri
 fn too_long(access: &Access, path: &str) -> String {
     let path = path.split('?').next().unwrap_or_default();
     format!("{access}: /{path} is longer than {} MiB", MAX_PAGE >> 20)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pod_without_a_sidecar_is_called_so() {
+        for said in [
+            "Error from server (BadRequest): container istio-proxy is not valid for pod sleep-1",
+            "error: container istio-proxy not found in pod sleep-1_istio-disabled",
+        ] {
+            let told = without_sidecar(said.to_owned());
+            assert!(told.starts_with("its pod has no sidecar"), "{told}");
+        }
+        let other = "error: pods \"sleep\" not found";
+        assert_eq!(without_sidecar(other.to_owned()), other);
+    }
 }
