@@ -415,3 +415,19 @@ fn answers_of_backends_that_are_not_told_apart_prove_nothing_about_who_answers()
     );
     assert_eq!(ruling("exactly kops", &addressed, Sampling::Fixed).verdict, Pass);
 }
+
+/// Two of three are proven to be below their greatest share; whether the third is above its least is open.
+#[test]
+fn shares_need_proof_on_both_sides() {
+    let tally = tally(&[("c1", 1_560), ("c2", 1_560), ("c3", 880)], 0);
+    for (text, verdict) in [
+        ("balanced ± 10%", Verdict::Inconclusive),
+        ("balanced ± 20%", Verdict::Pass),
+        ("balanced ± 5%", Verdict::Fail),
+    ] {
+        let judged = ruling(text, &tally, Sampling::Fixed);
+        assert_eq!(judged.verdict, verdict, "{text}: {}", judged.reason);
+    }
+    let judged = ruling("balanced ± 10%", &tally, Sampling::Fixed);
+    assert!(judged.reason.contains("c3 is between"), "{}", judged.reason);
+}
