@@ -78,6 +78,8 @@ fn backends_beyond_the_bound_are_counted_in_every_form() {
     assert_eq!(row["others"]["answers"].as_u64(), Some(74), "{row}");
     let compared = run("prober", ["compare", &parts[0], &parts[1]]);
     assert_eq!(compared.code, 3, "{compared:?}");
+    let why = "shares: unknown: 37 of 40 answers came from backends beyond the 3";
+    assert!(compared.stdout.contains(why), "{compared:?}");
 }
 
 #[test]
