@@ -292,14 +292,15 @@ pub(super) fn chosen(case: &Case<'_>, found: &mut Explanation) {
         return;
     }
     let skew = Skew { upstream, sides: &sides, excess };
-    let known = skew.distribute().or_else(|| skew.locality_failover()).or_else(|| skew.weights());
+    let alone = found.findings.is_empty();
+    let known = skew
+        .distribute()
+        .or_else(|| skew.locality_failover())
+        .or_else(|| skew.weights())
+        .or_else(|| skew.least_request().filter(|_| alone));
     if let Some(finding) = known {
         found.findings.push(finding);
-    } else if found.findings.is_empty()
-        && let Some(finding) = skew.least_request()
-    {
-        found.findings.push(finding);
-    } else if found.findings.is_empty() {
+    } else if alone {
         let weights: Vec<_> = sides.iter().map(|side| side.weight().to_string()).collect();
         found.unknown.push(format!(
             "why the shares are uneven: requests went to {}, with weights {} and equal priorities; \
@@ -327,6 +328,21 @@ impl Skew<'_> {
 
     fn requests(&self) -> String {
         self.list(|side| side.requests().to_string())
+    }
+
+    /// The requests of all sides.
+    fn all(&self) -> u64 {
+        self.sides.iter().map(Side::requests).sum()
+    }
+
+    fn share_by_weight(&self, side: &Side<'_>) -> f64 {
+        let weights: u64 = self.sides.iter().map(Side::weight).sum();
+        side.weight() as f64 / weights.max(1) as f64
+    }
+
+    /// Whether a side's requests differ from its share by weight by more than chance.
+    fn is_off(&self, side: &Side<'_>) -> bool {
+        off(side.requests(), self.all(), self.share_by_weight(side))
     }
 
     /// Locality weights of a DestinationRule.
@@ -372,12 +388,9 @@ impl Skew<'_> {
     /// requests in flight alone.
     fn least_request(&self) -> Option<Finding> {
         self.upstream.settings.as_ref().filter(|settings| settings.policy == "LEAST_REQUEST")?;
-        let all: u64 = self.sides.iter().map(Side::requests).sum();
-        let weights: u64 = self.sides.iter().map(Side::weight).sum();
-        let share = |side: &Side<'_>| side.weight() as f64 / weights.max(1) as f64;
         let is_below = |side: &Side<'_>| {
-            let few = (side.requests() as f64) < share(side) * all as f64;
-            few && off(side.requests(), all, share(side))
+            let fair = self.share_by_weight(side) * self.all() as f64;
+            (side.requests() as f64) < fair && self.is_off(side)
         };
         let gateway = |side: &Side<'_>| side.endpoints.iter().all(|endpoint| endpoint.is_gateway());
         self.sides.iter().find(|side| gateway(side) && is_below(side))?;
@@ -398,11 +411,8 @@ impl Skew<'_> {
 
     /// Endpoints that differ in weight, with requests in proportion.
     fn weights(&self) -> Option<Finding> {
-        let all: u64 = self.sides.iter().map(Side::requests).sum();
-        let weights: u64 = self.sides.iter().map(Side::weight).sum();
-        let share = |side: &Side<'_>| side.weight() as f64 / weights.max(1) as f64;
         let uneven = self.sides.iter().any(|side| side.weight() != self.sides[0].weight());
-        if !uneven || self.sides.iter().any(|side| off(side.requests(), all, share(side))) {
+        if !uneven || self.sides.iter().any(|side| self.is_off(side)) {
             return None;
         }
         let weights = self.list(|side| format!("weight {}", side.weight()));
