@@ -19,7 +19,7 @@ pub use authority::Authority;
 pub use certificate::Certificate;
 pub use cli::{Cli, Command};
 pub use error::Error;
-pub use generate::generate;
+pub use generate::{Request, generate};
 pub use issue::issue;
 pub use key::KeyKind;
 pub use show::show;
