@@ -1,16 +1,17 @@
-//! The walk on Kubernetes without a cluster: what is rendered is valid, and the Makefile's
-//! commands come in the right order. Stand-ins record what kubectl and istioctl are told.
+//! The walk on Kubernetes without a cluster: what is rendered is valid, and the commands come in
+//! the right order. Stand-ins record what kubectl and istioctl are told.
 
 mod manifests;
 mod monitoring;
 mod walk;
 
+use std::ffi::OsStr;
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Once;
 
-use crate::harness::{Said, finish, workspace};
+use crate::harness::{Said, bin, finish, workspace};
 
 /// The folder of what tools/install-kube-tools fetches, once it has.
 fn kube_tools() -> PathBuf {
@@ -22,8 +23,8 @@ fn kube_tools() -> PathBuf {
     workspace().join(".tools/kube")
 }
 
-/// A folder for overlays below the workspace's, as tools/k8s-overlay wants it; it goes with
-/// the value.
+/// A folder for overlays below the workspace's, as walk wants it; it goes with the
+/// value.
 struct Overlays {
     relative: String,
 }
@@ -48,11 +49,17 @@ impl Drop for Overlays {
     }
 }
 
-/// Runs a target of the Makefile; settings stand on the command line.
-fn make(overlays: &Overlays, path: &std::ffi::OsStr, settings: &[&str]) -> Command {
-    let mut command = Command::new("make");
+/// The program walk, or make, in the workspace; the environment holds `PATH` only.
+fn program(program: &std::path::Path, path: &OsStr) -> Command {
+    let mut command = Command::new(program);
     command.current_dir(workspace()).env_clear().env("PATH", path).env("LC_ALL", "C");
-    command.arg(format!("OVERLAYS={}", overlays.relative)).args(settings);
+    command
+}
+
+/// Runs a step of the walk.
+fn walk(overlays: &Overlays, path: &OsStr, arguments: &[&str]) -> Command {
+    let mut command = program(&bin("walk"), path);
+    command.args(arguments).arg(format!("--set=overlays={}", overlays.relative));
     command
 }
 
@@ -61,7 +68,8 @@ fn make(overlays: &Overlays, path: &std::ffi::OsStr, settings: &[&str]) -> Comma
 fn write_overlays(settings: &[&str]) -> Overlays {
     let overlays = Overlays::new();
     let path = std::env::var_os("PATH").expect("a PATH");
-    let said: Said = finish(make(&overlays, &path, settings).arg("overlays"));
+    let settings = settings.iter().map(|setting| format!("--set={setting}"));
+    let said: Said = finish(walk(&overlays, &path, &["overlays"]).args(settings));
     assert_eq!(said.code, 0, "{said:?}");
     overlays
 }

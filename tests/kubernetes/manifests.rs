@@ -16,10 +16,10 @@ use crate::harness::{finish, workspace};
 /// The settings that are rendered: two clusters, three, and every option.
 const SETTINGS: [&[&str]; 5] = [
     &[],
-    &["CLUSTERS=kops gke1 west-3", "REGION_kops=eu", "ZONE_kops=eu-1"],
-    &["API=gateway", "EAST_WEST=gateway", "ISTIO_REVISION=1-31", "TLS_SECRET=echo-tls"],
-    &["OUTLIER_DETECTION=1", "STRICT_MTLS=1", "TLS_SECRET=echo-tls", "ISTIO_REVISION=1-31"],
-    &["IMAGE_REPOSITORY=registry.example.com:5000/mesh", "TAG=1.2.3", "DOMAIN=example.com"],
+    &["clusters=kops gke1 west-3", "kops.region=eu", "kops.zone=eu-1"],
+    &["api=gateway", "east-west=gateway", "istio-revision=1-31", "tls-secret=echo-tls"],
+    &["outlier-detection=1", "strict-mtls=1", "tls-secret=echo-tls", "istio-revision=1-31"],
+    &["image-repository=registry.example.com:5000/mesh", "tag=1.2.3", "domain=example.com"],
 ];
 
 /// One resource, and where it was rendered.
@@ -257,7 +257,7 @@ fn istios_settings_are_those_of_the_cluster() {
             _ => "network3",
         };
         let operators: Vec<_> = resources.iter().filter(|r| is_operator(r)).collect();
-        let revision = which.contains("ISTIO_REVISION").then_some("1-31");
+        let revision = which.contains("istio-revision").then_some("1-31");
         for operator in &operators {
             assert_eq!(operator.text("/spec/values/global/network"), network);
             assert_eq!(operator.at("/spec/revision").as_str(), revision, "{which}");
@@ -265,7 +265,7 @@ fn istios_settings_are_those_of_the_cluster() {
         let control_plane = operators.iter().find(|o| o.text("/metadata/name") == "control-plane");
         let components = control_plane.expect("it is there").at("/spec/components");
         let none = json!({"ingressGateways": [{"name": "istio-ingressgateway", "enabled": false}]});
-        let gateway_api = which.contains("\"API=gateway\"");
+        let gateway_api = which.contains("\"api=gateway\"");
         assert_eq!(*components == none, gateway_api, "{which}: {components}");
         let global = control_plane.expect("it is there").at("/spec/values/global");
         assert_eq!(global["multiCluster"]["clusterName"], cluster);
@@ -273,7 +273,7 @@ fn istios_settings_are_those_of_the_cluster() {
         let namespace = resources.iter().find(|r| r.text("/metadata/name") == "istio-system");
         let label = "/metadata/labels/topology.istio.io~1network";
         assert_eq!(namespace.expect("it is there").text(label), network);
-        if which.contains("EAST_WEST") {
+        if which.contains("east-west") {
             let name = "istio-eastwestgateway";
             let gateway = resources.iter().find(|r| r.text("/metadata/name") == name);
             assert_eq!(gateway.expect("it is there").text(label), network, "{which}");
@@ -498,9 +498,9 @@ fn hosts_have_a_gateway_and_routes_lead_to_services() {
             );
         };
         let gateway = find("Gateway", "echo").expect("a gateway");
-        let tls = which.contains("TLS_SECRET");
+        let tls = which.contains("tls-secret");
         let mut routes = 0;
-        if which.contains("API=gateway") {
+        if which.contains("api=gateway") {
             let listeners = array(gateway.at("/spec/listeners"));
             assert_eq!(listeners.len(), 1 + usize::from(tls), "{which}");
             for route in resources.iter().filter(|r| r.kind() == "HTTPRoute") {
@@ -550,7 +550,7 @@ fn namespaces_are_injected_or_not() {
         assert_eq!(disabled["pod-security.kubernetes.io/enforce"], "restricted", "{which}");
         assert_eq!(enabled["pod-security.kubernetes.io/warn"], "restricted", "{which}");
         assert_eq!(enabled["pod-security.kubernetes.io/audit"], "restricted", "{which}");
-        if which.contains("ISTIO_REVISION") {
+        if which.contains("istio-revision") {
             assert_eq!(enabled["istio.io/rev"], "1-31", "{which}");
             // Istio heeds this label before the revision's.
             assert_eq!(enabled.get("istio-injection"), None, "{which}");
@@ -564,11 +564,11 @@ fn namespaces_are_injected_or_not() {
 fn options_are_in_when_asked_for() {
     for (which, resources) in all() {
         let has = |kind: &str| resources.iter().any(|resource| resource.kind() == kind);
-        assert_eq!(has("DestinationRule"), which.contains("OUTLIER_DETECTION"), "{which}");
-        assert_eq!(has("PeerAuthentication"), which.contains("STRICT_MTLS"), "{which}");
+        assert_eq!(has("DestinationRule"), which.contains("outlier-detection"), "{which}");
+        assert_eq!(has("PeerAuthentication"), which.contains("strict-mtls"), "{which}");
         let region = "/spec/template/metadata/labels/topology.kubernetes.io~1region";
         let regions = resources.iter().filter(|resource| resource.text(region) == "eu").count();
-        let asked = which.starts_with("kops of") && which.contains("REGION_kops");
+        let asked = which.starts_with("kops of") && which.contains("kops.region");
         assert_eq!(regions, if asked { 4 } else { 0 }, "{which}");
         if let Some(rule) = resources.iter().find(|resource| resource.kind() == "DestinationRule") {
             let most = rule.at("/spec/trafficPolicy/outlierDetection/maxEjectionPercent");
@@ -597,7 +597,7 @@ fn the_arguments_of_load_and_check_are_probers() {
         let Some(pods) = resource.pods() else { return };
         let container = &pods["spec"]["containers"][0];
         let arguments = array(&container["args"]).iter().map(|word| word.as_str().expect("text"));
-        if container["name"] == "prober" && resource.kind() != "Job" {
+        if container["name"] == "prober" {
             // Parsed by the prober itself; nothing is sent, for no name is looked up.
             let words = arguments.chain(["--help"]);
             assert_eq!(crate::harness::run("prober", words).code, 0, "{}", resource.value);
@@ -613,7 +613,7 @@ fn the_check_expects_whom_istio_lets_answer() {
         let arguments = array(&template["spec"]["containers"][0]["args"]);
         let (cluster, rest) = which.split_once(' ').expect("the cluster and the settings");
         let answering = match rest {
-            _ if rest.contains("OUTLIER_DETECTION") => cluster,
+            _ if rest.contains("outlier-detection") => cluster,
             _ if rest.contains("west-3") => "kops,gke1,west-3",
             _ => "kops,gke1",
         };

@@ -10,8 +10,8 @@ use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 use crate::harness::workspace;
 
 /// The crates that are shipped or used to test.
-pub(super) const CRATES: [&str; 7] =
-    ["certs", "echo", "echo-reply", "localmesh", "printable", "prober", "usage"];
+pub(super) const CRATES: [&str; 8] =
+    ["certs", "echo", "echo-reply", "localmesh", "printable", "prober", "usage", "walk"];
 
 /// A source file of a crate.
 pub(super) struct Source {

@@ -189,7 +189,7 @@ fn the_texts_in_the_code_are_plain_english() {
 #[test]
 fn all_help_is_plain_english() {
     let mut complaints = Vec::new();
-    for program in ["certs", "echo", "localmesh", "prober"] {
+    for program in ["certs", "echo", "localmesh", "prober", "walk"] {
         let mut commands = vec![Vec::new()];
         while let Some(command) = commands.pop() {
             let help = run(program, command.iter().map(String::as_str).chain(["--help"]));

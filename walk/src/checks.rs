@@ -115,7 +115,7 @@ impl<'a> Checks<'a> {
     pub(crate) fn need(&self, checks: &[Check]) -> Result<()> {
         if self.shell.dry_run {
             let names: Vec<_> = checks.iter().map(|check| check.name()).collect();
-            self.shell.remark(&format!("checked before anything is changed: {}", names.join(", ")));
+            self.shell.remark(&format!("checked: {}", names.join(", ")));
             return Ok(());
         }
         checks.iter().try_for_each(|check| self.check(*check))

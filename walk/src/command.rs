@@ -1,7 +1,6 @@
 //! Calls of kubectl, istioctl, docker and prober: printed as a shell line, then run without a
 //! shell. A dry run only prints.
 
-use std::cell::Cell;
 use std::fmt;
 use std::io::{self, Write as _};
 use std::path::Path;
@@ -151,13 +150,11 @@ pub(crate) struct Shell {
     pub(crate) dry_run: bool,
     /// The step, for the advice to run it again.
     step: &'static str,
-    /// Something was changed.
-    changed: Cell<bool>,
 }
 
 impl Shell {
     pub(crate) fn new(step: &'static str, dry_run: bool) -> Self {
-        Self { dry_run, step, changed: Cell::new(false) }
+        Self { dry_run, step }
     }
 
     /// Prints a line on stdout. A closed pipe does not stop a step in the middle.
@@ -172,11 +169,10 @@ impl Shell {
         self.say(&if self.dry_run { format!("# {line}") } else { line.to_owned() });
     }
 
-    /// Prints a remark if this is a dry run.
-    pub(crate) fn dry_remark(&self, line: &str) {
-        if self.dry_run {
-            self.remark(line);
-        }
+    /// Prints commands of a dry run that only run under a condition.
+    pub(crate) fn conditional(&self, condition: &str, commands: &[Command]) {
+        self.remark(condition);
+        commands.iter().for_each(|command| self.say(&format!("  {command}")));
     }
 
     /// Prints a line on stderr.
@@ -211,21 +207,17 @@ impl Shell {
         if self.dry_run {
             return Ok(None);
         }
-        self.changed.set(true);
         let status = command.prepared().status();
         status.map(Some).map_err(|error| command.not_started(&error))
     }
 
     fn failed(&self, command: &Command) -> String {
-        let name = command.name();
-        if self.changed.get() {
-            return format!(
-                "{name} failed, as it says above; correct that and run 'make {}' again: what was \
-                 done stays",
-                self.step
-            );
-        }
-        format!("{name} failed, as it says above")
+        self.and_again(&format!("{} failed, as it says above", command.name()))
+    }
+
+    /// What went wrong, and that the step can be run again.
+    pub(crate) fn and_again(&self, line: &str) -> String {
+        format!("{line}; 'make {}' can be run again once that is corrected", self.step)
     }
 
     /// Runs `from | into`. What goes through the pipe is never shown and never in a file.
@@ -260,7 +252,6 @@ impl Shell {
 
     /// What a command prints. Its complaints are shown.
     fn output(&self, command: &Command) -> Result<Vec<u8>> {
-        self.changed.set(true);
         let output = command.prepared().stderr(Stdio::inherit()).output();
         let output = output.map_err(|error| command.not_started(&error))?;
         if output.status.success() {
@@ -295,7 +286,8 @@ impl Shell {
         if answer.succeeded {
             return Ok(answer.stdout.trim().to_owned());
         }
-        Err(Error::Failed(format!("{} failed: {}", command.name(), answer.complaint())))
+        let line = format!("{} failed: {}", command.name(), answer.complaint());
+        Err(Error::Failed(self.and_again(&line)))
     }
 }
 

@@ -240,7 +240,7 @@ impl Writer<'_> {
 
     fn load(&self, run_id: Option<&str>) -> Overlay {
         let load = &self.settings.load;
-        let rate = rate_per_pod(load.rate, load.pods, self.settings.clusters.len());
+        let rate = rate_per_pod(self.settings);
         let mut words = vec![
             format!("--target={}", load.target),
             format!("--rate={rate}"),
@@ -289,8 +289,9 @@ impl Writer<'_> {
 }
 
 /// Requests per second of one pod, with six digits.
-fn rate_per_pod(rate: f64, pods: u32, clusters: usize) -> f64 {
-    let each = rate / (f64::from(pods) * clusters as f64);
+pub(crate) fn rate_per_pod(settings: &Settings) -> f64 {
+    let pods = f64::from(settings.load.pods) * settings.clusters.len() as f64;
+    let each = settings.load.rate / pods;
     // `{:e}` rounds to the digits; reading it back gives a number without an exponent.
     format!("{each:.5e}").parse().unwrap_or(each)
 }
@@ -312,10 +313,12 @@ mod tests {
 
     #[test]
     fn the_load_is_shared_by_all_pods() {
-        assert_eq!(rate_per_pod(100.0, 2, 2).to_string(), "25");
-        assert_eq!(rate_per_pod(100.0, 1, 3).to_string(), "33.3333");
-        assert_eq!(rate_per_pod(20_000_000.0, 1, 2).to_string(), "10000000");
-        assert_eq!(rate_per_pod(0.001, 4, 2).to_string(), "0.000125");
+        let rate =
+            |rate: &str, pods: &str| rate_per_pod(&sample(CLUSTERS, &[rate, pods])).to_string();
+        assert_eq!(rate("rate=100", "pods=2"), "25");
+        assert_eq!(rate("rate=100", "pods=3"), "16.6667");
+        assert_eq!(rate("rate=20000000", "pods=1"), "10000000");
+        assert_eq!(rate("rate=0.001", "pods=4"), "0.000125");
         let load = text(&["pods=8", "rate=160", "duration=1m", "target=a:1"], 0, "load");
         assert!(load.contains("/spec/completions, value: 8}"), "{load}");
         let words = "[\"--target=a:1\", \"--rate=10\", \"--duration=1m\", \"--run-id=load-1\", ";

@@ -2,6 +2,7 @@
 
 mod file;
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
@@ -57,7 +58,9 @@ pub(crate) struct Load {
 /// How images are built and pushed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Docker {
-    pub(crate) program: String,
+    /// The program, perhaps with words before its command.
+    pub(crate) program: Vec<String>,
+    /// Of `docker build`.
     pub(crate) flags: Vec<String>,
     /// Empty: the machine's own.
     pub(crate) platforms: String,
@@ -136,10 +139,13 @@ pub(crate) fn read(path: &Path, set: &[String]) -> Result<Settings> {
     }
     let text = usage::file::read_text(path).map_err(|error| {
         let why = usage::system_error(&error);
-        Error::ToCorrect(format!(
-            "cannot read the settings {name}: {why}; run this in the folder of the repository, \
-             or name another file with --settings"
-        ))
+        let advice = match error.kind() {
+            io::ErrorKind::NotFound => {
+                "; run this in the folder of the repository, or name another file with --settings"
+            }
+            _ => "",
+        };
+        Error::ToCorrect(format!("cannot read the settings {name}: {why}{advice}"))
     })?;
     file::parse(&name, &text, set).map_err(Error::ToCorrect)
 }

@@ -134,8 +134,10 @@ impl<'a> Walk<'a> {
     /// Runs commands if a question has an answer.
     fn if_answered(self, question: &Command, commands: &[Command]) -> Result<()> {
         let known = self.shell.ask(question)?;
-        self.shell.dry_remark("if it is there:");
-        if known.is_empty() && !self.shell.dry_run {
+        if self.shell.dry_run {
+            self.shell.conditional("if it is there:", commands);
+        }
+        if known.is_empty() {
             return Ok(());
         }
         commands.iter().try_for_each(|command| self.shell.run(command))
@@ -152,8 +154,7 @@ impl<'a> Walk<'a> {
         ));
         if self.shell.dry_run {
             self.shell.ask(&question)?;
-            self.shell.remark("if it is not there:");
-            self.shell.run(&install)?;
+            self.shell.conditional("if it is not there:", &[install]);
         } else if !self.shell.try_ask(&question)?.succeeded {
             self.shell.run(&install)?;
         }

@@ -9,7 +9,7 @@ use crate::harness::workspace;
 use crate::project::source::{Source, sources};
 
 /// The crates that have rooms.
-const HOUSES: [&str; 3] = ["prober", "echo", "localmesh"];
+const HOUSES: [&str; 4] = ["prober", "echo", "localmesh", "walk"];
 
 /// The first column of the table with the heading `| room | …` in the section of a crate.
 fn table(architecture: &str, krate: &str) -> Vec<String> {

@@ -117,11 +117,12 @@ impl Reader<'_> {
         })
     }
 
-    /// Names of Kubernetes never hold these. They would mean something else in an overlay.
+    /// Names of Kubernetes never hold these.
     fn check_characters(&self) -> Result<()> {
-        for (key, given) in self.table.all() {
+        const OTHERS: [&str; 3] = ["docker", "docker-flags", "target"];
+        for (key, given) in self.table.all().filter(|(key, _)| !OTHERS.contains(key)) {
             let bad = |c: char| c == '"' || c == '\\' || c.is_control();
-            if given.value.contains(bad) && key != "docker-flags" {
+            if given.value.contains(bad) {
                 let what = "remove the quotes, backslashes and control characters";
                 return Err(self.wrong(key, given, what));
             }
@@ -178,12 +179,17 @@ impl Reader<'_> {
         Err(self.wrong("overlays", &self.get("overlays"), what))
     }
 
+    /// The words of a setting, as a shell splits them.
+    fn words(&self, key: &'static str) -> Result<Vec<String>> {
+        let given = self.get(key);
+        shlex::split(&given.value).ok_or_else(|| self.wrong(key, &given, "close the quote"))
+    }
+
     fn docker(&self, tag: String) -> Result<Docker> {
-        let flags = self.get("docker-flags");
-        let words = shlex::split(&flags.value);
+        self.text("docker")?;
         Ok(Docker {
-            program: self.text("docker")?,
-            flags: words.ok_or_else(|| self.wrong("docker-flags", &flags, "close the quote"))?,
+            program: self.words("docker")?,
+            flags: self.words("docker-flags")?,
             platforms: self.get("platforms").value,
             builder: self.optional("builder"),
             tag,

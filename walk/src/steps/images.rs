@@ -7,9 +7,7 @@ use crate::error::Result;
 /// Builds both images.
 pub(crate) fn build(walk: Walk<'_>) -> Result<()> {
     for (target, image) in images(walk) {
-        let build = Command::new(&walk.settings.docker.program)
-            .environment("DOCKER_BUILDKIT", "1")
-            .word("build");
+        let build = docker(walk).environment("DOCKER_BUILDKIT", "1").word("build");
         walk.shell.run(&of_image(arguments(walk, build), target, image).word("."))?;
     }
     Ok(())
@@ -17,10 +15,9 @@ pub(crate) fn build(walk: Walk<'_>) -> Result<()> {
 
 /// Pushes both images; for several platforms they are built, too.
 pub(crate) fn push(walk: Walk<'_>) -> Result<()> {
-    let docker = &walk.settings.docker;
     for (target, image) in images(walk) {
-        let command = Command::new(&docker.program);
-        let command = match docker.platforms.as_str() {
+        let command = docker(walk);
+        let command = match walk.settings.docker.platforms.as_str() {
             "" => command.word("push").word(image),
             platforms => {
                 let build = arguments(walk, command.words("buildx build"));
@@ -35,6 +32,11 @@ pub(crate) fn push(walk: Walk<'_>) -> Result<()> {
 
 fn images(walk: Walk<'_>) -> [(&str, &str); 2] {
     [("echo", &walk.settings.echo_image), ("prober", &walk.settings.prober_image)]
+}
+
+fn docker(walk: Walk<'_>) -> Command {
+    let (program, words) = walk.settings.docker.program.split_first().expect("it is not empty");
+    words.iter().fold(Command::new(program), |command, word| command.word(word))
 }
 
 fn of_image(command: Command, target: &str, image: &str) -> Command {

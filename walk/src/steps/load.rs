@@ -9,6 +9,7 @@ use super::{Walk, sample};
 use crate::checks::Check;
 use crate::command::{Command, last_line, write_file};
 use crate::error::{Error, Result};
+use crate::overlay;
 use crate::settings::Cluster;
 
 const POLL: Duration = Duration::from_secs(2);
@@ -19,6 +20,14 @@ pub(crate) fn run(walk: Walk<'_>, prober: &Path) -> Result<()> {
     // The pods of one load are one sample.
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     walk.overlays(Some(&format!("load-{}", now.as_secs())))?;
+    let load = &walk.settings.load;
+    walk.shell.remark(&format!(
+        "{} pods in each cluster ask {} for {}, each {} times a second",
+        load.pods,
+        load.target,
+        load.duration,
+        overlay::rate_per_pod(walk.settings)
+    ));
     let deadline = walk.settings.deadline;
     for cluster in walk.clusters() {
         let words = format!(

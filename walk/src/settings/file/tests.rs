@@ -39,6 +39,16 @@ fn the_file_of_the_repository_says_what_the_defaults_say() {
 }
 
 #[test]
+fn the_file_of_the_document_is_valid() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/kubernetes.md");
+    let text = std::fs::read_to_string(file).expect("docs/kubernetes.md");
+    let block = text.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next());
+    let settings = parsed(block.expect("a block of YAML"), &[]).expect("valid");
+    assert_eq!(settings.names(","), "east,west");
+    assert_eq!(settings.clusters[1].host, "istio2.example.com");
+}
+
+#[test]
 fn values_are_read_as_they_are_written() {
     let text = format!(
         "{TWO}istio-version: 1.30\ntag: 1.20\nstrict-mtls: true\nimages-pushed: 1\n\
