@@ -250,9 +250,9 @@ impl Shell {
         write_file(path, &self.output(command)?)
     }
 
-    /// What a command prints. Its complaints are shown.
+    /// What a command prints. Its complaints are shown, and it can ask for a login.
     fn output(&self, command: &Command) -> Result<Vec<u8>> {
-        let output = command.prepared().stderr(Stdio::inherit()).output();
+        let output = command.prepared().stdin(Stdio::inherit()).stderr(Stdio::inherit()).output();
         let output = output.map_err(|error| command.not_started(&error))?;
         if output.status.success() {
             return Ok(output.stdout);
@@ -268,7 +268,7 @@ impl Shell {
 
     /// The same without the line, for what is asked many times.
     pub(crate) fn try_ask_again(&self, command: &Command) -> Result<Answer> {
-        let output = command.prepared().stdin(Stdio::null()).output();
+        let output = command.prepared().stdin(Stdio::inherit()).output();
         output.map(Answer::from).map_err(|error| command.not_started(&error))
     }
 
