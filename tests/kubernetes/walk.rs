@@ -13,7 +13,8 @@ use crate::harness::{Said, bin, finish, run, workspace};
 use crate::servers::{Server, text_echo};
 
 /// What the walk, make and the stand-ins use of the system; no kubectl, no istioctl, no docker.
-const SYSTEM: [&str; 10] = ["cat", "git", "grep", "ls", "make", "rm", "sed", "sh", "tr", "true"];
+const SYSTEM: [&str; 11] =
+    ["cat", "false", "git", "grep", "ls", "make", "rm", "sed", "sh", "tr", "true"];
 /// What changes nothing in a cluster; all else does.
 const ASKS: [&str; 10] = [
     " get ",
@@ -678,6 +679,33 @@ fn the_doctor_says_every_problem() {
     assert!(!said.stdout.contains("all is ready"), "{said:?}");
     let left = walk.log().lines().filter(|line| line.contains(" run prober-doctor ")).count();
     assert_eq!(left, 2);
+}
+
+/// What depends on an answer of the clusters is then not asked.
+#[test]
+fn the_doctor_ends_where_nothing_more_can_be_asked() {
+    let walk = Walk::with_certificates();
+    let ended = |arguments: &[&str], part: &str| {
+        let said = walk.run(arguments);
+        assert_eq!(said.code, 1, "{said:?}");
+        let own: Vec<_> = said.stderr.lines().filter(|line| line.starts_with("walk: ")).collect();
+        assert!(own.len() == 1 && own[0].contains(part), "{said:?}");
+        assert!(!walk.log().contains("can-i"), "{}", walk.log());
+    };
+    ended(&["doctor", "--set=gke1.context=x"], "kubectl has no context 'x' for cluster gke1");
+    walk.holds("gke1", "unreachable", "");
+    ended(&["doctor"], "gke1: its API server does not answer");
+}
+
+/// Its reader decides by it what to do next.
+#[test]
+fn the_exit_code_of_prober_is_passed_on() {
+    let walk = Walk::installed();
+    for (prober, code) in [("true", 0), ("false", 1)] {
+        let said = walk.run(&["echo-status", &format!("--prober={prober}")]);
+        assert_eq!((said.code, said.stderr.as_str()), (code, ""), "{said:?}");
+    }
+    walk.refused(&["load", "--prober=none/prober"], &["no program none/prober; build it"]);
 }
 
 #[test]
