@@ -34,6 +34,7 @@ pub(crate) mod probing;
 mod progress;
 mod reports;
 mod resolv_conf;
+mod start_at;
 mod tls_client;
 mod tls_session;
 mod tls_words;

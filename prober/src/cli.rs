@@ -274,6 +274,10 @@ pub struct LoadArgs {
     /// Send requests for this long before the run; they are not counted
     #[arg(long, value_name = "DURATION")]
     pub warmup: Option<String>,
+    /// Begin the run, or its warm-up, at this time, such as 2026-11-28T03:00:00Z, so that
+    /// several machines load together
+    #[arg(long, value_name = "TIME")]
+    pub start_at: Option<String>,
     /// Requests on each connection: never (a new connection for each request), always,
     /// N, or a random number N:M [default: never]
     #[arg(long, value_name = "N")]

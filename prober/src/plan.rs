@@ -17,6 +17,7 @@ mod reuse;
 pub(crate) mod schedule;
 mod select;
 mod source;
+mod start_at;
 pub(crate) mod target;
 mod tls;
 mod zone;
@@ -44,6 +45,7 @@ pub(crate) use reuse::Reuse;
 use schedule::{Arrivals, End, Schedule};
 pub(crate) use select::Select;
 pub(crate) use source::Source;
+pub(crate) use start_at::StartAt;
 use target::Target;
 pub(crate) use tls::{ClientIdentity, TlsPlan, TlsSession, TlsVersion};
 

@@ -207,7 +207,7 @@ const KEYS: [(&str, &str); 8] = [
 ];
 
 /// Flags of a plain run that a matrix does not have.
-const NOT_IN_A_MATRIX: [&str; 11] = [
+const NOT_IN_A_MATRIX: [&str; 12] = [
     "arrivals",
     "at",
     "event-file",
@@ -217,6 +217,7 @@ const NOT_IN_A_MATRIX: [&str; 11] = [
     "hold",
     "expect-file",
     "run-id",
+    "start-at",
     "ipv4",
     "ipv6",
 ];

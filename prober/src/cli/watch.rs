@@ -13,7 +13,7 @@ const FIRST: &str = "watched";
 
 /// Flags and groups of flags that describe requests and load, which the rows of a matrix file do
 /// themselves.
-const OF_ROWS: [&str; 24] = [
+const OF_ROWS: [&str; 25] = [
     "RequestArgs",
     "NetworkArgs",
     "ConnectionArgs",
@@ -33,6 +33,7 @@ const OF_ROWS: [&str; 24] = [
     "arrivals",
     "seed",
     "warmup",
+    "start_at",
     "reuse",
     "streams",
     "connection_lifetime",

@@ -4,20 +4,25 @@ use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::runtime::Builder;
 use tokio_util::sync::CancellationToken;
 
 use super::Error;
 use super::files::{read_expectations, read_request};
 use crate::cli::RunArgs;
 use crate::clock;
+use crate::engine::waiting::Note;
 use crate::engine::{self, each_address};
 use crate::matrix;
 use crate::output;
 use crate::output::progress::view::Goal;
 use crate::plan::schedule::End;
-use crate::plan::{self, ProbePlan};
+use crate::plan::{self, ProbePlan, StartAt};
 use crate::report::Report;
 use crate::tally::meter::Meter;
+
+/// How often the wall clock is read until the instant of `--start-at`: it may be set meanwhile.
+const CLOCK_STEP: Duration = Duration::from_secs(1);
 
 /// Returns the exit code.
 pub(crate) fn run(
@@ -42,9 +47,15 @@ fn probe(args: &RunArgs, stop: &CancellationToken, meter: &Arc<Meter>) -> Result
     let plans = each_address::expand(plans, stop, &note)?;
     let ready: Result<Vec<_>, _> = plans.iter().map(engine::Run::prepare).collect();
     let ready = ready?;
+    let start_at = StartAt::of(&args.load)?;
+    start_at.as_ref().map(|start| start.left(clock::wall())).transpose()?;
     output::unused_proxy(&args.output, &plans);
     // All wait before the first one runs, so that the progress and its times begin with the runs.
     let waited: Vec<_> = ready.iter().map(|run| run.wait(stop, &note)).collect();
+    let runs = !stop.is_cancelled() && waited.iter().any(Result::is_ok);
+    if let Some(start) = start_at.filter(|_| runs) {
+        wait_until(&start, stop, &note)?;
+    }
     let started = clock::wall();
     let goal = Goal { requests: total(plans.iter()), time: time(&plans), rows: None };
     let display = output::display(meter, goal, &args.output);
@@ -64,6 +75,20 @@ fn probe(args: &RunArgs, stop: &CancellationToken, meter: &Arc<Meter>) -> Result
     let (interrupted, clusters) = (stop.is_cancelled(), args.judge.clusters.clone());
     Ok(Report { run_id: args.run_id.clone(), started, interrupted, matrix: false, clusters, rows }
         .cleaned())
+}
+
+/// Waits for the instant of `--start-at`, or until `stop`.
+fn wait_until(start: &StartAt, stop: &CancellationToken, note: Note<'_>) -> Result<(), Error> {
+    let mut left = start.left(clock::wall())?;
+    note(&start.note(left));
+    let runtime = Builder::new_current_thread().enable_time().build().map_err(Error::Wait)?;
+    runtime.block_on(stop.run_until_cancelled(async {
+        while !left.is_zero() {
+            tokio::time::sleep(left.min(CLOCK_STEP)).await;
+            left = start.left(clock::wall()).unwrap_or_default();
+        }
+    }));
+    Ok(())
 }
 
 /// The number of requests of all plans; `None` if one of them is not known.

@@ -40,6 +40,12 @@ pub enum PlanError {
     /// In another tool, the flag means something else.
     #[error("{flag} '{value}': not a duration; for {what} write {right}")]
     OtherFlag { flag: &'static str, value: String, what: &'static str, right: String },
+    #[error("--start-at '{value}': {wrong}")]
+    StartAt {
+        value: String,
+        /// With what to write instead.
+        wrong: String,
+    },
     #[error("{0} limits answers that are read until decided; add --until-decided, or remove it")]
     NotUntilDecided(&'static str),
     #[error("--expect: '{0}' needs a fault during a run; the answers of a file have none")]

@@ -7,7 +7,7 @@ use super::error::PlanError;
 use super::schedule::MAX_REQUESTS;
 
 /// No run waits for anything longer than a day.
-const LONGEST: Duration = Duration::from_hours(24);
+pub(super) const LONGEST: Duration = Duration::from_hours(24);
 
 /// A count from 1 to `most`, or the default.
 pub(super) fn count(

@@ -87,6 +87,7 @@ fn of_a_run(run: &RunArgs) -> Result<(), SettingsError> {
         (run.events.any(), "--at", "watch has no end, so events have no time"),
         (run.envoys.explain, "--explain", "run prober once with --explain when watch shows a skew"),
         (run.load.wait.is_some(), "--wait", "remove it; watch probes until a target answers"),
+        (run.load.start_at.is_some(), "--start-at", "remove it; the rounds of watch never end"),
         (
             run.load.timeline.is_some(),
             "--timeline",
@@ -180,6 +181,8 @@ mod tests {
             (&["-t", "a", "--explain"], "--explain works only in a single run"),
             (&["-t", "a", "--timeline", "1s"], "--timeline works only in a single run"),
             (&["-t", "a", "--wait", "9s"], "--wait works only in a single run"),
+            (&["-t", "a", "--start-at", "x"], "--start-at works only in a single run"),
+            (&["m.yaml", "--start-at", "x"], "cannot be used with"),
             (&["-t", "a", "--max-requests", "9"], "--max-requests works only in a single run"),
             (&["-t", "a", "--select", "each"], "--select each works only in a single run"),
             (&["m.yaml", "-t", "a"], "cannot be used with"),
