@@ -29,7 +29,7 @@ fn runs_that_are_started_at_different_times_begin_together() {
         seen.lock().expect("not poisoned").push(SystemTime::now());
         answer(stream, connection);
     });
-    let (at, given) = ahead(2);
+    let (at, given) = ahead(4);
     let target = server.target();
     let probe = |more: &[&str]| {
         let args = ["--start-at", &given, "-n", "5", "--output", "json", &target];
@@ -88,7 +88,7 @@ fn an_instant_that_is_over_or_far_ahead_is_refused_and_nothing_is_sent() {
 #[test]
 fn a_wait_that_takes_longer_than_until_the_instant_measures_nothing() {
     // It answers once the instant is over.
-    let (at, given) = ahead(1);
+    let (at, given) = ahead(3);
     let answer = text_echo("p", "kops");
     let server = Server::start(move |stream, connection| {
         let left = at.duration_since(SystemTime::now()).unwrap_or_default();
