@@ -55,6 +55,9 @@ fmt: ## Bring the code into its form
 ci: ## Run all that CI runs
 	@.ci/run
 
+# As the images are compiled.
+bench: export CARGO_PROFILE_RELEASE_LTO := fat
+bench: export CARGO_PROFILE_RELEASE_CODEGEN_UNITS := 1
 bench: build envoy ## Measure prober beside its peers, and echo beside nginx
 	@tools/install-peers
 	@python3 bench/engine.py --bin-dir $(TARGET_DIR)/release --markdown $(TARGET_DIR)/bench.md
