@@ -187,6 +187,11 @@ impl Change {
 }
 
 impl Upstream {
+    /// The subset of a DestinationRule that it is; nothing for the service as a whole.
+    pub(crate) fn subset(&self) -> &str {
+        self.name.split('|').nth(2).unwrap_or_default()
+    }
+
     /// By how much a counter grew; 0 if it is not kept.
     #[must_use]
     pub fn growth(&self, counter: &str) -> u64 {

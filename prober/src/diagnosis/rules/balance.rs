@@ -471,12 +471,11 @@ fn passed_through(case: &Case<'_>, found: &mut Explanation) -> bool {
 
 /// A VirtualService's split: each subset is an Envoy cluster of its own.
 fn split(case: &Case<'_>, found: &mut Explanation) -> bool {
-    let subset = |name: &str| name.split('|').nth(2).unwrap_or_default().to_owned();
     let parts: Vec<_> = case
         .upstreams()
         .iter()
-        .filter(|upstream| !subset(&upstream.name).is_empty())
-        .map(|upstream| (subset(&upstream.name), tried(case, upstream)))
+        .filter(|upstream| !upstream.subset().is_empty())
+        .map(|upstream| (upstream.subset().to_owned(), tried(case, upstream)))
         .filter(|(_, count)| *count > 0)
         .collect();
     if parts.is_empty() {

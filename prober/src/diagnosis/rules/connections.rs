@@ -135,9 +135,14 @@ fn evidence(case: &Case<'_>, upstream: &Upstream, cause: Cause, part: u64) -> St
             let how = format!("{part} with neither a timeout nor a TLS failure");
             match (failing.first().is_some_and(|e| e.is_gateway()), behind_gateways(case)) {
                 (false, _) => how,
-                (true, pods) if pods.is_empty() => {
+                (true, pods) if pods.is_empty() && upstream.subset().is_empty() => {
                     format!("{how}: closed or refused at the gateway or the pods behind it")
                 }
+                (true, pods) if pods.is_empty() => format!(
+                    "{how}: closed or refused at the gateway, which may not know subset {}, or the \
+                     pods behind it",
+                    upstream.subset()
+                ),
                 (true, pods) => format!("{how}: {}", pods.join(", ")),
             }
         }
@@ -174,6 +179,16 @@ fn next_step(
             "kubectl get destinationrule -A -o yaml | grep -A3 subjectAltNames; and check the service \
              account of the pods there"
                 .to_owned()
+        }
+        Cause::ConnectionRefused
+            if gateway && behind_gateways(case).is_empty() && !upstream.subset().is_empty() =>
+        {
+            format!(
+                "In the cluster behind it, run kubectl get destinationrule,pods -A: is the \
+                 DestinationRule with subset {} in that cluster too? Are the pods of the service and \
+                 istio-system's istio-eastwestgateway running?",
+                upstream.subset()
+            )
         }
         Cause::ConnectionRefused if gateway && behind_gateways(case).is_empty() => {
             "In the cluster behind it, run kubectl get pods -A -o wide: are the pods of the service \

@@ -624,3 +624,16 @@ fn a_connection_refused_behind_a_gateway_is_not_blamed_on_the_gateway() {
     assert!(finding.evidence.contains(said), "{finding:?}");
     assert!(!finding.next.contains("eastwestgateway"), "{finding:?}");
 }
+
+#[test]
+fn a_gateway_that_refuses_a_subset_may_not_know_it() {
+    let mut readings = client(vec![endpoint(HOME, 200), unreachable(GATEWAY, 100)], &[]);
+    readings.envoys[0].upstreams[0].name =
+        "outbound|8080|canary|echo2.ns.svc.cluster.local".to_owned();
+    let found = answers(200, 0, 100).because(&readings);
+    let refused = found.findings.iter().find(|f| f.cause == Cause::ConnectionRefused);
+    let refused = refused.expect("it is a cause");
+    assert_eq!(refused.layer, Layer::Gateway);
+    assert!(refused.evidence.contains("which may not know subset canary"), "{refused:?}");
+    assert!(refused.next.contains("DestinationRule with subset canary in that cluster too?"));
+}
