@@ -768,10 +768,16 @@ fn the_load_of_many_pods_becomes_one_report() {
     assert_eq!(said.code, 0, "{said:?}");
     assert!(said.stdout.contains("180 requests on 180 connections, 0 failed"), "{said:?}");
     assert!(said.stdout.contains("kops: 2 of 2 pods have ended"), "{said:?}");
-    assert!(said.stdout.contains("\n2 pods in each cluster ask echo2:8080 for 10s, each 25 times"));
+    assert!(
+        said.stdout.contains(
+            "\n2 pods in each cluster ask echo2:8080 for 10s, each 25 times a second, 20 s"
+        )
+    );
     let overlay = walk.overlays.path().join("gke1/load/kustomization.yaml");
     let overlay = fs::read_to_string(overlay).expect("text");
     assert!(overlay.contains("\"--rate=25\", \"--duration=10s\", \"--run-id=load-"), "{overlay}");
+    // All pods begin together.
+    assert!(overlay.contains("\"--start-at=20"), "{overlay}");
 
     walk.holds("gke1", "job", "1");
     let said = walk.run(&["load", &prober, "--set=pods=2", "--set=deadline=0"]);

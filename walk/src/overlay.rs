@@ -1,6 +1,10 @@
 //! Settings → the kustomize overlays of a cluster, over the bases in `k8s/`. Pure.
 
 use std::path::Path;
+use std::time::Duration;
+
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use crate::settings::{Api, Cluster, Settings};
 
@@ -12,11 +16,32 @@ pub(crate) struct Overlay {
     pub(crate) text: String,
 }
 
-/// All overlays of a cluster. The reports of one load have the same `run_id`.
+/// What the pods of one load have in common.
+pub(crate) struct Run {
+    /// By which `prober merge` knows that their reports are one sample.
+    id: String,
+    /// When all of them begin, in RFC 3339.
+    start_at: String,
+}
+
+impl Run {
+    /// How long pods have to come up before the load begins.
+    pub(crate) const AHEAD: Duration = Duration::from_secs(20);
+
+    pub(crate) fn of(now: OffsetDateTime) -> Self {
+        let at = (now + Self::AHEAD).replace_nanosecond(0).unwrap_or(now);
+        Self {
+            id: format!("load-{}", now.unix_timestamp()),
+            start_at: at.format(&Rfc3339).unwrap_or_default(),
+        }
+    }
+}
+
+/// All overlays of a cluster, that of the load for one run of it.
 pub(crate) fn of_cluster(
     settings: &Settings,
     cluster: &Cluster,
-    run_id: Option<&str>,
+    run: Option<&Run>,
 ) -> Vec<Overlay> {
     let writer = Writer { settings, cluster, up: up(&settings.overlay(cluster, "x")) };
     let mut overlays = vec![writer.namespace(), writer.control_plane(), writer.east_west()];
@@ -26,7 +51,7 @@ pub(crate) fn of_cluster(
     overlays.extend([
         writer.echo(),
         writer.ingress(),
-        writer.load(run_id),
+        writer.load(run),
         writer.check(),
         writer.watch(),
         writer.overlay("monitoring", &["watch/monitoring"], ""),
@@ -238,7 +263,7 @@ impl Writer<'_> {
         self.overlay("ingress", &["ingress/gateway"], &patches(&[gateway, routes]))
     }
 
-    fn load(&self, run_id: Option<&str>) -> Overlay {
+    fn load(&self, run: Option<&Run>) -> Overlay {
         let load = &self.settings.load;
         let rate = rate_per_pod(self.settings);
         let mut words = vec![
@@ -246,7 +271,9 @@ impl Writer<'_> {
             format!("--rate={rate}"),
             format!("--duration={}", load.duration),
         ];
-        words.extend(run_id.map(|id| format!("--run-id={id}")));
+        if let Some(Run { id, start_at }) = run {
+            words.extend([format!("--run-id={id}"), format!("--start-at={start_at}")]);
+        }
         words.extend(["--output=json", "--quiet"].map(str::to_owned));
         let words: Vec<_> = words.iter().map(|word| quoted(word)).collect();
         let pods = load.pods.to_string();
@@ -307,7 +334,8 @@ mod tests {
 
     fn text(set: &[&str], cluster: usize, name: &str) -> String {
         let settings = sample(CLUSTERS, set);
-        let all = of_cluster(&settings, &settings.clusters[cluster], Some("load-1"));
+        let run = Run::of(OffsetDateTime::UNIX_EPOCH + Duration::from_millis(100_900));
+        let all = of_cluster(&settings, &settings.clusters[cluster], Some(&run));
         all.into_iter().find(|overlay| overlay.name == name).expect(name).text
     }
 
@@ -321,7 +349,7 @@ mod tests {
         assert_eq!(rate("rate=0.001", "pods=4"), "0.000125");
         let load = text(&["pods=8", "rate=160", "duration=1m", "target=a:1"], 0, "load");
         assert!(load.contains("/spec/completions, value: 8}"), "{load}");
-        let words = "[\"--target=a:1\", \"--rate=10\", \"--duration=1m\", \"--run-id=load-1\", ";
+        let words = "[\"--target=a:1\", \"--rate=10\", \"--duration=1m\", \"--run-id=load-100\", \"--start-at=1970-01-01T00:02:00Z\", ";
         assert!(load.contains(words), "{load}");
     }
 

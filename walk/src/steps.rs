@@ -37,7 +37,7 @@ impl<'a> Walk<'a> {
     ///
     /// # Errors
     /// If they cannot be written, or the bases are not here.
-    pub(crate) fn overlays(self, run_id: Option<&str>) -> Result<()> {
+    pub(crate) fn overlays(self, run: Option<&overlay::Run>) -> Result<()> {
         let folder = self.settings.overlays.display();
         if self.shell.dry_run {
             self.shell.remark(&format!("'walk overlays' with the same settings writes {folder}"));
@@ -45,7 +45,7 @@ impl<'a> Walk<'a> {
         }
         self.check_bases()?;
         for cluster in self.clusters() {
-            for overlay in overlay::of_cluster(self.settings, cluster, run_id) {
+            for overlay in overlay::of_cluster(self.settings, cluster, run) {
                 let folder = self.settings.overlay(cluster, overlay.name);
                 write_file(&folder.join("kustomization.yaml"), overlay.text.as_bytes())?;
             }

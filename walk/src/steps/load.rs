@@ -3,13 +3,15 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::thread;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
+
+use time::OffsetDateTime;
 
 use super::{Walk, sample};
 use crate::checks::Check;
 use crate::command::{Command, last_line, write_file};
 use crate::error::{Error, Result};
-use crate::overlay;
+use crate::overlay::{self, Run};
 use crate::settings::Cluster;
 
 const POLL: Duration = Duration::from_secs(2);
@@ -17,16 +19,15 @@ const POLL: Duration = Duration::from_secs(2);
 /// Runs the load, collects the reports and merges them with prober.
 pub(crate) fn run(walk: Walk<'_>, prober: &Path) -> Result<()> {
     walk.checks().need(&[Check::Contexts, Check::Clients])?;
-    // The pods of one load are one sample.
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    walk.overlays(Some(&format!("load-{}", now.as_secs())))?;
+    walk.overlays(Some(&Run::of(OffsetDateTime::now_utc())))?;
     let load = &walk.settings.load;
     walk.shell.remark(&format!(
-        "{} pods in each cluster ask {} for {}, each {} times a second",
+        "{} pods in each cluster ask {} for {}, each {} times a second, {} s from now",
         load.pods,
         load.target,
         load.duration,
-        overlay::rate_per_pod(walk.settings)
+        overlay::rate_per_pod(walk.settings),
+        Run::AHEAD.as_secs()
     ));
     let deadline = walk.settings.deadline;
     for cluster in walk.clusters() {
