@@ -5,7 +5,7 @@ CARGO ?= cargo
 # Where cargo puts what it builds; its own variable is kept.
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help build demo scenarios scenarios-isolated test ci bench calibration fmt lint deny sbom fuzz mutants reproducible envoy chromium screenshots first-screens grpcio \
+.PHONY: help build demo scenarios scenarios-isolated test lab lab-down test-cluster ci bench calibration fmt lint deny sbom fuzz mutants reproducible envoy chromium screenshots first-screens grpcio \
 	report-readers kube-tools clean
 
 help: ## List these commands
@@ -29,6 +29,19 @@ test: ## Run all tests, on real Envoy
 	@tools/install-needs test
 	@$(MAKE) envoy grpcio kube-tools report-readers
 	@$(CARGO) test --workspace --locked --no-fail-fast
+
+lab: ## Bring up two real Kubernetes clusters on this machine, and leave them running (as root)
+	@tools/install-cluster
+	@$(CARGO) build --release --locked -p echo -p prober -p walk
+	@tests/cluster/lab up
+
+lab-down: ## End them, and leave nothing
+	@tests/cluster/lab down
+
+test-cluster: ## Run the walk on two real clusters with real Istio (as root); KEEP=1 leaves them running
+	@tools/install-cluster
+	@$(CARGO) build --release --locked -p echo -p prober -p walk
+	@$(CARGO) test --workspace --locked --features integration-tests/cluster --test cluster
 
 lint: ## Check the form of the code, and clippy's lints
 	@$(CARGO) fmt --all --check
