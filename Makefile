@@ -32,7 +32,7 @@ test: ## Run all tests, on real Envoy
 
 lab: ## Bring up two real Kubernetes clusters on this machine, and leave them running (as root)
 	@tools/install-cluster
-	@$(CARGO) build --release --locked -p echo -p prober -p walk
+	@$(CARGO) build --release --locked --workspace --bin echo --bin prober --bin walk
 	@tests/cluster/lab up
 
 lab-down: ## End them, and leave nothing
@@ -40,7 +40,7 @@ lab-down: ## End them, and leave nothing
 
 test-cluster: ## Run the walk on two real clusters with real Istio (as root); KEEP=1 leaves them running
 	@tools/install-cluster
-	@$(CARGO) build --release --locked -p echo -p prober -p walk
+	@$(CARGO) build --release --locked --workspace --bin echo --bin prober --bin walk
 	@$(CARGO) test --workspace --locked --features integration-tests/cluster --test cluster
 
 lint: ## Check the form of the code, and clippy's lints

@@ -30,9 +30,9 @@ settings = $(foreach v,$(call given,$(options),command environment) $(call given
 # Programs of one's own are not built.
 walk-built := $(filter $(TARGET_DIR)/release/walk,$(WALK_PROGRAM))
 prober-built := $(filter $(TARGET_DIR)/release/prober,$(PROBER))
-# $(call walk,PACKAGES,FLAGS): builds the programs, and runs the step of the target's name.
+# $(call walk,PROGRAMS,FLAGS): builds the programs as `make build` would, and runs the step of the target's name.
 define walk
-$(if $(strip $(1)),@$(CARGO) build --release --locked $(addprefix --package=,$(1)))
+$(if $(strip $(1)),@$(CARGO) build --release --locked --workspace $(addprefix --bin=,$(1)))
 @$(call quoted,$(WALK_PROGRAM)) $@ $(2) $(call quoted,--settings=$(SETTINGS)) $(if $(DRY_RUN),--dry-run) $(strip $(settings))
 endef
 step = $(call walk,$(walk-built:%=walk))
