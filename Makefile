@@ -32,6 +32,7 @@ test: ## Run all tests, on real Envoy
 
 lab: ## Bring up two real Kubernetes clusters on this machine, and leave them running (as root)
 	@tools/install-cluster
+	@$(MAKE) envoy
 	@$(CARGO) build --release --locked --workspace --bin echo --bin prober --bin walk
 	@tests/cluster/lab up
 
@@ -40,6 +41,7 @@ lab-down: ## End them, and leave nothing
 
 test-cluster: ## Run the walk on two real clusters with real Istio (as root); KEEP=1 leaves them running
 	@tools/install-cluster
+	@$(MAKE) envoy
 	@$(CARGO) build --release --locked --workspace --bin echo --bin prober --bin walk
 	@$(CARGO) test --workspace --locked --features integration-tests/cluster --test cluster
 
