@@ -186,9 +186,12 @@ impl Reader<'_> {
     }
 
     fn docker(&self, tag: String) -> Result<Docker> {
-        self.text("docker")?;
+        let program = self.words("docker")?;
+        if program.is_empty() {
+            return Err(self.at(&self.get("docker").place, "docker is empty"));
+        }
         Ok(Docker {
-            program: self.words("docker")?,
+            program,
             flags: self.words("docker-flags")?,
             platforms: self.get("platforms").value,
             builder: self.optional("builder"),

@@ -162,6 +162,8 @@ fn values_that_cannot_be_right_are_refused() {
         ("docker-flags='a", "--set: docker-flags is '\\'a'; close the quote"),
         ("pod=3", "--set: unknown key 'pod'; did you mean 'pods'?"),
         ("kops.zoen=a", "--set: unknown key 'zoen'; did you mean 'zone'?"),
+        // A shell sees nothing but a comment.
+        ("docker=# podman", "--set: docker is empty"),
         ("mars.zone=a", "--set: unknown cluster 'mars'; write one of kops, gke1"),
         ("pods", "--set pods: write KEY=VALUE, such as pods=4"),
         ("clusters=kops", "--set: clusters has only 'kops'; name at least two clusters"),
