@@ -71,6 +71,12 @@ impl<'a> Walk<'a> {
         self.shell.run(&self.applying(cluster, name))
     }
 
+    /// Applies what another command prints.
+    fn apply_from(self, from: &Command, cluster: &Cluster) -> Result<()> {
+        let words = "apply --server-side --force-conflicts -f -";
+        self.shell.pipe(from, &Command::kubectl(cluster, words))
+    }
+
     fn kubectl(self, cluster: &Cluster, words: impl AsRef<str>) -> Result<()> {
         self.shell.run(&Command::kubectl(cluster, words))
     }

@@ -41,7 +41,7 @@ impl Checks<'_> {
         Ok(())
     }
 
-    /// The root in a cluster's secret, in base64; empty if there is none.
+    /// The root in a cluster's secret, in base64; empty without that secret.
     fn root_of(&self, cluster: &Cluster) -> Result<String> {
         let words = "--namespace=istio-system get secret cacerts --ignore-not-found \
              --output=jsonpath={.data.root-cert\\.pem}";

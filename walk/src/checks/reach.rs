@@ -14,7 +14,7 @@ enum Reached {
     Yes,
     /// Why not.
     No(String),
-    /// There is no report.
+    /// What was said instead of a report.
     Unknown(String),
 }
 

@@ -35,8 +35,7 @@ pub(crate) fn install(walk: Walk<'_>) -> Result<()> {
             secret.word(format!("--from-file={}", folder.join(file).display()))
         });
         let secret = secret.words("--dry-run=client --output=yaml");
-        let words = "apply --server-side --force-conflicts -f -";
-        walk.shell.pipe(&secret, &Command::kubectl(cluster, words))?;
+        walk.apply_from(&secret, cluster)?;
     }
     Ok(())
 }

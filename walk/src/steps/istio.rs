@@ -83,8 +83,7 @@ fn remote_secret(walk: Walk<'_>, one: &Cluster, other: &Cluster) -> Result<()> {
     if let Some(server) = &one.api_server {
         secret = secret.word(format!("--server={server}"));
     }
-    let words = "apply --server-side --force-conflicts -f -";
-    walk.shell.pipe(&secret, &Command::kubectl(other, words))
+    walk.apply_from(&secret, other)
 }
 
 /// Shows how Istio is in each cluster, and which clusters it reads.
