@@ -5,7 +5,7 @@ CARGO ?= cargo
 # Where cargo puts what it builds; its own variable is kept.
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help build demo scenarios scenarios-isolated test lab lab-down test-cluster ci bench calibration fmt lint deny sbom fuzz mutants reproducible envoy chromium screenshots first-screens grpcio \
+.PHONY: help build programs demo scenarios scenarios-isolated test lab lab-down test-cluster ci bench calibration fmt lint deny sbom fuzz mutants reproducible envoy chromium screenshots first-screens grpcio \
 	report-readers kube-tools clean
 
 help: ## List these commands
@@ -13,8 +13,8 @@ help: ## List these commands
 
 demo: ## Run two clusters on this machine, and show who answers
 	@tools/install-needs demo
-	@$(MAKE) build envoy
-	@$(TARGET_DIR)/release/localmesh demo
+	@$(MAKE) programs envoy
+	@$(TARGET_DIR)/debug/localmesh demo
 
 scenarios: build envoy ## Break the mesh in every known way, and show how each is survived
 	@$(TARGET_DIR)/release/localmesh run localmesh/scenarios
@@ -24,6 +24,10 @@ scenarios-isolated: build envoy ## The same where networks are really apart, and
 
 build: ## Build the programs into target/release
 	@$(CARGO) build --release --locked
+
+# Those of the tests, so that the demo and the tests share one build.
+programs:
+	@$(CARGO) build --workspace --bins --locked
 
 test: ## Run all tests, on real Envoy
 	@tools/install-needs test
@@ -41,8 +45,7 @@ lab-down: ## End them, and leave nothing
 
 test-cluster: ## Run the walk on two real clusters with real Istio (as root); KEEP=1 leaves them running
 	@tools/install-cluster
-	@$(MAKE) envoy
-	@$(CARGO) build --release --locked --workspace --bin echo --bin prober --bin walk
+	@$(MAKE) envoy programs
 	@$(CARGO) test --workspace --locked --features integration-tests/cluster --test cluster
 
 lint: ## Check the form of the code, and clippy's lints

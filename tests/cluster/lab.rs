@@ -55,6 +55,12 @@ impl Said {
     }
 }
 
+/// The folder of the programs, which `make programs` has built beside this test.
+fn programs() -> PathBuf {
+    let test = std::env::current_exe().expect("own path");
+    test.ancestors().nth(2).expect("target/<profile>/deps/<test>").to_owned()
+}
+
 impl Lab {
     /// Brings both clusters up, empty.
     pub(crate) fn up() -> Result<Self, String> {
@@ -71,7 +77,7 @@ impl Lab {
 
     fn command(&self, program: &str) -> Command {
         let mut command = Command::new(self.root.join(program));
-        command.current_dir(&self.root);
+        command.current_dir(&self.root).env("PROGRAMS", programs());
         command
     }
 
@@ -90,8 +96,7 @@ impl Lab {
     /// `make` as the walk's user types it, with what the lab needs besides.
     pub(crate) fn making(&self, words: &[&str]) -> Command {
         // Programs that were built for the images, so that none is built in between.
-        let program =
-            |name: &str| self.root.join("target/release").join(name).display().to_string();
+        let program = |name: &str| programs().join(name).display().to_string();
         let walk = format!("WALK_PROGRAM={}", program("walk"));
         let prober = format!("PROBER={}", program("prober"));
         let mut all = vec![
